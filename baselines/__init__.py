@@ -1,0 +1,1 @@
+"""The networks MDSA-UNet is measured against: one file a network, each with its own `build`, importing no other."""

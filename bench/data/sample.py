@@ -1,0 +1,88 @@
+"""What every data set yields: samples and named splits, with no group on two sides."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import UserError
+
+if TYPE_CHECKING:  # numpy takes longer to import than a plan takes to make
+    import numpy as np
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image with its mask.
+
+    `image()` returns uint8 (height, width, 3); `mask()` returns uint8 (height, width) whose values are class numbers, 0
+    for the background. Both raise UserError naming the file when it cannot be read. `group` is the patient or case:
+    images of one group look alike, so they stay on one side of a split. `files` are what the two are read from; empty
+    when they are drawn.
+    """
+
+    id: str
+    group: str
+    image: Callable[[], "np.ndarray"]
+    mask: Callable[[], "np.ndarray"]
+    files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Samples of one data set by split.
+
+    `classes` names the foreground classes in the order of their mask values, from 1. `protocol` is the field's default
+    way of scoring it. `note` says how the splits were made where they are not the official ones. `recipe` is what the
+    samples follow from beside their files (a seed, a generator's version).
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    splits: dict[str, tuple[Sample, ...]]
+    protocol: str = "per_image"
+    note: str = ""
+    recipe: str = ""
+
+    def __post_init__(self) -> None:
+        owner: dict[str, str] = {}
+        for split, samples in self.splits.items():
+            for sample in samples:
+                other = owner.setdefault(sample.group, split)
+                if other != split:
+                    raise UserError(
+                        f"{self.name}: group '{sample.group}' is in both {other} and {split}; "
+                        "a patient or case must stay on one side of a split, so mend the split before measuring"
+                    )
+
+    @property
+    def maps(self) -> int:
+        """How many maps a network puts out: one for one class, else one for each class and one for the background."""
+        return 1 if len(self.classes) == 1 else len(self.classes) + 1
+
+    @cached_property
+    def digest(self) -> str:
+        """12 hexadecimal digits that change when a sample, a file's name or size, or a split changes."""
+        lines = [self.name, self.recipe]
+        for split in sorted(self.splits):
+            for sample in self.splits[split]:
+                facts = (f"{file.name}:{file.stat().st_size}" for file in sample.files)
+                lines.append(" ".join((split, sample.id, sample.group, *facts)))
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+
+
+def hold_out(groups: Iterable[str], share: float, seed: int) -> set[str]:
+    """Draw a share of the groups, the same ones for the same groups and seed on every machine."""
+    ordered = sorted(set(groups), key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).digest())
+    return set(ordered[: round(share * len(ordered))])
+
+
+def thin(samples: Sequence[Sample], limit: int | None) -> Sequence[Sample]:
+    """At most `limit` of the samples, evenly spaced, so that each part of an ordered list is still there; None keeps all."""
+    if limit is None or limit >= len(samples):
+        return samples
+    return [samples[index * len(samples) // limit] for index in range(limit)]

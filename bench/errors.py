@@ -1,0 +1,35 @@
+"""The one kind of error a user can mend: what is wrong, what was given, what is allowed, what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """Raised when the question was wrong; the command line prints its text and exits with 2.
+
+    Anything else that escapes is a bug in this program and keeps its traceback.
+    """
+
+
+def unknown(kind: str, given: str, known: Iterable[str]) -> UserError:
+    """The error for a name that is not in a table, with the nearest name and the whole list.
+
+    >>> print(unknown("network", "unett", ["unet", "attention_unet"]))
+    unknown network 'unett'; did you mean 'unet'? known: attention_unet, unet
+    """
+    names = sorted(known)
+    near = get_close_matches(given, names, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ";"
+    return UserError(f"unknown {kind} '{given}'{hint} known: {', '.join(names)}")
+
+
+def bad_size(network: str, height: int, width: int, divisor: int) -> UserError:
+    """The error for an input whose sides a network cannot divide, with the size to pad to.
+
+    >>> print(bad_size("unet", 250, 224, 16))
+    unet needs sides that divide by 16, got 250x224; pad the input to 256x224
+    """
+    up = [-(-side // divisor) * divisor for side in (height, width)]
+    return UserError(
+        f"{network} needs sides that divide by {divisor}, got {height}x{width}; pad the input to {up[0]}x{up[1]}"
+    )

@@ -1,0 +1,36 @@
+"""A Job: one network, one quantity, one set of conditions. Its result depends on nothing else, so its key names its record."""
+
+import hashlib
+import json
+
+from bench.quantities import DiceSpec, Frozen, Spec
+
+
+class Job(Frozen):
+    """What a worker needs to know. `network_digest` is of the network's source: an edited network is another network."""
+
+    network: str
+    network_digest: str
+    spec: Spec
+
+    @property
+    def key(self) -> str:
+        """A name for people and a hash of everything: "unet-latency-0f3a9c51d2e4"."""
+        return f"{self.network}-{self.spec.quantity}-{_hash(self, leave_out=set())}"
+
+    @property
+    def training_key(self) -> str:
+        """The name of the checkpoint this job trains or loads: all that shapes the weights, nothing of how they are scored."""
+        if not isinstance(self.spec, DiceSpec):
+            raise TypeError(f"{self.spec.quantity} needs no trained weights")
+        return f"{self.network}-{self.spec.dataset}-{_hash(self, leave_out={'protocol', 'test_images'})}"
+
+
+def _hash(job: Job, leave_out: set[str]) -> str:
+    """12 hexadecimal digits of the job less some conditions.
+
+    Fields at their defaults are left out: a condition that is added later, with what was always done as its default, leaves the
+    keys of stored records as they are.
+    """
+    facts = job.model_dump(mode="json", exclude_defaults=True, exclude={"spec": leave_out})
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]

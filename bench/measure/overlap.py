@@ -1,0 +1,45 @@
+"""Dice and IoU of one class of one image, from counts of pixels.
+
+Definition: Dice = 2 TP / (2 TP + FP + FN), IoU = TP / (TP + FP + FN), both without a unit, 0 to 1, higher is better.
+Empty masks: truth and prediction both empty is undefined, NaN; truth empty and something predicted is 0; something in truth
+and nothing predicted is 0. (TransUNet's code, and what copied it, gives 1 where a truth is empty and something is predicted.)
+Source: Dice, Ecology 26(3), 1945; Jaccard, 1901; the empty cases as in nnU-Net.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Overlap(NamedTuple):
+    """Pixels in both masks, in the prediction alone, in the truth alone."""
+
+    tp: int
+    fp: int
+    fn: int
+
+    @property
+    def dice(self) -> float:
+        """2 TP / (2 TP + FP + FN); NaN where both masks are empty."""
+        size = 2 * self.tp + self.fp + self.fn
+        return 2 * self.tp / size if size else math.nan
+
+    @property
+    def iou(self) -> float:
+        """TP / (TP + FP + FN); NaN where both masks are empty."""
+        union = self.tp + self.fp + self.fn
+        return self.tp / union if union else math.nan
+
+
+def overlap(prediction: np.ndarray, truth: np.ndarray, label: int) -> Overlap:
+    """Count one class in two label maps of one shape, any integer or boolean dtype. ValueError where the shapes differ.
+
+    >>> overlap(np.array([[1, 1, 0]]), np.array([[0, 1, 1]]), label=1).dice
+    0.5
+    """
+    if prediction.shape != truth.shape:
+        raise ValueError(f"prediction {prediction.shape} and truth {truth.shape} differ in shape")
+    predicted, true = prediction == label, truth == label
+    both = int(np.count_nonzero(predicted & true))
+    return Overlap(both, int(np.count_nonzero(predicted)) - both, int(np.count_nonzero(true)) - both)

@@ -1,0 +1,78 @@
+"""The networks: one literal table from a name to its builder and its published facts.
+
+Adding one is one file and one line. A builder is `build(in_channels, classes, image_size) -> nn.Module` with random weights and
+no download; its network maps images (N, in_channels, H, W) to logits (N, classes, H, W). Nothing here imports torch before a
+network is built, so that `bench list` answers at once.
+"""
+
+import ast
+import hashlib
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import unknown
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network and what was published about it, for 3 channels, 1 class and 224x224 pixels.
+
+    `macs` counts one multiply-add as one.
+    """
+
+    name: str
+    title: str
+    module: str
+    parameters: float
+    macs: float
+    source: str
+
+    def build(self, in_channels: int, classes: int, image_size: int) -> "nn.Module":
+        """A new network with random weights."""
+        network: nn.Module = import_module(self.module).build(in_channels, classes, image_size)
+        return network
+
+    @property
+    def file(self) -> Path:
+        """The file the network is written in."""
+        spec = find_spec(self.module)
+        if spec is None or spec.origin is None:
+            raise ModuleNotFoundError(self.module)
+        return Path(spec.origin)
+
+    @property
+    def digest(self) -> str:
+        """12 hexadecimal digits that change when the network's code does: what was measured before is then measured again.
+
+        Comments, docstrings and layout are no part of it, nor is the version of Python.
+        """
+        tree = ast.parse(self.file.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+                node.body = node.body[1:] or [ast.Pass()]
+        return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:12]
+
+
+NETWORKS = {
+    network.name: network
+    for network in (
+        Network("attention_unet", "Attention U-Net", "baselines.attention_unet", 34.88e6, 50.9e9, "Oktay et al. 2018"),
+        Network("mdsa_unet", "MDSA-UNet", "bench.mdsa_unet", 6.65e6, 4.54e9, "Li et al., IEEE JBHI 2025"),
+        Network("swin_unet", "Swin-UNet", "baselines.swin_unet", 27.17e6, 6.1e9, "Cao et al. 2021"),
+        Network("unet", "U-Net", "baselines.unet", 31.04e6, 36.9e9, "Ronneberger et al. 2015"),
+        Network("unetpp", "UNet++", "baselines.unetpp", 9.16e6, 26.5e9, "Zhou et al. 2018"),
+    )
+}
+
+
+def find_network(name: str) -> Network:
+    """The table's entry, or a UserError with the nearest name."""
+    if name not in NETWORKS:
+        raise unknown("network", name, NETWORKS)
+    return NETWORKS[name]

@@ -1,0 +1,86 @@
+"""From what was asked to the list of jobs that answers it, in the order in which they are done."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.budgets import Budget
+from bench.data import DataSet, open_dataset
+from bench.environment import environment
+from bench.errors import UserError, unknown
+from bench.jobs import Job
+from bench.networks import Network, find_network
+from bench.quantities import QUANTITIES, CostSpec, Device, DiceSpec, LatencySpec
+
+SMALLEST = 32
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the user wants to know: which networks, measured how, on what."""
+
+    networks: tuple[str, ...]
+    measures: tuple[str, ...]
+    budget: Budget
+    dataset: str
+    data_root: Path | None
+    device: Device
+    size: int = 224
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in self.networks:
+            find_network(name)
+        for measure in self.measures:
+            if measure not in QUANTITIES:
+                raise unknown("measure", measure, QUANTITIES)
+        if self.size < SMALLEST:
+            raise UserError(f"--size must be {SMALLEST} or more pixels a side, got {self.size}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Jobs in order, and the data set they read, None where none of them reads one."""
+
+    question: Question
+    jobs: tuple[Job, ...]
+    data: DataSet | None
+    threads: int
+
+
+def plan(question: Question) -> Plan:
+    """Cheap measures first. Latency is interleaved: every network once, then every network again in another process."""
+    networks = [find_network(name) for name in question.networks]
+    data = open_dataset(question.dataset, question.data_root) if "dice" in question.measures else None
+    maps = data.maps if data else 1
+    jobs: list[Job] = []
+    if "cost" in question.measures:
+        jobs += _jobs(networks, CostSpec(classes=maps, size=question.size))
+    if "latency" in question.measures:
+        for process in range(question.budget.processes):
+            jobs += _jobs(networks, _latency_spec(question, maps, process))
+    if data is not None:
+        jobs += _jobs(networks, _dice_spec(question, data))
+    return Plan(question, tuple(jobs), data, environment().cores)
+
+
+def _jobs(networks: Sequence[Network], spec: CostSpec | LatencySpec | DiceSpec) -> list[Job]:
+    return [Job(network=network.name, network_digest=network.digest, spec=spec) for network in networks]
+
+
+def _latency_spec(question: Question, maps: int, process: int) -> LatencySpec:
+    budget, machine = question.budget, environment()
+    return LatencySpec(
+        machine=machine.fingerprint, device=question.device, classes=maps, size=question.size, threads=machine.cores,
+        warmup_calls=budget.warmup_calls, warmup_s=budget.warmup_s, samples=budget.samples, seconds=budget.seconds,
+        process=process,
+    )  # fmt: skip
+
+
+def _dice_spec(question: Question, data: DataSet) -> DiceSpec:
+    budget = question.budget
+    return DiceSpec(
+        dataset=data.name, data=data.digest, classes=data.maps, size=question.size, protocol=data.protocol,
+        test_images=budget.test_images,
+        train=budget.train_spec(len(data.splits["train"]), question.device, question.seed),
+    )  # fmt: skip

@@ -1,0 +1,140 @@
+"""What was measured and under what conditions; one JSON file each, named by the job's key, per-image scores in a CSV beside it.
+
+A record appears whole (written aside, then renamed) or not at all and never changes, so many processes and machines can write
+into one folder without a lock. Only a failure is replaced, by a later try at the same job.
+"""
+
+import csv
+import io
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from bench.environment import Environment, State
+from bench.errors import UserError
+from bench.jobs import Job
+from bench.quantities import Frozen, ImageScore, Result, Scores
+
+SCHEMA = 1
+Status = Literal["ok", "refused", "crashed", "out_of_memory", "diverged"]
+
+
+class Record(Frozen):
+    """One job's outcome: a result, or a failure that says why."""
+
+    schema_version: Literal[1] = SCHEMA
+    job: Job
+    status: Status
+    error: str = ""
+    environment: Environment
+    before: State
+    after: State
+    wall_s: float
+    result: Result | None = None
+
+    @property
+    def id(self) -> str:
+        """The job's key, by which tables lead back to this record."""
+        return self.job.key
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The records of some folders, and a line for every file that is no whole record."""
+
+    records: list[Record] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+class Store:
+    """A folder of records. Nothing is created in it before the first record is written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, job: Job) -> Path:
+        """Where the job's record lies, or will."""
+        return self.folder / f"{job.key}.json"
+
+    def find(self, job: Job) -> Record | None:
+        """The job's record, failures included; None where there is none, or where the file is damaged."""
+        path = self.path(job)
+        if not path.exists():
+            return None
+        try:
+            return read_record(path)
+        except UserError:
+            return None
+
+    def write(self, record: Record) -> Path:
+        """Put a record in its place, whole; a finished measurement already there stands and is left alone."""
+        path = self.path(record.job)
+        before = self.find(record.job)
+        if before is not None and before.status == "ok":
+            return path
+        self.folder.mkdir(parents=True, exist_ok=True)
+        exclude = None
+        if isinstance(record.result, Scores):
+            exclude = {"result": {"images"}}
+            _replace(_scores_path(path), _scores_text(record.result.images))
+        _replace(path, json.dumps(record.model_dump(mode="json", exclude=exclude), indent=1) + "\n")
+        return path
+
+
+def read_record(path: Path) -> Record:
+    """The record in a file; UserError naming the file and the first fault when it is damaged or foreign."""
+    try:
+        facts = json.loads(path.read_text())
+        result = facts.get("result")
+        if result and result.get("quantity") == "dice":
+            with _scores_path(path).open(newline="") as lines:
+                result["images"] = list(csv.DictReader(lines))
+        return Record.model_validate(facts)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "record"
+        raise UserError(f"{path}: no record of this program: {where}: {first['msg']}; it is left alone") from None
+    except (OSError, ValueError, AttributeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read as a record ({error}); it is left alone") from None
+
+
+def load(folders: list[Path]) -> Loaded:
+    """Every record directly in the folders, in the order of their names; a damaged file is named and stops nothing."""
+    loaded = Loaded()
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(
+                f"no folder '{folder.resolve()}' to read records from; give one that `bench run --out` wrote"
+            )
+        for path in sorted(folder.glob("*.json")):
+            try:
+                loaded.records.append(read_record(path))
+            except UserError as error:
+                loaded.problems.append(str(error))
+    return loaded
+
+
+def _scores_path(path: Path) -> Path:
+    return path.with_suffix(".scores.csv")
+
+
+def _scores_text(images: tuple[ImageScore, ...]) -> str:
+    text = io.StringIO()
+    lines = csv.DictWriter(text, list(ImageScore.model_fields), lineterminator="\n")
+    lines.writeheader()
+    lines.writerows(image.model_dump() for image in images)
+    return text.getvalue()
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write aside, flush to the disk, then rename: a reader sees the old file or the new one, never half of it."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    with aside.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)

@@ -1,0 +1,90 @@
+"""Carries out a plan, job by job: what is on record is not measured again, what fails is a row, the rest goes on."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench.environment import environment
+from bench.jobs import Job
+from bench.networks import find_network
+from bench.plan import Plan
+from bench.quantities import CostSpec, LatencySpec
+from bench.records import Record, Store
+from bench.worker import Order, run
+
+# A guess for the first minutes, replaced by what the first jobs really took: seconds to start a worker and import what it
+# needs, and multiply-adds a second of one core, or of one GPU.
+START_S = {"cost": 7.0, "latency": 4.0, "dice": 11.0}
+MACS_PER_S = {"cpu": 30e9, "cuda": 5e12}
+
+
+class Watcher(Protocol):
+    """Whoever shows the run to a person."""
+
+    def begin(self, job: Job, seconds_left: float) -> None: ...
+    def event(self, event: dict[str, Any]) -> None: ...
+    def end(self, record: Record) -> None: ...
+
+
+def carry_out(plan: Plan, out: Path, watcher: Watcher) -> list[Record]:
+    """Do what is not on record yet and return the records of the whole plan, failures included, in its order."""
+    store = Store(out)
+    clock = Clock(plan)
+    waiting = missing(plan, store)
+    for number, job in enumerate(waiting):
+        watcher.begin(job, clock.left(waiting[number:]))
+        started = time.monotonic()
+        record = run(_order(plan, job, out), watcher.event)
+        clock.learn(job, time.monotonic() - started)
+        watcher.end(record)
+    return [record for record in map(store.find, plan.jobs) if record is not None]
+
+
+def missing(plan: Plan, store: Store) -> list[Job]:
+    """The plan's jobs without a finished record; a failure is tried again."""
+    return [job for job in plan.jobs if (record := store.find(job)) is None or record.status != "ok"]
+
+
+def _order(plan: Plan, job: Job, out: Path) -> Order:
+    question = plan.question
+    return Order(job=job, out=out, data_root=question.data_root, device=question.device, threads=plan.threads)
+
+
+class Clock:
+    """Estimates the time left from the published multiply-adds, corrected by what finished jobs took."""
+
+    def __init__(self, plan: Plan) -> None:
+        cores = environment().cores if plan.question.device == "cpu" else 1
+        self.rate = MACS_PER_S[plan.question.device] * cores
+        self.plan = plan
+        self.told: dict[str, list[tuple[float, float]]] = {}
+
+    def learn(self, job: Job, seconds: float) -> None:
+        self.told.setdefault(job.spec.quantity, []).append((self.guess(job), seconds))
+
+    def left(self, jobs: list[Job]) -> float:
+        """Seconds until all these jobs are done."""
+        total = 0.0
+        for job in jobs:
+            told = self.told.get(job.spec.quantity, [])
+            factor = sum(real for _, real in told) / sum(guess for guess, _ in told) if told else 1.0
+            total += factor * self.guess(job)
+        return total
+
+    def guess(self, job: Job) -> float:
+        return START_S[job.spec.quantity] + self._passes(job) * find_network(job.network).macs / self.rate
+
+    def _passes(self, job: Job) -> float:
+        """Forward passes of 224x224 pixels; a training step costs three of each image."""
+        spec = job.spec
+        pixels = (spec.size / 224) ** 2
+        if isinstance(spec, CostSpec):
+            return 2 * pixels
+        if isinstance(spec, LatencySpec):
+            return pixels * spec.batch * (2 * spec.warmup_calls + spec.samples)
+        splits = self.plan.data.splits if self.plan.data else {}
+        val, test = (len(splits.get(split, ())) for split in ("val", "test"))
+        legs = spec.train.steps / spec.train.leg
+        steps = 3 * spec.train.steps * spec.train.batch
+        return pixels * (steps + legs * min(val, spec.train.val_images or val) + min(test, spec.test_images or test))

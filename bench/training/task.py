@@ -1,0 +1,79 @@
+"""The Lightning module: what is minimised, by which optimiser and schedule, and what is looked at after each leg."""
+
+import math
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from monai.losses import DiceCELoss
+from torch import Tensor, nn
+
+from bench.measure.overlap import overlap
+from bench.measure.score import label_maps
+from bench.quantities import TrainSpec
+
+
+class Diverged(Exception):
+    """The loss is no longer a number. Its text says at which step."""
+
+
+class SegmentationTask(pl.LightningModule):
+    """Dice plus cross-entropy, AdamW, linear warm-up then a cosine to zero over all steps."""
+
+    def __init__(self, network: nn.Module, spec: TrainSpec, maps: int) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)
+        self.spec, self.maps = spec, maps
+        one = maps == 1
+        self.loss = DiceCELoss(sigmoid=one, softmax=not one, to_onehot_y=not one)
+        self.val_scores: list[float] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, maps, H, W); channels-last, which is what convolutions in bfloat16 are fast in."""
+        return self.network(images.contiguous(memory_format=torch.channels_last))
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        images, masks = batch
+        # In full precision: a Dice over 50,000 pixels does not fit bfloat16's eight bits.
+        loss: Tensor = self.loss(self(images).float(), self._target(masks))
+        if not torch.isfinite(loss):
+            raise Diverged(f"the loss became {loss.item()} at step {self.global_step + 1} of {self.spec.steps}")
+        return loss
+
+    def _target(self, masks: Tensor) -> Tensor:
+        """Masks (N, H, W) as the loss wants them, (N, 1, H, W): 0 or 1 for one map, class numbers for several."""
+        return masks.unsqueeze(1).float()
+
+    def on_validation_epoch_start(self) -> None:
+        self.val_scores = []
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        images, masks = batch
+        truths = masks.cpu().numpy()
+        for prediction, truth in zip(label_maps(self(images)).cpu().numpy(), truths, strict=True):
+            scores = [overlap(prediction, truth, label).dice for label in range(1, max(2, self.maps))]
+            self.val_scores += [score for score in scores if not math.isnan(score)]
+
+    def on_validation_epoch_end(self) -> None:
+        self.log("val_dice", sum(self.val_scores) / len(self.val_scores) if self.val_scores else 0.0)
+
+    def configure_optimizers(self) -> Any:
+        optimiser = torch.optim.AdamW(
+            self.parameters(), lr=self.spec.learning_rate, weight_decay=self.spec.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._rate)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _rate(self, step: int) -> float:
+        """The share of the learning rate at a step."""
+        warmup = max(1, round(self.spec.warmup_share * self.spec.steps))
+        if step < warmup:
+            return (step + 1) / warmup
+        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, self.spec.steps - warmup)))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the generator that dropout draws from: a resumed training then ends where an unbroken one does."""
+        checkpoint["generator"] = torch.get_rng_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        torch.set_rng_state(checkpoint["generator"].cpu())
