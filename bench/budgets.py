@@ -1,6 +1,7 @@
 """How much work a run does, from a minute's proof that everything works to the training of the paper.
 
-A budget fixes the whole protocol: two records are alike only when it is. `--steps` and `--epochs` override its training.
+A budget fixes the whole protocol: two records are alike only when it is. `--steps` and `--epochs` override its
+training.
 """
 
 import math
@@ -15,9 +16,10 @@ LEGS = 12  # how often a training of `--steps` is checked and saved, about
 
 @dataclass(frozen=True)
 class Budget:
-    """Training by `steps` or else by `epochs`; a latency by `processes` fresh processes of at least `samples` and `seconds`.
+    """Training by `steps`, else by `epochs`; a latency by fresh `processes` of at least `samples` and `seconds` each.
 
-    `leg` steps lie between two checkpoints where training goes by steps; by epochs, it is an epoch. None keeps all images.
+    `leg` steps lie between two checkpoints where training goes by steps; by epochs, it is an epoch. None keeps all
+    images.
     """
 
     name: str
@@ -50,13 +52,14 @@ BUDGETS = {
     budget.name: budget
     for budget in (
         Budget("smoke", "proves that everything works; its Dice means nothing", batch=2, steps=4, epochs=None, leg=2,
-               train_images=8, val_images=2, test_images=6, processes=1, samples=5, seconds=0, warmup_calls=3, warmup_s=0),
+               train_images=8, val_images=2, test_images=6, processes=1, samples=5, seconds=0, warmup_calls=3,
+               warmup_s=0),
         Budget("quick", "a first comparison, minutes a network on two cores", batch=4, steps=80, epochs=None, leg=20,
                train_images=None, val_images=32, test_images=None, processes=3, samples=15, seconds=1, warmup_calls=5,
                warmup_s=0.5),
         Budget("paper", "200 epochs and the full protocol, hours on a GPU", batch=8, steps=None, epochs=200, leg=1,
-               train_images=None, val_images=None, test_images=None, processes=5, samples=50, seconds=2, warmup_calls=10,
-               warmup_s=0.5),
+               train_images=None, val_images=None, test_images=None, processes=5, samples=50, seconds=2,
+               warmup_calls=10, warmup_s=0.5),
     )
 }  # fmt: skip
 
@@ -77,5 +80,5 @@ def find_budget(name: str, steps: int | None = None, epochs: int | None = None) 
 
 
 def training_precision(device: Device) -> Precision:
-    """Mixed bfloat16 where the hardware multiplies it natively (GPUs, CPUs with AMX: three times faster), else float32."""
+    """Mixed bfloat16 where the hardware multiplies it natively (GPUs, CPUs with AMX: thrice as fast), else float32."""
     return "bfloat16" if device == "cuda" or cpu_has("amx_bf16") else "float32"

@@ -53,7 +53,7 @@ class State(Frozen):
     at: str
     load_1min: float | None
     cpu_mhz: float | None
-    gpu: dict[str, float | int | str] = {}
+    gpu: dict[str, float | int | str]
 
 
 @cache
@@ -72,6 +72,15 @@ def environment() -> Environment:
         variables={name: os.environ[name] for name in TELLING if name in os.environ},
         commit=_commit(),
     )
+
+
+def cuda_usable() -> bool:
+    """Whether torch can use a GPU here. torch is imported only where there is a GPU to ask about."""
+    if not environment().gpus:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def state() -> State:

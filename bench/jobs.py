@@ -1,4 +1,4 @@
-"""A Job: one network, one quantity, one set of conditions. Its result depends on nothing else, so its key names its record."""
+"""A Job: one network, one quantity, one set of conditions. Its result depends on nothing else."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from bench.quantities import DiceSpec, Frozen, Spec
 
 
 class Job(Frozen):
-    """What a worker needs to know. `network_digest` is of the network's source: an edited network is another network."""
+    """What a worker needs to know. `network_digest` is of the network's code: an edited network is another network."""
 
     network: str
     network_digest: str
@@ -20,7 +20,7 @@ class Job(Frozen):
 
     @property
     def training_key(self) -> str:
-        """The name of the checkpoint this job trains or loads: all that shapes the weights, nothing of how they are scored."""
+        """The name of the checkpoint this job trains or loads: all that shapes the weights, nothing of the scoring."""
         if not isinstance(self.spec, DiceSpec):
             raise TypeError(f"{self.spec.quantity} needs no trained weights")
         return f"{self.network}-{self.spec.dataset}-{_hash(self, leave_out={'protocol', 'test_images'})}"
@@ -29,8 +29,8 @@ class Job(Frozen):
 def _hash(job: Job, leave_out: set[str]) -> str:
     """12 hexadecimal digits of the job less some conditions.
 
-    Fields at their defaults are left out: a condition that is added later, with what was always done as its default, leaves the
-    keys of stored records as they are.
+    Fields at their defaults are left out: a condition that is added later, with what was always done as its default,
+    leaves the keys of stored records as they are.
     """
     facts = job.model_dump(mode="json", exclude_defaults=True, exclude={"spec": leave_out})
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]

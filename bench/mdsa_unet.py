@@ -87,8 +87,8 @@ class MultiScale(nn.Module):
 class SparseAttention(nn.Module):
     """MDSA: every pixel attends to the pixels of the `top_k` regions most like its own, of `regions` x `regions`.
 
-    Query, key and value are one tensor, the aggregated map: there is no projection. The scale is dim**-0.5 with the full
-    width, not the head's.
+    Query, key and value are one tensor, the aggregated map: there is no projection. The scale is dim**-0.5 with the
+    full width, not the head's.
     """
 
     def __init__(self, dim: int, regions: int, top_k: int) -> None:
@@ -227,7 +227,7 @@ class MDSAUNet(nn.Module):
 
 
 def initialise(module: nn.Module) -> None:
-    """Linear: truncated normal, std 0.02. Convolution: normal, std sqrt(2 / fan out). Biases 0; norms as constructed."""
+    """Linear: truncated normal, std 0.02. Convolution: normal, std sqrt(2 / fan out). Biases 0; norms as they come."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
     elif isinstance(module, nn.Conv2d):
@@ -240,5 +240,5 @@ def initialise(module: nn.Module) -> None:
 
 
 def build(in_channels: int, classes: int, image_size: int) -> nn.Module:
-    """The network with random weights; 8 regions a side where the image is a multiple of 256, 7 otherwise (224 among them)."""
+    """The network with random weights; 8 regions a side where the image is a multiple of 256, else 7, so at 224."""
     return MDSAUNet(in_channels, classes, regions=8 if image_size % 256 == 0 else 7)

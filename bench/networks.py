@@ -1,8 +1,8 @@
 """The networks: one literal table from a name to its builder and its published facts.
 
-Adding one is one file and one line. A builder is `build(in_channels, classes, image_size) -> nn.Module` with random weights and
-no download; its network maps images (N, in_channels, H, W) to logits (N, classes, H, W). Nothing here imports torch before a
-network is built, so that `bench list` answers at once.
+Adding one is one file and one line. A builder is `build(in_channels, classes, image_size) -> nn.Module` with random
+weights and no download; its network maps images (N, in_channels, H, W) to logits (N, classes, H, W). Nothing here
+imports torch before a network is built, so that `bench list` answers at once.
 """
 
 import ast
@@ -48,7 +48,7 @@ class Network:
 
     @property
     def digest(self) -> str:
-        """12 hexadecimal digits that change when the network's code does: what was measured before is then measured again.
+        """12 hexadecimal digits that change when the network's code does, and then it is measured again.
 
         Comments, docstrings and layout are no part of it, nor is the version of Python.
         """

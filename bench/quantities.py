@@ -1,8 +1,8 @@
 """The vocabulary: each quantity's conditions (a Spec) and what is found under them (a Result).
 
-Units are in the names: `_s` seconds, `_bytes` bytes, `macs` multiply-adds with one multiply-add counted as one. No default is
-silent: whatever can change a number is a field here, and so part of a job's key and of its record. Nothing here imports torch,
-so that stored records can be read at once.
+Units are in the names: `_s` seconds, `_bytes` bytes, `macs` multiply-adds with one multiply-add counted as one. No
+default is silent: whatever can change a number is a field here, and so part of a job's key and of its record. Nothing
+here imports torch, so that stored records can be read at once.
 """
 
 from typing import Annotated, Literal
@@ -34,8 +34,8 @@ class CostSpec(Frozen):
 class Count(Frozen):
     """One counter's multiply-adds for one image, or why there are none.
 
-    `missed` lists the closed formulas this counter failed at start-up; `uncounted` the operators it met and did not count,
-    with how often, other than those that do no multiplication.
+    `missed` lists the closed formulas this counter failed at start-up; `uncounted` the operators it met and did not
+    count, with how often, other than those that do no multiplication.
     """
 
     counter: str
@@ -59,7 +59,7 @@ class Cost(Frozen):
 
     @property
     def doubt(self) -> str:
-        """Why the multiply-adds should not be trusted, or nothing: a counter failed, or the two disagree by over 2 %."""
+        """Why the multiply-adds are not to be trusted, or nothing: a counter failed, or the two differ by over 2 %."""
         for count in (self.fvcore, self.torch):
             if count.macs is None:
                 return f"{count.counter} failed: {count.error}"
@@ -90,9 +90,9 @@ FVCORE_EXTRAS = frozenset(
 class LatencySpec(Frozen):
     """Forward passes of one batch in a process of its own: eval, inference mode, input resident on the device.
 
-    `machine` is the fingerprint of the machine and its software, for a time means nothing without them. `process` numbers the
-    repeats, each in a fresh process. Warm-up lasts at least `warmup_calls` and `warmup_s` and until it is flat; then come at
-    least `samples` calls and `seconds`.
+    `machine` is the fingerprint of the machine and its software, for a time means nothing without them. `process`
+    numbers the repeats, each in a fresh process. Warm-up lasts at least `warmup_calls` and `warmup_s` and until it is
+    flat; then come at least `samples` calls and `seconds`.
     """
 
     quantity: Literal["latency"] = "latency"
@@ -115,7 +115,7 @@ class LatencySpec(Frozen):
 
 
 class Latency(Frozen):
-    """Raw times of single calls, in seconds, in order. On CUDA `event_samples_s` is the second clock, sample by sample."""
+    """Raw times of single calls, in seconds, in order. On CUDA `event_samples_s` is the second clock, call by call."""
 
     quantity: Literal["latency"] = "latency"
     samples_s: tuple[float, ...]
@@ -127,12 +127,13 @@ class Latency(Frozen):
 
 
 class TrainSpec(Frozen):
-    """How a network is trained: AdamW, linear warm-up then cosine, Dice plus cross-entropy, the best checkpoint on `val`.
+    """How a network is trained: AdamW, linear warm-up then cosine, Dice + cross-entropy, best checkpoint on `val`.
 
-    Augmentation is flips, quarter turns, brightness and contrast; `bfloat16` is mixed precision; maps are channels-last.
+    Augmentation is flips, quarter turns, brightness and contrast; `bfloat16` is mixed precision; maps are
+    channels-last.
 
-    A leg is the stretch between two checkpoints: after each the network is scored on `val_images` of the validation split and
-    saved, so that a killed run loses at most one. None as a limit means all images.
+    A leg is the stretch between two checkpoints: after each the network is scored on `val_images` of the validation
+    split and saved, so that a killed run loses at most one. None as a limit means all images.
     """
 
     steps: int = Field(ge=1)
@@ -174,7 +175,7 @@ class CurvePoint(Frozen):
 
 
 class ImageScore(Frozen):
-    """One class of one test image: pixel counts, and the overlap they give; NaN where truth and prediction are empty."""
+    """One class of one test image: pixel counts and the overlap they give, NaN where truth and prediction are empty."""
 
     id: str
     label: int

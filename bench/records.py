@@ -1,7 +1,7 @@
-"""What was measured and under what conditions; one JSON file each, named by the job's key, per-image scores in a CSV beside it.
+"""What was measured and how; one JSON file each, named by the job's key, per-image scores in a CSV beside it.
 
-A record appears whole (written aside, then renamed) or not at all and never changes, so many processes and machines can write
-into one folder without a lock. Only a failure is replaced, by a later try at the same job.
+A record appears whole (written aside, then renamed) or not at all and never changes, so many processes and machines can
+write into one folder without a lock. Only a failure is replaced, by a later try at the same job.
 """
 
 import csv
@@ -19,14 +19,13 @@ from bench.errors import UserError
 from bench.jobs import Job
 from bench.quantities import Frozen, ImageScore, Result, Scores
 
-SCHEMA = 1
 Status = Literal["ok", "refused", "crashed", "out_of_memory", "diverged"]
 
 
 class Record(Frozen):
     """One job's outcome: a result, or a failure that says why."""
 
-    schema_version: Literal[1] = SCHEMA
+    schema_version: Literal[1] = 1
     job: Job
     status: Status
     error: str = ""

@@ -1,7 +1,8 @@
 """Runs one Job in a fresh process, so that a crash, an OOM or a leak touches nothing else.
 
-The parent's side is `run`; the child's is this file run as a module. The job goes in as one line of JSON on standard input, events
-come out as lines of JSON, and the child itself writes the record: what it measured outlives a parent that was killed.
+The parent's side is `run`; the child's is this file run as a module. The job goes in as one line of JSON on standard
+input, events come out as lines of JSON, and the child itself writes the record: what it measured outlives a parent that
+was killed.
 """
 
 import json
@@ -19,7 +20,7 @@ from bench.environment import ALLOCATOR, environment, state
 from bench.errors import UserError
 from bench.jobs import Job
 from bench.networks import find_network
-from bench.quantities import Device, DiceSpec, Frozen, Result, Scores, Spec
+from bench.quantities import CostSpec, Device, DiceSpec, Frozen, LatencySpec, Result, Scores, Spec
 from bench.records import Record, Status, Store
 
 Tell = Callable[[dict[str, Any]], None]
@@ -41,15 +42,16 @@ class Order(Frozen):
 def run(order: Order, tell: Tell) -> Record:
     """Do one job in a process of its own and return its record; a failure is a record too.
 
-    `tell` hears the child's events while it works. Raises UserError when what was asked cannot be done for any network: an
-    unreadable image, a checkpoint that does not fit.
+    `tell` hears the child's events while it works. Raises UserError when what was asked cannot be done for any network:
+    an unreadable image, a checkpoint that does not fit.
     """
     before, start = state(), time.monotonic()
     log_path = order.out / "logs" / f"{order.job.key}.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
     end: dict[str, Any] = {}
     with log_path.open("w") as log, _start(order, log) as child:
-        assert child.stdin and child.stdout
+        assert child.stdin
+        assert child.stdout
         try:
             child.stdin.write(order.model_dump_json() + "\n")
             child.stdin.flush()
@@ -134,7 +136,7 @@ def _do(order: Order, tell: Tell) -> dict[str, Any]:
     before, start = state(), time.monotonic()
     try:
         result = MEASURES[order.job.spec.quantity](order, tell)
-    except Stop as stop:
+    except StopRun as stop:
         return {"end": "stop", "error": str(stop)}
     except UserError as error:
         return {"end": "refused", "error": str(error)}
@@ -155,7 +157,7 @@ def _do(order: Order, tell: Tell) -> dict[str, Any]:
     return {"end": "ok"}
 
 
-class Stop(Exception):
+class StopRun(Exception):
     """What the user gave is wrong for every network, so the run stops."""
 
 
@@ -171,12 +173,14 @@ def _build(order: Order) -> Any:
 def _cost(order: Order, tell: Tell) -> Result:
     from bench.measure.cost import cost
 
+    assert isinstance(order.job.spec, CostSpec)
     return cost(_build(order), order.job.spec)
 
 
 def _latency(order: Order, tell: Tell) -> Result:
     from bench.measure.latency import latency
 
+    assert isinstance(order.job.spec, LatencySpec)
     return latency(_build(order), order.job.spec)
 
 
@@ -201,7 +205,7 @@ def _dice(order: Order, tell: Tell) -> Result:
                 samples, spec.size, lambda n: tell({"doing": f"reading {split}", "done": n, "of": len(samples)})
             )
         except UserError as error:
-            raise Stop(str(error)) from None
+            raise StopRun(str(error)) from None
 
     torch.manual_seed(spec.train.seed)
     network = _build(order)
@@ -209,7 +213,7 @@ def _dice(order: Order, tell: Tell) -> Result:
     try:
         card = train.load(network, folder, order.job.training_key)
     except UserError as error:
-        raise Stop(str(error)) from None
+        raise StopRun(str(error)) from None
     loaded = card is not None
     if card is None:
         task = train.Task(order.job.training_key, spec.train, folder, spec.classes, order.device)

@@ -31,7 +31,7 @@ def images_in(folder: Path, suffixes: Iterable[str]) -> dict[str, Path]:
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
     for name in names:
-        stem, suffix = os.path.splitext(name)
+        stem, suffix = os.path.splitext(name)  # noqa: PTH122 - a Path for each of thousands of names is slow
         if suffix.lower() not in wanted:
             continue
         if stem in found:

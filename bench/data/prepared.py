@@ -1,7 +1,8 @@
 """Samples decoded and resized once, as tensors, and the augmented stream a training reads from them.
 
-Images are resized with antialiased bilinear interpolation, masks with nearest neighbour, then kept as bytes: an epoch costs no
-decoding. Networks see them normalised by ImageNet's mean and deviation, as the literature does with and without pre-training.
+Images are resized with antialiased bilinear interpolation, masks with nearest neighbour, then kept as bytes: an epoch
+costs no decoding. Networks see them normalised by ImageNet's mean and deviation, as the literature does with and
+without pre-training.
 """
 
 import hashlib
@@ -36,7 +37,7 @@ class Prepared:
 
 
 def prepare(samples: Sequence[Sample], size: int, done: Callable[[int], None] = lambda count: None) -> Prepared:
-    """Read and resize the samples; `done` hears how many are ready. UserError, naming the file, where one is unreadable."""
+    """Read and resize the samples; `done` hears how many are ready. UserError names a file that is unreadable."""
     images = torch.empty(len(samples), 3, size, size, dtype=torch.uint8)
     masks = torch.empty(len(samples), size, size, dtype=torch.uint8)
 
@@ -61,9 +62,10 @@ def normalised(images: Tensor) -> Tensor:
 
 
 class Stream(Dataset[tuple[Tensor, Tensor]]):
-    """An endless, seeded sequence of augmented samples: draw `n` is the same whenever and in whichever process it is asked for.
+    """An endless, seeded sequence of augmented samples: draw `n` is the same whenever and wherever it is asked for.
 
-    That is what lets a training that was killed go on as if it had not been. Each pass over the images is a new permutation.
+    That is what lets a training that was killed go on as if it had not been. Each pass over the images is a new
+    permutation.
     """
 
     def __init__(self, prepared: Prepared, seed: int) -> None:

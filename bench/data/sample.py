@@ -82,7 +82,7 @@ def hold_out(groups: Iterable[str], share: float, seed: int) -> set[str]:
 
 
 def thin(samples: Sequence[Sample], limit: int | None) -> Sequence[Sample]:
-    """At most `limit` of the samples, evenly spaced, so that each part of an ordered list is still there; None keeps all."""
+    """At most `limit` of the samples, evenly spaced, so that each part of an ordered list stays; None keeps all."""
     if limit is None or limit >= len(samples):
         return samples
     return [samples[index * len(samples) // limit] for index in range(limit)]

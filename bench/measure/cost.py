@@ -1,11 +1,11 @@
 """Parameters, and multiply-adds by two counters, for neither is right alone.
 
-Definition: one multiply-add counts as one (`macs`). fvcore, which papers use, follows a trace and also counts normalisation and
-resizing; torch's FlopCounterMode sees each operator as it is dispatched and counts only convolutions and matrix products (its
-figure is halved here). Both count one random image in eval mode on the CPU. What they are known to miss is mended here: fused
-attention and `padding='same'` for fvcore; fused attention on a CPU and the attention fast path for torch. Each counter is then
-tried on closed formulas, and one that misses any is named in the result. Counting leaves hooks behind: give it a network that is
-used for nothing else.
+Definition: one multiply-add counts as one (`macs`). fvcore, which papers use, follows a trace and also counts
+normalisation and resizing; torch's FlopCounterMode sees each operator as it is dispatched and counts only convolutions
+and matrix products (its figure is halved here). Both count one random image in eval mode on the CPU. What they are
+known to miss is mended here: fused attention and `padding='same'` for fvcore; fused attention on a CPU and the
+attention fast path for torch. Each counter is then tried on closed formulas, and one that misses any is named in the
+result. Counting leaves hooks behind: give it a network that is used for nothing else.
 """
 
 import logging
@@ -103,7 +103,7 @@ def by_torch(network: nn.Module, image: Tensor) -> Macs:
 
 
 class _Operators(TorchDispatchMode):
-    """Counts the calls of each operator that makes a floating tensor of its own; views move nothing and are left out."""
+    """Counts the calls of each operator that makes a floating tensor of its own; views do no work."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
 """How long one forward pass takes: raw times in seconds, one a call.
 
-Every call is timed alone, with the device synchronised around it; its output is kept alive until the clock has stopped. On CUDA
-a pair of events times the same call on the device. Source: the rules of MLPerf Inference's single stream, less its load
-generator.
+Every call is timed alone, with the device synchronised around it; its output is kept alive until the clock has stopped.
+On CUDA a pair of events times the same call on the device. Source: the rules of MLPerf Inference's single stream, less
+its load generator.
 """
 
 import statistics
@@ -48,9 +48,10 @@ def _ready(network: nn.Module, spec: LatencySpec) -> tuple[nn.Module, Tensor]:
     torch.backends.cudnn.allow_tf32 = spec.tf32
     torch.backends.cudnn.benchmark = spec.cudnn_benchmark
     layout = torch.channels_last if spec.memory_format == "channels_last" else torch.contiguous_format
-    where = {"device": torch.device(spec.device), "dtype": DTYPES[spec.precision]}
+    device, dtype = torch.device(spec.device), DTYPES[spec.precision]
     batch = torch.rand(spec.batch, spec.channels, spec.size, spec.size, generator=torch.Generator().manual_seed(0))
-    return network.eval().to(**where, memory_format=layout), batch.to(**where, memory_format=layout)
+    network = network.eval().to(device, dtype).to(memory_format=layout)
+    return network, batch.to(device, dtype, memory_format=layout)
 
 
 def _timer(network: nn.Module, batch: Tensor, spec: LatencySpec, clock: Callable[[], float]) -> Timer:

@@ -1,9 +1,9 @@
 """Dice and IoU of one class of one image, from counts of pixels.
 
 Definition: Dice = 2 TP / (2 TP + FP + FN), IoU = TP / (TP + FP + FN), both without a unit, 0 to 1, higher is better.
-Empty masks: truth and prediction both empty is undefined, NaN; truth empty and something predicted is 0; something in truth
-and nothing predicted is 0. (TransUNet's code, and what copied it, gives 1 where a truth is empty and something is predicted.)
-Source: Dice, Ecology 26(3), 1945; Jaccard, 1901; the empty cases as in nnU-Net.
+Empty masks: truth and prediction both empty is undefined, NaN; truth empty and something predicted is 0; something in
+truth and nothing predicted is 0. (TransUNet's code, and what copied it, gives 1 where a truth is empty and something is
+predicted.) Source: Dice, Ecology 26(3), 1945; Jaccard, 1901; the empty cases as in nnU-Net.
 """
 
 import math

@@ -1,10 +1,11 @@
 """Trains a network in legs, saving after each, and keeps the weights that were best on the validation images.
 
-A checkpoint folder holds `last.ckpt` and `best.ckpt` while a training is under way, and `weights.safetensors` with `card.json`
-when it is complete. Every file appears whole or not at all.
+A checkpoint folder holds `last.ckpt` and `best.ckpt` while a training is under way, and `weights.safetensors` with
+`card.json` when it is complete. Every file appears whole or not at all.
 """
 
 import os
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -93,7 +94,8 @@ def _fit(network: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
 def train(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared, tell: Tell) -> Card:
     """Train the network from its last leg on, or from the start, and leave it with the best weights.
 
-    `tell` hears {"step", "steps", "loss", "val_dice"} after every step. Raises Diverged when the loss is no longer finite.
+    `tell` hears {"step", "steps", "loss", "val_dice"} after every step. Raises Diverged when the loss is no longer
+    finite.
     """
     task.folder.mkdir(parents=True, exist_ok=True)
     spec = task.spec
@@ -157,7 +159,8 @@ class Watch(pl.Callback):
         self.spec, self.tell = spec, tell
         self.curve: list[CurvePoint] = []
         self.losses: list[float] = []
-        self.seconds, self.steps, self.started = 0.0, 0, 0.0
+        self.step_s: list[float] = []
+        self.started = 0.0
 
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
         self.started = time.perf_counter()
@@ -166,8 +169,7 @@ class Watch(pl.Callback):
         loss = float(outputs["loss"])
         self.losses.append(loss)
         if len(self.losses) > 1:  # the first step of a leg fills caches and, on a GPU, tunes kernels
-            self.seconds += time.perf_counter() - self.started
-            self.steps += 1
+            self.step_s.append(time.perf_counter() - self.started)
         val_dice = self.curve[-1].val_dice if self.curve else None
         self.tell({"step": trainer.global_step, "steps": self.spec.steps, "loss": loss, "val_dice": val_dice})
         if trainer.global_step >= self.spec.steps:
@@ -180,15 +182,16 @@ class Watch(pl.Callback):
         self.losses = []
 
     def state_dict(self) -> dict[str, Any]:
-        return {"curve": [point.model_dump() for point in self.curve], "seconds": self.seconds, "steps": self.steps}
+        return {"curve": [point.model_dump() for point in self.curve], "step_s": self.step_s}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.curve = [CurvePoint(**point) for point in state["curve"]]
-        self.seconds, self.steps = state["seconds"], state["steps"]
+        self.step_s = state["step_s"]
 
     @property
     def images_per_s(self) -> float | None:
-        return self.steps * self.spec.batch / self.seconds if self.seconds else None
+        """From the median step, which a machine that was busy for a while does not move."""
+        return self.spec.batch / statistics.median(self.step_s) if self.step_s else None
 
 
 def _keep(network: nn.Module, task: Task, watch: Watch) -> Card:

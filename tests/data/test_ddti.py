@@ -181,7 +181,7 @@ def test_a_folder_without_case_files_shows_the_layout(tmp_path: Path) -> None:
 def test_a_release_without_any_outline_is_told(root: Path) -> None:
     for case in range(1, 11):
         write_case(root, case, [(1, "")])
-    with pytest.raises(UserError, match="DDTI: no image in .* has an outline"):
+    with pytest.raises(UserError, match=r"DDTI: no image in .* has an outline"):
         ddti.open(root)
 
 

@@ -1,0 +1,109 @@
+"""The figures. One style, colours that colour-blind eyes can tell apart, and a network keeps its colour everywhere."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from bench.networks import NETWORKS
+from bench.report.summary import Row, Section
+from bench.report.units import millions
+
+# Okabe and Ito's palette, less the yellow that white paper swallows; a marker each, for those who print in grey.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+STYLE: dict[Any, Any] = {
+    "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#e4e4e4",
+    "axes.axisbelow": True, "figure.dpi": 100, "savefig.dpi": 160, "svg.hashsalt": "bench", "legend.frameon": False,
+}  # fmt: skip
+
+
+def look(network: str) -> tuple[str, str]:
+    """A network's colour and marker: by its place in the table, by its name when it is not in there."""
+    names = list(NETWORKS)
+    number = names.index(network) if network in names else int(hashlib.sha256(network.encode()).hexdigest(), 16)
+    return PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
+
+
+def dice_against_latency(section: Section) -> Figure | None:
+    """Accuracy against cost: up and left is better, a point's area is its parameters. None without both."""
+    rows = [row for row in section.rows if row.dice and row.latency_s]
+    if not rows:
+        return None
+    with mpl.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
+        for row in rows:
+            _point(axes, row)
+        axes.set_xscale("log")
+        _plain_log(axes.xaxis)
+        axes.margins(x=0.18, y=0.18)
+        spec = section.latency
+        where = f", batch {spec.batch}, {spec.device}" if spec else ""
+        axes.set_xlabel(f"latency (ms, log scale){where}")
+        axes.set_ylabel(f"Dice, {section.dice.dataset} test" if section.dice else "Dice")
+        axes.set_title(
+            "Up and left is better; area = parameters; bars = 95 % interval", loc="left", fontsize=9, color="#555"
+        )
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), labelspacing=1.1)
+        return figure
+
+
+def _plain_log(axis: Axis) -> None:
+    """Ticks at 1, 2, 5, 10, ... written as plain numbers."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_locator(NullLocator())
+
+
+def _point(axes: Axes, row: Row) -> None:
+    assert row.dice
+    assert row.latency_s
+    colour, marker = look(row.network)
+    x, y = row.latency_s.value * 1e3, row.dice.value
+    parameters = row.cost.parameters if row.cost else None
+    area = 25.0 * parameters / 1e6 if parameters else 60.0
+    label = f"{row.title} ({millions(parameters)} M)" if parameters else row.title
+    axes.errorbar(x, y, yerr=[[y - row.dice.low], [row.dice.high - y]], color=colour, linewidth=1, capsize=3, zorder=2)
+    axes.scatter([x], [y], s=max(area, 20), color=colour, alpha=0.35, linewidths=0, zorder=3)
+    axes.plot([x], [y], marker=marker, markersize=5, color=colour, linestyle="", label=label, zorder=4)
+
+
+def learning_curves(section: Section) -> Figure | None:
+    """Training loss and validation Dice after each leg. None where nothing was trained."""
+    rows = [row for row in section.rows if row.scores and row.scores.curve]
+    if not rows:
+        return None
+    with mpl.rc_context(STYLE):
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.6), layout="constrained")
+        for row in rows:
+            assert row.scores
+            colour, marker = look(row.network)
+            steps = [point.step for point in row.scores.curve]
+            style = {"color": colour, "marker": marker, "markersize": 4}
+            left.plot(steps, [point.loss for point in row.scores.curve], **style)
+            right.plot(steps, [point.val_dice for point in row.scores.curve], label=row.title, **style)
+        left.set(xlabel="step", ylabel="training loss (log): Dice + cross-entropy", yscale="log")
+        _plain_log(left.yaxis)
+        right.set(xlabel="step", ylabel="Dice on validation images", ylim=(0, 1))
+        figure.legend(loc="outside right center")
+        return figure
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure whole, without a date, so that the same records give the same bytes; close it."""
+    aside = path.with_name(f".{path.name}")
+    metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
+    with mpl.rc_context(STYLE):  # an SVG's ids and the resolution are looked up when saving, not when drawing
+        figure.savefig(aside, format=path.suffix[1:], metadata=metadata)
+    plt.close(figure)
+    aside.replace(path)
+    return path

@@ -1,0 +1,55 @@
+"""The one place where a number becomes text: its unit, its digits, and a dash where there is none."""
+
+import math
+
+NONE = "–"
+
+
+def significant(value: float | None, digits: int = 3) -> str:
+    """A number with so many significant digits and no exponent.
+
+    >>> significant(36.8781), significant(0.0123456), significant(1234.5), significant(None)
+    ('36.9', '0.0123', '1234', '–')
+    """
+    if value is None or math.isnan(value):
+        return NONE
+    if value == 0:
+        return "0"
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:.{places}f}"
+
+
+def millions(count: float | None) -> str:
+    """A count in millions, two decimals: parameters are published so."""
+    return NONE if count is None else f"{count / 1e6:.2f}"
+
+
+def giga(count: float | None) -> str:
+    """A count in thousands of millions, two decimals: multiply-adds are published so."""
+    return NONE if count is None else f"{count / 1e9:.2f}"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """Seconds as milliseconds, three significant digits."""
+    return NONE if seconds is None else significant(seconds * 1e3)
+
+
+def share(value: float | None) -> str:
+    """Dice, IoU: 0 to 1 with three decimals, which is what a few hundred images can tell apart."""
+    return NONE if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def duration(seconds: float) -> str:
+    """A time for people: "45 s", "12 min", "3 h 05 min".
+
+    >>> duration(44.6), duration(100), duration(725), duration(11100)
+    ('45 s', '1 min 40 s', '12 min', '3 h 05 min')
+    """
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    if seconds < 3600:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"

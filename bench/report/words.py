@@ -1,0 +1,56 @@
+"""The answer in a few sentences, for whoever reads no table."""
+
+from collections.abc import Callable
+
+from bench.report.summary import Estimate, Row, Section
+from bench.report.units import giga, millions, milliseconds, share
+
+
+def sentences(section: Section) -> list[str]:
+    """Who is most accurate, who is fastest, who is smallest; nothing where fewer than two networks can be compared."""
+    found = [_most_accurate(section), _fastest(section), _smallest(section)]
+    return [sentence for sentence in found if sentence]
+
+
+def _most_accurate(section: Section) -> str:
+    ranked = _ranked(section, lambda row: row.dice, highest=True)
+    if len(ranked) < 2:
+        return ""
+    (first, best), *others = ranked
+    close = [row.title for row, estimate in others if estimate.high >= best.low]
+    lead = f"Most accurate: {first.title}, Dice {share(best.value)}"
+    if close:
+        return (
+            f"{lead}; the intervals of {_list(close)} overlap with its own, so {best.n} images do not settle the order."
+        )
+    return f"{lead}, its interval above all others'."
+
+
+def _fastest(section: Section) -> str:
+    ranked = _ranked(section, lambda row: row.latency_s, highest=False)
+    if len(ranked) < 2:
+        return ""
+    (first, best), *others = ranked
+    times = f"{others[-1][1].value / best.value:.1f} times as fast as {others[-1][0].title}"
+    return f"Fastest: {first.title}, {milliseconds(best.value)} ms an image on this machine, {times}."
+
+
+def _smallest(section: Section) -> str:
+    counted = [(row, row.cost) for row in section.rows if row.cost]
+    if len(counted) < 2:
+        return ""
+    row, cost = min(counted, key=lambda pair: pair[1].parameters)
+    cheap = min(
+        (pair for pair in counted if pair[1].torch.macs is not None), key=lambda p: p[1].torch.macs or 0, default=None
+    )
+    sentence = f"Smallest: {row.title}, {millions(cost.parameters)} M parameters"
+    return sentence + (f"; fewest multiply-adds: {cheap[0].title}, {giga(cheap[1].torch.macs)} G." if cheap else ".")
+
+
+def _ranked(section: Section, value: Callable[[Row], Estimate | None], highest: bool) -> list[tuple[Row, Estimate]]:
+    known = [(row, estimate) for row in section.rows if (estimate := value(row)) is not None]
+    return sorted(known, key=lambda pair: pair[1].value, reverse=highest)
+
+
+def _list(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,16 @@
+"""What several tests are given."""
+
+import pytest
+from handmade import cost_record, dice_record, latency_record
+
+from bench.records import Record
+
+
+@pytest.fixture
+def reference() -> list[Record]:
+    """Two networks with all quantities."""
+    return [
+        cost_record("unet"), cost_record("mdsa_unet", 6_576_225, 4_456_851_840),
+        latency_record("unet"), latency_record("mdsa_unet", (0.1, 0.11, 0.12)),
+        dice_record("unet"), dice_record("mdsa_unet", (0.6, 0.8, 0.95)),
+    ]  # fmt: skip

@@ -1,0 +1,88 @@
+"""Samples as tensors, and the augmented stream that is the same whenever it is asked."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from bench.data.prepared import DEVIATION, MEAN, Stream, normalised, prepare
+from bench.data.sample import Sample
+from bench.errors import UserError
+
+
+def drawn(number: int) -> tuple[np.ndarray, np.ndarray]:
+    """An image whose left half is bright; the mask is that half."""
+    mask = np.zeros((60, 80), np.uint8)
+    mask[:, :40] = 1
+    image = np.repeat(mask[:, :, None] * 200 + number, 3, axis=2).astype(np.uint8)
+    return image, mask
+
+
+def samples(count: int) -> list[Sample]:
+    pairs = [drawn(n) for n in range(count)]
+    return [Sample(str(n), str(n), partial(np.copy, i), partial(np.copy, m)) for n, (i, m) in enumerate(pairs)]
+
+
+def test_sizes_types_and_order():
+    heard = []
+    found = prepare(samples(3), 32, heard.append)
+    assert found.ids == ("0", "1", "2")
+    assert (found.images.shape, found.images.dtype) == ((3, 3, 32, 32), torch.uint8)
+    assert (found.masks.shape, found.masks.dtype) == ((3, 32, 32), torch.uint8)
+    assert found.images[:, 0, 16, 30].tolist() == [0, 1, 2]
+    assert heard == [1, 2, 3]
+
+
+def test_masks_stay_labels():
+    assert prepare(samples(1), 50).masks.unique().tolist() == [0, 1]
+
+
+def test_an_unreadable_image_is_named():
+    def broken() -> np.ndarray:
+        raise UserError("cannot read the image a.jpg")
+
+    with pytest.raises(UserError, match=r"a\.jpg"):
+        prepare([*samples(1), Sample("x", "x", broken, broken)], 32)
+
+
+def test_normalised_is_imagenet_s():
+    white = normalised(torch.full((2, 3, 4, 4), 255, dtype=torch.uint8))
+    expected = [(1 - m) / d for m, d in zip(MEAN, DEVIATION, strict=True)]
+    assert white[0, :, 0, 0].tolist() == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_draw_is_the_same_whenever_it_is_asked_for():
+    prepared = prepare(samples(4), 32)
+    one, other = Stream(prepared, seed=1), Stream(prepared, seed=1)
+    forwards = [one[draw] for draw in range(12)]
+    torch.manual_seed(99)
+    backwards = [other[draw] for draw in reversed(range(12))][::-1]
+    for (image, mask), (image_again, mask_again) in zip(forwards, backwards, strict=True):
+        assert torch.equal(image, image_again)
+        assert torch.equal(mask, mask_again)
+
+
+def test_asking_for_a_draw_leaves_the_global_generator_alone():
+    stream = Stream(prepare(samples(2), 32), seed=1)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    _ = stream[7]
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_each_epoch_has_every_image_once_in_another_order():
+    stream = Stream(prepare(samples(16), 32), seed=0)
+    orders = [[int(stream._order(epoch)[place]) for place in range(16)] for epoch in range(3)]
+    assert all(sorted(order) == list(range(16)) for order in orders)
+    assert orders[0] != orders[1] != orders[2]
+
+
+def test_image_and_mask_are_turned_together():
+    stream = Stream(prepare(samples(2), 32), seed=3)
+    for draw in range(20):
+        image, mask = stream[draw]
+        assert image.shape == (3, 32, 32)
+        inside = image[0][mask == 1].mean() if (mask == 1).any() else 0
+        assert inside > image[0][mask == 0].mean() + 1

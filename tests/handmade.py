@@ -1,0 +1,59 @@
+"""Records made by hand, for tests of what reads them."""
+
+from bench.environment import Environment, State
+from bench.jobs import Job
+from bench.quantities import (
+    Cost,
+    CostSpec,
+    Count,
+    CurvePoint,
+    DiceSpec,
+    ImageScore,
+    Latency,
+    LatencySpec,
+    Result,
+    Scores,
+    Spec,
+    TrainSpec,
+)
+from bench.records import Record
+
+ENVIRONMENT = Environment(
+    cpu="A CPU", cores=2, memory_bytes=24 * 2**30, gpus=(), driver="", system="Linux x86_64", python="3.11.7",
+    packages={"torch": "2.14.1"}, variables={}, commit="abc",
+)  # fmt: skip
+STATE = State(at="2026-01-01T00:00:00+00:00", load_1min=0.1, cpu_mhz=2600.0, gpu={})
+TRAIN = TrainSpec(steps=80, leg=20, batch=4)
+DICE = DiceSpec(dataset="synthetic", data="0" * 12, train=TRAIN)
+LATENCY = LatencySpec(machine=ENVIRONMENT.fingerprint, device="cpu", threads=2)
+
+
+def record(network: str, spec: Spec, result: Result | None, status: str = "ok", error: str = "") -> Record:
+    return Record(
+        job=Job(network=network, network_digest="1" * 12, spec=spec), status=status, error=error,
+        environment=ENVIRONMENT, before=STATE, after=STATE, wall_s=1.0, result=result,
+    )  # fmt: skip
+
+
+def cost_record(network: str = "unet", parameters: int = 31_037_633, macs: int = 36_878_155_776) -> Record:
+    fvcore = Count(counter="fvcore", macs=macs + 1000, by_operator={"conv": macs, "batch_norm": 1000})
+    torch = Count(counter="torch", macs=macs, by_operator={"convolution": macs})
+    result = Cost(
+        parameters=parameters, trainable_parameters=parameters, parameter_bytes=4 * parameters, buffer_bytes=0,
+        fvcore=fvcore, torch=torch,
+    )  # fmt: skip
+    return record(network, CostSpec(), result)
+
+
+def latency_record(network: str = "unet", samples_s: tuple[float, ...] = (0.3, 0.31, 0.32), process: int = 0) -> Record:
+    spec = LATENCY.model_copy(update={"process": process})
+    return record(network, spec, Latency(samples_s=samples_s, warmup_s=(0.5,)))
+
+
+def dice_record(network: str = "unet", dice: tuple[float, ...] = (0.5, 0.7, 0.9)) -> Record:
+    images = tuple(
+        ImageScore(id=f"image-{n}", label=1, tp=10, fp=1, fn=2, dice=d, iou=d / (2 - d)) for n, d in enumerate(dice)
+    )
+    curve = (CurvePoint(step=20, loss=1.2, val_dice=0.4), CurvePoint(step=40, loss=0.8, val_dice=0.6))
+    scores = Scores(loaded=False, best_step=40, curve=curve, train_images_per_s=4.5, images=images)
+    return record(network, DICE, scores)

@@ -1,0 +1,48 @@
+"""Budgets become training conditions; overrides are taken or refused in words."""
+
+import pytest
+
+from bench import budgets
+from bench.budgets import BUDGETS, find_budget
+from bench.errors import UserError
+
+
+def test_an_epoch_is_every_image_once_rounded_up_to_batches():
+    spec = find_budget("paper").train_spec(images=1801, device="cpu", seed=0)
+    assert (spec.leg, spec.steps) == (226, 200 * 226)
+
+
+def test_steps_override_and_are_saved_about_twelve_times():
+    spec = find_budget("quick", steps=600).train_spec(1800, "cpu", 7)
+    assert (spec.steps, spec.leg, spec.seed) == (600, 50, 7)
+
+
+def test_epochs_override_steps():
+    spec = find_budget("quick", epochs=2).train_spec(images=10, device="cpu", seed=0)
+    assert (spec.steps, spec.leg) == (6, 3)
+
+
+def test_a_leg_is_never_longer_than_the_training():
+    assert all(b.train_spec(3, "cpu", 0).leg <= b.train_spec(3, "cpu", 0).steps for b in BUDGETS.values())
+
+
+def test_mixed_precision_only_where_the_hardware_has_it(monkeypatch):
+    monkeypatch.setattr(budgets, "cpu_has", lambda flag: False)
+    assert budgets.training_precision("cpu") == "float32"
+    assert budgets.training_precision("cuda") == "bfloat16"
+    monkeypatch.setattr(budgets, "cpu_has", lambda flag: flag == "amx_bf16")
+    assert budgets.training_precision("cpu") == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "text"),
+    [
+        ("quik", {}, "unknown budget 'quik'; did you mean 'quick'"),
+        ("quick", {"steps": 0}, "--steps must be 1 or more, got 0"),
+        ("quick", {"epochs": -2}, "--epochs must be 1 or more, got -2"),
+        ("quick", {"steps": 5, "epochs": 5}, "both --steps 5 and --epochs 5"),
+    ],
+)
+def test_refusals(name, more, text):
+    with pytest.raises(UserError, match=text):
+        find_budget(name, **more)

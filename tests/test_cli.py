@@ -1,0 +1,119 @@
+"""The commands as a user types them: answers, exit codes, and words instead of tracebacks."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def bench(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bench.cli", *arguments], capture_output=True, text=True, check=False, cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [[], ["list"], ["run"], ["report"]])
+def test_help(command):
+    done = bench(*command, "--help")
+    assert done.returncode == 0
+    assert "bench" in done.stdout
+
+
+def test_version():
+    assert bench("--version").stdout.startswith("mdsa-bench ")
+
+
+@pytest.mark.parametrize(("what", "name"), [("networks", "mdsa_unet"), ("datasets", "isic2017"), ("budgets", "quick")])
+def test_lists(what, name):
+    assert name in bench("list", what).stdout
+    assert name in {line["name"] for line in json.loads(bench("list", what, "--json").stdout)}
+
+
+MISTAKES = {
+    "unknown network": (["run", "unett"], "unknown network 'unett'; did you mean 'unet'"),
+    "no network": (["run"], "no network was named; name some of attention_unet"),
+    "networks and all": (["run", "unet", "--all"], "both --all and unet were given"),
+    "unknown data set": (["run", "unet", "--dataset", "isic"], "unknown data set 'isic'; did you mean 'isic2017'"),
+    "unknown measure": (["run", "unet", "--measure", "dise"], "unknown measure 'dise'; did you mean 'dice'"),
+    "unknown budget": (["run", "unet", "--budget", "smok"], "unknown budget 'smok'; did you mean 'smoke'"),
+    "no data root": (["run", "unet", "--dataset", "ddti"], "give --data-root FOLDER"),
+    "missing root": (["run", "unet", "--dataset", "ddti", "--data-root", "nowhere"], "nowhere does not exist"),
+    "another layout": (["run", "unet", "--dataset", "isic2017", "--data-root", "."], "ISIC-2017_Training_Data"),
+    "out is a file": (["run", "unet", "--out", "a_file"], "'a_file' is a file, not a folder"),
+    "no records": (["report", "."], "no records in ."),
+    "no folder": (["report", "nowhere"], "no folder"),
+    "small": (["run", "unet", "--size", "8"], "--size must be 32 or more"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "text"), MISTAKES.values(), ids=MISTAKES)
+def test_mistakes_are_answered_in_words_with_exit_code_2_and_nothing_is_written(tmp_path, arguments, text):
+    (tmp_path / "a_file").write_text("")
+    done = bench(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert text in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["a_file"]
+
+
+def test_cuda_is_refused_where_there_is_none(tmp_path, monkeypatch):
+    from bench.environment import cuda_usable
+
+    if cuda_usable():
+        pytest.skip("this machine has CUDA")
+    done = bench("run", "unet", "--device", "cuda", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "torch finds no CUDA device on this machine" in done.stderr
+
+
+def test_show_plan_measures_nothing(tmp_path):
+    done = bench("run", "--all", "--show-plan", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "25; about" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_ends_with_a_table_and_a_second_one_measures_nothing(tmp_path):
+    """The main job, small: one network of 64x64 pixels through every stage, twice."""
+    asked = ["run", "mdsa_unet", "--budget", "smoke", "--size", "64"]
+    first = bench(*asked, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "MDSA-UNet" in first.stdout
+    assert "–" not in first.stdout.split("Report:")[0]
+    records = {path: path.read_bytes() for path in (tmp_path / "results").glob("*.json")}
+    assert len(records) == 3
+
+    second = bench(*asked, "--json", cwd=tmp_path)
+    assert "3, all on record in results: nothing is measured again" in second.stderr
+    assert {path: path.read_bytes() for path in (tmp_path / "results").glob("*.json")} == records
+    (row,) = json.loads(second.stdout)["rows"]
+    assert row["parameters"] == 6_576_225
+    assert 0 <= row["dice"] <= 1
+
+    reported = bench("report", "results", "--to", "again", cwd=tmp_path)
+    assert reported.returncode == 0
+    assert (tmp_path / "again/report.md").read_text().startswith("# Networks compared")
+
+
+def test_a_failed_network_ends_the_run_with_exit_code_1(tmp_path):
+    done = bench("run", "swin_unet", "--measure", "cost", "--size", "100", "--quiet", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Swin-UNet: cost refused: swin_unet needs sides that divide by 32" in done.stdout
+
+
+def test_damaged_records_are_named_and_left_out_of_the_report(tmp_path, reference):
+    from bench.records import Store
+
+    for record in reference:
+        Store(tmp_path).write(record)
+    (tmp_path / "broken.json").write_text("{")
+    done = bench("report", str(tmp_path), "--to", str(tmp_path / "to"))
+    assert done.returncode == 0
+    assert "left out:" in done.stderr
+    assert "broken.json" in done.stderr

@@ -1,0 +1,76 @@
+"""What a run shows: plain lines where there is no terminal, a table that fills where there is one."""
+
+import io
+
+from handmade import cost_record, dice_record, record
+from rich.console import Console
+
+from bench.budgets import find_budget
+from bench.display import Progress, announce, comparison, conclude
+from bench.plan import Question, plan
+from bench.quantities import CostSpec
+from bench.report.summary import sections
+
+
+def screen(terminal: bool = False, width: int = 120) -> Console:
+    return Console(file=io.StringIO(), force_terminal=terminal, width=width, color_system=None)
+
+
+def test_the_announcement_tells_machine_data_budget_jobs_and_time(tmp_path):
+    console = screen(width=200)
+    question = Question(("unet", "mdsa_unet"), ("cost", "dice"), find_budget("smoke"), "synthetic", None, "cpu")
+    announce(console, plan(question), tmp_path)
+    text = console.file.getvalue()
+    assert "measuring on cpu" in text
+    assert "unet, mdsa_unet" in text
+    assert "synthetic: 400 train, 40 val, 80 test images" in text
+    assert "smoke: proves that everything works" in text
+    assert "jobs      4; about" in text
+
+
+def test_without_a_terminal_progress_is_plain_lines():
+    console = screen()
+    job = dice_record().job
+    with Progress(console, jobs=2, records=[]) as progress:
+        progress.begin(job, 65)
+        progress.event({"step": 1, "steps": 4, "loss": 0.51234, "val_dice": None})
+        progress.end(record("unet", CostSpec(), None, status="crashed", error="it fell over"))
+    lines = console.file.getvalue().splitlines()
+    assert lines[0] == "[1/2] training and scoring U-Net, about 1 min 05 s left"
+    assert lines[-1] == "[1/2] training and scoring U-Net: crashed: it fell over"
+
+
+def test_on_a_terminal_there_is_a_table_and_what_runs_now():
+    console = screen(terminal=True)
+    progress = Progress(console, jobs=3, records=[cost_record()])
+    progress.begin(dice_record().job, 65)
+    progress.event({"step": 3, "steps": 4, "loss": 0.51234, "val_dice": 0.7})
+    console.print(progress._picture())
+    text = console.file.getvalue()
+    assert "31.04" in text
+    assert "[1/3] training and scoring U-Net: step 3/4, loss 0.512, Dice 0.700 on val" in text
+
+
+def test_quiet_says_nothing():
+    console = screen()
+    with Progress(console, jobs=1, records=[], quiet=True) as progress:
+        progress.begin(cost_record().job, 5)
+        progress.end(cost_record())
+    assert console.file.getvalue() == ""
+
+
+def test_a_failed_network_is_a_row_that_says_so(reference):
+    failed = record("unetpp", CostSpec(), None, status="crashed", error="it fell over")
+    console = screen()
+    conclude(console, sections([*reference, failed]), [])
+    text = console.file.getvalue()
+    assert "UNet++: cost crashed: it fell over" in text
+
+
+def test_the_table_fits_a_narrow_terminal(reference):
+    console = screen(width=80)
+    console.print(comparison(sections(reference)[0], console.width))
+    text = console.file.getvalue()
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "…" not in text
+    assert "0.783 [0.600, 0.950]" in text

@@ -1,0 +1,43 @@
+"""A job's key: the same for the same work, another for any other."""
+
+import pytest
+
+from bench.jobs import Job
+from bench.quantities import CostSpec, DiceSpec, LatencySpec, TrainSpec
+
+COST = Job(network="unet", network_digest="d", spec=CostSpec())
+TRAIN = TrainSpec(steps=8, leg=2, batch=2)
+DICE = Job(network="unet", network_digest="d", spec=DiceSpec(dataset="ddti", data="e", train=TRAIN))
+
+
+def changed(job: Job, **spec: object) -> Job:
+    return job.model_copy(update={"spec": job.spec.model_copy(update=spec)})
+
+
+def test_the_key_is_frozen():
+    """Keys name the committed records, so a change here throws every one of them away."""
+    assert COST.key == "unet-cost-61ba1c8f61dc"
+
+
+def test_any_condition_changes_the_key():
+    keys = {COST.key, changed(COST, size=256).key, changed(COST, classes=4).key}
+    keys.add(COST.model_copy(update={"network_digest": "other"}).key)
+    assert len(keys) == 4
+
+
+def test_a_key_survives_the_way_through_json():
+    assert Job.model_validate_json(DICE.model_dump_json()) == DICE
+    assert Job.model_validate_json(DICE.model_dump_json()).key == DICE.key
+
+
+def test_how_it_is_scored_is_no_part_of_a_checkpoint():
+    assert changed(DICE, test_images=5).training_key == DICE.training_key
+    assert changed(DICE, test_images=5).key != DICE.key
+    more = TRAIN.model_copy(update={"steps": 9})
+    assert changed(DICE, train=more).training_key != DICE.training_key
+
+
+def test_only_dice_has_a_checkpoint():
+    latency = Job(network="unet", network_digest="d", spec=LatencySpec(machine="m", device="cpu", threads=1))
+    with pytest.raises(TypeError, match="latency needs no trained weights"):
+        _ = latency.training_key

@@ -1,0 +1,63 @@
+"""From a question to jobs: what, in which order, and what is refused before anything is done."""
+
+import dataclasses
+
+import pytest
+
+from bench.budgets import find_budget
+from bench.errors import UserError
+from bench.plan import Question, plan
+
+QUESTION = Question(
+    networks=("unet", "mdsa_unet"), measures=("cost", "latency", "dice"), budget=find_budget("quick"),
+    dataset="synthetic", data_root=None, device="cpu",
+)  # fmt: skip
+
+
+def ask(**changes: object) -> Question:
+    return dataclasses.replace(QUESTION, **changes)
+
+
+def test_latency_is_interleaved_over_the_networks():
+    order = [(job.spec.quantity, job.network) for job in plan(QUESTION).jobs]
+    both = ["unet", "mdsa_unet"]
+    assert order == [(q, n) for q in ["cost", "latency", "latency", "latency", "dice"] for n in both]
+    processes = [job.spec.process for job in plan(QUESTION).jobs if job.spec.quantity == "latency"]
+    assert processes == [0, 0, 1, 1, 2, 2]
+
+
+def test_keys_are_one_each_and_the_same_when_asked_again():
+    keys = [job.key for job in plan(QUESTION).jobs]
+    assert len(set(keys)) == len(keys)
+    assert keys == [job.key for job in plan(QUESTION).jobs]
+
+
+def test_a_larger_image_or_another_seed_is_other_work():
+    keys = {job.key for job in plan(QUESTION).jobs}
+    assert not keys & {job.key for job in plan(ask(size=256)).jobs}
+    seeded = {job.key for job in plan(ask(seed=1)).jobs}
+    assert {key.split("-")[1] for key in keys ^ seeded} == {"dice"}
+
+
+def test_no_data_set_is_opened_when_nothing_reads_one(tmp_path):
+    quiet = plan(ask(measures=("cost",), dataset="isic2017", data_root=tmp_path / "nowhere"))
+    assert quiet.data is None
+    assert len(quiet.jobs) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"networks": ("unett",)}, "unknown network 'unett'; did you mean 'unet'"),
+        ({"measures": ("latencies",)}, "unknown measure 'latencies'; did you mean 'latency'"),
+        ({"size": 16}, "--size must be 32 or more pixels a side, got 16"),
+    ],
+)
+def test_refusals(changes, text):
+    with pytest.raises(UserError, match=text):
+        ask(**changes)
+
+
+def test_an_unknown_data_set_is_refused():
+    with pytest.raises(UserError, match="unknown data set 'sinthetic'; did you mean 'synthetic'"):
+        plan(ask(dataset="sinthetic"))

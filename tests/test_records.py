@@ -1,0 +1,92 @@
+"""A record comes back as it was written, whole or not at all; a bad file is named and stops nothing."""
+
+import json
+import math
+
+import pytest
+from handmade import cost_record, dice_record, latency_record, record
+
+from bench.errors import UserError
+from bench.quantities import CostSpec
+from bench.records import Store, load, read_record
+
+
+@pytest.mark.parametrize("made", [cost_record(), latency_record(), dice_record()], ids=["cost", "latency", "dice"])
+def test_round_trip(tmp_path, made):
+    path = Store(tmp_path).write(made)
+    assert path.name == f"{made.job.key}.json"
+    assert read_record(path) == made
+    assert Store(tmp_path).find(made.job) == made
+
+
+def test_an_undefined_dice_comes_back_undefined(tmp_path):
+    path = Store(tmp_path).write(dice_record(dice=(0.5, math.nan)))
+    scores = read_record(path).result.images
+    assert math.isnan(scores[1].dice)
+    assert scores[0].dice == 0.5
+
+
+def test_scores_lie_beside_the_record_one_line_an_image(tmp_path):
+    path = Store(tmp_path).write(dice_record())
+    lines = path.with_suffix(".scores.csv").read_text().splitlines()
+    assert lines[0] == "id,label,tp,fp,fn,dice,iou"
+    assert len(lines) == 4
+    assert "images" not in json.loads(path.read_text())["result"]
+
+
+def test_a_measurement_stands_and_a_failure_is_replaced(tmp_path):
+    store = Store(tmp_path)
+    good = cost_record()
+    failed = record("unet", CostSpec(), None, status="crashed", error="it fell over")
+    store.write(failed)
+    assert store.find(good.job).status == "crashed"
+    store.write(good)
+    store.write(failed)
+    assert store.find(good.job) == good
+
+
+def test_nothing_half_written_is_left_behind(tmp_path):
+    Store(tmp_path).write(dice_record())
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".csv", ".json"]
+
+
+def test_no_folder_is_made_before_there_is_a_record(tmp_path):
+    store = Store(tmp_path / "new")
+    assert store.find(cost_record().job) is None
+    assert not store.folder.exists()
+
+
+DAMAGE = {
+    "cut off": lambda text: text[:100],
+    "empty": lambda text: "",
+    "no object": lambda text: "[1, 2]",
+    "foreign": lambda text: '{"hello": 1}',
+    "a later schema": lambda text: text.replace('"schema_version": 1', '"schema_version": 2'),
+    "an unknown field": lambda text: text.replace('"status"', '"state"'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_file_is_named_left_alone_and_stops_nothing(tmp_path, damage):
+    store = Store(tmp_path)
+    bad, good = store.write(cost_record()), store.write(latency_record())
+    text = damage(bad.read_text())
+    bad.write_text(text)
+    loaded = load([tmp_path])
+    assert loaded.records == [latency_record()]
+    assert len(loaded.problems) == 1
+    assert str(bad) in loaded.problems[0]
+    assert bad.read_text() == text
+    assert good.exists()
+
+
+def test_missing_scores_damage_their_record(tmp_path):
+    path = Store(tmp_path).write(dice_record())
+    path.with_suffix(".scores.csv").unlink()
+    with pytest.raises(UserError, match=r"scores\.csv"):
+        read_record(path)
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match=r"no folder .*nowhere"):
+        load([tmp_path / "nowhere"])

@@ -1,0 +1,102 @@
+"""A plan is carried out job by job: nothing twice, failures are rows, a stop keeps what was done."""
+
+import pytest
+from handmade import ENVIRONMENT, STATE
+
+from bench import runner
+from bench.budgets import find_budget
+from bench.errors import UserError
+from bench.plan import Question, plan
+from bench.quantities import Cost, Count, Latency
+from bench.records import Record, Store
+from bench.runner import Clock, carry_out, missing
+
+PLAN = plan(
+    Question(("unet", "unetpp"), ("cost", "latency"), find_budget("quick"), "synthetic", data_root=None, device="cpu")
+)
+COUNT = Count(counter="c", macs=1)
+RESULTS = {
+    "cost": Cost(parameters=1, trainable_parameters=1, parameter_bytes=4, buffer_bytes=0, fvcore=COUNT, torch=COUNT),
+    "latency": Latency(samples_s=(0.1,), warmup_s=(0.2,)),
+}
+
+
+class Listener:
+    def __init__(self):
+        self.begun, self.ended = [], []
+
+    def begin(self, job, seconds_left):
+        self.begun.append(job.key)
+        assert seconds_left > 0
+
+    def event(self, event): ...
+
+    def end(self, record):
+        self.ended.append(record.status)
+
+
+@pytest.fixture
+def worker(monkeypatch):
+    """A stand-in for the worker that writes its record at once; `fails` names networks that crash in it."""
+
+    class Worker:
+        def __init__(self):
+            self.fails = set()
+
+        def __call__(self, order, tell):
+            bad = order.job.network in self.fails
+            result = None if bad else RESULTS[order.job.spec.quantity]
+            status, error = ("crashed", "it fell over") if bad else ("ok", "")
+            record = Record(job=order.job, status=status, error=error, environment=ENVIRONMENT, before=STATE,
+                            after=STATE, wall_s=0.1, result=result)  # fmt: skip
+            Store(order.out).write(record)
+            return record
+
+    fake = Worker()
+    monkeypatch.setattr(runner, "run", fake)
+    return fake
+
+
+def test_every_job_is_done_once_and_a_second_run_does_nothing(tmp_path, worker):
+    first, second = Listener(), Listener()
+    records = carry_out(PLAN, tmp_path, first)
+    assert [record.job for record in records] == list(PLAN.jobs)
+    assert first.begun == [job.key for job in PLAN.jobs]
+    assert carry_out(PLAN, tmp_path, second) == records
+    assert second.begun == []
+
+
+def test_a_network_that_crashes_is_a_row_and_is_tried_again(tmp_path, worker):
+    worker.fails = {"unetpp"}
+    records = carry_out(PLAN, tmp_path, Listener())
+    assert [record.status for record in records] == [
+        "crashed" if record.job.network == "unetpp" else "ok" for record in records
+    ]
+    assert {job.network for job in missing(PLAN, Store(tmp_path))} == {"unetpp"}
+    worker.fails = set()
+    again = Listener()
+    assert all(record.status == "ok" for record in carry_out(PLAN, tmp_path, again))
+    assert len(again.begun) == len(PLAN.jobs) / 2
+
+
+def test_what_was_measured_before_a_stop_is_kept(tmp_path, worker, monkeypatch):
+    calls = []
+
+    def stops_at_third(order, tell):
+        calls.append(order.job)
+        if len(calls) == 3:
+            raise UserError("an unreadable image")
+        return worker(order, tell)
+
+    monkeypatch.setattr(runner, "run", stops_at_third)
+    with pytest.raises(UserError, match="an unreadable image"):
+        carry_out(PLAN, tmp_path, Listener())
+    assert len(missing(PLAN, Store(tmp_path))) == len(PLAN.jobs) - 2
+
+
+def test_the_clock_learns_from_what_jobs_took():
+    clock = Clock(PLAN)
+    costs = [job for job in PLAN.jobs if job.spec.quantity == "cost"]
+    guess = clock.left(costs)
+    clock.learn(costs[0], 10 * clock.guess(costs[0]))
+    assert clock.left(costs) == pytest.approx(10 * guess)

@@ -1,0 +1,37 @@
+"""What is minimised and by which schedule."""
+
+import pytest
+import torch
+from torch import nn
+
+from bench.quantities import TrainSpec
+from bench.training.task import SegmentationTask
+
+SPEC = TrainSpec(steps=100, leg=10, batch=2, learning_rate=0.01, warmup_share=0.1)
+
+
+def task(maps: int) -> SegmentationTask:
+    return SegmentationTask(nn.Conv2d(3, maps, 1), SPEC, maps)
+
+
+def test_the_rate_warms_up_linearly_then_falls_as_a_cosine_to_zero():
+    schedule = task(1).configure_optimizers()["lr_scheduler"]["scheduler"]
+    rates = []
+    for _ in range(101):
+        rates.append(schedule.get_last_lr()[0])
+        schedule.optimizer.step()
+        schedule.step()
+    assert rates[:3] == pytest.approx([0.001, 0.002, 0.003])
+    assert rates[10] == pytest.approx(0.01)
+    assert rates[55] == pytest.approx(0.005)
+    assert rates[100] == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(("maps", "labels"), [(1, 2), (4, 4)])
+def test_a_perfect_prediction_has_no_loss(maps, labels):
+    masks = torch.randint(0, labels, (2, 16, 16))
+    targets = torch.nn.functional.one_hot(masks, max(labels, maps)).permute(0, 3, 1, 2).float()
+    logits = 40 * (targets[:, 1:] - 0.5) if maps == 1 else 40 * targets
+    made = task(maps)
+    assert made.loss(logits, made._target(masks)).item() == pytest.approx(0, abs=1e-3)
+    assert made.loss(-logits, made._target(masks)).item() > 1
