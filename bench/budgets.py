@@ -6,8 +6,9 @@ training.
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
-from bench.environment import cpu_has
+from bench.environment import cpu_has, cuda_multiplies_bfloat16
 from bench.errors import UserError, unknown
 from bench.quantities import Device, Precision, TrainSpec
 
@@ -18,48 +19,52 @@ LEGS = 12  # how often a training of `--steps` is checked and saved, about
 class Budget:
     """Training by `steps`, else by `epochs`; a latency by fresh `processes` of at least `samples` and `seconds` each.
 
-    `leg` steps lie between two checkpoints where training goes by steps; by epochs, it is an epoch. None keeps all
-    images.
+    The defaults are the full protocol; a smaller budget says what it cuts. `leg` steps lie between two checkpoints
+    where training goes by steps; by epochs, it is an epoch. None keeps all images.
     """
 
     name: str
     purpose: str
-    batch: int
-    steps: int | None
-    epochs: int | None
-    leg: int
-    train_images: int | None
-    val_images: int | None
-    test_images: int | None
-    processes: int
-    samples: int
-    seconds: float
-    warmup_calls: int
-    warmup_s: float
+    batch: int = 8
+    steps: int | None = None
+    epochs: int = 200
+    leg: int = 1
+    augmentation: Literal["flips", "affine"] = "affine"
+    train_images: int | None = None
+    val_images: int | None = None
+    test_images: int | None = None
+    processes: int = 5
+    samples: int = 50
+    seconds: float = 2.0
+    warmup_calls: int = 10
+    warmup_s: float = 0.5
 
     def train_spec(self, images: int, device: Device, seed: int) -> TrainSpec:
         """The training of this budget on a data set of so many training images."""
         used = min(images, self.train_images or images)
         an_epoch = math.ceil(used / self.batch)
-        steps = self.steps or an_epoch * (self.epochs or 1)
+        steps = self.steps or an_epoch * self.epochs
         return TrainSpec(
-            steps=steps, leg=min(steps, self.leg if self.steps else an_epoch), batch=self.batch,
-            precision=training_precision(device), train_images=self.train_images, val_images=self.val_images, seed=seed,
+            device=device, steps=steps, leg=min(steps, self.leg if self.steps else an_epoch), batch=self.batch,
+            precision=training_precision(device), augmentation=self.augmentation, train_images=self.train_images,
+            val_images=self.val_images, seed=seed,
         )  # fmt: skip
 
 
 BUDGETS = {
     budget.name: budget
     for budget in (
-        Budget("smoke", "proves that everything works; its Dice means nothing", batch=2, steps=4, epochs=None, leg=2,
-               train_images=8, val_images=2, test_images=6, processes=1, samples=5, seconds=0, warmup_calls=3,
-               warmup_s=0),
-        Budget("quick", "a first comparison, minutes a network on two cores", batch=4, steps=80, epochs=None, leg=20,
-               train_images=None, val_images=32, test_images=None, processes=3, samples=15, seconds=1, warmup_calls=5,
-               warmup_s=0.5),
-        Budget("paper", "200 epochs and the full protocol, hours on a GPU", batch=8, steps=None, epochs=200, leg=1,
-               train_images=None, val_images=None, test_images=None, processes=5, samples=50, seconds=2,
-               warmup_calls=10, warmup_s=0.5),
+        Budget(
+            "smoke", "proves that everything works; its Dice means nothing",
+            batch=2, steps=4, leg=2, augmentation="flips", train_images=8, val_images=2, test_images=6,
+            processes=1, samples=5, seconds=0, warmup_calls=3, warmup_s=0,
+        ),
+        Budget(
+            "quick", "a first comparison, minutes a network on two cores",
+            batch=4, steps=80, leg=20, augmentation="flips", val_images=32,
+            processes=3, samples=15, seconds=1, warmup_calls=5,
+        ),
+        Budget("paper", "200 epochs and the full protocol, hours on a GPU"),
     )
 }  # fmt: skip
 
@@ -75,10 +80,11 @@ def find_budget(name: str, steps: int | None = None, epochs: int | None = None) 
             raise UserError(f"{option} must be 1 or more, got {value}")
     budget = BUDGETS[name]
     if steps is not None:
-        return replace(budget, steps=steps, epochs=None, leg=max(budget.leg, math.ceil(steps / LEGS)))
+        return replace(budget, steps=steps, leg=max(budget.leg, math.ceil(steps / LEGS)))
     return replace(budget, steps=None, epochs=epochs) if epochs is not None else budget
 
 
 def training_precision(device: Device) -> Precision:
-    """Mixed bfloat16 where the hardware multiplies it natively (GPUs, CPUs with AMX: thrice as fast), else float32."""
-    return "bfloat16" if device == "cuda" or cpu_has("amx_bf16") else "float32"
+    """Mixed bfloat16 where the hardware multiplies it natively (GPUs from Ampere on, CPUs with AMX), else float32."""
+    native = cuda_multiplies_bfloat16() if device == "cuda" else cpu_has("amx_bf16")
+    return "bfloat16" if native else "float32"

@@ -17,7 +17,8 @@ from bench.quantities import Frozen
 
 # What the C library and OpenMP do changes a time, so workers run under these and records show them.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "8589934592"}
-TELLING = (*ALLOCATOR, "OMP_NUM_THREADS", "OMP_WAIT_POLICY", "KMP_AFFINITY", "TIMM_FUSED_ATTN", "CUDA_VISIBLE_DEVICES")
+SET_BY_US = (*ALLOCATOR, "OMP_NUM_THREADS")
+TELLING = (*SET_BY_US, "OMP_WAIT_POLICY", "KMP_AFFINITY", "TIMM_FUSED_ATTN", "CUDA_VISIBLE_DEVICES")
 
 
 class Environment(Frozen):
@@ -36,8 +37,10 @@ class Environment(Frozen):
 
     @property
     def fingerprint(self) -> str:
-        """12 hexadecimal digits of the facts that make two times comparable: hardware, driver, torch and Python."""
-        facts = (self.cpu, self.cores, self.gpus, self.driver, self.system, self.python, self.packages.get("torch"))
+        """12 hexadecimal digits of the facts that make two times comparable: hardware, driver, software, switches."""
+        software = [self.packages.get(name) for name in ("torch", "timm")]
+        switches = sorted((name, value) for name, value in self.variables.items() if name not in SET_BY_US)
+        facts = (self.cpu, self.cores, self.gpus, self.driver, self.system, self.python, software, switches)
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:12]
 
     @property
@@ -83,6 +86,13 @@ def cuda_usable() -> bool:
     return torch.cuda.is_available()
 
 
+def cuda_multiplies_bfloat16() -> bool:
+    """Whether the GPU multiplies bfloat16 itself; older ones emulate it, and are slower in it than in float32."""
+    import torch
+
+    return torch.cuda.is_bf16_supported(including_emulation=False)
+
+
 def state() -> State:
     """The machine's state now; what cannot be read is None or left out, never guessed."""
     return State(
@@ -100,6 +110,9 @@ def _cpu_lines(field: str) -> list[str]:
 
 
 def _cpu_name() -> str:
+    if platform.system() == "Darwin":
+        asked = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip() or "Apple"
     return next(iter(_cpu_lines("model name")), platform.processor() or platform.machine())
 
 
@@ -125,6 +138,7 @@ def _commit() -> str:
     folder = Path(__file__).parent
     git = ["git", "-C", str(folder)]
     try:
+        subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True, check=True)
         commit = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
         edits = subprocess.run([*git, "status", "--porcelain", "--", str(folder), str(folder.parent / "baselines")],
                                capture_output=True, text=True, check=True)  # fmt: skip

@@ -11,6 +11,10 @@ class UserError(Exception):
     """
 
 
+class Diverged(Exception):
+    """A training whose loss is no longer a number. Its text says at which step."""
+
+
 def unknown(kind: str, given: str, known: Iterable[str]) -> UserError:
     """The error for a name that is not in a table, with the nearest name and the whole list.
 

@@ -50,7 +50,7 @@ class Network:
     def digest(self) -> str:
         """12 hexadecimal digits that change when the network's code does, and then it is measured again.
 
-        Comments, docstrings and layout are no part of it, nor is the version of Python.
+        Comments, docstrings and layout are no part of it.
         """
         tree = ast.parse(self.file.read_text())
         for node in ast.walk(tree):

@@ -1,11 +1,12 @@
 """From what was asked to the list of jobs that answers it, in the order in which they are done."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.budgets import Budget
 from bench.data import DataSet, open_dataset
+from bench.data.sample import Options
 from bench.environment import environment
 from bench.errors import UserError, unknown
 from bench.jobs import Job
@@ -25,6 +26,7 @@ class Question:
     dataset: str
     data_root: Path | None
     device: Device
+    options: Options = field(default_factory=Options)
     size: int = 224
     seed: int = 0
 
@@ -51,7 +53,7 @@ class Plan:
 def plan(question: Question) -> Plan:
     """Cheap measures first. Latency is interleaved: every network once, then every network again in another process."""
     networks = [find_network(name) for name in question.networks]
-    data = open_dataset(question.dataset, question.data_root) if "dice" in question.measures else None
+    data = open_dataset(question.dataset, question.data_root, question.options) if "dice" in question.measures else None
     maps = data.maps if data else 1
     jobs: list[Job] = []
     if "cost" in question.measures:
@@ -80,7 +82,8 @@ def _latency_spec(question: Question, maps: int, process: int) -> LatencySpec:
 def _dice_spec(question: Question, data: DataSet) -> DiceSpec:
     budget = question.budget
     return DiceSpec(
-        dataset=data.name, data=data.digest, classes=data.maps, size=question.size, protocol=data.protocol,
+        dataset=data.name, data=data.digest, classes=data.maps, labels=data.classes if data.maps > 1 else (),
+        size=question.size, protocol=data.protocol,
         test_images=budget.test_images,
         train=budget.train_spec(len(data.splits["train"]), question.device, question.seed),
     )  # fmt: skip

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Precision = Literal["float32", "bfloat16"]
 Device = Literal["cpu", "cuda"]
+Protocol = Literal["per_image", "per_volume"]
 
 
 class Frozen(BaseModel):
@@ -129,8 +130,8 @@ class Latency(Frozen):
 class TrainSpec(Frozen):
     """How a network is trained: AdamW, linear warm-up then cosine, Dice + cross-entropy, best checkpoint on `val`.
 
-    Augmentation is flips, quarter turns, brightness and contrast; `bfloat16` is mixed precision; maps are
-    channels-last.
+    `flips` are flips, quarter turns, brightness and contrast; `affine` adds small rotations and scales. `bfloat16` is
+    mixed precision; maps are channels-last.
 
     A leg is the stretch between two checkpoints: after each the network is scored on `val_images` of the validation
     split and saved, so that a killed run loses at most one. None as a limit means all images.
@@ -143,7 +144,9 @@ class TrainSpec(Frozen):
     weight_decay: float = Field(0.01, ge=0)
     warmup_share: float = Field(0.1, ge=0, lt=1)
     clip_norm: float = Field(1.0, gt=0)
+    device: Device = "cpu"
     precision: Precision = "float32"
+    augmentation: Literal["flips", "affine"] = "flips"
     train_images: int | None = Field(None, ge=1)
     val_images: int | None = Field(None, ge=1)
     seed: int = Field(0, ge=0)
@@ -152,7 +155,9 @@ class TrainSpec(Frozen):
 class DiceSpec(Frozen):
     """Train (or load) on a data set, then score each image of its test split at the network's size.
 
-    `data` is the digest of the data set's samples and splits, so that records of changed data are never mixed.
+    `data` is the digest of the data set's samples and splits, so that records of changed data are never mixed. `labels`
+    names the foreground classes where there are several. By the protocol `per_image` each image is scored at the
+    network's size; by `per_volume` each prediction is brought back to its slice's size and counted for its volume.
     """
 
     quantity: Literal["dice"] = "dice"
@@ -161,7 +166,8 @@ class DiceSpec(Frozen):
     channels: int = Field(3, ge=1)
     classes: int = Field(1, ge=1)
     size: int = Field(224, ge=1)
-    protocol: str = "per_image"
+    labels: tuple[str, ...] = ()
+    protocol: Protocol = "per_image"
     test_images: int | None = Field(None, ge=1)
     train: TrainSpec
 
@@ -184,10 +190,14 @@ class ImageScore(Frozen):
     fn: int
     dice: float
     iou: float
+    volume: str = ""
 
 
 class Scores(Frozen):
-    """How training went, and one score an image and class."""
+    """How training went, and one score an image and class.
+
+    `train_images_per_s` comes from the median step: forward, backward and update, without the loading of samples.
+    """
 
     quantity: Literal["dice"] = "dice"
     loaded: bool

@@ -7,7 +7,6 @@ write into one folder without a lock. Only a failure is replaced, by a later try
 import csv
 import io
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,6 +15,7 @@ from pydantic import ValidationError
 
 from bench.environment import Environment, State
 from bench.errors import UserError
+from bench.files import write_whole
 from bench.jobs import Job
 from bench.quantities import Frozen, ImageScore, Result, Scores
 
@@ -60,28 +60,33 @@ class Store:
         return self.folder / f"{job.key}.json"
 
     def find(self, job: Job) -> Record | None:
-        """The job's record, failures included; None where there is none, or where the file is damaged."""
+        """The job's record, failures included; None where there is none, or where the file holds something else."""
         path = self.path(job)
         if not path.exists():
             return None
         try:
-            return read_record(path)
+            record = read_record(path)
         except UserError:
             return None
+        # Defaults are no part of a key, so a record made under another default has this name and is another job's.
+        return record if record.job == job else None
 
     def write(self, record: Record) -> Path:
-        """Put a record in its place, whole; a finished measurement already there stands and is left alone."""
+        """Put a record in its place, whole.
+
+        A finished measurement already there stands; a file there that is no record of this job is set aside.
+        """
         path = self.path(record.job)
         before = self.find(record.job)
         if before is not None and before.status == "ok":
             return path
-        self.folder.mkdir(parents=True, exist_ok=True)
+        if before is None and path.exists():
+            path.replace(_unused(path.with_suffix(".json.damaged")))
         exclude = None
         if isinstance(record.result, Scores):
             exclude = {"result": {"images"}}
-            _replace(_scores_path(path), _scores_text(record.result.images))
-        _replace(path, json.dumps(record.model_dump(mode="json", exclude=exclude), indent=1) + "\n")
-        return path
+            write_whole(_scores_path(path), _scores_text(record.result.images))
+        return write_whole(path, json.dumps(record.model_dump(mode="json", exclude=exclude), indent=1) + "\n")
 
 
 def read_record(path: Path) -> Record:
@@ -129,11 +134,10 @@ def _scores_text(images: tuple[ImageScore, ...]) -> str:
     return text.getvalue()
 
 
-def _replace(path: Path, text: str) -> None:
-    """Write aside, flush to the disk, then rename: a reader sees the old file or the new one, never half of it."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+def _unused(path: Path) -> Path:
+    """The path, or the first of path-2, path-3, ... that is free."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free

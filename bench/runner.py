@@ -28,11 +28,10 @@ class Watcher(Protocol):
     def end(self, record: Record) -> None: ...
 
 
-def carry_out(plan: Plan, out: Path, watcher: Watcher) -> list[Record]:
-    """Do what is not on record yet and return the records of the whole plan, failures included, in its order."""
+def carry_out(plan: Plan, waiting: list[Job], out: Path, watcher: Watcher) -> list[Record]:
+    """Do the jobs that are `missing` and return the records of the whole plan, failures included, in its order."""
     store = Store(out)
     clock = Clock(plan)
-    waiting = missing(plan, store)
     for number, job in enumerate(waiting):
         watcher.begin(job, clock.left(waiting[number:]))
         started = time.monotonic()
@@ -49,7 +48,10 @@ def missing(plan: Plan, store: Store) -> list[Job]:
 
 def _order(plan: Plan, job: Job, out: Path) -> Order:
     question = plan.question
-    return Order(job=job, out=out, data_root=question.data_root, device=question.device, threads=plan.threads)
+    return Order(
+        job=job, out=out, data_root=question.data_root, options=question.options, device=question.device,
+        threads=plan.threads,
+    )  # fmt: skip
 
 
 class Clock:

@@ -12,12 +12,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.data import DataSet, open_dataset
+from bench.data.sample import Options, thin
 from bench.environment import ALLOCATOR, environment, state
-from bench.errors import UserError
+from bench.errors import Diverged, UserError
 from bench.jobs import Job
 from bench.networks import find_network
 from bench.quantities import CostSpec, Device, DiceSpec, Frozen, LatencySpec, Result, Scores, Spec
@@ -32,6 +35,7 @@ class Order(Frozen):
     job: Job
     out: Path
     data_root: Path | None
+    options: Options = Options()
     device: Device
     threads: int
 
@@ -74,11 +78,13 @@ def run(order: Order, tell: Tell) -> Record:
 
 
 def _start(order: Order, log: Any) -> "subprocess.Popen[str]":
-    variables = {**os.environ, **ALLOCATOR, "OMP_NUM_THREADS": str(order.threads), "PYTHONUNBUFFERED": "1"}
-    # Its own session, so that Ctrl-C reaches the parent alone, which then ends the child.
+    path = os.pathsep.join([str(Path(__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    variables = {**os.environ, **ALLOCATOR, "OMP_NUM_THREADS": str(order.threads), "PYTHONPATH": path}
+    # -P: a `statistics.py` in the user's folder must not stand in for Python's. Its own session, so that Ctrl-C reaches
+    # the parent alone, which then ends the child.
     return subprocess.Popen(
-        [sys.executable, "-m", "bench.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
-        env=variables, start_new_session=True,
+        [sys.executable, "-P", "-u", "-m", "bench.worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+        text=True, env=variables, start_new_session=True,
     )  # fmt: skip
 
 
@@ -112,10 +118,12 @@ def _last_words(code: int, log: Path) -> str:
 
 def main() -> None:
     """Read an order, do it, write its record, and say how it ended in one last event."""
-    events = os.fdopen(os.dup(1), "w", buffering=1)
+    events, orders = os.fdopen(os.dup(1), "w", buffering=1), os.dup(0)
     os.dup2(2, 1)  # what libraries print goes to the log, not between the events
-    order = Order.model_validate_json(sys.stdin.readline())
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # Plain descriptors: a loader's forked process closes `sys.stdin`, and would wait for a thread that reads from it.
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    order = Order.model_validate_json(_read_line(orders))
+    threading.Thread(target=_end_with_parent, args=[orders], daemon=True).start()
 
     def tell(event: dict[str, Any]) -> None:
         events.write(json.dumps(event) + "\n")
@@ -123,16 +131,22 @@ def main() -> None:
     tell(_do(order, tell))
 
 
-def _end_with_parent() -> None:
+def _read_line(descriptor: int) -> bytes:
+    line = b""
+    while not line.endswith(b"\n") and (part := os.read(descriptor, 65536)):
+        line += part
+    return line
+
+
+def _end_with_parent(orders: int) -> None:
     """The parent never writes again, so the end of its pipe is the parent's end: an orphan must not use the machine."""
-    sys.stdin.read()
+    while os.read(orders, 65536):
+        pass
     os._exit(1)
 
 
 def _do(order: Order, tell: Tell) -> dict[str, Any]:
     """Measure and write; the last event: ok, or a status with its reason."""
-    from bench.training.task import Diverged
-
     before, start = state(), time.monotonic()
     try:
         result = MEASURES[order.job.spec.quantity](order, tell)
@@ -144,11 +158,11 @@ def _do(order: Order, tell: Tell) -> dict[str, Any]:
         return {"end": "diverged", "error": str(error)}
     except Exception as error:  # a stranger's network may raise anything, and that is a row of the table
         if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error):
-            return {"end": "out_of_memory", "error": str(error).splitlines()[0]}
+            return {"end": "out_of_memory", "error": _first_line(error)}
         import traceback
 
         traceback.print_exc()
-        return {"end": "crashed", "error": f"{type(error).__name__}: {error}"}
+        return {"end": "crashed", "error": f"{type(error).__name__}: {_first_line(error)}"}
     record = Record(
         job=order.job, status="ok", environment=environment(), before=before, after=state(),
         wall_s=time.monotonic() - start, result=result,
@@ -157,16 +171,29 @@ def _do(order: Order, tell: Tell) -> dict[str, Any]:
     return {"end": "ok"}
 
 
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
 class StopRun(Exception):
     """What the user gave is wrong for every network, so the run stops."""
 
 
-def _build(order: Order) -> Any:
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """What is wrong in here is wrong for every network."""
+    try:
+        yield
+    except UserError as error:
+        raise StopRun(str(error)) from None
+
+
+def _build(order: Order, seed: int = 0) -> Any:
     import torch
 
     spec: Spec = order.job.spec
     torch.set_num_threads(order.threads)
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     return find_network(order.job.network).build(spec.channels, spec.classes, spec.size)
 
 
@@ -188,42 +215,51 @@ def _dice(order: Order, tell: Tell) -> Result:
     """Train or load, then score the test split."""
     import torch
 
-    from bench.data import open_dataset
-    from bench.data.prepared import Prepared, prepare
-    from bench.data.sample import thin
     from bench.measure.score import score
-    from bench.training import train
+    from bench.training.train import Task, load, train
 
-    spec = order.job.spec
+    spec, key = order.job.spec, order.job.training_key
     assert isinstance(spec, DiceSpec)
-    splits = open_dataset(spec.dataset, order.data_root).splits
-
-    def prepared(split: str, limit: int | None) -> Prepared:
-        samples = thin(splits[split], limit)
-        try:
-            return prepare(
-                samples, spec.size, lambda n: tell({"doing": f"reading {split}", "done": n, "of": len(samples)})
-            )
-        except UserError as error:
-            raise StopRun(str(error)) from None
-
-    torch.manual_seed(spec.train.seed)
-    network = _build(order)
-    folder = order.out / "checkpoints" / order.job.training_key
-    try:
-        card = train.load(network, folder, order.job.training_key)
-    except UserError as error:
-        raise StopRun(str(error)) from None
+    network, folder = _build(order, spec.train.seed), order.out / "checkpoints" / key
+    network.to(memory_format=torch.channels_last)
+    if order.device == "cpu":
+        torch.set_flush_denormal(True)  # saturated early outputs give gradients that a CPU computes in microcode
+    with _stopping():
+        data = _open(order, spec)
+        card = load(network, folder, key)
     loaded = card is not None
     if card is None:
-        task = train.Task(order.job.training_key, spec.train, folder, spec.classes, order.device)
-        limits = spec.train.train_images, spec.train.val_images
-        card = train.train(network, task, prepared("train", limits[0]), prepared("val", limits[1]), tell)
+        task = Task(key, spec.train, folder, spec.classes, order.device)
+        train_set = _prepared(order, data, "train", spec.train.train_images, tell)
+        card = train(network, task, train_set, _prepared(order, data, "val", spec.train.val_images, tell), tell)
+    test = _prepared(order, data, "test", spec.test_images, tell)
     device = torch.device(order.device)
-    test = prepared("test", spec.test_images)
-    images = score(network.to(device), test, device, lambda n: tell({"doing": "scoring", "done": n, "of": len(test)}))
-    return Scores(loaded=loaded, best_step=card.best_step, curve=card.curve,
-                  train_images_per_s=card.train_images_per_s, images=images)  # fmt: skip
+    originals = thin(data.splits["test"], spec.test_images) if spec.protocol == "per_volume" else ()
+    images = score(network.to(device), test, device, originals, _counting(tell, "scoring", len(test)))
+    return Scores(
+        loaded=loaded, best_step=card.best_step, curve=card.curve, train_images_per_s=card.train_images_per_s,
+        images=images,
+    )  # fmt: skip
+
+
+def _open(order: Order, spec: DiceSpec) -> DataSet:
+    data = open_dataset(spec.dataset, order.data_root, order.options)
+    if data.digest != spec.data:
+        raise UserError(f"{spec.dataset} changed while the run was under way; start the run again")
+    return data
+
+
+def _prepared(order: Order, data: DataSet, split: str, limit: int | None, tell: Tell) -> Any:
+    from bench.data.prepared import prepare
+
+    samples = thin(data.splits[split], limit)
+    cache = order.out / "cache" / f"{data.name}-{data.digest}"
+    with _stopping():
+        return prepare(samples, order.job.spec.size, cache, _counting(tell, f"reading {split}", len(samples)))
+
+
+def _counting(tell: Tell, doing: str, total: int) -> Callable[[int], None]:
+    return lambda done: tell({"doing": doing, "done": done, "of": total})
 
 
 MEASURES: dict[str, Callable[[Order, Tell], Result]] = {"cost": _cost, "latency": _latency, "dice": _dice}

@@ -27,11 +27,11 @@ def test_a_leg_is_never_longer_than_the_training():
 
 
 def test_mixed_precision_only_where_the_hardware_has_it(monkeypatch):
-    monkeypatch.setattr(budgets, "cpu_has", lambda flag: False)
-    assert budgets.training_precision("cpu") == "float32"
-    assert budgets.training_precision("cuda") == "bfloat16"
-    monkeypatch.setattr(budgets, "cpu_has", lambda flag: flag == "amx_bf16")
-    assert budgets.training_precision("cpu") == "bfloat16"
+    for has in (False, True):
+        monkeypatch.setattr(budgets, "cpu_has", lambda flag, has=has: has and flag == "amx_bf16")
+        monkeypatch.setattr(budgets, "cuda_multiplies_bfloat16", lambda has=has: has)
+        expected = "bfloat16" if has else "float32"
+        assert budgets.training_precision("cpu") == budgets.training_precision("cuda") == expected
 
 
 @pytest.mark.parametrize(

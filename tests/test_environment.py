@@ -13,14 +13,15 @@ def test_this_machine_is_described():
     assert facts.title.startswith(facts.cpu)
 
 
-def test_the_fingerprint_follows_hardware_and_torch_and_nothing_else():
+def test_the_fingerprint_follows_what_changes_a_time_and_nothing_else():
     def changed(**facts: object) -> str:
         return ENVIRONMENT.model_copy(update=facts).fingerprint
 
     same = ENVIRONMENT.fingerprint
-    assert changed(commit="other") == changed(variables={"A": "1"}) == same
+    assert changed(commit="other") == changed(variables={"OMP_NUM_THREADS": "1"}) == same
     others = {changed(cpu="B"), changed(cores=4), changed(gpus=("H200",)), changed(packages={"torch": "2.15"})}
-    assert len(others | {same}) == 5
+    others.add(changed(variables={"TIMM_FUSED_ATTN": "2"}))
+    assert len(others | {same}) == 6
 
 
 def test_facts_survive_json():

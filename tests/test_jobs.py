@@ -1,9 +1,11 @@
 """A job's key: the same for the same work, another for any other."""
 
+from typing import get_args
+
 import pytest
 
 from bench.jobs import Job
-from bench.quantities import CostSpec, DiceSpec, LatencySpec, TrainSpec
+from bench.quantities import CostSpec, DiceSpec, Frozen, LatencySpec, TrainSpec
 
 COST = Job(network="unet", network_digest="d", spec=CostSpec())
 TRAIN = TrainSpec(steps=8, leg=2, batch=2)
@@ -19,10 +21,29 @@ def test_the_key_is_frozen():
     assert COST.key == "unet-cost-61ba1c8f61dc"
 
 
-def test_any_condition_changes_the_key():
-    keys = {COST.key, changed(COST, size=256).key, changed(COST, classes=4).key}
-    keys.add(COST.model_copy(update={"network_digest": "other"}).key)
-    assert len(keys) == 4
+LATENCY = Job(network="unet", network_digest="d", spec=LatencySpec(machine="m", device="cpu", threads=1))
+BY_TYPE = {int: 7, float: 0.77, str: "other", bool: True, type(None): 7, tuple: ("other",)}
+
+
+def another(conditions: Frozen, name: str) -> dict[str, object]:
+    """Another value for one of the conditions."""
+    now = getattr(conditions, name)
+    choices = [value for value in get_args(type(conditions).model_fields[name].annotation) if isinstance(value, str)]
+    return {name: next((value for value in choices if value != now), BY_TYPE[type(now)])}
+
+
+@pytest.mark.parametrize("job", [COST, LATENCY, DICE], ids=["cost", "latency", "dice"])
+def test_every_condition_changes_the_key(job):
+    conditions = [name for name in type(job.spec).model_fields if name not in ("quantity", "train")]
+    keys = {changed(job, **another(job.spec, name)).key for name in conditions}
+    keys |= {job.key, job.model_copy(update={"network_digest": "other"}).key}
+    assert len(keys) == len(conditions) + 2
+
+
+def test_every_condition_of_training_changes_the_checkpoint():
+    trainings = [TRAIN.model_copy(update=another(TRAIN, name)) for name in TrainSpec.model_fields]
+    keys = {changed(DICE, train=training).training_key for training in [TRAIN, *trainings]}
+    assert len(keys) == len(TrainSpec.model_fields) + 1
 
 
 def test_a_key_survives_the_way_through_json():

@@ -29,7 +29,7 @@ def test_an_undefined_dice_comes_back_undefined(tmp_path):
 def test_scores_lie_beside_the_record_one_line_an_image(tmp_path):
     path = Store(tmp_path).write(dice_record())
     lines = path.with_suffix(".scores.csv").read_text().splitlines()
-    assert lines[0] == "id,label,tp,fp,fn,dice,iou"
+    assert lines[0] == "id,label,tp,fp,fn,dice,iou,volume"
     assert len(lines) == 4
     assert "images" not in json.loads(path.read_text())["result"]
 
@@ -79,6 +79,11 @@ def test_a_damaged_file_is_named_left_alone_and_stops_nothing(tmp_path, damage):
     assert bad.read_text() == text
     assert good.exists()
 
+    # When its job is done again, the file is set aside, not overwritten.
+    store.write(cost_record())
+    assert store.find(cost_record().job) == cost_record()
+    assert (tmp_path / f"{bad.name}.damaged").read_text() == text
+
 
 def test_missing_scores_damage_their_record(tmp_path):
     path = Store(tmp_path).write(dice_record())
@@ -90,3 +95,10 @@ def test_missing_scores_damage_their_record(tmp_path):
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(UserError, match=r"no folder .*nowhere"):
         load([tmp_path / "nowhere"])
+
+
+def test_a_record_of_another_job_under_this_name_is_not_found(tmp_path):
+    store = Store(tmp_path)
+    path = store.write(cost_record())
+    path.write_text(path.read_text().replace('"size": 224', '"size": 256'))
+    assert store.find(cost_record().job) is None

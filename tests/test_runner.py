@@ -35,6 +35,10 @@ class Listener:
         self.ended.append(record.status)
 
 
+def carry(out, listener):
+    return carry_out(PLAN, missing(PLAN, Store(out)), out, listener)
+
+
 @pytest.fixture
 def worker(monkeypatch):
     """A stand-in for the worker that writes its record at once; `fails` names networks that crash in it."""
@@ -59,23 +63,23 @@ def worker(monkeypatch):
 
 def test_every_job_is_done_once_and_a_second_run_does_nothing(tmp_path, worker):
     first, second = Listener(), Listener()
-    records = carry_out(PLAN, tmp_path, first)
+    records = carry(tmp_path, first)
     assert [record.job for record in records] == list(PLAN.jobs)
     assert first.begun == [job.key for job in PLAN.jobs]
-    assert carry_out(PLAN, tmp_path, second) == records
+    assert carry(tmp_path, second) == records
     assert second.begun == []
 
 
 def test_a_network_that_crashes_is_a_row_and_is_tried_again(tmp_path, worker):
     worker.fails = {"unetpp"}
-    records = carry_out(PLAN, tmp_path, Listener())
+    records = carry(tmp_path, Listener())
     assert [record.status for record in records] == [
         "crashed" if record.job.network == "unetpp" else "ok" for record in records
     ]
     assert {job.network for job in missing(PLAN, Store(tmp_path))} == {"unetpp"}
     worker.fails = set()
     again = Listener()
-    assert all(record.status == "ok" for record in carry_out(PLAN, tmp_path, again))
+    assert all(record.status == "ok" for record in carry(tmp_path, again))
     assert len(again.begun) == len(PLAN.jobs) / 2
 
 
@@ -90,7 +94,7 @@ def test_what_was_measured_before_a_stop_is_kept(tmp_path, worker, monkeypatch):
 
     monkeypatch.setattr(runner, "run", stops_at_third)
     with pytest.raises(UserError, match="an unreadable image"):
-        carry_out(PLAN, tmp_path, Listener())
+        carry(tmp_path, Listener())
     assert len(missing(PLAN, Store(tmp_path))) == len(PLAN.jobs) - 2
 
 

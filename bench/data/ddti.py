@@ -2,7 +2,7 @@
 
 Pedraza et al., "An open access thyroid ultrasound image database", SIPAIM 2014 (Proc. SPIE 9287, 2015). The images are
 whole screens of 560 x 360, with the scanner's margins and text, often with two panels; papers that report on "637
-images" use crops of them, which is another data set.
+images" use crops of them, which are read as well, and are another data set by their digest.
 """
 
 import json
@@ -11,9 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.data.images import images_in, read_rgb, same_bytes, size_of
-from bench.data.layout import first_three, wrong_layout
-from bench.data.sample import DataSet, Sample, hold_out
+from bench.data.images import files_in, images_in, read_rgb, same_bytes, size_of
+from bench.data.layout import wrong_layout
+from bench.data.pairs import alike, binary_sample, pairs_in
+from bench.data.sample import DataSet, Options, Sample, Tally
+from bench.data.splits import TEST_SHARE, VAL_SHARE, draw_sides
 from bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,46 +25,78 @@ LAYOUT = """\
 1.xml     one file a case: <case> ... <mark><image>1</image><svg>[{"points": [{"x": 385, "y": 182}, ...]}]</svg></mark>
 1_1.jpg   the case's images, <case>_<n>.jpg, all in one folder
 1_2.jpg   ...
+or the crops many papers use: image/1.PNG ... and mask/1.PNG ...
 """
 SEED = 2015
-TEST_SHARE, VAL_SHARE = 0.2, 0.1
+CROP_KINDS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 Polygon = tuple[tuple[float, float], ...]
 
 
-def open(root: Path) -> DataSet:
+def open(root: Path, options: Options, problems: list[str]) -> DataSet:
     """The data set under `root`, split by case: a fifth test, a tenth val, drawn from a fixed seed, the rest train.
 
     Images without a polygon are left out and counted in `note`. Cases that share an image byte for byte (the release
-    has a few) are one group. The case files are parsed here, the images are decoded later. Raises UserError for a
-    folder without case files, a broken or unsafe case file, an outlined image that is missing, and an image without a
-    case file.
+    has a few) are one group. The case files are parsed here, the images are decoded later. Where there is no case file
+    but a folder `image` and a folder `mask`, these are the crops. Raises UserError for a folder that holds neither.
     """
-    cases, images = images_in(root, (".xml",)), images_in(root, (".jpg", ".jpeg"))
+    if not files_in(root, (".xml",)) and (root / "image").is_dir() and (root / "mask").is_dir():
+        return _crops(root, problems)
+    cases, images = images_in(root, (".xml",), problems), images_in(root, (".jpg", ".jpeg"), problems)
     if not cases or not images:
         missing = "no case file <case>.xml" if not cases else "no image <case>_<n>.jpg"
         raise wrong_layout("DDTI", root, missing, LAYOUT, "[0-9]*_[0-9]*.jpg")
-    outlines = {f"{case}_{number}": shape for case, path in cases.items() for number, shape in read_case(path).items()}
-    _check_pairs(root, images, cases, outlines)
+    outlines = _outlines(cases, problems)
+    _check_pairs(root, images, outlines, problems)
+    drawn = {f"{case}_{number}": shape for case, marks in outlines.items() for number, shape in marks.items()}
     groups = _groups(images)
     samples = [
-        _sample(name, groups[name], path, cases[_case_of(name)], outlines[name])
+        _sample(name, groups[name], path, cases[_case_of(name)], drawn[name])
         for name, path in images.items()
-        if outlines.get(name)
+        if drawn.get(name)
     ]
-    if not samples:
+    if not samples and not problems:
         raise UserError(f"DDTI: no image in {root} has an outline; the <svg> of all {len(cases)} case files are empty")
-    names = {sample.group for sample in samples}
-    test = hold_out(names, TEST_SHARE, SEED)
-    val = hold_out(names, TEST_SHARE + VAL_SHARE, SEED) - test
-    sides = {"train": names - test - val, "val": val, "test": test}
-    splits = {side: tuple(sample for sample in samples if sample.group in chosen) for side, chosen in sides.items()}
+    bare = sum(_case_of(name) in outlines and not drawn.get(name) for name in images)
     note = (
         f"no official split: by case with seed {SEED}, test {TEST_SHARE:.0%}, val {VAL_SHARE:.0%}, "
         "cases with an image in common on one side; "
-        f"{len(images) - len(samples)} of {len(images)} images have no outline and are left out"
+        f"{bare} of {len(images)} images have no outline and are left out"
     )
-    return DataSet("ddti", ("nodule",), splits, note=note, recipe="polygons filled with their border")
+    recipe = "polygons filled with their border"
+    tallies = (
+        Tally("images", len(images), 474), Tally("images with polygons", len(samples), 470),
+        Tally("cases", len(cases), 389),
+    )  # fmt: skip
+    return DataSet("ddti", ("nodule",), draw_sides(samples, SEED), note=note, recipe=recipe, tallies=tallies)
+
+
+def _crops(root: Path, problems: list[str]) -> DataSet:
+    """The crops that papers report on as 637 images: no case is known, so each image is its own group."""
+    if not files_in(root / "image", CROP_KINDS):
+        raise wrong_layout("DDTI", root, "no image in the folder image", LAYOUT, "[0-9]*_[0-9]*.jpg")
+    folders = root / "image", root / "mask"
+    pairs = pairs_in("DDTI", *folders, problems, image_kinds=CROP_KINDS, mask_kinds=CROP_KINDS)
+    groups = alike(pairs)
+    samples = [binary_sample(name, groups[name], pair) for name, pair in pairs.items()]
+    note = (
+        f"the crops of DDTI, not its original screens; no official split: by image with seed {SEED}, "
+        f"test {TEST_SHARE:.0%}, val {VAL_SHARE:.0%}; their cases are not known, so each image is its own group "
+        "(equal files one group), and images of one patient may be on two sides"
+    )
+    tallies = (Tally("crops", len(pairs), 637),)
+    return DataSet("ddti", ("nodule",), draw_sides(samples, SEED), note=note, recipe="637 crops", tallies=tallies)
+
+
+def _outlines(cases: dict[str, Path], problems: list[str]) -> dict[str, dict[int, tuple[Polygon, ...]]]:
+    """The polygons of each case that can be read; each of the others is a line in `problems`."""
+    outlines = {}
+    for case, path in cases.items():
+        try:
+            outlines[case] = read_case(path)
+        except UserError as error:
+            problems.append(str(error))
+    return outlines
 
 
 def read_case(path: Path) -> dict[int, tuple[Polygon, ...]]:
@@ -131,20 +165,22 @@ def _polygons(svg: str, path: Path) -> Iterable[Polygon]:
 
 
 def _check_pairs(
-    root: Path, images: dict[str, Path], cases: dict[str, Path], outlines: dict[str, tuple[Polygon, ...]]
+    root: Path, images: dict[str, Path], outlines: dict[str, dict[int, tuple[Polygon, ...]]], problems: list[str]
 ) -> None:
-    orphans = [name for name in images if _case_of(name) not in cases]
-    if orphans:
-        wanted = f"{_case_of(orphans[0]) or '<case>'}.xml"
-        raise UserError(
-            f"DDTI: {len(orphans)} of {len(images)} images in {root} have no case file: {first_three(orphans)}; "
-            f"expected {wanted} beside {orphans[0]}.jpg; get the case files, or take those images out"
-        )
-    lost = [name for name, polygons in outlines.items() if polygons and name not in images]
-    if lost:
-        raise UserError(
-            f"DDTI: {len(lost)} outlined images are missing in {root}: {first_three(lost)}; "
-            f"expected {lost[0]}.jpg beside {_case_of(lost[0])}.xml; get the images again"
+    # By the files that lie there: a case file that is broken, or there twice, has its own line and no second one here.
+    cases = files_in(root, (".xml",))
+    for name, path in images.items():
+        if _case_of(name) not in cases:
+            problems.append(
+                f"DDTI: image {path} has no case file; expected {_case_of(name) or '<case>'}.xml beside it; "
+                "get the case file, or take the image out"
+            )
+    pictures = files_in(root, (".jpg", ".jpeg"))
+    for case, marks in outlines.items():
+        lost = [number for number, polygons in marks.items() if polygons and f"{case}_{number}" not in pictures]
+        problems.extend(
+            f"DDTI: the outlined image {case}_{number}.jpg is missing in {root}, beside {case}.xml; get the image again"
+            for number in lost
         )
 
 
@@ -155,8 +191,8 @@ def _case_of(name: str) -> str:
 def _groups(images: dict[str, Path]) -> dict[str, str]:
     """The group of each image: its case, or the first of the cases that hold one and the same image file."""
     head = {_case_of(name): _case_of(name) for name in images}
-    for alike in same_bytes(images.values()):
-        joined = {head[_case_of(path.stem)] for path in alike}
+    for copies in same_bytes(images.values()):
+        joined = {head[_case_of(path.stem)] for path in copies}
         first = min(joined, key=lambda case: (len(case), case))
         head = {case: first if group in joined else group for case, group in head.items()}
     return {name: head[_case_of(name)] for name in images}

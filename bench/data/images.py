@@ -18,29 +18,37 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-def images_in(folder: Path, suffixes: Iterable[str]) -> dict[str, Path]:
-    """The files of a folder by id (the name without its ending), in the order of their ids.
+def files_in(folder: Path, suffixes: Iterable[str]) -> dict[str, list[Path]]:
+    """The files of a folder by id (the name without its ending), in the order of their ids; usually one an id.
 
     `suffixes` are lower case with the dot (".jpg"); `.JPG` counts as `.jpg`. Hidden files are left out, among them the
-    `._*` files that macOS puts into archives: they carry an image's name and ending but hold no image. Raises UserError
-    when two files have one id.
+    `._*` files that macOS puts into archives: they carry an image's name and ending but hold no image.
     """
     wanted = {suffix.lower() for suffix in suffixes}
-    found: dict[str, Path] = {}
+    found: dict[str, list[Path]] = {}
     # The order of a folder differs between file systems, hence the sort.
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
     for name in names:
         stem, suffix = os.path.splitext(name)  # noqa: PTH122 - a Path for each of thousands of names is slow
-        if suffix.lower() not in wanted:
-            continue
-        if stem in found:
-            raise UserError(
-                f"two files with the id '{stem}' in {folder}: {found[stem].name} and {name}; "
-                "an id names one image, so remove or rename one of the two"
-            )
-        found[stem] = folder / name
+        if suffix.lower() in wanted:
+            found.setdefault(stem, []).append(folder / name)
     return found
+
+
+def images_in(folder: Path, suffixes: Iterable[str], problems: list[str]) -> dict[str, Path]:
+    """As `files_in`, one file an id: where there are two, both are left out, and a line in `problems` names them."""
+    found = files_in(folder, suffixes)
+    problems.extend(two_files(name, paths) for name, paths in found.items() if len(paths) > 1)
+    return {name: paths[0] for name, paths in found.items() if len(paths) == 1}
+
+
+def two_files(name: str, paths: list[Path]) -> str:
+    """The sentence for two files with one id."""
+    return (
+        f"two files with the id '{name}' in {paths[0].parent}: {' and '.join(path.name for path in paths)}; "
+        "an id names one image, so remove or rename all but one"
+    )
 
 
 def same_bytes(paths: Iterable[Path]) -> list[list[Path]]:
@@ -67,7 +75,7 @@ def read_rgb(path: Path) -> "np.ndarray":
     """
     import numpy as np
 
-    picture = _load(path)
+    picture = load(path)
     if _is_deep(picture):
         return np.repeat(_to_8_bits(picture, path)[:, :, None], 3, axis=2)
     return np.array(picture.convert("RGB"))
@@ -77,7 +85,7 @@ def read_grey(path: Path) -> "np.ndarray":
     """An image as uint8 (height, width), values 0 to 255; colour becomes luma (ITU-R 601). Raises as `read_rgb`."""
     import numpy as np
 
-    picture = _load(path)
+    picture = load(path)
     return _to_8_bits(picture, path) if _is_deep(picture) else np.array(picture.convert("L"))
 
 
@@ -91,7 +99,7 @@ def read_mask(path: Path, threshold: int = 127) -> "np.ndarray":
     """
     import numpy as np
 
-    picture = _load(path)
+    picture = load(path)
     if _is_deep(picture):
         values = np.asarray(picture)
         values = values if values.max(initial=0) <= 255 else _to_8_bits(picture, path)
@@ -130,7 +138,7 @@ def read_mask_for(image: Path, mask: Path, threshold: int = 127) -> "np.ndarray"
     return values
 
 
-def _load(path: Path) -> "Image.Image":
+def load(path: Path) -> "Image.Image":
     from PIL import Image
 
     try:

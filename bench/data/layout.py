@@ -1,4 +1,4 @@
-"""The error for a folder that does not hold what its data set promises: what was expected, what is there instead."""
+"""What a folder must hold: the error for one that holds something else, and a guard for names that lead out of it."""
 
 from pathlib import Path
 
@@ -42,3 +42,17 @@ def wrong_layout(title: str, root: Path, missing: str, layout: str, trace: str) 
 
 def _has(folder: Path, trace: str) -> bool:
     return folder.is_dir() and any(folder.glob(trace))
+
+
+def stay_inside(name: str, path: Path, root: Path, source: Path) -> Path:
+    """`path`, after making sure that `name`, which `source` names, does not lead out of `root`, nor a link behind it.
+
+    Raises UserError naming the list or split file: one that was tampered with must not make us read other files.
+    """
+    plain = name not in ("", ".", "..") and not any(sign in name for sign in "/\\\0")
+    if not plain or (path.is_symlink() and not path.resolve().is_relative_to(root.resolve())):
+        raise UserError(
+            f"{source} names '{name}', which leads out of {root}; "
+            "expected the plain name of what lies in there, so mend the file or get it again"
+        )
+    return path

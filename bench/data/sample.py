@@ -5,14 +5,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from bench.errors import UserError
 
 if TYPE_CHECKING:  # numpy takes longer to import than a plan takes to make
     import numpy as np
 
+    from bench.quantities import Protocol
+
 SPLITS = ("train", "val", "test")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Sample:
     `image()` returns uint8 (height, width, 3); `mask()` returns uint8 (height, width) whose values are class numbers, 0
     for the background. Both raise UserError naming the file when it cannot be read. `group` is the patient or case:
     images of one group look alike, so they stay on one side of a split. `files` are what the two are read from; empty
-    when they are drawn.
+    when they are drawn. `volume` names the 3-D image that a slice is of; empty where an image stands alone.
     """
 
     id: str
@@ -30,6 +33,29 @@ class Sample:
     image: Callable[[], "np.ndarray"]
     mask: Callable[[], "np.ndarray"]
     files: tuple[Path, ...] = ()
+    volume: str = ""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may say of a data set beside where it lies; each reader takes what it knows and ignores the rest.
+
+    `classes` names the foreground classes of a plain folder; `split_file` says which group is on which side; `fold` is
+    the number of a published cross-validation fold.
+    """
+
+    classes: tuple[str, ...] = ()
+    split_file: Path | None = None
+    fold: int = 0
+
+
+@dataclass(frozen=True)
+class Tally:
+    """A count to hold against the published one; `published` is None where none was."""
+
+    what: str
+    found: int
+    published: int | None = None
 
 
 @dataclass(frozen=True)
@@ -38,15 +64,18 @@ class DataSet:
 
     `classes` names the foreground classes in the order of their mask values, from 1. `protocol` is the field's default
     way of scoring it. `note` says how the splits were made where they are not the official ones. `recipe` is what the
-    samples follow from beside their files (a seed, a generator's version).
+    samples follow from beside their files (a seed, a generator's version). `tallies` are the counts that a check holds
+    against the published ones; `known_twins` are ids of images that were published twice, on two sides of the split.
     """
 
     name: str
     classes: tuple[str, ...]
     splits: dict[str, tuple[Sample, ...]]
-    protocol: str = "per_image"
+    protocol: "Protocol" = "per_image"
     note: str = ""
     recipe: str = ""
+    tallies: tuple[Tally, ...] = ()
+    known_twins: frozenset[frozenset[str]] = frozenset()
 
     def __post_init__(self) -> None:
         owner: dict[str, str] = {}
@@ -81,8 +110,8 @@ def hold_out(groups: Iterable[str], share: float, seed: int) -> set[str]:
     return set(ordered[: round(share * len(ordered))])
 
 
-def thin(samples: Sequence[Sample], limit: int | None) -> Sequence[Sample]:
-    """At most `limit` of the samples, evenly spaced, so that each part of an ordered list stays; None keeps all."""
+def thin(samples: Sequence[T], limit: int | None) -> Sequence[T]:
+    """At most `limit` of some samples, evenly spaced, so that each part of an ordered list stays; None keeps all."""
     if limit is None or limit >= len(samples):
         return samples
     return [samples[index * len(samples) // limit] for index in range(limit)]

@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.data.sample import DataSet, Sample
+from bench.data.sample import DataSet, Options, Sample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,8 +21,8 @@ VERSION = 1
 COUNTS = {"train": 400, "val": 40, "test": 80}
 
 
-def open(root: Path | None = None) -> DataSet:
-    """The data set; `root` is ignored, for there are no files. Splits are disjoint ranges of the images' numbers."""
+def open(root: Path | None, options: Options, problems: list[str]) -> DataSet:
+    """The data set; nothing given is read, for it has no files. Splits are disjoint ranges of the images' numbers."""
     splits: dict[str, tuple[Sample, ...]] = {}
     start = 0
     for split, count in COUNTS.items():

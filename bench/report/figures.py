@@ -14,6 +14,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from bench.files import write_whole
 from bench.networks import NETWORKS
 from bench.report.summary import Row, Section
 from bench.report.units import millions
@@ -100,10 +101,8 @@ def learning_curves(section: Section) -> Figure | None:
 
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure whole, without a date, so that the same records give the same bytes; close it."""
-    aside = path.with_name(f".{path.name}")
     metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
     with mpl.rc_context(STYLE):  # an SVG's ids and the resolution are looked up when saving, not when drawing
-        figure.savefig(aside, format=path.suffix[1:], metadata=metadata)
+        write_whole(path, lambda aside: figure.savefig(aside, format=path.suffix[1:], metadata=metadata))
     plt.close(figure)
-    aside.replace(path)
     return path

@@ -1,6 +1,5 @@
 """Records to rows: what belongs together is put together, samples become a figure with an interval, in base units."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,11 +8,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from bench.environment import Environment
+from bench.measure.overlap import Overlap
 from bench.networks import NETWORKS
-from bench.quantities import Cost, CostSpec, DiceSpec, Latency, LatencySpec, Scores
+from bench.quantities import Cost, CostSpec, DiceSpec, ImageScore, Latency, LatencySpec, Scores
 from bench.records import Record
 
 RESAMPLES = 2000
+# How long a latency was measured, not what was measured.
+PROTOCOL = {"process", "samples", "seconds", "warmup_calls", "warmup_s"}
 T = TypeVar("T")
 
 
@@ -52,7 +54,7 @@ class Row:
 
     @cached_property
     def dice(self) -> Estimate | None:
-        """Mean over images of the per-image Dice, with a 95 % bootstrap interval over images."""
+        """Mean Dice over images, or over volumes, then over classes, with a 95 % bootstrap interval over the former."""
         return self._overlap("dice")
 
     @cached_property
@@ -65,10 +67,21 @@ class Row:
         """How training went, and each image's score."""
         return next(self._results(Scores), None)
 
+    @cached_property
+    def dice_by_class(self) -> tuple[float, ...]:
+        """Each foreground class's mean Dice over images, or over volumes; empty where nothing was scored."""
+        scored = [_matrix(result.images, "dice") for result in self._results(Scores) if result.images]
+        values = [list(found.values()) for found in scored]
+        return tuple(_mean_of_defined(np.concatenate(values), axis=0).tolist()) if values else ()
+
     @property
     def undefined(self) -> int:
-        """Images whose Dice is undefined, truth and prediction being empty; they are left out of the mean."""
-        return sum(math.isnan(image.dice) for result in self._results(Scores) for image in result.images)
+        """Dice scores that are undefined, truth and prediction being empty; they are left out of the mean."""
+        return sum(
+            int(np.isnan(found).sum())
+            for result in self._results(Scores)
+            for found in _matrix(result.images, "dice").values()
+        )
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -81,12 +94,41 @@ class Row:
         return (record.result for record in self.records if isinstance(record.result, kind))
 
     def _overlap(self, measure: str) -> Estimate | None:
-        by_image: dict[str, list[float]] = {}
-        for result in self._results(Scores):
-            for image in result.images:
-                by_image.setdefault(image.id, []).append(getattr(image, measure))
-        values = np.array([np.mean(found) for found in by_image.values() if not np.isnan(found).all()])
-        return bootstrap_mean(values) if len(values) else None
+        scored = [_matrix(result.images, measure) for result in self._results(Scores) if result.images]
+        if not scored:
+            return None
+        units = sorted(set().union(*scored))
+        labels = len(next(iter(scored[0].values())))
+        nothing = np.full(labels, np.nan)
+        seeds = np.array([[found.get(unit, nothing) for unit in units] for found in scored])
+        return bootstrap(_mean_of_defined(seeds, axis=0))
+
+
+def _matrix(images: Sequence[ImageScore], measure: str) -> dict[str, np.ndarray]:
+    """A share for each class, by image, or by volume from the counts of its slices."""
+    units: dict[str, dict[int, list[ImageScore]]] = {}
+    for image in images:
+        units.setdefault(image.volume or image.id, {}).setdefault(image.label, []).append(image)
+    return {
+        name: np.array([_share(by_label[label], measure) for label in sorted(by_label)])
+        for name, by_label in units.items()
+    }
+
+
+def _share(slices: list[ImageScore], measure: str) -> float:
+    """A single image's score as it was stored; a volume's from the sums over its slices."""
+    if not slices[0].volume:
+        return float(getattr(slices[0], measure))
+    volume = Overlap(sum(s.tp for s in slices), sum(s.fp for s in slices), sum(s.fn for s in slices))
+    return float(getattr(volume, measure))
+
+
+def _mean_of_defined(values: np.ndarray, axis: int) -> np.ndarray:
+    """The mean along an axis of what is no NaN; NaN where nothing is."""
+    defined = ~np.isnan(values)
+    count = defined.sum(axis)
+    total = np.where(defined, values, 0.0).sum(axis)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
 @dataclass(frozen=True)
@@ -96,7 +138,7 @@ class Section:
     dice: DiceSpec | None
     latency: LatencySpec | None
     cost: CostSpec | None
-    environment: Environment | None
+    environment: Environment
     rows: tuple[Row, ...]
 
     @property
@@ -108,37 +150,64 @@ class Section:
         return "-".join(part for part in parts if part)
 
 
-def bootstrap_mean(values: np.ndarray) -> Estimate:
-    """The mean of (n,) values with the 2.5 and 97.5 percentiles of the means of seeded resamples."""
+def named(found: list[Section]) -> dict[str, Section]:
+    """Sections by a name of their own: a second one of the same name gets a number."""
+    named: dict[str, Section] = {}
+    for section in found:
+        name, number = section.name, 2
+        while name in named:
+            name, number = f"{section.name}-{number}", number + 1
+        named[name] = section
+    return named
+
+
+def bootstrap(values: np.ndarray) -> Estimate | None:
+    """The mean over units, then over classes, of (units, classes), with an interval over units.
+
+    Undefined values, NaN, are left out of the mean of their class. The interval lies between the 2.5 and 97.5
+    percentiles of the same figure for seeded resamples of the units. None where nothing is defined.
+    """
+    values = values[~np.isnan(values).all(axis=1)]
+    if not len(values):
+        return None
     draws = np.random.default_rng(0).integers(0, len(values), (RESAMPLES, len(values)))
-    low, high = np.percentile(values[draws].mean(axis=1), [2.5, 97.5])
-    return Estimate(float(values.mean()), float(low), float(high), len(values))
+    means = _mean_of_defined(_mean_of_defined(values[draws], axis=1), axis=1)
+    low, high = np.nanpercentile(means, [2.5, 97.5])
+    value = _mean_of_defined(_mean_of_defined(values, axis=0), axis=0)
+    return Estimate(float(value), float(low), float(high), len(values))
+
+
+def outdated(records: Sequence[Record]) -> list[Record]:
+    """Records of a network whose code was edited since: another network, though it has the same name."""
+    newest: dict[str, Record] = {}
+    for record in records:
+        if record.job.network not in newest or record.before.at > newest[record.job.network].before.at:
+            newest[record.job.network] = record
+    return [r for r in records if r.job.network_digest != newest[r.job.network].job.network_digest]
 
 
 def sections(records: Sequence[Record]) -> list[Section]:
-    """Put the records that may be compared together.
+    """Put the records that may be compared together; each but the outdated ones is in at least one section.
 
-    Each training protocol on a data set makes a section for each machine and device that latency was measured on; of
-    several latency protocols there, the longest is shown. Records of one quantity alone make sections of their own.
+    Each training protocol on a data set makes a section for each machine and device that latency was measured on.
+    Latency and cost at sizes that nothing was trained at make sections of their own.
     """
+    old = {id(record) for record in outdated(records)}
+    records = [record for record in records if id(record) not in old]
     dice = _grouped(records, DiceSpec, {"train": {"seed"}})
-    latency = _longest(_grouped(records, LatencySpec, {"process"}))
+    latency = [_longest(group) for group in _grouped(records, LatencySpec, PROTOCOL)]
     cost = _grouped(records, CostSpec, set())
-    found = []
-    for scored in dice or [[]]:
-        near = [group for group in latency if not scored or _alike(scored[0], group[0])] or [[]]
-        found += [_section(scored, timed, cost) for timed in near]
-    return [section for section in found if section.rows]
+    joined = [(scored, timed) for scored in dice for timed in _alike(scored, latency) or [[]]]
+    joined += [([], timed) for timed in latency if not _alike(timed, dice)]
+    found = [_section(scored, timed, next(iter(_alike(scored or timed, cost)), [])) for scored, timed in joined]
+    return found + [_section([], [], counted) for counted in cost if not _alike(counted, [*dice, *latency])]
 
 
-def _section(scored: list[Record], timed: list[Record], costs: list[list[Record]]) -> Section:
-    like = next(iter(scored or timed), None)
-    counted = next((group for group in costs if like is None or _alike(like, group[0])), [])
+def _section(scored: list[Record], timed: list[Record], counted: list[Record]) -> Section:
     members = [*counted, *timed, *scored]
     names = sorted({record.job.network for record in members})
     rows = tuple(Row(name, tuple(r for r in members if r.job.network == name)) for name in names)
-    environment = (timed or scored or counted)[0].environment if members else None
-    return Section(_first(scored), _first(timed), _first(counted), environment, rows)
+    return Section(_first(scored), _first(timed), _first(counted), (timed or scored or counted)[0].environment, rows)
 
 
 def _first(group: list[Record]) -> Any:
@@ -155,21 +224,25 @@ def _grouped(records: Sequence[Record], kind: type, apart: Any) -> list[list[Rec
     return list(groups.values())
 
 
-def _longest(groups: list[list[Record]]) -> list[list[Record]]:
-    """Of the latency protocols of one machine and one kind of call, the one with the most samples."""
-    best: dict[str, list[Record]] = {}
-    protocol = {"process", "samples", "seconds", "warmup_calls", "warmup_s"}
-    for group in groups:
-        call = group[0].job.spec.model_dump_json(exclude=protocol)
-        if call not in best or _samples(group) > _samples(best[call]):
-            best[call] = group
-    return list(best.values())
+def _longest(group: list[Record]) -> list[Record]:
+    """Of the protocols that a network was timed by, the one with the most samples a process."""
+    longest: dict[str, tuple[float, float]] = {}
+    for record in group:
+        longest[record.job.network] = max(_length(record), longest.get(record.job.network, (0, 0)))
+    return [record for record in group if _length(record) == longest[record.job.network]]
 
 
-def _samples(group: list[Record]) -> int:
-    return sum(len(record.result.samples_s) for record in group if isinstance(record.result, Latency))
+def _length(record: Record) -> tuple[float, float]:
+    spec = record.job.spec
+    assert isinstance(spec, LatencySpec)
+    return spec.samples, spec.seconds
 
 
-def _alike(one: Record, other: Record) -> bool:
-    a, b = one.job.spec, other.job.spec
-    return (a.channels, a.classes, a.size) == (b.channels, b.classes, b.size)
+def _alike(group: list[Record], others: list[list[Record]]) -> list[list[Record]]:
+    """Those of the other groups whose networks have the same channels, classes and size."""
+    return [other for other in others if _shape(other[0]) == _shape(group[0])]
+
+
+def _shape(record: Record) -> tuple[int, int, int]:
+    spec = record.job.spec
+    return spec.channels, spec.classes, spec.size

@@ -1,12 +1,11 @@
 """The comparison as text: one literal list of columns serves the terminal, Markdown and CSV."""
 
-import csv
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.networks import NETWORKS
-from bench.report.summary import Estimate, Row, Section
+from bench.quantities import DiceSpec
+from bench.report.summary import Estimate, Row, Section, named
 from bench.report.units import NONE, giga, millions, milliseconds, share
 
 Text = Callable[[float | None], str]
@@ -47,6 +46,16 @@ PUBLISHED = (
 )
 
 
+def columns(section: Section) -> tuple[Column, ...]:
+    """The columns of a section: the usual ones, and one a class where there are several."""
+    labels = section.dice.labels if section.dice else ()
+    return COLUMNS + tuple(_class_column(number, label) for number, label in enumerate(labels))
+
+
+def _class_column(number: int, label: str) -> Column:
+    return Column("Dice", label, lambda row: row.dice_by_class[number] if row.dice_by_class else None, share, max)
+
+
 @dataclass(frozen=True)
 class Cell:
     """What a cell says: the figure, its interval where it has one, whether it is the best, whether it is doubted."""
@@ -63,21 +72,20 @@ class Cell:
 
 
 def cells(section: Section) -> list[tuple[Row, list[Cell]]]:
-    """Each row with its cells, in the order of COLUMNS."""
-    columns = [_column(section, column) for column in COLUMNS]
-    return [(row, [column[index] for column in columns]) for index, row in enumerate(section.rows)]
+    """Each row with its cells, in the order of `columns`."""
+    found = [_column(section, column) for column in columns(section)]
+    return [(row, [column[index] for column in found]) for index, row in enumerate(section.rows)]
 
 
 def _column(section: Section, column: Column) -> list[Cell]:
     values = [column.value(row) for row in section.rows]
     plain = [value.value if isinstance(value, Estimate) else value for value in values]
-    known = [value for value in plain if value is not None]
+    doubted = [column.mark(row) for row in section.rows]
+    known = [value for value, doubt in zip(plain, doubted, strict=True) if value is not None and not doubt]
     best = column.best(known) if column.best and len(known) > 1 else None
     return [
-        Cell(
-            column.text(figure), _interval(value, column.text), figure is not None and figure == best, column.mark(row)
-        )
-        for row, value, figure in zip(section.rows, values, plain, strict=True)
+        Cell(column.text(figure), _interval(value, column.text), figure is not None and figure == best, doubt)
+        for value, figure, doubt in zip(values, plain, doubted, strict=True)
     ]
 
 
@@ -87,7 +95,7 @@ def _interval(value: float | Estimate | None, text: Text) -> str:
 
 def markdown(section: Section) -> str:
     """A GitHub table: best in bold, intervals in brackets, published figures beside the measured ones, notes below."""
-    header = ["Network", *(column.header for column in COLUMNS), "published: M / GMAC"]
+    header = ["Network", *(column.header for column in columns(section)), "published: M / GMAC"]
     lines = [_line(header), _line(["---", *["---:"] * (len(header) - 1)])]
     for row, found in cells(section):
         bold = [f"**{cell.figure}**{cell.text[len(cell.figure) :]}" if cell.best else cell.text for cell in found]
@@ -107,15 +115,13 @@ def notes(section: Section) -> list[str]:
         if row.cost and row.cost.doubt:
             lines.append(f"† {row.title}: multiply-adds unverified, {row.cost.doubt}")
         if row.undefined:
-            lines.append(f"{row.title}: {row.undefined} images with empty truth and empty prediction have no Dice")
+            lines.append(f"{row.title}: {row.undefined} scores left out, for truth and prediction are both empty")
         lines += [f"{row.title}: {failure}" for failure in row.failures]
     return lines
 
 
 def _conditions(section: Section) -> list[str]:
-    lines = []
-    if section.environment:
-        lines.append(f"machine: {section.environment.title}; torch {section.environment.packages.get('torch', NONE)}")
+    lines = [f"machine: {section.environment.title}; torch {section.environment.packages.get('torch', NONE)}"]
     if section.cost:
         lines.append(
             "GMAC: thousand million multiply-adds for one image of "
@@ -129,33 +135,38 @@ def _conditions(section: Section) -> list[str]:
         )
     if scored := section.dice:
         train = scored.train
+        unit = "volumes, then over classes" if scored.protocol == "per_volume" else "images"
         lines.append(
-            f"Dice, IoU: {scored.dataset} test split, mean over images ({scored.protocol}), in brackets the 95 % "
+            f"Dice, IoU: {scored.dataset} test split, mean over {unit} ({scored.protocol}), in brackets the 95 % "
             f"bootstrap interval; no pre-training, {train.steps} steps of {train.batch} images in {train.precision}, "
-            f"seed {train.seed}, the best of {-(-train.steps // train.leg)} checkpoints on val"
+            f"{_seeds(section)}, the best of {-(-train.steps // train.leg)} checkpoints on val"
         )
     return lines
 
 
+def _seeds(section: Section) -> str:
+    specs = [record.job.spec for row in section.rows for record in row.records]
+    seeds = sorted({spec.train.seed for spec in specs if isinstance(spec, DiceSpec)})
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
 def tidy_csv(found: list[Section]) -> str:
     """One line a network and section, unrounded base units, with the ids of the records behind it."""
-    rows = tidy_rows(found)
-    text = io.StringIO()
-    lines = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-    lines.writeheader()
-    lines.writerows(rows)
-    return text.getvalue()
+    import pandas as pd
+
+    return pd.DataFrame(tidy_rows(found)).to_csv(index=False, lineterminator="\n")
 
 
 def tidy_rows(found: list[Section]) -> list[dict[str, object]]:
     """The lines of `tidy_csv` as dictionaries."""
-    return [_tidy(section, row) for section in found for row in section.rows]
+    return [_tidy(name, section, row) for name, section in named(found).items() for row in section.rows]
 
 
-def _tidy(section: Section, row: Row) -> dict[str, object]:
+def _tidy(name: str, section: Section, row: Row) -> dict[str, object]:
     cost, scores = row.cost, row.scores
     return {
-        "section": section.name,
+        "section": name,
+        "machine": section.environment.title,
         "network": row.network,
         "parameters": cost and cost.parameters,
         "macs_fvcore": cost and cost.fvcore.macs,
@@ -166,6 +177,8 @@ def _tidy(section: Section, row: Row) -> dict[str, object]:
         **_parts("dice", "", row.dice),
         **_parts("iou", "", row.iou),
         "images": row.dice and row.dice.n,
+        "steps": section.dice and section.dice.train.steps,
+        "precision": section.dice and section.dice.train.precision,
         "train_images_per_s": scores and scores.train_images_per_s,
         "failures": "; ".join(row.failures),
         "records": " ".join(record.id for record in row.records),

@@ -40,11 +40,12 @@ def _smallest(section: Section) -> str:
     if len(counted) < 2:
         return ""
     row, cost = min(counted, key=lambda pair: pair[1].parameters)
-    cheap = min(
-        (pair for pair in counted if pair[1].torch.macs is not None), key=lambda p: p[1].torch.macs or 0, default=None
-    )
+    trusted = [(row, cost.torch.macs) for row, cost in counted if cost.torch.macs is not None and not cost.doubt]
     sentence = f"Smallest: {row.title}, {millions(cost.parameters)} M parameters"
-    return sentence + (f"; fewest multiply-adds: {cheap[0].title}, {giga(cheap[1].torch.macs)} G." if cheap else ".")
+    if not trusted:
+        return f"{sentence}."
+    cheapest, macs = min(trusted, key=lambda pair: pair[1])
+    return f"{sentence}; fewest multiply-adds: {cheapest.title}, {giga(macs)} G."
 
 
 def _ranked(section: Section, value: Callable[[Row], Estimate | None], highest: bool) -> list[tuple[Row, Estimate]]:

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from bench.files import write_whole
 from bench.report.figures import dice_against_latency, learning_curves, save
-from bench.report.summary import Section
+from bench.report.summary import Section, named
 from bench.report.tables import markdown, tidy_csv
 from bench.report.words import sentences
 
@@ -17,7 +18,7 @@ def write_report(found: list[Section], folder: Path) -> list[Path]:
     """Write report.md, table.csv and a PNG a figure into the folder; return their paths, the first to read first."""
     folder.mkdir(parents=True, exist_ok=True)
     parts, figures = ["# Networks compared\n"], []
-    for name, section in _named(found).items():
+    for name, section in named(found).items():
         parts += [f"\n## {name}\n", *(f"{sentence}\n" for sentence in sentences(section)), markdown(section)]
         for kind, (caption, draw) in FIGURES.items():
             figure = draw(section)
@@ -25,23 +26,6 @@ def write_report(found: list[Section], folder: Path) -> list[Path]:
                 figures.append(save(figure, folder / f"{kind}-{name}.png"))
                 parts.append(f"\n![{caption}]({figures[-1].name})")
     report, table = folder / "report.md", folder / "table.csv"
-    _replace(report, "\n".join(parts) + "\n")
-    _replace(table, tidy_csv(found))
+    write_whole(report, "\n".join(parts) + "\n")
+    write_whole(table, tidy_csv(found))
     return [report, table, *figures]
-
-
-def _named(found: list[Section]) -> dict[str, Section]:
-    """Sections by a name of their own: a second one of the same name gets a number."""
-    named: dict[str, Section] = {}
-    for section in found:
-        name, number = section.name, 2
-        while name in named:
-            name, number = f"{section.name}-{number}", number + 1
-        named[name] = section
-    return named
-
-
-def _replace(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}")
-    aside.write_text(text)
-    aside.replace(path)

@@ -8,13 +8,10 @@ import torch
 from monai.losses import DiceCELoss
 from torch import Tensor, nn
 
+from bench.errors import Diverged
 from bench.measure.overlap import overlap
 from bench.measure.score import label_maps
 from bench.quantities import TrainSpec
-
-
-class Diverged(Exception):
-    """The loss is no longer a number. Its text says at which step."""
 
 
 class SegmentationTask(pl.LightningModule):
@@ -72,8 +69,14 @@ class SegmentationTask(pl.LightningModule):
         return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, self.spec.steps - warmup)))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the generator that dropout draws from: a resumed training then ends where an unbroken one does."""
+        """Keep the generators that dropout draws from: on a CPU a resumed training then ends as an unbroken one does.
+
+        On CUDA it comes as close as two unbroken runs come to each other, for some of its kernels add up in any order.
+        """
         checkpoint["generator"] = torch.get_rng_state()
+        checkpoint["cuda_generator"] = torch.cuda.get_rng_state() if self.device.type == "cuda" else None
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         torch.set_rng_state(checkpoint["generator"].cpu())
+        if checkpoint["cuda_generator"] is not None:
+            torch.cuda.set_rng_state(checkpoint["cuda_generator"].cpu())

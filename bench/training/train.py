@@ -15,6 +15,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from bench.data.prepared import Prepared, Stream, normalised
 from bench.errors import UserError
+from bench.files import alone_in, write_whole
 from bench.quantities import CurvePoint, Device, Frozen, TrainSpec
 from bench.training.task import SegmentationTask
 
@@ -97,18 +99,21 @@ def train(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared
     `tell` hears {"step", "steps", "loss", "val_dice"} after every step. Raises Diverged when the loss is no longer
     finite.
     """
-    task.folder.mkdir(parents=True, exist_ok=True)
+    with alone_in(task.folder):
+        return _train(network, task, train_set, val_set, tell)
+
+
+def _train(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared, tell: Tell) -> Card:
     spec = task.spec
     pl.seed_everything(spec.seed, verbose=False)
-    if task.device == "cpu":
-        torch.set_flush_denormal(True)  # saturated early outputs give gradients that a CPU computes in microcode
     watch = Watch(spec, tell)
     best = ModelCheckpoint(task.folder, "best", monitor="val_dice", mode="max", save_last=True,
                            enable_version_counter=False)  # fmt: skip
     trainer = pl.Trainer(
         accelerator="gpu" if task.device == "cuda" else "cpu", devices=1, precision=PRECISIONS[spec.precision],
         max_steps=spec.steps, max_epochs=-1, gradient_clip_val=spec.clip_norm, num_sanity_val_steps=0,
-        callbacks=[watch, best], logger=False, enable_progress_bar=False, enable_model_summary=False,
+        callbacks=[watch, best], plugins=[WholeFiles()], logger=False, enable_progress_bar=False,
+        enable_model_summary=False,
     )  # fmt: skip
     last = task.folder / "last.ckpt"
     trainer.fit(
@@ -123,7 +128,8 @@ def _train_loader(prepared: Prepared, spec: TrainSpec, device: Device, step: Cal
     """On a CPU training uses all cores already, so samples are made in its own process."""
     workers = min(8, os.cpu_count() or 1) if device == "cuda" else 0
     return DataLoader(
-        Stream(prepared, spec.seed), batch_size=spec.batch, sampler=LegSampler(spec, step), num_workers=workers,
+        Stream(prepared, spec.seed, spec.augmentation),
+        batch_size=spec.batch, sampler=LegSampler(spec, step), num_workers=workers,
         persistent_workers=workers > 0, pin_memory=workers > 0, generator=torch.Generator(),
     )  # fmt: skip
 
@@ -136,6 +142,13 @@ def _val_loader(prepared: Prepared) -> DataLoader[Any]:
 def _normalised_batch(pairs: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     images, masks = zip(*pairs, strict=True)
     return normalised(torch.stack(images)), torch.stack(masks)
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Lightning's own writing goes through the system's temporary folder and is a plain copy from another disk."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        write_whole(Path(path), lambda aside: torch.save(checkpoint, aside))
 
 
 class LegSampler(Sampler[int]):
@@ -190,7 +203,7 @@ class Watch(pl.Callback):
 
     @property
     def images_per_s(self) -> float | None:
-        """From the median step, which a machine that was busy for a while does not move."""
+        """From the median step (forward, backward, update), which a machine that was busy for a while does not move."""
         return self.spec.batch / statistics.median(self.step_s) if self.step_s else None
 
 
@@ -204,12 +217,9 @@ def _keep(network: nn.Module, task: Task, watch: Watch) -> Card:
         key=task.key, spec=task.spec, best_step=state["global_step"], curve=tuple(watch.curve),
         train_images_per_s=watch.images_per_s,
     )  # fmt: skip
-    aside = task.folder / ".weights.safetensors"
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, aside)
-    aside.replace(task.folder / "weights.safetensors")
-    card_aside = task.folder / ".card.json"
-    card_aside.write_text(card.model_dump_json(indent=1) + "\n")
-    card_aside.replace(task.folder / "card.json")
+    tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
+    write_whole(task.folder / "weights.safetensors", lambda aside: save_file(tensors, aside))
+    write_whole(task.folder / "card.json", card.model_dump_json(indent=1) + "\n")
     best_path.unlink()
     last_path.unlink(missing_ok=True)
     return card

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.data import DATASETS, SPLITS, open_dataset
+from bench.data import DATASETS, SPLITS, Options, inspect_dataset, open_dataset, write_splits
 from bench.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,8 +30,60 @@ def test_a_data_set_without_files_opens_without_a_root() -> None:
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(UserError) as caught:
-        open_dataset("isic2018")
-    assert str(caught.value) == "unknown data set 'isic2018'; did you mean 'isic2017'? known: ddti, isic2017, synthetic"
+        open_dataset("isic2019")
+    assert str(caught.value).startswith("unknown data set 'isic2019'; did you mean 'isic201")
+    assert str(caught.value).endswith("known: acdc, ddti, folder, isic2017, isic2018, synthetic, tn3k")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("synthetic", Options(fold=2), "--fold is for tn3k; synthetic takes none, so leave it out"),
+        ("tn3k", Options(classes=("a",)), "--classes is for folder; tn3k takes --fold, so leave it out"),
+    ],
+)
+def test_an_option_that_a_data_set_does_not_take_is_refused(name: str, options: Options, told: str) -> None:
+    for read in (open_dataset, inspect_dataset):
+        with pytest.raises(UserError) as caught:
+            read(name, None, options)
+        assert str(caught.value) == told
+
+
+def own(root: Path, count: int) -> Path:
+    """A plain folder of empty files."""
+    for name in ("images", "masks"):
+        (root / name).mkdir()
+        for number in range(count):
+            (root / name / f"{number:02d}.png").write_bytes(f"{name}{number}".encode())
+    return root
+
+
+def test_problems_are_three_in_the_error_and_all_in_the_inspection(tmp_path: Path) -> None:
+    root = own(tmp_path, 20)
+    for number in range(5):
+        (root / "masks" / f"{number:02d}.png").unlink()
+    with pytest.raises(UserError) as caught:
+        open_dataset("folder", root)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "data set 'folder' has 5 problems:"
+    assert all("has no mask" in line for line in lines[1:4])
+    assert lines[4] == f"and 2 more; list them all with: bench data check folder --data-root {root}"
+    data, problems = inspect_dataset("folder", root)
+    assert len(problems) == 5
+    assert sum(len(side) for side in data.splits.values()) == 15
+
+
+def test_a_split_file_is_applied_where_it_exists(tmp_path: Path) -> None:
+    root, path = own(tmp_path, 10), tmp_path / "split.json"
+    drawn = open_dataset("folder", root, Options(split_file=path))
+    write_splits(drawn, path)
+    again = open_dataset("folder", root, Options(split_file=path))
+    assert again.digest == drawn.digest
+    assert again.note.startswith("split by split.json")
+    path.write_text(path.read_text().replace('"03"', '"x"'))
+    with pytest.raises(UserError, match=r"split\.json names 1 group that the data set does not have: x;"):
+        open_dataset("folder", root, Options(split_file=path))
+    assert "split.json names 1 group" in inspect_dataset("folder", root, Options(split_file=path))[1][0]
 
 
 @pytest.mark.parametrize("name", [name for name, source in DATASETS.items() if source.needs_root])

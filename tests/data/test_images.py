@@ -127,16 +127,20 @@ def test_mask_of_another_size_names_both_files_and_sizes(tmp_path: Path) -> None
 def test_listing_takes_any_case_and_skips_what_macos_left(tmp_path: Path) -> None:
     for name in ("b.JPG", "a.jpg", "._a.jpg", ".DS_Store", "a.txt", "c.jpeg"):
         (tmp_path / name).write_bytes(b"")
-    found = images_in(tmp_path, (".jpg", ".jpeg"))
+    found = images_in(tmp_path, (".jpg", ".jpeg"), [])
     assert list(found) == ["a", "b", "c"]
     assert found["b"] == tmp_path / "b.JPG"
 
 
-def test_two_files_with_one_id_are_refused(tmp_path: Path) -> None:
-    for name in ("a.jpg", "a.png"):
+def test_two_files_with_one_id_are_both_left_out_and_told(tmp_path: Path) -> None:
+    for name in ("a.jpg", "a.png", "b.png"):
         (tmp_path / name).write_bytes(b"")
-    with pytest.raises(UserError, match=r"two files with the id 'a' in .*: a\.jpg and a\.png; an id names one image"):
-        images_in(tmp_path, (".jpg", ".png"))
+    problems: list[str] = []
+    assert list(images_in(tmp_path, (".jpg", ".png"), problems)) == ["b"]
+    assert problems == [
+        f"two files with the id 'a' in {tmp_path}: a.jpg and a.png; "
+        "an id names one image, so remove or rename all but one"
+    ]
 
 
 def test_same_bytes_finds_copies_and_nothing_else(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.layout import first_three, wrong_layout
+from bench.data.layout import first_three, stay_inside, wrong_layout
+from bench.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,17 @@ def test_a_right_folder_above_or_below_is_offered(tmp_path: Path) -> None:
             wrong_layout("TOY", root, "no folder x", "x/", "x")
         )
     assert "did you mean" not in str(wrong_layout("TOY", tmp_path / "other", "no folder x", "x/", "x"))
+
+
+def test_names_and_links_that_lead_out_are_refused(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (tmp_path / "secret").write_text("")
+    (root / "inner").write_text("")
+    (root / "link").symlink_to(tmp_path / "secret")
+    (root / "near").symlink_to(root / "inner")
+    for name in ("inner", "near", "not_there"):
+        assert stay_inside(name, root / name, root, Path("a.list")) == root / name
+    for name in ("../secret", "/etc/passwd", "", "..", "a\\b", "a\0", "link"):
+        with pytest.raises(UserError, match=r"a\.list names '.*', which leads out of "):
+            stay_inside(name, root / "link", root, Path("a.list"))

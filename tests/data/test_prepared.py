@@ -1,12 +1,15 @@
 """Samples as tensors, and the augmented stream that is the same whenever it is asked."""
 
+import os
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from bench.data.prepared import DEVIATION, MEAN, Stream, normalised, prepare
+from bench.data.prepared import AUGMENTATIONS, DEVIATION, MEAN, Stream, normalised, prepare
 from bench.data.sample import Sample
 from bench.errors import UserError
 
@@ -26,7 +29,7 @@ def samples(count: int) -> list[Sample]:
 
 def test_sizes_types_and_order():
     heard = []
-    found = prepare(samples(3), 32, heard.append)
+    found = prepare(samples(3), 32, done=heard.append)
     assert found.ids == ("0", "1", "2")
     assert (found.images.shape, found.images.dtype) == ((3, 3, 32, 32), torch.uint8)
     assert (found.masks.shape, found.masks.dtype) == ((3, 32, 32), torch.uint8)
@@ -86,3 +89,60 @@ def test_image_and_mask_are_turned_together():
         assert image.shape == (3, 32, 32)
         inside = image[0][mask == 1].mean() if (mask == 1).any() else 0
         assert inside > image[0][mask == 0].mean() + 1
+
+
+def on_disk(folder: Path, count: int) -> list[Sample]:
+    """Samples read from files; `reads` in their folder counts how often."""
+    found = []
+    for n in range(count):
+        image, mask = drawn(n)
+        Image.fromarray(image).save(folder / f"{n}.png")
+        np.save(folder / f"{n}.npy", mask)
+
+        def read(path: Path = folder / f"{n}.png") -> np.ndarray:
+            READS.append(path)
+            return np.asarray(Image.open(path))
+
+        found.append(Sample(str(n), str(n), read, partial(np.load, folder / f"{n}.npy"), (folder / f"{n}.png",)))
+    return found
+
+
+READS: list[Path] = []
+
+
+def test_what_is_in_the_cache_is_not_decoded_again(tmp_path):
+    made = on_disk(tmp_path, 3)
+    cache = tmp_path / "cache"
+    READS.clear()
+    first, second = prepare(made, 32, cache), prepare(made, 32, cache)
+    assert len(READS) == 3
+    assert torch.equal(first.images, second.images)
+    assert torch.equal(first.masks, prepare(made, 32).masks)
+
+
+def test_a_changed_file_or_another_size_is_decoded_anew(tmp_path):
+    made = on_disk(tmp_path, 2)
+    cache = tmp_path / "cache"
+    prepare(made, 32, cache)
+    Image.fromarray(drawn(200)[0]).save(tmp_path / "0.png")
+    os.utime(tmp_path / "0.png", ns=(1, 1))
+    assert prepare(made, 32, cache).images[0, 0, 16, 30] == 200
+    assert prepare(made, 48, cache).images.shape[-1] == 48
+
+
+def test_a_failed_reading_leaves_no_cache(tmp_path):
+    def broken() -> np.ndarray:
+        raise UserError("cannot read the image a.jpg")
+
+    with pytest.raises(UserError):
+        prepare([Sample("x", "x", broken, broken)], 32, tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("augmentation", AUGMENTATIONS)
+def test_augmented_masks_stay_labels_and_follow_their_image(augmentation):
+    stream = Stream(prepare(samples(2), 64), seed=3, augmentation=augmentation)
+    for draw in range(20):
+        image, mask = stream[draw]
+        assert set(mask.unique().tolist()) <= {0, 1}
+        assert image[0][mask == 1].mean() > image[0][mask == 0].mean() + 1

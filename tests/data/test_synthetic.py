@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bench.data import synthetic
+from bench.data import Options, synthetic
 
 
 @pytest.fixture(scope="module")
@@ -19,12 +19,13 @@ def dice(predicted: np.ndarray, truth: np.ndarray) -> float:
 
 
 def test_counts_ids_and_kinds() -> None:
-    data = synthetic.open()
+    data = synthetic.open(None, Options(), [])
     assert {split: len(samples) for split, samples in data.splits.items()} == {"train": 400, "val": 40, "test": 80}
     ids = [sample.id for samples in data.splits.values() for sample in samples]
     assert len(set(ids)) == 520
     assert ids[:2] == ["us-0000", "derm-0001"]
     assert sum(name.startswith("us-") for name in ids) == 260
+    assert data.digest == "e6f41c35e5c5", "stored records name this digest"
     assert data.recipe == "version 1, seed 20240, 256x256"
 
 
@@ -49,7 +50,7 @@ def test_no_two_images_are_alike(drawn: list[tuple[np.ndarray, np.ndarray]]) -> 
 
 
 def test_image_and_mask_of_a_sample_belong_together_and_may_be_changed() -> None:
-    sample = synthetic.open().splits["test"][0]
+    sample = synthetic.open(None, Options(), []).splits["test"][0]
     assert sample.id == "us-0440"
     sample.mask()[:] = 0
     assert np.array_equal(sample.image(), synthetic.draw(440)[0])
@@ -57,7 +58,7 @@ def test_image_and_mask_of_a_sample_belong_together_and_may_be_changed() -> None
 
 
 def test_samples_travel_to_other_processes() -> None:
-    sample = pickle.loads(pickle.dumps(synthetic.open().splits["val"][0]))
+    sample = pickle.loads(pickle.dumps(synthetic.open(None, Options(), []).splits["val"][0]))
     assert sample.mask().any()
 
 

@@ -2,10 +2,12 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import nn
 
 from bench.data.prepared import Prepared
+from bench.data.sample import Sample
 from bench.measure.score import label_maps, score
 
 CPU = torch.device("cpu")
@@ -44,7 +46,7 @@ def test_one_score_an_image_with_its_id():
     logits = torch.where(masks > 0, 1.0, -1.0).unsqueeze(1)
     logits[1] = 1.0
     heard = []
-    scores = score(Fixed(logits), prepared(masks), CPU, heard.append)
+    scores = score(Fixed(logits), prepared(masks), CPU, done=heard.append)
     assert [s.id for s in scores] == [f"image-{i}" for i in range(10)]
     assert scores[0].dice == 1.0
     assert heard == [8, 10]
@@ -58,3 +60,12 @@ def test_each_class_of_several_has_its_own_score():
     logits = torch.nn.functional.one_hot(torch.tensor([[[1, 2, 0, 0]]]), 4).permute(0, 3, 1, 2).float()
     scores = score(Fixed(logits), prepared(masks), CPU)
     assert [(s.label, s.dice) for s in scores] == [(1, 1.0), (2, 1.0), (3, 0.0)]
+
+
+def test_a_slice_is_scored_at_its_own_size_and_names_its_volume():
+    truth = np.zeros((8, 4), np.uint8)
+    truth[:4] = 1
+    original = Sample("slice", "patient", truth.copy, truth.copy, volume="patient_frame")
+    logits = torch.tensor([[[[1.0, 1.0], [-1.0, -1.0]]]])
+    (found,) = score(Fixed(logits), prepared(torch.zeros(1, 2, 2)), CPU, originals=[original])
+    assert (found.tp, found.fp, found.fn, found.volume) == (16, 0, 0, "patient_frame")

@@ -5,9 +5,8 @@ import torch
 from torch import nn
 
 from bench.data.prepared import Prepared
-from bench.errors import UserError
+from bench.errors import Diverged, UserError
 from bench.quantities import TrainSpec
-from bench.training.task import Diverged
 from bench.training.train import Card, Task, load, train
 
 
@@ -93,7 +92,7 @@ def test_what_is_kept_loads_into_the_same_network(tmp_path):
     fresh = small()
     assert load(fresh, tmp_path, "key") == card
     assert same(network, fresh)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["card.json", "weights.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "card.json", "weights.safetensors"]
 
 
 def test_there_is_nothing_to_load_before_a_training_is_complete(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 
 
 def bench(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -39,7 +39,10 @@ MISTAKES = {
     "unknown network": (["run", "unett"], "unknown network 'unett'; did you mean 'unet'"),
     "no network": (["run"], "no network was named; name some of attention_unet"),
     "networks and all": (["run", "unet", "--all"], "both --all and unet were given"),
-    "unknown data set": (["run", "unet", "--dataset", "isic"], "unknown data set 'isic'; did you mean 'isic2017'"),
+    "unknown data set": (
+        ["run", "unet", "--dataset", "isic207"],
+        "unknown data set 'isic207'; did you mean 'isic2017'",
+    ),
     "unknown measure": (["run", "unet", "--measure", "dise"], "unknown measure 'dise'; did you mean 'dice'"),
     "unknown budget": (["run", "unet", "--budget", "smok"], "unknown budget 'smok'; did you mean 'smoke'"),
     "no data root": (["run", "unet", "--dataset", "ddti"], "give --data-root FOLDER"),
@@ -48,6 +51,8 @@ MISTAKES = {
     "out is a file": (["run", "unet", "--out", "a_file"], "'a_file' is a file, not a folder"),
     "no records": (["report", "."], "no records in ."),
     "no folder": (["report", "nowhere"], "no folder"),
+    "a seed below zero": (["run", "unet", "--seed", "-1"], "Invalid value for '--seed'"),
+    "out below a file": (["run", "unet", "--out", "a_file/x"], "cannot write to"),
     "small": (["run", "unet", "--size", "8"], "--size must be 32 or more"),
 }
 
@@ -62,7 +67,7 @@ def test_mistakes_are_answered_in_words_with_exit_code_2_and_nothing_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["a_file"]
 
 
-def test_cuda_is_refused_where_there_is_none(tmp_path, monkeypatch):
+def test_cuda_is_refused_where_there_is_none(tmp_path):
     from bench.environment import cuda_usable
 
     if cuda_usable():
@@ -86,12 +91,13 @@ def test_a_run_ends_with_a_table_and_a_second_one_measures_nothing(tmp_path):
     assert first.returncode == 0, first.stderr
     assert "MDSA-UNet" in first.stdout
     assert "–" not in first.stdout.split("Report:")[0]
-    records = {path: path.read_bytes() for path in (tmp_path / "results").glob("*.json")}
-    assert len(records) == 3
+    assert len(list((tmp_path / "results").glob("*.json"))) == 3
+    worked = {log: log.stat().st_mtime_ns for log in (tmp_path / "results" / "logs").iterdir()}
+    assert len(worked) == 3
 
     second = bench(*asked, "--json", cwd=tmp_path)
     assert "3, all on record in results: nothing is measured again" in second.stderr
-    assert {path: path.read_bytes() for path in (tmp_path / "results").glob("*.json")} == records
+    assert {log: log.stat().st_mtime_ns for log in (tmp_path / "results" / "logs").iterdir()} == worked
     (row,) = json.loads(second.stdout)["rows"]
     assert row["parameters"] == 6_576_225
     assert 0 <= row["dice"] <= 1
@@ -117,3 +123,29 @@ def test_damaged_records_are_named_and_left_out_of_the_report(tmp_path, referenc
     assert done.returncode == 0
     assert "left out:" in done.stderr
     assert "broken.json" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list", "networks"], ["list", "datasets"], ["report", "--help"]])
+def test_what_needs_no_torch_does_not_wait_for_it(arguments):
+    code = (
+        "import sys; from bench.cli import app; app(sys.argv[1:], standalone_mode=False); "
+        "print('HEAVY', sorted({'torch', 'numpy', 'pandas', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert "HEAVY []" in done.stdout
+
+
+def test_a_report_of_stored_records_does_not_import_torch(tmp_path, reference):
+    from bench.records import Store
+
+    for record in reference:
+        Store(tmp_path).write(record)
+    code = (
+        "import sys; from bench.cli import app; app(sys.argv[1:], standalone_mode=False); "
+        "print('HEAVY', 'torch' in sys.modules)"
+    )
+    asked = ["report", str(tmp_path), "--to", str(tmp_path / "to")]
+    done = subprocess.run([sys.executable, "-c", code, *asked], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert "HEAVY False" in done.stdout

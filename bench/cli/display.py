@@ -5,12 +5,16 @@ is for results.
 """
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
@@ -20,12 +24,12 @@ from bench.jobs import Job
 from bench.networks import NETWORKS
 from bench.plan import Plan
 from bench.quantities import DiceSpec, LatencySpec
-from bench.records import Record, Store
+from bench.records import Record
 from bench.report.summary import Section, sections
-from bench.report.tables import COLUMNS, cells
+from bench.report.tables import COLUMNS, cells, columns
 from bench.report.units import duration, share, significant
 from bench.report.words import sentences
-from bench.runner import Clock, missing
+from bench.runner import Clock
 
 
 def console(stderr: bool = True) -> Console:
@@ -33,10 +37,9 @@ def console(stderr: bool = True) -> Console:
     return Console(stderr=stderr)
 
 
-def announce(to: Console, planned: Plan, out: Path) -> None:
+def announce(to: Console, planned: Plan, waiting: list[Job], out: Path) -> None:
     """What is about to happen: the machine, the networks, the data, the jobs and how long they may take."""
     question = planned.question
-    waiting = missing(planned, Store(out))
     lines = {
         "machine": f"{environment().title}; measuring on {question.device}",
         "networks": ", ".join(question.networks),
@@ -97,6 +100,35 @@ def conclude(to: Console, found: list[Section], paths: list[Path]) -> None:
     to.print("\n".join(["Report:", *(f"  {path}" for path in paths)]), markup=False, highlight=False, soft_wrap=True)
 
 
+@contextmanager
+def counter(to: Console, doing: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar for `done(count, total)`, gone when it is over; nothing where there is no terminal."""
+    with Bars(TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=to, transient=True,
+              disable=not to.is_terminal) as bars:  # fmt: skip
+        bar = bars.add_task(doing, total=None)
+        yield lambda count, total: bars.update(bar, completed=count, total=total)
+
+
+def checked_table(to: Console, checked: "Checked") -> None:
+    """What a data set holds against what was published, then every fault and remark, then the verdict."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for header in ("What", "Found", "Published"):
+        table.add_column(header, justify="left" if header == "What" else "right")
+    for split, samples in checked.data.splits.items():
+        table.add_row(f"{split} images", str(len(samples)), "")
+    for tally in checked.data.tallies:
+        right = tally.published in (None, tally.found)
+        published = "" if tally.published is None else str(tally.published)
+        table.add_row(tally.what, Text(str(tally.found), "" if right else "red"), published)
+    to.print(table)
+    for style, name, lines in (("yellow", "remark", checked.remarks), ("red", "fault", checked.faults)):
+        for line in lines:
+            to.print(Text.assemble((f"{name}: ", style), line), soft_wrap=True)
+    faults = len(checked.faults)
+    verdict = Text(f"{faults} fault{'s' if faults != 1 else ''}", "red") if faults else Text("no fault", "green")
+    to.print(Text.assemble(f"{checked.data.name}: ", verdict))
+
+
 def failures(section: Section) -> list[str]:
     """A line for each job that gave no result, and for each count that is not to be trusted."""
     lines = [f"{row.title}: {failure}" for row in section.rows for failure in row.failures]
@@ -105,8 +137,12 @@ def failures(section: Section) -> list[str]:
     ]
 
 
+if TYPE_CHECKING:
+    from bench.data.check import Checked
+
 VERBS = {"cost": "counting", "latency": "timing", "dice": "training and scoring"}
-HEARTBEAT_S = 30.0
+LIVE_S = 0.5  # seconds between two pictures on a terminal
+HEARTBEAT_S = 30.0  # seconds between two lines where there is none
 ROOMY = 110
 
 
@@ -114,12 +150,13 @@ def comparison(section: Section, width: int) -> Table:
     """The comparison as a table; below `ROOMY` columns only Dice keeps its interval, and the report has the others."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("Network", no_wrap=True)
-    for column in COLUMNS:
+    shown_columns = columns(section) if width >= ROOMY else COLUMNS
+    for column in shown_columns:
         table.add_column(f"{column.name}\n{column.unit}", justify="right", no_wrap=True)
     for row, found in cells(section):
         shown = [
             cell if width >= ROOMY or column.name == "Dice" else replace(cell, interval="")
-            for column, cell in zip(COLUMNS, found, strict=True)
+            for column, cell in zip(shown_columns, found, strict=False)
         ]
         table.add_row(row.title, *(Text(cell.text, "bold green" if cell.best else "") for cell in shown))
     return table
@@ -130,14 +167,17 @@ def _title(network: str) -> str:
 
 
 class Progress:
-    """Follows a run: the runner calls `begin`, `event` and `end`. A context: leaving it ends the live display."""
+    """Follows a run: the runner calls `begin`, `event` and `end`. A context: leaving it ends the live display.
+
+    It draws when there is news and at no other time, so that nothing runs beside a network that is being timed.
+    """
 
     def __init__(self, console: Console, jobs: int, records: list[Record], quiet: bool = False) -> None:
         self.console, self.jobs, self.records, self.quiet = console, jobs, list(records), quiet
-        self.number, self.doing, self.deadline = 0, "", 0.0
-        self.last_line = 0.0
+        self.number, self.doing, self.deadline, self.shown = 0, "", 0.0, 0.0
+        self.tables = self._tables()
         live = console.is_terminal and not quiet
-        self.live = Live(get_renderable=self._picture, console=console, refresh_per_second=2) if live else None
+        self.live = Live(get_renderable=self._picture, console=console, auto_refresh=False) if live else None
 
     def __enter__(self) -> "Progress":
         if self.live:
@@ -146,7 +186,7 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         if self.live:
-            self.doing = ""
+            self.doing, self.tables = "", []  # the result is printed after it, once
             self.live.stop()
 
     def begin(self, job: Job, seconds_left: float) -> None:
@@ -154,35 +194,41 @@ class Progress:
         self.number += 1
         self.deadline = time.monotonic() + seconds_left
         self.name = f"{VERBS[job.spec.quantity]} {_title(job.network)}"
-        self.doing = self.name
-        self._line(f"{self.name}, about {duration(seconds_left)} left", always=True)
+        self._show(self.name, f", about {duration(seconds_left)} left", at_once=True)
 
     def event(self, event: dict[str, Any]) -> None:
         """News from the worker: a training step, or a count of images."""
         if "step" in event:
             dice = "" if event["val_dice"] is None else f", Dice {share(event['val_dice'])} on val"
-            self.doing = f"{self.name}: step {event['step']}/{event['steps']}, loss {significant(event['loss'])}{dice}"
+            self._show(f"{self.name}: step {event['step']}/{event['steps']}, loss {significant(event['loss'])}{dice}")
         else:
-            self.doing = f"{self.name}: {event['doing']} {event['done']}/{event['of']}"
-        self._line(self.doing)
+            self._show(f"{self.name}: {event['doing']} {event['done']}/{event['of']}")
 
     def end(self, record: Record) -> None:
         """A job ended, well or not."""
         self.records.append(record)
+        self.tables = self._tables()
         if record.status != "ok":
-            self._line(f"{self.name}: {record.status.replace('_', ' ')}: {record.error}", always=True)
+            self._show(f"{self.name}: {record.status.replace('_', ' ')}: {record.error}", at_once=True)
 
-    def _line(self, text: str, always: bool = False) -> None:
-        """A plain line where there is no live display: at once for what matters, else now and then."""
-        if self.live or self.quiet:
+    def _show(self, doing: str, more: str = "", at_once: bool = False) -> None:
+        """Redraw the live display, or print a plain line; what is not pressing only now and then."""
+        self.doing = doing
+        pause = LIVE_S if self.live else HEARTBEAT_S
+        if self.quiet or not (at_once or time.monotonic() - self.shown > pause):
             return
-        if always or time.monotonic() - self.last_line > HEARTBEAT_S:
-            self.last_line = time.monotonic()
-            self.console.print(f"[{self.number}/{self.jobs}] {text}", markup=False, highlight=False, soft_wrap=True)
+        self.shown = time.monotonic()
+        if self.live:
+            self.live.refresh()
+        else:
+            line = f"[{self.number}/{self.jobs}] {doing}{more}"
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _tables(self) -> list[RenderableType]:
+        return [comparison(section, self.console.width) for section in sections(self.records)]
 
     def _picture(self) -> RenderableType:
-        parts: list[RenderableType] = [comparison(section, self.console.width) for section in sections(self.records)]
-        if self.doing:
-            left = duration(max(0.0, self.deadline - time.monotonic()))
-            parts.append(Text(f"\n[{self.number}/{self.jobs}] {self.doing}  ({left} left)", "cyan"))
-        return Group(*parts)
+        if not self.doing:
+            return Group(*self.tables)
+        left = duration(max(0.0, self.deadline - time.monotonic()))
+        return Group(*self.tables, Text(f"\n[{self.number}/{self.jobs}] {self.doing}  ({left} left)", "cyan"))

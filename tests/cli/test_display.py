@@ -6,7 +6,7 @@ from handmade import cost_record, dice_record, record
 from rich.console import Console
 
 from bench.budgets import find_budget
-from bench.display import Progress, announce, comparison, conclude
+from bench.cli.display import Progress, announce, comparison, conclude
 from bench.plan import Question, plan
 from bench.quantities import CostSpec
 from bench.report.summary import sections
@@ -19,7 +19,8 @@ def screen(terminal: bool = False, width: int = 120) -> Console:
 def test_the_announcement_tells_machine_data_budget_jobs_and_time(tmp_path):
     console = screen(width=200)
     question = Question(("unet", "mdsa_unet"), ("cost", "dice"), find_budget("smoke"), "synthetic", None, "cpu")
-    announce(console, plan(question), tmp_path)
+    planned = plan(question)
+    announce(console, planned, list(planned.jobs), tmp_path)
     text = console.file.getvalue()
     assert "measuring on cpu" in text
     assert "unet, mdsa_unet" in text

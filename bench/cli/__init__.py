@@ -1,0 +1,18 @@
+"""The command line: parse, call one function, print. Heavy imports happen inside the command that needs them."""
+
+import sys
+
+from bench.cli import data, listing, report, run  # noqa: F401 - each puts its commands on the app
+from bench.cli.app import app
+from bench.errors import UserError
+
+__all__ = ["app", "main"]
+
+
+def main() -> None:
+    """The console script: what the user can mend is one line and exit code 2, never a traceback."""
+    try:
+        app()
+    except UserError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        sys.exit(2)

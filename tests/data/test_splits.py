@@ -1,0 +1,111 @@
+"""Splits that are written down: the same when read back, and every way a split file can be wrong."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.data.sample import DataSet, Sample
+from bench.data.splits import apply_splits, draw_sides, keep_apart, write_splits
+from bench.errors import UserError
+
+
+def sample(name: str, group: str = "") -> Sample:
+    return Sample(name, group or name, lambda: None, lambda: None)
+
+
+@pytest.fixture
+def data() -> DataSet:
+    samples = [sample(f"{case}_{number}", case) for case in "abcdefghij" for number in range(2)]
+    return DataSet("toy", ("lesion",), draw_sides(samples, 7), note="drawn with seed 7", recipe="r")
+
+
+@pytest.fixture
+def path(tmp_path: Path, data: DataSet) -> Path:
+    write_splits(data, tmp_path / "splits" / "toy.json")
+    return tmp_path / "splits" / "toy.json"
+
+
+def rewrite(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_written_and_read_back_it_is_the_same_data_set(data: DataSet, path: Path) -> None:
+    again = apply_splits(data, path)
+    assert again.splits == data.splits
+    assert again.digest == data.digest
+    assert again.note == "split by toy.json, which is: drawn with seed 7"
+    assert [entry.name for entry in path.parent.iterdir()] == ["toy.json"]
+    written = json.loads(path.read_text())
+    assert (written["dataset"], written["note"]) == ("toy", "drawn with seed 7")
+    assert all(groups == sorted(set(groups)) for groups in written["splits"].values())
+
+
+def test_all_samples_follow_the_file(data: DataSet, path: Path) -> None:
+    rewrite(path, splits={"train": list("cdefghij"), "val": ["a"], "test": ["b"]})
+    again = apply_splits(data, path)
+    assert [found.id for found in again.splits["test"]] == ["b_0", "b_1"]
+    assert sum(len(side) for side in again.splits.values()) == 20
+    assert again.digest != data.digest
+    assert again.note == "split by toy.json instead of: drawn with seed 7"
+
+
+@pytest.mark.parametrize(
+    ("sides", "told"),
+    [
+        ((list("cdefghij"), ["a"], ["b", "zz"]), "names 1 group that the data set does not have: zz;"),
+        ((list("fghij"), ["a"], []), "leaves out 4 groups of the data set: b, c, d and 1 more;"),
+        ((list("cdefghij"), ["a", "c"], ["b"]), "names 1 group more than once: c;"),
+        ((list("cdefghij"), ["a", "a"], ["b"]), "names 1 group more than once: a;"),
+        ((list("cdefghij"), ["a"], [7]), "does not hold"),
+        ((list("cdefghij"), ["a"], "b"), "does not hold"),
+    ],
+)
+def test_groups_that_do_not_fit_are_named(data: DataSet, path: Path, sides: tuple[object, ...], told: str) -> None:
+    rewrite(path, splits=dict(zip(("train", "val", "test"), sides, strict=True)))
+    with pytest.raises(UserError) as caught:
+        apply_splits(data, path)
+    assert f"split file {path} {told}" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", '{"dataset": "toy", "spl', "\udcff", "[" * 100_000])
+def test_a_damaged_file_is_named(data: DataSet, path: Path, text: str) -> None:
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(UserError, match=r"cannot read the split file .*toy\.json"):
+        apply_splits(data, path)
+
+
+@pytest.mark.parametrize("text", ["[]", "7", "{}", '{"splits": {"train": []}}'])
+def test_another_json_is_told(data: DataSet, path: Path, text: str) -> None:
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"toy\.json does not hold \{\"splits\""):
+        apply_splits(data, path)
+
+
+def test_a_file_of_another_data_set_is_refused(data: DataSet, path: Path) -> None:
+    rewrite(path, dataset="ddti")
+    with pytest.raises(UserError, match=r"toy\.json is of data set 'ddti', and 'toy' was opened"):
+        apply_splits(data, path)
+
+
+def test_an_unknown_side_is_refused(data: DataSet, path: Path) -> None:
+    rewrite(path, splits={**json.loads(path.read_text())["splits"], "spare": []})
+    with pytest.raises(UserError, match="has a side 'spare'; allowed are train, val, test"):
+        apply_splits(data, path)
+
+
+def test_a_place_that_cannot_be_written_is_told(data: DataSet, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"cannot write the split file .*file/toy\.json"):
+        write_splits(data, tmp_path / "file" / "toy.json")
+
+
+def test_a_group_on_two_sides_is_a_problem_and_left_out() -> None:
+    problems: list[str] = []
+    splits = {"train": (sample("a_1", "a"), sample("b")), "val": (sample("c"),), "test": (sample("a_2", "a"),)}
+    kept = keep_apart("TOY", splits, problems)
+    assert {side: [found.id for found in samples] for side, samples in kept.items()} == {
+        "train": ["b"], "val": ["c"], "test": []
+    }  # fmt: skip
+    assert len(problems) == 1
+    assert problems[0].startswith("TOY: 'a' is in train (a_1) and test (a_2); a patient, case or image must stay")
