@@ -1,11 +1,11 @@
 """From what was asked to the list of jobs that answers it, in the order in which they are done."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.budgets import Budget
-from bench.data import DataSet, open_dataset
+from bench.data import DataSet, apply_splits, open_dataset, write_splits
 from bench.data.sample import Options
 from bench.environment import environment
 from bench.errors import UserError, unknown
@@ -50,10 +50,17 @@ class Plan:
     threads: int
 
 
-def plan(question: Question) -> Plan:
-    """Cheap measures first. Latency is interleaved: every network once, then every network again in another process."""
+def plan(question: Question, splits: Path | None = None) -> Plan:
+    """Cheap measures first. Latency is interleaved: every network once, then every network again in another process.
+
+    A split that a seed makes is looked for in the folder `splits`, where `keep_split` has put it in an earlier run.
+    """
     networks = [find_network(name) for name in question.networks]
     data = open_dataset(question.dataset, question.data_root, question.options) if "dice" in question.measures else None
+    kept = _split_path(question, splits) if data and data.drawn and not question.options.split_file else None
+    if data and kept and kept.exists():
+        data = apply_splits(data, kept)
+        question = replace(question, options=replace(question.options, split_file=kept))
     maps = data.maps if data else 1
     jobs: list[Job] = []
     if "cost" in question.measures:
@@ -64,6 +71,20 @@ def plan(question: Question) -> Plan:
     if data is not None:
         jobs += _jobs(networks, _dice_spec(question, data))
     return Plan(question, tuple(jobs), data, environment().cores)
+
+
+def keep_split(planned: Plan, splits: Path) -> None:
+    """Write down a split that a seed made, unless it was read from a file: it is drawn once and reused."""
+    if planned.data and planned.data.drawn and not planned.question.options.split_file:
+        path = _split_path(planned.question, splits)
+        if path:
+            write_splits(planned.data, path)
+
+
+def _split_path(question: Question, splits: Path | None) -> Path | None:
+    """Where the split of this folder of images is kept."""
+    root = question.data_root
+    return splits / f"{question.dataset}-{root.resolve().name}.json" if splits and root else None
 
 
 def _jobs(networks: Sequence[Network], spec: CostSpec | LatencySpec | DiceSpec) -> list[Job]:

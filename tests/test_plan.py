@@ -1,12 +1,14 @@
 """From a question to jobs: what, in which order, and what is refused before anything is done."""
 
 import dataclasses
+import json
 
 import pytest
+from PIL import Image
 
 from bench.budgets import find_budget
 from bench.errors import UserError
-from bench.plan import Question, plan
+from bench.plan import Question, keep_split, plan
 
 QUESTION = Question(
     networks=("unet", "mdsa_unet"), measures=("cost", "latency", "dice"), budget=find_budget("quick"),
@@ -61,3 +63,35 @@ def test_refusals(changes, text):
 def test_an_unknown_data_set_is_refused():
     with pytest.raises(UserError, match="unknown data set 'sinthetic'; did you mean 'synthetic'"):
         plan(ask(dataset="sinthetic"))
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A plain folder of ten images, whose split a seed has to make."""
+    for kind, mode in (("images", "RGB"), ("masks", "L")):
+        (tmp_path / "mine" / kind).mkdir(parents=True)
+        for n in range(10):
+            Image.new(mode, (40, 40), n).save(tmp_path / "mine" / kind / f"{n}.png")
+    return ask(dataset="folder", data_root=tmp_path / "mine", measures=("dice",))
+
+
+def test_a_drawn_split_is_written_down_and_reused(tmp_path, own):
+    splits = tmp_path / "splits"
+    first = plan(own, splits)
+    keep_split(first, splits)
+    (path,) = splits.iterdir()
+    assert path.name == "folder-mine.json"
+    again = plan(own, splits)
+    assert again.question.options.split_file == path
+    assert [job.key for job in again.jobs] == [job.key for job in first.jobs]
+
+    sides = json.loads(path.read_text())
+    kinds = next(value for value in (sides, *sides.values()) if isinstance(value, dict) and "test" in value)
+    kinds["train"], kinds["test"] = kinds["test"], kinds["train"]
+    path.write_text(json.dumps(sides))
+    assert plan(own, splits).jobs[0].key != first.jobs[0].key
+
+
+def test_a_published_split_is_not_written_down(tmp_path):
+    keep_split(plan(ask(measures=("dice",)), tmp_path / "splits"), tmp_path / "splits")
+    assert not (tmp_path / "splits").exists()

@@ -22,7 +22,9 @@ app = typer.Typer(
 
 DataRoot = Annotated[Path | None, typer.Option(help="The folder with the data set as published.")]
 Classes = Annotated[str, typer.Option(help="Names of the foreground classes of a plain folder, by commas.")]
-SplitFile = Annotated[Path | None, typer.Option(help="Which group is on which side. [default: OUT/splits/NAME.json]")]
+SplitFile = Annotated[
+    Path | None, typer.Option(help="Which group is on which side. [default: as published, else drawn once]")
+]
 Fold = Annotated[int, typer.Option(help="Number of a published fold, for TN3K 0 to 4.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")]

@@ -59,7 +59,7 @@ def run(
     """
     from bench.budgets import find_budget
     from bench.cli.display import announce, console
-    from bench.plan import Question, plan
+    from bench.plan import Question, keep_split, plan
     from bench.records import Store
     from bench.runner import missing
 
@@ -70,33 +70,24 @@ def run(
         budget=find_budget(budget or ("paper" if chosen == "cuda" else "quick"), steps, epochs),
         dataset=dataset,
         data_root=data_root,
-        options=data_options(classes, split_file or out / "splits" / f"{dataset}.json", fold),
+        options=data_options(classes, split_file, fold),
         device=chosen,
         size=size,
         seed=seed,
     )
     for folder in (out, reports):
         writable(folder)
-    planned = plan(question)
+    planned = plan(question, out / "splits")
     waiting = missing(planned, Store(out))
     if show_plan or not quiet:
         announce(console(), planned, waiting, out)
     if show_plan:
         return
-    _write_down_split(planned)
+    keep_split(planned, out / "splits")
     records = _carry_out(planned, waiting, out, quiet)
     conclude_with(records, reports, as_json)
     if any(record.status != "ok" for record in records):
         raise typer.Exit(1)
-
-
-def _write_down_split(planned: "Plan") -> None:
-    """The split of a data set that was read from files, kept where the next run finds it: it is drawn only once."""
-    from bench.data.splits import write_splits
-
-    path = planned.question.options.split_file
-    if planned.data and planned.question.data_root and path and not path.exists():
-        write_splits(planned.data, path)
 
 
 def _chosen_networks(names: list[str], everything: bool) -> tuple[str, ...]:

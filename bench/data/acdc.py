@@ -54,7 +54,10 @@ def open(root: Path, options: Options, problems: list[str]) -> DataSet:
         raise _wrong(root, "no folder training, nor a folder data")
     splits = keep_apart("ACDC", splits, problems)
     note = "; ".join(notes)
-    return DataSet("acdc", CLASSES, splits, protocol="per_volume", note=note, recipe=recipe, tallies=tallies)
+    return DataSet(
+        "acdc", CLASSES, splits, protocol="per_volume", note=note, recipe=recipe, tallies=tallies,
+        drawn=f"seed {SEED}" in note,
+    )  # fmt: skip
 
 
 def _from_volumes(root: Path, problems: list[str]) -> tuple[Sides, list[str], tuple[Tally, ...]]:

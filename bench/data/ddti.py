@@ -68,7 +68,9 @@ def open(root: Path, options: Options, problems: list[str]) -> DataSet:
         Tally("images", len(images), 474), Tally("images with polygons", len(samples), 470),
         Tally("cases", len(cases), 389),
     )  # fmt: skip
-    return DataSet("ddti", ("nodule",), draw_sides(samples, SEED), note=note, recipe=recipe, tallies=tallies)
+    return DataSet(
+        "ddti", ("nodule",), draw_sides(samples, SEED), note=note, recipe=recipe, tallies=tallies, drawn=True
+    )
 
 
 def _crops(root: Path, problems: list[str]) -> DataSet:
@@ -85,7 +87,9 @@ def _crops(root: Path, problems: list[str]) -> DataSet:
         "(equal files one group), and images of one patient may be on two sides"
     )
     tallies = (Tally("crops", len(pairs), 637),)
-    return DataSet("ddti", ("nodule",), draw_sides(samples, SEED), note=note, recipe="637 crops", tallies=tallies)
+    return DataSet(
+        "ddti", ("nodule",), draw_sides(samples, SEED), note=note, recipe="637 crops", tallies=tallies, drawn=True
+    )
 
 
 def _outlines(cases: dict[str, Path], problems: list[str]) -> dict[str, dict[int, tuple[Polygon, ...]]]:

@@ -53,7 +53,8 @@ def open(root: Path, options: Options, problems: list[str]) -> DataSet:
         _check_sides(root, splits)
     notes.append("patients are not known, so each image stands alone")
     recipe = f"classes {', '.join(classes)}"
-    return DataSet("folder", classes, splits, note="; ".join(notes), recipe=recipe)
+    drawn = not parts or "val" not in parts
+    return DataSet("folder", classes, splits, note="; ".join(notes), recipe=recipe, drawn=drawn)
 
 
 def _classes(given: tuple[str, ...]) -> tuple[str, ...]:

@@ -48,7 +48,10 @@ def open_edition(edition: Edition, root: Path, problems: list[str]) -> DataSet:
             notes.append(f"{len(samples)} of the {edition.published[part]} published {part} images are here")
     splits = keep_apart(edition.title, _splits(edition, parts), problems)
     tallies = tuple(Tally(f"{part} pairs", len(samples), edition.published[part]) for part, samples in parts.items())
-    return DataSet(edition.name, ("lesion",), splits, note="; ".join(notes), tallies=tallies, known_twins=edition.twins)
+    return DataSet(
+        edition.name, ("lesion",), splits, note="; ".join(notes), tallies=tallies, known_twins=edition.twins,
+        drawn=edition.test not in parts,
+    )  # fmt: skip
 
 
 def _splits(edition: Edition, parts: Sides) -> Sides:

@@ -66,6 +66,7 @@ class DataSet:
     way of scoring it. `note` says how the splits were made where they are not the official ones. `recipe` is what the
     samples follow from beside their files (a seed, a generator's version). `tallies` are the counts that a check holds
     against the published ones; `known_twins` are ids of images that were published twice, on two sides of the split.
+    `drawn` says that a seed made the split, or part of it, and not who published the images.
     """
 
     name: str
@@ -76,6 +77,7 @@ class DataSet:
     recipe: str = ""
     tallies: tuple[Tally, ...] = ()
     known_twins: frozenset[frozenset[str]] = frozenset()
+    drawn: bool = False
 
     def __post_init__(self) -> None:
         owner: dict[str, str] = {}
