@@ -68,9 +68,11 @@ def _conditions(planned: Plan) -> dict[str, str]:
     for job in planned.jobs:
         spec = job.spec
         if isinstance(spec, LatencySpec):
+            count = planned.question.budget.processes
+            processes = "1 process" if count == 1 else f"{count} processes"
             lines["latency"] = (
                 f"batch {spec.batch} of {spec.channels}x{spec.size}x{spec.size}, {spec.precision}, "
-                f"{spec.threads} threads, {planned.question.budget.processes} processes of {spec.samples} calls or more"
+                f"{spec.threads} threads, {processes} of {spec.samples} calls or more"
             )
         if isinstance(spec, DiceSpec):
             train = spec.train

@@ -199,12 +199,18 @@ def sections(records: Sequence[Record]) -> list[Section]:
     cost = _grouped(records, CostSpec, set())
     joined = [(scored, timed) for scored in dice for timed in _alike(scored, latency) or [[]]]
     joined += [([], timed) for timed in latency if not _alike(timed, dice)]
-    found = [_section(scored, timed, next(iter(_alike(scored or timed, cost)), [])) for scored, timed in joined]
-    return found + [_section([], [], counted) for counted in cost if not _alike(counted, [*dice, *latency])]
+    elsewhere = {record.job.network for scored in dice for record in scored}
+    found = [
+        _section(scored, timed, next(iter(_alike(scored or timed, cost)), []), elsewhere) for scored, timed in joined
+    ]
+    return found + [_section([], [], counted, set()) for counted in cost if not _alike(counted, [*dice, *latency])]
 
 
-def _section(scored: list[Record], timed: list[Record], counted: list[Record]) -> Section:
-    members = [*counted, *timed, *scored]
+def _section(scored: list[Record], timed: list[Record], counted: list[Record], elsewhere: set[str]) -> Section:
+    """One section; a network that was scored `elsewhere` and not here would only add empty cells."""
+    here = {record.job.network for record in scored}
+    absent = elsewhere - here if here else set()
+    members = [record for record in (*counted, *timed, *scored) if record.job.network not in absent]
     names = sorted({record.job.network for record in members})
     rows = tuple(Row(name, tuple(r for r in members if r.job.network == name)) for name in names)
     return Section(_first(scored), _first(timed), _first(counted), (timed or scored or counted)[0].environment, rows)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -149,3 +150,41 @@ def test_a_report_of_stored_records_does_not_import_torch(tmp_path, reference):
     asked = ["report", str(tmp_path), "--to", str(tmp_path / "to")]
     done = subprocess.run([sys.executable, "-c", code, *asked], capture_output=True, text=True, check=True, cwd=ROOT)
     assert "HEAVY False" in done.stdout
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A plain folder of ten images with masks."""
+    for kind, mode in (("images", "RGB"), ("masks", "L")):
+        (tmp_path / "mine" / kind).mkdir(parents=True)
+        for n in range(10):
+            Image.new(mode, (40, 40), 20 * n).save(tmp_path / "mine" / kind / f"{n}.png")
+    return tmp_path / "mine"
+
+
+def test_data_check_says_what_is_there_and_exits_with_1_for_what_is_wrong(own):
+    sound = bench("data", "check", "folder", "--data-root", str(own))
+    assert sound.returncode == 0, sound.stdout + sound.stderr
+    assert "folder: no fault" in sound.stdout
+    (own / "images" / "3.png").write_bytes(b"no image")
+    (own / "masks" / "4.png").unlink()
+    broken = bench("data", "check", "folder", "--data-root", str(own), "--json")
+    assert broken.returncode == 1
+    faults = json.loads(broken.stdout)["faults"]
+    assert len(faults) == 2
+    assert "3.png" in "".join(faults)
+    assert "4.png" in "".join(faults)
+
+
+def test_data_show_draws_a_sheet_and_prints_where(own, tmp_path):
+    done = bench("data", "show", "folder", "--data-root", str(own), "--count", "4", cwd=tmp_path)
+    assert done.stdout.strip() == "reports/data-folder.png"
+    with Image.open(tmp_path / "reports" / "data-folder.png") as sheet:
+        assert sheet.format == "PNG"
+
+
+def test_data_speed_prints_two_rates(own):
+    done = bench("data", "speed", "folder", "--data-root", str(own), "--size", "32", "--json")
+    rates = json.loads(done.stdout)
+    assert rates["samples"] == 7
+    assert min(rates["cold_per_s"], rates["cached_per_s"]) > 0

@@ -118,3 +118,11 @@ def test_a_volume_is_scored_from_the_counts_of_its_slices_then_volumes_then_clas
     assert row.dice_by_class == pytest.approx(((0.5 + 1) / 2, 2 / 3))
     assert row.dice.value == pytest.approx((0.75 + 2 / 3) / 2)
     assert (row.dice.n, row.undefined) == (2, 1)
+
+
+def test_a_network_scored_on_another_data_set_alone_is_no_empty_row_here(reference):
+    before = dice_record("unet")
+    spec = before.job.spec.model_copy(update={"dataset": "ddti"})
+    found = sections([*reference, latency_record("unetpp"), record("unet", spec, before.result)])
+    rows = {section.dice.dataset: [row.network for row in section.rows] for section in found}
+    assert rows == {"synthetic": ["mdsa_unet", "unet", "unetpp"], "ddti": ["unet", "unetpp"]}
