@@ -186,9 +186,11 @@ class Progress:
             self.live.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         if self.live:
-            self.doing, self.tables = "", []  # the result is printed after it, once
+            self.doing = ""
+            if kind is None:
+                self.tables = []  # the result is printed after it, once
             self.live.stop()
 
     def begin(self, job: Job, seconds_left: float) -> None:
