@@ -8,6 +8,7 @@ imports torch before a network is built, so that `bench list` answers at once.
 import ast
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,7 +47,7 @@ class Network:
             raise ModuleNotFoundError(self.module)
         return Path(spec.origin)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """12 hexadecimal digits that change when the network's code does, and then it is measured again.
 

@@ -57,7 +57,7 @@ def plan(question: Question, splits: Path | None = None) -> Plan:
     """
     networks = [find_network(name) for name in question.networks]
     data = open_dataset(question.dataset, question.data_root, question.options) if "dice" in question.measures else None
-    kept = _split_path(question, splits) if data and data.drawn and not question.options.split_file else None
+    kept = _split_path(question, data, splits)
     if data and kept and kept.exists():
         data = apply_splits(data, kept)
         question = replace(question, options=replace(question.options, split_file=kept))
@@ -75,16 +75,17 @@ def plan(question: Question, splits: Path | None = None) -> Plan:
 
 def keep_split(planned: Plan, splits: Path) -> None:
     """Write down a split that a seed made, unless it was read from a file: it is drawn once and reused."""
-    if planned.data and planned.data.drawn and not planned.question.options.split_file:
-        path = _split_path(planned.question, splits)
-        if path:
-            write_splits(planned.data, path)
+    path = _split_path(planned.question, planned.data, splits)
+    if planned.data and path:
+        write_splits(planned.data, path)
 
 
-def _split_path(question: Question, splits: Path | None) -> Path | None:
-    """Where the split of this folder of images is kept."""
+def _split_path(question: Question, data: DataSet | None, splits: Path | None) -> Path | None:
+    """Where the split of this folder of images is kept; None where no seed made it, or where the user gave a file."""
     root = question.data_root
-    return splits / f"{question.dataset}-{root.resolve().name}.json" if splits and root else None
+    if not (splits and root and data and data.drawn) or question.options.split_file:
+        return None
+    return splits / f"{question.dataset}-{root.resolve().name}.json"
 
 
 def _jobs(networks: Sequence[Network], spec: CostSpec | LatencySpec | DiceSpec) -> list[Job]:

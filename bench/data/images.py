@@ -123,11 +123,17 @@ def size_of(path: Path) -> tuple[int, int]:
 
 
 def read_mask_for(image: Path, mask: Path, threshold: int = 127) -> "np.ndarray":
-    """`read_mask(mask)`, after making sure that it covers the image.
+    """`read_mask(mask)`, after making sure that it covers the image. Raises as `check_covers` does."""
+    values = read_mask(mask, threshold)
+    check_covers(image, mask, values)
+    return values
+
+
+def check_covers(image: Path, mask: Path, values: "np.ndarray") -> None:
+    """Make sure that a mask's values (height, width) cover the image.
 
     Raises UserError naming both files and both sizes when they differ: resizing one to fit would hide a wrong pairing.
     """
-    values = read_mask(mask, threshold)
     height, width = size_of(image)
     if values.shape != (height, width):
         raise UserError(
@@ -135,7 +141,6 @@ def read_mask_for(image: Path, mask: Path, threshold: int = 127) -> "np.ndarray"
             f"{mask} is {values.shape[0]}x{values.shape[1]} (height x width); "
             "a mask must cover its image pixel for pixel, so get the matching pair or resize both alike"
         )
-    return values
 
 
 def load(path: Path) -> "Image.Image":

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.data.images import load, size_of
+from bench.data.images import check_covers, load
 from bench.data.volumes import checked_labels
 from bench.errors import UserError
 
@@ -31,11 +31,5 @@ def read_labels_for(image: Path, mask: Path, classes: Sequence[str]) -> "np.ndar
                 f"from grey levels or palette numbers 0 to {len(classes)}, so convert the mask"
             )
         values = colours[:, :, 0]
-    height, width = size_of(image)
-    if values.shape != (height, width):
-        raise UserError(
-            f"image and mask differ in size: {image} is {height}x{width}, "
-            f"{mask} is {values.shape[0]}x{values.shape[1]} (height x width); "
-            "a mask must cover its image pixel for pixel, so get the matching pair"
-        )
+    check_covers(image, mask, values)
     return checked_labels(values, mask, classes)

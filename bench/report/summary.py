@@ -152,13 +152,13 @@ class Section:
 
 def named(found: list[Section]) -> dict[str, Section]:
     """Sections by a name of their own: a second one of the same name gets a number."""
-    named: dict[str, Section] = {}
+    by_name: dict[str, Section] = {}
     for section in found:
         name, number = section.name, 2
-        while name in named:
+        while name in by_name:
             name, number = f"{section.name}-{number}", number + 1
-        named[name] = section
-    return named
+        by_name[name] = section
+    return by_name
 
 
 def bootstrap(values: np.ndarray) -> Estimate | None:
