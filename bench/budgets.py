@@ -12,6 +12,7 @@ from bench.environment import cpu_has, cuda_multiplies_bfloat16
 from bench.errors import UserError, unknown
 from bench.quantities import Device, Precision, TrainSpec
 
+NATIVE_BFLOAT16 = ("amx_bf16", "avx512_bf16")
 LEGS = 12  # how often a training of `--steps` is checked and saved, about
 
 
@@ -85,6 +86,9 @@ def find_budget(name: str, steps: int | None = None, epochs: int | None = None) 
 
 
 def training_precision(device: Device) -> Precision:
-    """Mixed bfloat16 where the hardware multiplies it natively (GPUs from Ampere on, CPUs with AMX), else float32."""
-    native = cuda_multiplies_bfloat16() if device == "cuda" else cpu_has("amx_bf16")
+    """Mixed bfloat16 where the hardware multiplies it natively, else float32.
+
+    Natively: GPUs from Ampere on, and CPUs with AMX or with AVX-512 BF16 (which halves the time of a training step).
+    """
+    native = cuda_multiplies_bfloat16() if device == "cuda" else any(map(cpu_has, NATIVE_BFLOAT16))
     return "bfloat16" if native else "float32"

@@ -26,9 +26,10 @@ def test_a_leg_is_never_longer_than_the_training():
     assert all(b.train_spec(3, "cpu", 0).leg <= b.train_spec(3, "cpu", 0).steps for b in BUDGETS.values())
 
 
-def test_mixed_precision_only_where_the_hardware_has_it(monkeypatch):
+@pytest.mark.parametrize("feature", ["amx_bf16", "avx512_bf16"])
+def test_mixed_precision_only_where_the_hardware_has_it(feature, monkeypatch):
     for has in (False, True):
-        monkeypatch.setattr(budgets, "cpu_has", lambda flag, has=has: has and flag == "amx_bf16")
+        monkeypatch.setattr(budgets, "cpu_has", lambda flag, has=has: has and flag == feature)
         monkeypatch.setattr(budgets, "cuda_multiplies_bfloat16", lambda has=has: has)
         expected = "bfloat16" if has else "float32"
         assert budgets.training_precision("cpu") == budgets.training_precision("cuda") == expected
