@@ -21,8 +21,8 @@ class Job(Frozen):
     @property
     def training_key(self) -> str:
         """The name of the checkpoint this job trains or loads: all that shapes the weights, nothing of the scoring."""
-        if not isinstance(self.spec, DiceSpec):
-            raise TypeError(f"{self.spec.quantity} needs no trained weights")
+        if not isinstance(self.spec, DiceSpec) or self.spec.train is None:
+            raise TypeError(f"{self.network}: {self.spec.quantity} trains nothing")
         return f"{self.network}-{self.spec.dataset}-{_hash(self, leave_out={'protocol', 'test_images'})}"
 
 

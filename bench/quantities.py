@@ -5,11 +5,15 @@ default is silent: whatever can change a number is a field here, and so part of 
 here imports torch, so that stored records can be read at once.
 """
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "bfloat16", "float16"]
+TrainingPrecision = Literal["float32", "bfloat16"]
+Form = Literal["eager", "folded", "compiled", "cuda_graph", "onnx"]
+MemoryFormat = Literal["contiguous", "channels_last"]
 Device = Literal["cpu", "cuda"]
 Protocol = Literal["per_image", "per_volume"]
 
@@ -93,7 +97,8 @@ class LatencySpec(Frozen):
 
     `machine` is the fingerprint of the machine and its software, for a time means nothing without them. `process`
     numbers the repeats, each in a fresh process. Warm-up lasts at least `warmup_calls` and `warmup_s` and until it is
-    flat; then come at least `samples` calls and `seconds`.
+    flat; then come at least `samples` calls and `seconds`. `form` is what was made of the network before it was timed:
+    batch norms folded into convolutions, torch.compile, a CUDA graph, ONNX Runtime.
     """
 
     quantity: Literal["latency"] = "latency"
@@ -104,7 +109,8 @@ class LatencySpec(Frozen):
     size: int = Field(224, ge=1)
     batch: int = Field(1, ge=1)
     precision: Precision = "float32"
-    memory_format: Literal["contiguous", "channels_last"] = "contiguous"
+    memory_format: MemoryFormat = "contiguous"
+    form: Form = "eager"
     threads: int = Field(ge=1)
     tf32: bool = False
     cudnn_benchmark: bool = False
@@ -115,13 +121,129 @@ class LatencySpec(Frozen):
     process: int = Field(0, ge=0)
 
 
+class Agreement(Frozen):
+    """How far the output strays from that of the plain network: contiguous, eager, float32.
+
+    `max_error` is the largest difference of two logits, `largest` the largest plain logit, `dice` the overlap of the
+    masks that both give (1 where they are the same).
+    """
+
+    max_error: float
+    largest: float
+    dice: float
+
+
 class Latency(Frozen):
-    """Raw times of single calls, in seconds, in order. On CUDA `event_samples_s` is the second clock, call by call."""
+    """Raw times of single calls, in seconds, in order. On CUDA `event_samples_s` is the second clock, call by call.
+
+    `prepare_s` is what making the form took (folding, compiling, exporting), None where nothing was made. `agreement`
+    is None for the plain network.
+    """
 
     quantity: Literal["latency"] = "latency"
     samples_s: tuple[float, ...]
     warmup_s: tuple[float, ...]
     event_samples_s: tuple[float, ...] = ()
+    prepare_s: float | None = None
+    agreement: Agreement | None = None
+
+
+# ---- memory ----------------------------------------------------------------------------------------------------------
+
+
+class MemorySpec(Frozen):
+    """The most memory one pass holds, in a fresh process: a forward pass in inference mode, or a whole training step.
+
+    On CUDA it is what torch allocates; on a CPU the high-water resident size less what the process held before the
+    network was built. `machine` is the fingerprint of machine and software.
+    """
+
+    quantity: Literal["memory"] = "memory"
+    machine: str
+    device: Device
+    channels: int = Field(3, ge=1)
+    classes: int = Field(1, ge=1)
+    size: int = Field(224, ge=1)
+    batch: int = Field(1, ge=1)
+    precision: Precision = "float32"
+    memory_format: MemoryFormat = "contiguous"
+    mode: Literal["inference", "training"] = "inference"
+    threads: int = Field(ge=1)
+
+
+class Memory(Frozen):
+    """`peak_bytes` in all, of which `weights_bytes` (parameters and buffers) lie there before the pass.
+
+    `reserved_bytes` is what torch's allocator took from the GPU, None on a CPU.
+    """
+
+    quantity: Literal["memory"] = "memory"
+    weights_bytes: int
+    peak_bytes: int
+    reserved_bytes: int | None = None
+
+    @property
+    def activations_bytes(self) -> int:
+        """What the pass itself adds."""
+        return self.peak_bytes - self.weights_bytes
+
+
+# ---- energy ----------------------------------------------------------------------------------------------------------
+
+
+class EnergySpec(Frozen):
+    """Energy of forward passes, from the device's own counter over at least `seconds` and `counter_steps` of its steps.
+
+    The counter is of the whole GPU, or of all packages of the CPU, so other processes count too.
+    """
+
+    quantity: Literal["energy"] = "energy"
+    machine: str
+    device: Device
+    channels: int = Field(3, ge=1)
+    classes: int = Field(1, ge=1)
+    size: int = Field(224, ge=1)
+    batch: int = Field(1, ge=1)
+    precision: Precision = "float32"
+    threads: int = Field(ge=1)
+    seconds: float = Field(5.0, gt=0)
+    counter_steps: int = Field(50, ge=1)
+
+
+class Energy(Frozen):
+    """Joules an image, what the idle device draws included; None, and `unreadable` says why, without a counter.
+
+    Less its idle share it is `joules_per_image - idle_watts * window_s / images`.
+    """
+
+    quantity: Literal["energy"] = "energy"
+    joules_per_image: float | None
+    idle_watts: float | None
+    images: int = 0
+    window_s: float = 0.0
+    counter_steps: int = 0
+    unreadable: str = ""
+
+
+# ---- what the machine could do ---------------------------------------------------------------------------------------
+
+
+class PeakSpec(Frozen):
+    """The best rates that large plain operations reach: a matrix product, and a copy that no cache holds."""
+
+    quantity: Literal["peak"] = "peak"
+    machine: str
+    device: Device
+    precision: Precision = "float32"
+    threads: int = Field(ge=1)
+
+
+class Peak(Frozen):
+    """Multiply-adds a second of a large square matrix product; bytes read and written a second by a large copy."""
+
+    quantity: Literal["peak"] = "peak"
+    macs_per_s: float
+    bytes_per_s: float
 
 
 # ---- Dice: train or load, then score ---------------------------------------------------------------------------------
@@ -131,10 +253,12 @@ class TrainSpec(Frozen):
     """How a network is trained: AdamW, linear warm-up then cosine, Dice + cross-entropy, best checkpoint on `val`.
 
     `flips` are flips, quarter turns, brightness and contrast; `affine` adds small rotations and scales. `bfloat16` is
-    mixed precision; maps are channels-last.
+    mixed precision; maps are channels-last. `batch` is shared out evenly among `devices` (CUDA devices, or processes on
+    a CPU), each of which normalises its own share.
 
     A leg is the stretch between two checkpoints: after each the network is scored on `val_images` of the validation
-    split and saved, so that a killed run loses at most one. None as a limit means all images.
+    split and saved, so that a killed run loses at most one. Training stops early when `patience` checks in a row were
+    not better than the best; None never stops. None as a limit means all images.
     """
 
     steps: int = Field(ge=1)
@@ -145,11 +269,13 @@ class TrainSpec(Frozen):
     warmup_share: float = Field(0.1, ge=0, lt=1)
     clip_norm: float = Field(1.0, gt=0)
     device: Device = "cpu"
-    precision: Precision = "float32"
+    precision: TrainingPrecision = "float32"
     augmentation: Literal["flips", "affine"] = "flips"
     train_images: int | None = Field(None, ge=1)
     val_images: int | None = Field(None, ge=1)
     seed: int = Field(0, ge=0)
+    devices: int = Field(1, ge=1)
+    patience: int | None = Field(None, ge=1)
 
 
 class DiceSpec(Frozen):
@@ -158,6 +284,8 @@ class DiceSpec(Frozen):
     `data` is the digest of the data set's samples and splits, so that records of changed data are never mixed. `labels`
     names the foreground classes where there are several. By the protocol `per_image` each image is scored at the
     network's size; by `per_volume` each prediction is brought back to its slice's size and counted for its volume.
+
+    Weights come from a training, `train`, or from somebody's own file, whose content has the digest `weights`.
     """
 
     quantity: Literal["dice"] = "dice"
@@ -169,7 +297,14 @@ class DiceSpec(Frozen):
     labels: tuple[str, ...] = ()
     protocol: Protocol = "per_image"
     test_images: int | None = Field(None, ge=1)
-    train: TrainSpec
+    train: TrainSpec | None = None
+    weights: str = ""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.train is None) == (not self.weights):
+            raise ValueError("weights come either from a training or from a file")
+        return self
 
 
 class CurvePoint(Frozen):
@@ -181,7 +316,11 @@ class CurvePoint(Frozen):
 
 
 class ImageScore(Frozen):
-    """One class of one test image: pixel counts and the overlap they give, NaN where truth and prediction are empty."""
+    """One class of one test image: pixel counts, what follows from them, and the distance of the outlines.
+
+    Shares are 0 to 1, NaN where they are undefined. `hd95` is in the unit that its Scores name; NaN where truth and
+    prediction are empty, and in records older than the measure.
+    """
 
     id: str
     label: int
@@ -191,12 +330,25 @@ class ImageScore(Frozen):
     dice: float
     iou: float
     volume: str = ""
+    sensitivity: float = math.nan
+    precision: float = math.nan
+    hd95: float = math.nan
+
+
+class VolumeScore(Frozen):
+    """The distance of one class's outlines in a whole volume, all else of which follows from its slices' counts."""
+
+    volume: str
+    label: int
+    hd95: float
 
 
 class Scores(Frozen):
     """How training went, and one score an image and class.
 
     `train_images_per_s` comes from the median step: forward, backward and update, without the loading of samples.
+    `distance_unit` is millimetres where every file gives its spacing, else pixels at the size of the scoring.
+    `weights_file` is the name of somebody's own weights.
     """
 
     quantity: Literal["dice"] = "dice"
@@ -205,8 +357,14 @@ class Scores(Frozen):
     curve: tuple[CurvePoint, ...]
     train_images_per_s: float | None
     images: tuple[ImageScore, ...]
+    volumes: tuple[VolumeScore, ...] = ()
+    distance_unit: Literal["px", "mm"] = "px"
+    weights_file: str = ""
 
 
-Spec = Annotated[CostSpec | LatencySpec | DiceSpec, Field(discriminator="quantity")]
-Result = Annotated[Cost | Latency | Scores, Field(discriminator="quantity")]
-QUANTITIES = ("cost", "latency", "dice")
+Spec = Annotated[
+    CostSpec | LatencySpec | MemorySpec | EnergySpec | PeakSpec | DiceSpec, Field(discriminator="quantity")
+]
+Result = Annotated[Cost | Latency | Memory | Energy | Peak | Scores, Field(discriminator="quantity")]
+QUANTITIES = ("cost", "memory", "latency", "energy", "dice")
+MACHINE = "machine"  # stands where a job's network does when the job is about the machine itself

@@ -60,5 +60,5 @@ def test_how_it_is_scored_is_no_part_of_a_checkpoint():
 
 def test_only_dice_has_a_checkpoint():
     latency = Job(network="unet", network_digest="d", spec=LatencySpec(machine="m", device="cpu", threads=1))
-    with pytest.raises(TypeError, match="latency needs no trained weights"):
+    with pytest.raises(TypeError, match="unet: latency trains nothing"):
         _ = latency.training_key

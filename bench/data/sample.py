@@ -25,7 +25,9 @@ class Sample:
     `image()` returns uint8 (height, width, 3); `mask()` returns uint8 (height, width) whose values are class numbers, 0
     for the background. Both raise UserError naming the file when it cannot be read. `group` is the patient or case:
     images of one group look alike, so they stay on one side of a split. `files` are what the two are read from; empty
-    when they are drawn. `volume` names the 3-D image that a slice is of; empty where an image stands alone.
+    when they are drawn. `volume` names the 3-D image that a slice is of; empty where an image stands alone. `spacing`
+    is millimetres per pixel by axis, for a slice of a volume (between slices, down the rows, along the columns); empty
+    where the files do not say.
     """
 
     id: str
@@ -34,6 +36,7 @@ class Sample:
     mask: Callable[[], "np.ndarray"]
     files: tuple[Path, ...] = ()
     volume: str = ""
+    spacing: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from bench.files import write_whole
 from bench.networks import NETWORKS
-from bench.report.summary import Row, Section
+from bench.report.rows import Row
+from bench.report.summary import Section
 from bench.report.units import millions
 
 # Okabe and Ito's palette, less the yellow that white paper swallows; a marker each, for those who print in grey.
@@ -45,7 +46,7 @@ def dice_against_latency(section: Section) -> Figure | None:
         for row in rows:
             _point(axes, row)
         axes.set_xscale("log")
-        _plain_log(axes.xaxis)
+        plain_log(axes.xaxis)
         axes.margins(x=0.18, y=0.18)
         spec = section.latency
         where = f", batch {spec.batch}, {spec.device}" if spec else ""
@@ -58,7 +59,7 @@ def dice_against_latency(section: Section) -> Figure | None:
         return figure
 
 
-def _plain_log(axis: Axis) -> None:
+def plain_log(axis: Axis) -> None:
     """Ticks at 1, 2, 5, 10, ... written as plain numbers."""
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -79,21 +80,22 @@ def _point(axes: Axes, row: Row) -> None:
 
 
 def learning_curves(section: Section) -> Figure | None:
-    """Training loss and validation Dice after each leg. None where nothing was trained."""
-    rows = [row for row in section.rows if row.scores and row.scores.curve]
-    if not rows:
+    """Training loss and validation Dice after each leg, a line a seed. None where nothing was trained."""
+    trained = [(row, [scores.curve for scores in row.trainings if scores.curve]) for row in section.rows]
+    if not any(curves for _, curves in trained):
         return None
     with mpl.rc_context(STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.6), layout="constrained")
-        for row in rows:
-            assert row.scores
+        for row, curves in trained:
             colour, marker = look(row.network)
-            steps = [point.step for point in row.scores.curve]
-            style = {"color": colour, "marker": marker, "markersize": 4}
-            left.plot(steps, [point.loss for point in row.scores.curve], **style)
-            right.plot(steps, [point.val_dice for point in row.scores.curve], label=row.title, **style)
+            for number, curve in enumerate(curves):
+                style = {"color": colour, "marker": marker, "markersize": 4, "linewidth": 1.5 if number == 0 else 0.8}
+                steps = [point.step for point in curve]
+                left.plot(steps, [point.loss for point in curve], **style)
+                label = row.title if number == 0 else None
+                right.plot(steps, [point.val_dice for point in curve], label=label, **style)
         left.set(xlabel="step", ylabel="training loss (log): Dice + cross-entropy", yscale="log")
-        _plain_log(left.yaxis)
+        plain_log(left.yaxis)
         right.set(xlabel="step", ylabel="Dice on validation images", ylim=(0, 1))
         figure.legend(loc="outside right center")
         return figure

@@ -1,111 +1,62 @@
-"""The comparison as text: one literal list of columns serves the terminal, Markdown and CSV."""
+"""The tables of a section: which rows, which columns, and what a reader must know beside the figures."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.networks import NETWORKS
-from bench.quantities import DiceSpec
-from bench.report.summary import Estimate, Row, Section, named
-from bench.report.units import NONE, giga, millions, milliseconds, share
-
-Text = Callable[[float | None], str]
-
-
-@dataclass(frozen=True)
-class Column:
-    """A name with its unit, what it shows of a row, how that is written, whether least or most is best."""
-
-    name: str
-    unit: str
-    value: Callable[[Row], float | Estimate | None]
-    text: Text
-    best: Callable[..., float] | None = None
-    mark: Callable[[Row], bool] = lambda row: False
-
-    @property
-    def header(self) -> str:
-        """Name and unit in one line."""
-        return f"{self.name} ({self.unit})" if self.unit else self.name
-
-
-def _unverified(row: Row) -> bool:
-    return bool(row.cost and row.cost.doubt)
-
-
-COLUMNS = (
-    Column("Params", "M", lambda row: row.cost.parameters if row.cost else None, millions, min),
-    Column("GMAC", "fvcore", lambda row: row.cost.fvcore.macs if row.cost else None, giga, min, _unverified),
-    Column("GMAC", "torch", lambda row: row.cost.torch.macs if row.cost else None, giga, min, _unverified),
-    Column("Latency", "ms", lambda row: row.latency_s, milliseconds, min),
-    Column("Dice", "", lambda row: row.dice, share, max),
-    Column("IoU", "", lambda row: row.iou, share, max),
-)
-PUBLISHED = (
-    Column("Params", "M", lambda row: NETWORKS[row.network].parameters if row.network in NETWORKS else None, millions),
-    Column("GMAC", "", lambda row: NETWORKS[row.network].macs if row.network in NETWORKS else None, giga),
-)
-
-
-def columns(section: Section) -> tuple[Column, ...]:
-    """The columns of a section: the usual ones, and one a class where there are several."""
-    labels = section.dice.labels if section.dice else ()
-    return COLUMNS + tuple(_class_column(number, label) for number, label in enumerate(labels))
-
-
-def _class_column(number: int, label: str) -> Column:
-    return Column("Dice", label, lambda row: row.dice_by_class[number] if row.dice_by_class else None, share, max)
+from bench.quantities import DiceSpec, TrainSpec
+from bench.report.columns import MAIN, PAIRED, TAINTED, UNVERIFIED, Cell, Column, accuracy, cells
+from bench.report.paired import LEVEL, paired, reference_row
+from bench.report.summary import Section
+from bench.report.units import NONE
 
 
 @dataclass(frozen=True)
-class Cell:
-    """What a cell says: the figure, its interval where it has one, whether it is the best, whether it is doubted."""
+class Table:
+    """A caption, columns, a line a network (its title, then its cells), and notes."""
 
-    figure: str
-    interval: str = ""
-    best: bool = False
-    doubted: bool = False
-
-    @property
-    def text(self) -> str:
-        """Figure, mark and interval in one line."""
-        return self.figure + ("†" if self.doubted else "") + (f" {self.interval}" if self.interval else "")
+    caption: str
+    columns: tuple[Column, ...]
+    lines: tuple[tuple[str, tuple[Cell, ...]], ...]
+    notes: tuple[str, ...]
 
 
-def cells(section: Section) -> list[tuple[Row, list[Cell]]]:
-    """Each row with its cells, in the order of `columns`."""
-    found = [_column(section, column) for column in columns(section)]
-    return [(row, [column[index] for column in found]) for index, row in enumerate(section.rows)]
+def tables(section: Section, against: str | None = None) -> list[Table]:
+    """Cost beside accuracy; then, where something was scored, accuracy in full and every network against one.
+
+    The one is `against` where it was scored, else MDSA-UNet, else the most accurate.
+    """
+    found = [_main(section)]
+    if any(row.dice for row in section.rows):
+        found.append(_accuracy(section))
+    compared = _paired(section, against)
+    return [*found, compared] if compared else found
 
 
-def _column(section: Section, column: Column) -> list[Cell]:
-    values = [column.value(row) for row in section.rows]
-    plain = [value.value if isinstance(value, Estimate) else value for value in values]
-    doubted = [column.mark(row) for row in section.rows]
-    known = [value for value, doubt in zip(plain, doubted, strict=True) if value is not None and not doubt]
-    best = column.best(known) if column.best and len(known) > 1 else None
-    return [
-        Cell(column.text(figure), _interval(value, column.text), figure is not None and figure == best, doubt)
-        for value, figure, doubt in zip(values, plain, doubted, strict=True)
-    ]
+def _main(section: Section) -> Table:
+    lines = zip((row.title for row in section.rows), cells(MAIN, section.rows), strict=True)
+    return Table("Accuracy and cost", MAIN, tuple(lines), tuple(notes(section)))
 
 
-def _interval(value: float | Estimate | None, text: Text) -> str:
-    return f"[{text(value.low)}, {text(value.high)}]" if isinstance(value, Estimate) and value.n > 1 else ""
+def _accuracy(section: Section) -> Table:
+    rows = [row for row in section.rows if row.dice]
+    columns = accuracy(section)
+    lines = zip((row.title for row in rows), cells(columns, rows), strict=True)
+    return Table("Accuracy in full", columns, tuple(lines), tuple(_accuracy_notes(section)))
 
 
-def markdown(section: Section) -> str:
-    """A GitHub table: best in bold, intervals in brackets, published figures beside the measured ones, notes below."""
-    header = ["Network", *(column.header for column in columns(section)), "published: M / GMAC"]
-    lines = [_line(header), _line(["---", *["---:"] * (len(header) - 1)])]
-    for row, found in cells(section):
-        bold = [f"**{cell.figure}**{cell.text[len(cell.figure) :]}" if cell.best else cell.text for cell in found]
-        published = " / ".join(column.text(column.value(row)) for column in PUBLISHED)  # type: ignore[arg-type]
-        lines.append(_line([row.title, *bold, published]))
-    return "\n".join([*lines, "", *(f"- {note}" for note in notes(section))]) + "\n"
-
-
-def _line(texts: list[str]) -> str:
-    return f"| {' | '.join(text.replace('|', chr(92) + '|') for text in texts)} |"
+def _paired(section: Section, against: str | None) -> Table | None:
+    reference = reference_row(section, against)
+    found = paired(section, reference)
+    if not reference or not found:
+        return None
+    unit = section.protocol.units
+    lines = zip((one.row.title for one in found), cells(PAIRED, found), strict=True)
+    note = (
+        f"each network's Dice less {reference.title}'s on the same {unit}, mean and 95 % bootstrap interval; won and "
+        f"lost are shares of the {unit}; p by Wilcoxon's signed-rank test, two-sided, then corrected by Holm over "
+        f"{len(found)} network{'s' if len(found) > 1 else ''}: below {LEVEL:g} the difference is not chance. "
+        "Both speak of other images, not of other trainings: for these train with several seeds"
+    )
+    return Table(f"Paired with {reference.title}", PAIRED, tuple(lines), (note,))
 
 
 def notes(section: Section) -> list[str]:
@@ -113,7 +64,8 @@ def notes(section: Section) -> list[str]:
     lines = [*_conditions(section)]
     for row in section.rows:
         if row.cost and row.cost.doubt:
-            lines.append(f"† {row.title}: multiply-adds unverified, {row.cost.doubt}")
+            lines.append(f"{UNVERIFIED} {row.title}: multiply-adds unverified, {row.cost.doubt}")
+        lines += [f"{TAINTED} {row.title}: {why}" for why in row.taints]
         if row.undefined:
             lines.append(f"{row.title}: {row.undefined} scores left out, for truth and prediction are both empty")
         lines += [f"{row.title}: {failure}" for failure in row.failures]
@@ -133,58 +85,65 @@ def _conditions(section: Section) -> list[str]:
             f"latency: batch {spec.batch}, {spec.device}, {spec.precision}, {spec.threads} threads, eager; "
             "median of the medians of fresh processes, in brackets the fastest and the slowest process"
         )
+    if any(row.memory for row in section.rows):
+        lines.append("memory: the peak of one forward pass in a fresh process, weights included")
     if scored := section.dice:
-        train = scored.train
-        unit = "volumes, then over classes" if scored.protocol == "per_volume" else "images"
+        unit = f"{section.protocol.units}, then over classes" if scored.labels else section.protocol.units
+        how = f"one confusion matrix for all {unit}" if section.protocol.name == "pooled" else f"mean over {unit}"
         lines.append(
-            f"Dice, IoU: {scored.dataset} test split, mean over {unit} ({scored.protocol}), in brackets the 95 % "
-            f"bootstrap interval; no pre-training, {train.steps} steps of {train.batch} images in {train.precision}, "
-            f"{_seeds(section)}, the best of {-(-train.steps // train.leg)} checkpoints on val"
+            f"Dice: {scored.dataset} test split, {how} ({section.protocol.name}), in brackets the 95 % bootstrap "
+            f"interval{_deviation(section)}; {_weights(section, scored)}"
         )
     return lines
 
 
+def _deviation(section: Section) -> str:
+    many = any(row.dice and row.dice.seeds > 1 for row in section.rows)
+    return ", after ± the standard deviation over seeds" if many else ""
+
+
+def _weights(section: Section, scored: DiceSpec) -> str:
+    if scored.train is None:
+        names = sorted({scores.weights_file for row in section.rows for scores in row.trainings})
+        return f"weights from {', '.join(names)}, trained elsewhere"
+    return f"no pre-training, {training(scored.train)}, {_seeds(section)}, {_chosen(scored.train)}"
+
+
+def training(train: TrainSpec) -> str:
+    """The setting of a training in words, but for its seed."""
+    devices = f" on {train.devices} devices" if train.devices > 1 else ""
+    return (
+        f"{train.steps} steps of {train.batch} images in {train.precision}{devices}, Dice + cross-entropy, "
+        f"AdamW (learning rate {train.learning_rate:g}, weight decay {train.weight_decay:g}), warm-up over "
+        f"{100 * train.warmup_share:g} % of the steps then cosine, gradients clipped to {train.clip_norm:g}, "
+        f"augmentation {train.augmentation}"
+    )
+
+
+def _chosen(train: TrainSpec) -> str:
+    stop = f", stopped after {train.patience} checks without gain" if train.patience else ""
+    return f"the best of {-(-train.steps // train.leg)} checkpoints on val{stop}"
+
+
 def _seeds(section: Section) -> str:
     specs = [record.job.spec for row in section.rows for record in row.records]
-    seeds = sorted({spec.train.seed for spec in specs if isinstance(spec, DiceSpec)})
+    seeds = sorted({spec.train.seed for spec in specs if isinstance(spec, DiceSpec) and spec.train})
     return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
-def tidy_csv(found: list[Section]) -> str:
-    """One line a network and section, unrounded base units, with the ids of the records behind it."""
-    import pandas as pd
-
-    return pd.DataFrame(tidy_rows(found)).to_csv(index=False, lineterminator="\n")
-
-
-def tidy_rows(found: list[Section]) -> list[dict[str, object]]:
-    """The lines of `tidy_csv` as dictionaries."""
-    return [_tidy(name, section, row) for name, section in named(found).items() for row in section.rows]
-
-
-def _tidy(name: str, section: Section, row: Row) -> dict[str, object]:
-    cost, scores = row.cost, row.scores
-    return {
-        "section": name,
-        "machine": section.environment.title,
-        "network": row.network,
-        "parameters": cost and cost.parameters,
-        "macs_fvcore": cost and cost.fvcore.macs,
-        "macs_torch": cost and cost.torch.macs,
-        "macs_doubt": cost and cost.doubt,
-        **_parts("latency", "_s", row.latency_s),
-        "processes": row.latency_s and row.latency_s.n,
-        **_parts("dice", "", row.dice),
-        **_parts("iou", "", row.iou),
-        "images": row.dice and row.dice.n,
-        "steps": section.dice and section.dice.train.steps,
-        "precision": section.dice and section.dice.train.precision,
-        "train_images_per_s": scores and scores.train_images_per_s,
-        "failures": "; ".join(row.failures),
-        "records": " ".join(record.id for record in row.records),
-    }
-
-
-def _parts(name: str, unit: str, estimate: Estimate | None) -> dict[str, float | None]:
-    value, low, high = (estimate.value, estimate.low, estimate.high) if estimate else (None, None, None)
-    return {f"{name}{unit}": value, f"{name}_low{unit}": low, f"{name}_high{unit}": high}
+def _accuracy_notes(section: Section) -> list[str]:
+    lines = [
+        "sensitivity: share of the true pixels that were found; precision: share of the found pixels that are true; "
+        "Dice pooled: one confusion matrix for the whole split",
+    ]
+    if any(row.hd95 for row in section.rows):
+        flat = section.protocol.units == "volumes" and section.distance_unit == "px"
+        step = "; from slice to slice counts as one pixel, for the files give no spacing" if flat else ""
+        lines.append(
+            "HD95: the larger of the two directed 95th percentiles of the outlines' distance, in "
+            f"{section.distance_unit}, lower is better; where only one of truth and prediction is empty, the diagonal "
+            f"of the image{step}"
+        )
+    if any(row.train_images_per_s for row in section.rows):
+        lines.append("training: images a second from the median step (forward, backward, update), loading left out")
+    return lines

@@ -34,9 +34,35 @@ def milliseconds(seconds: float | None) -> str:
     return NONE if seconds is None else significant(seconds * 1e3)
 
 
+def mebibytes(count: float | None) -> str:
+    """Bytes as MiB, three significant digits."""
+    return NONE if count is None else significant(count / 2**20)
+
+
 def share(value: float | None) -> str:
     """Dice, IoU: 0 to 1 with three decimals, which is what a few hundred images can tell apart."""
     return NONE if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def difference(value: float | None) -> str:
+    """The difference of two shares, with its sign."""
+    return NONE if value is None or math.isnan(value) else f"{value:+.3f}"
+
+
+def percent(value: float | None) -> str:
+    """A share of things counted, in whole percent."""
+    return NONE if value is None or math.isnan(value) else f"{100 * value:.0f} %"
+
+
+def p_value(value: float | None) -> str:
+    """A probability; below a thousandth nobody needs its digits.
+
+    >>> p_value(0.0004), p_value(0.0312)
+    ('< 0.001', '0.031')
+    """
+    if value is None or math.isnan(value):
+        return NONE
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def duration(seconds: float) -> str:

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 
-from bench.report.summary import Estimate, Row, Section
+from bench.report.estimates import Estimate
+from bench.report.paired import paired
+from bench.report.rows import Row
+from bench.report.summary import Section
 from bench.report.units import giga, millions, milliseconds, share
 
 
@@ -16,14 +19,12 @@ def _most_accurate(section: Section) -> str:
     ranked = _ranked(section, lambda row: row.dice, highest=True)
     if len(ranked) < 2:
         return ""
-    (first, best), *others = ranked
-    close = [row.title for row, estimate in others if estimate.high >= best.low]
-    lead = f"Most accurate: {first.title}, Dice {share(best.value)}"
+    (first, best), *_ = ranked
+    close = [one.row.title for one in paired(section, first) if not one.differs]
+    unit, lead = section.protocol.units, f"Most accurate: {first.title}, Dice {share(best.value)}"
     if close:
-        return (
-            f"{lead}; the intervals of {_list(close)} overlap with its own, so {best.n} images do not settle the order."
-        )
-    return f"{lead}, its interval above all others'."
+        return f"{lead}; paired on the same {best.n} {unit}, chance could explain its lead over {_list(close)}."
+    return f"{lead}, ahead of every other by more than chance, paired on the same {best.n} {unit}."
 
 
 def _fastest(section: Section) -> str:

@@ -39,6 +39,13 @@ def test_learning_curves_show_every_leg(reference):
     assert learning_curves(sections([cost_record()])[0]) is None
 
 
+def test_each_seed_has_a_curve_and_one_entry_in_the_legend():
+    (section,) = sections([dice_record(seed=0), dice_record(seed=1)])
+    figure = learning_curves(section)
+    assert [len(axes.lines) for axes in figure.axes] == [2, 2]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["U-Net"]
+
+
 @pytest.mark.parametrize("suffix", ["png", "svg"])
 def test_same_records_same_bytes(tmp_path, reference, suffix):
     section = sections(reference)[0]

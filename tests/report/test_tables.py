@@ -1,28 +1,39 @@
-"""The comparison as Markdown and CSV: best in bold, doubts marked, nothing rounded in the CSV."""
+"""Which tables a section has, and what stands below them."""
 
-import csv
-import io
+from handmade import DICE, cost_record, dice_record, latency_record, record
 
-from handmade import cost_record, dice_record, record
-
-from bench.quantities import CostSpec, Count
 from bench.report.summary import sections
-from bench.report.tables import markdown, notes, tidy_csv
+from bench.report.tables import notes, tables
 
 
-def lines(text: str) -> list[list[str]]:
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+def test_cost_beside_accuracy_then_accuracy_in_full_then_the_pairs(reference):
+    found = tables(sections(reference)[0])
+    assert [table.caption for table in found] == ["Accuracy and cost", "Accuracy in full", "Paired with MDSA-UNet"]
+    assert [[title for title, _ in table.lines] for table in found] == [["MDSA-UNet", "U-Net"]] * 2 + [["U-Net"]]
 
 
-def test_markdown_has_units_bold_bests_intervals_and_published_figures(reference):
-    header, _, mdsa, unet = lines(markdown(sections(reference)[0]))
-    assert header[0:2] == ["Network", "Params (M)"]
-    cells = dict(zip(header, mdsa, strict=True))
-    assert cells["Params (M)"] == "**6.58**"
-    assert cells["Latency (ms)"] == "**110**"
-    assert cells["Dice"].startswith("**0.783** [")
-    assert cells["published: M / GMAC"] == "6.65 / 4.54"
-    assert dict(zip(header, unet, strict=True))["Params (M)"] == "31.04"
+def test_where_nothing_was_scored_there_is_one_table():
+    assert [table.caption for table in tables(sections([cost_record(), latency_record()])[0])] == ["Accuracy and cost"]
+
+
+def test_another_network_to_compare_with(reference):
+    assert tables(sections(reference)[0], "unet")[-1].caption == "Paired with U-Net"
+
+
+def test_seeds_are_told_with_their_deviation():
+    section = sections([dice_record(dice=(0.4, 0.6), seed=0), dice_record(dice=(0.6, 0.8), seed=1)])[0]
+    dice = dict(zip((c.header for c in tables(section)[0].columns), tables(section)[0].lines[0][1], strict=True))[
+        "Dice"
+    ]
+    assert dice.text.startswith("0.600 ± 0.141 [")
+    assert "after ± the standard deviation over seeds; no pre-training" in notes(section)[-1]
+    assert "seeds 0, 1" in notes(section)[-1]
+
+
+def test_weights_from_elsewhere_are_said_to_be():
+    spec = DICE.model_copy(update={"train": None, "weights": "0123"})
+    scores = dice_record().result.model_copy(update={"weights_file": "theirs.pt"})
+    assert "weights from theirs.pt, trained elsewhere" in notes(sections([record("unet", spec, scores)])[0])[-1]
 
 
 def test_conventions_stand_below_the_table(reference):
@@ -30,34 +41,3 @@ def test_conventions_stand_below_the_table(reference):
     assert "one multiply-add counted as one" in text
     assert "mean over images (per_image)" in text
     assert "batch 1, cpu, float32, 2 threads" in text
-
-
-def test_a_doubted_count_is_marked_and_explained():
-    good = cost_record()
-    bad = good.result.model_copy(update={"torch": Count(counter="torch", macs=1)})
-    text = markdown(sections([record("unet", CostSpec(), bad)])[0])
-    assert "36.88†" in text
-    assert "† U-Net: multiply-adds unverified, the counters disagree" in text
-
-
-def test_a_failure_is_told_below_the_table():
-    text = markdown(sections([record("unet", CostSpec(), None, status="crashed", error="it fell over")])[0])
-    assert "- U-Net: cost crashed: it fell over" in text
-    assert lines(text)[2][1:4] == ["–", "–", "–"]
-
-
-def test_names_cannot_break_the_table():
-    text = markdown(sections([record("a|b", CostSpec(), cost_record().result)])[0])
-    assert "| a\\|b |" in text
-
-
-def test_csv_is_unrounded_and_leads_back_to_the_records(reference):
-    rows = list(csv.DictReader(io.StringIO(tidy_csv(sections(reference)))))
-    assert [row["network"] for row in rows] == ["mdsa_unet", "unet"]
-    assert rows[1]["macs_torch"] == "36878155776"
-    assert float(rows[1]["dice"]) == sum((0.5, 0.7, 0.9)) / 3
-    assert rows[1]["records"].split() == [r.id for r in reference if r.job.network == "unet"]
-
-
-def test_one_network_is_not_called_best():
-    assert "**" not in markdown(sections([dice_record()])[0])

@@ -10,10 +10,10 @@ from bench.report.write import write_report
 def test_report_table_and_figures(tmp_path, reference):
     paths = write_report(sections(reference), tmp_path / "reports")
     names = [path.name for path in paths]
-    assert names[:2] == ["report.md", "table.csv"]
-    assert set(names[2:]) == {"dice-latency-synthetic-224-cpu.png", "learning-curves-synthetic-224-cpu.png"}
+    assert names[:3] == ["report.md", "table.csv", "paired.csv"]
+    assert set(names[3:]) == {"dice-latency-synthetic-224-cpu.png", "learning-curves-synthetic-224-cpu.png"}
     text = paths[0].read_text()
-    assert all(f"]({name})" in text for name in names[2:])
+    assert all(f"]({name})" in text for name in names[3:])
     assert "Most accurate: MDSA-UNet" in text
     assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == sorted(names)
 

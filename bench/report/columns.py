@@ -1,0 +1,131 @@
+"""What a table shows: literal lists of columns, which serve the terminal, Markdown and whatever comes next."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.networks import NETWORKS
+from bench.report.estimates import Estimate
+from bench.report.paired import Paired
+from bench.report.rows import Row
+from bench.report.summary import Section
+from bench.report.units import difference, giga, mebibytes, millions, milliseconds, p_value, percent, share, significant
+
+Text = Callable[[float | None], str]
+UNVERIFIED, TAINTED = "†", "‡"  # a count that is doubted, a time that was disturbed: shown, and never the best
+
+
+@dataclass(frozen=True)
+class Column:
+    """A name with its unit, what it shows of a row, how that is written, whether least or most is best.
+
+    A narrow terminal does without the columns `aside`, and without intervals but those of the columns `ranged`.
+    """
+
+    name: str
+    unit: str
+    value: Callable[[Any], float | Estimate | None]
+    text: Text
+    best: Callable[..., float] | None = None
+    mark: Callable[[Any], str] = lambda row: ""
+    aside: bool = False
+    ranged: bool = False
+
+    @property
+    def header(self) -> str:
+        """Name and unit in one line."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a cell says: the figure, how it moves with the seed, its interval, whether it is the best, or marked."""
+
+    figure: str
+    deviation: str = ""
+    interval: str = ""
+    best: bool = False
+    mark: str = ""
+
+    @property
+    def text(self) -> str:
+        """Figure, mark, deviation and interval in one line."""
+        return " ".join(filter(None, (self.figure + self.mark, self.deviation, self.interval)))
+
+
+def _unverified(row: Row) -> str:
+    return UNVERIFIED if row.cost and row.cost.doubt else ""
+
+
+def _tainted(row: Row) -> str:
+    return TAINTED if row.taints else ""
+
+
+def _published(row: Row, fact: str) -> float | None:
+    return getattr(NETWORKS[row.network], fact) if row.network in NETWORKS else None
+
+
+MAIN = (
+    Column("Params", "M", lambda row: row.cost.parameters if row.cost else None, millions, min),
+    Column("GMAC", "fvcore", lambda row: row.cost.fvcore.macs if row.cost else None, giga, min, _unverified),
+    Column("GMAC", "torch", lambda row: row.cost.torch.macs if row.cost else None, giga, min, _unverified),
+    Column("Latency", "ms", lambda row: row.latency_s, milliseconds, min, _tainted),
+    Column("Memory", "MiB", lambda row: row.memory.peak_bytes if row.memory else None, mebibytes, min),
+    Column("Dice", "", lambda row: row.dice, share, max, ranged=True),
+    Column("Published", "M", lambda row: _published(row, "parameters"), millions, aside=True),
+    Column("Published", "GMAC", lambda row: _published(row, "macs"), giga, aside=True),
+)
+PAIRED = (
+    Column("Dice less", "reference", lambda paired: paired.difference, difference, ranged=True),
+    Column("Won", "", lambda paired: paired.won, percent),
+    Column("Lost", "", lambda paired: paired.lost, percent),
+    Column("p", "Wilcoxon", lambda paired: paired.p, p_value),
+    Column("p", "Holm", lambda paired: paired.holm_p, p_value),
+)
+
+
+def accuracy(section: Section) -> tuple[Column, ...]:
+    """The columns of how accurate a section's rows are, and one a class where there are several."""
+    labels = section.dice.labels if section.dice else ()
+    return (
+        Column("Dice", "", lambda row: row.dice, share, max, ranged=True),
+        *(_class_column(number, label) for number, label in enumerate(labels)),
+        Column("IoU", "", lambda row: row.iou, share, max),
+        Column("HD95", section.distance_unit, lambda row: row.hd95, significant, min),
+        Column("Sensitivity", "", lambda row: row.sensitivity, share, max),
+        Column("Precision", "", lambda row: row.precision, share, max),
+        Column("Dice", "pooled", lambda row: row.pooled_dice, share, max, aside=True),
+        Column("Training", "images/s", lambda row: row.train_images_per_s, significant, max, aside=True),
+    )
+
+
+def _class_column(number: int, label: str) -> Column:
+    def value(row: Row) -> float | None:
+        return row.dice_by_class[number] if row.dice_by_class else None
+
+    return Column("Dice", label, value, share, max, aside=True)
+
+
+def cells(columns: Sequence[Column], rows: Sequence[Row | Paired]) -> list[tuple[Cell, ...]]:
+    """For each row its cells, in the order of the columns."""
+    return list(zip(*(_column(column, rows) for column in columns), strict=True))
+
+
+def _column(column: Column, rows: Sequence[Row | Paired]) -> list[Cell]:
+    values = [column.value(row) for row in rows]
+    plain = [value.value if isinstance(value, Estimate) else value for value in values]
+    marks = [column.mark(row) for row in rows]
+    known = [value for value, mark in zip(plain, marks, strict=True) if value is not None and not mark]
+    best = column.best(known) if column.best and len(known) > 1 else None
+    return [
+        _cell(column, value, figure is not None and figure == best, mark if figure is not None else "")
+        for value, figure, mark in zip(values, plain, marks, strict=True)
+    ]
+
+
+def _cell(column: Column, value: float | Estimate | None, best: bool, mark: str) -> Cell:
+    if not isinstance(value, Estimate):
+        return Cell(column.text(value), best=best, mark=mark)
+    deviation = f"± {column.text(value.deviation).lstrip('+')}" if value.deviation is not None else ""
+    interval = f"[{column.text(value.low)}, {column.text(value.high)}]" if value.n > 1 else ""
+    return Cell(column.text(value.value), deviation, interval, best, mark)

@@ -1,0 +1,69 @@
+"""The figures of what was timed on one machine: throughput by batch, latency and memory by size, spread of calls."""
+
+from collections.abc import Callable
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.report.figures import STYLE, look, plain_log
+from bench.report.speeds import Speed, Speeds
+
+
+def throughput(speeds: Speeds) -> Figure | None:
+    """Images a second by batch, the knee filled. None where only one batch was timed."""
+    if len(speeds.batches) < 2:
+        return None
+    with mpl.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+        for row in speeds.rows:
+            _line(axes, row, speeds.batches, row.throughput)
+            knee = row.knee(speeds.batches)
+            if knee:
+                colour, marker = look(row.network)
+                axes.plot([knee], [row.throughput(knee)], marker=marker, color=colour, markersize=10, alpha=0.4)
+        axes.set(xlabel="batch (log)", ylabel=f"images a second (log), {speeds.device}", xscale="log", yscale="log")
+        plain_log(axes.xaxis)
+        plain_log(axes.yaxis)
+        axes.set_title("Large markers: the knee", loc="left", fontsize=9, color="#555")
+        figure.legend(loc="outside right center")
+        return figure
+
+
+def by_size(speeds: Speeds) -> Figure | None:
+    """Latency and peak memory by image size. None where only one size was timed."""
+    if len(speeds.sizes) < 2:
+        return None
+    with mpl.rc_context(STYLE):
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.8), layout="constrained")
+        for row in speeds.rows:
+            _line(left, row, speeds.sizes, lambda size, row=row: _milliseconds(row, size))
+            _line(right, row, speeds.sizes, lambda size, row=row: _mebibytes(row, size), labelled=False)
+        left.set(ylabel=f"latency (ms, log), {speeds.device}")
+        right.set(ylabel="inference peak memory (MiB, log)")
+        for axes in (left, right):
+            axes.set(xlabel="pixels a side (log)", xscale="log", yscale="log")
+            plain_log(axes.yaxis)
+            axes.set_xticks(speeds.sizes, [str(size) for size in speeds.sizes])
+            axes.minorticks_off()
+        figure.legend(loc="outside right center")
+        return figure
+
+
+def _milliseconds(row: Speed, size: int) -> float | None:
+    latency = row.latency_s(size=size)
+    return latency.value * 1e3 if latency else None
+
+
+def _mebibytes(row: Speed, size: int) -> float | None:
+    memory = row.memory("inference", size)
+    return memory.peak_bytes / 2**20 if memory else None
+
+
+def _line(axes: Axes, row: Speed, at: list[int], value: Callable[[int], float | None], labelled: bool = True) -> None:
+    colour, marker = look(row.network)
+    known = [(x, y) for x in at if (y := value(x)) is not None]
+    if known:
+        label = row.title if labelled else None
+        axes.plot(*zip(*known, strict=True), color=colour, marker=marker, markersize=4, label=label)

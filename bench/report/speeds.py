@@ -1,0 +1,208 @@
+"""What was timed and weighed on one machine: by batch, by size, by variant, and beside what the machine could do."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+
+from bench.environment import Environment
+from bench.networks import NETWORKS
+from bench.quantities import (
+    Cost,
+    CostSpec,
+    Energy,
+    EnergySpec,
+    Latency,
+    LatencySpec,
+    Memory,
+    MemorySpec,
+    Peak,
+    PeakSpec,
+)
+from bench.records import Record
+from bench.report.estimates import Estimate
+from bench.report.rows import longest, process_medians, taints
+from bench.report.summary import USUAL_SIZE, outdated
+from bench.variants import PLAIN, name_of
+
+KNEE = 0.9  # the knee of a batch sweep is the smallest batch with this share of the best throughput
+PERCENTILES = {90: 36, 95: 72, 99: 368}  # and the least samples for a distribution-free 95 % interval of each
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Speed:
+    """One network's records on one machine and device. `batch` and `size` are those that single figures are of."""
+
+    network: str
+    records: tuple[Record, ...]
+    batch: int
+    size: int
+    peaks: tuple[Record, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The network's name as its paper writes it, else as it was called."""
+        return NETWORKS[self.network].title if self.network in NETWORKS else self.network
+
+    def latency_s(self, batch: int | None = None, size: int | None = None, variant: str = PLAIN) -> Estimate | None:
+        """Median of the process medians, between the fastest and the slowest process; None where not measured."""
+        medians = process_medians(self._latencies(batch, size, variant))
+        return Estimate(float(np.median(medians)), min(medians), max(medians), len(medians)) if medians else None
+
+    def throughput(self, batch: int) -> float | None:
+        """Images a second at a batch."""
+        latency = self.latency_s(batch)
+        return batch / latency.value if latency else None
+
+    def percentile_s(self, percent: int) -> Estimate | None:
+        """A percentile of single calls, all processes together, with a distribution-free 95 % interval.
+
+        None where there are too few calls for such an interval.
+        """
+        samples = np.sort([s for result in self._latencies(None, None, PLAIN) for s in result.samples_s])
+        if len(samples) < PERCENTILES[percent]:
+            return None
+        low, high = _order_statistics(len(samples), percent / 100)
+        return Estimate(float(np.percentile(samples, percent)), samples[low], samples[high], len(samples))
+
+    def variant(self, variant: str) -> Latency | None:
+        """The first process's result in a variant: what making it took, and how far its output strays."""
+        return next(iter(self._latencies(None, None, variant)), None)
+
+    def memory(self, mode: str, size: int | None = None) -> Memory | None:
+        """The peak of one pass at the smallest batch measured: `inference`, or a `training` step."""
+        wanted = (mode, size or self.size)
+        found = {r.job.spec.batch: r.result for r in self.records
+                 if isinstance(r.job.spec, MemorySpec) and (r.job.spec.mode, r.job.spec.size) == wanted}  # fmt: skip
+        memory = found[min(found)] if found else None
+        return memory if isinstance(memory, Memory) else None
+
+    def cost(self, size: int | None = None) -> Cost | None:
+        """Parameters and multiply-adds at a size."""
+        return self._first(Cost, CostSpec, lambda s: s.size == (size or self.size))
+
+    @property
+    def energy(self) -> Energy | None:
+        """Joules an image."""
+        return self._first(Energy, EnergySpec, lambda s: s.size == self.size)
+
+    @property
+    def share_of_peak(self) -> float | None:
+        """Multiply-adds a second at the single figures' batch and size, as a share of the machine's matrix product."""
+        peak = next(
+            (r.result for r in self.peaks if isinstance(r.result, Peak) and r.job.spec.precision == "float32"), None
+        )
+        latency, cost = self.latency_s(), self.cost()
+        if not (peak and latency and cost and cost.torch.macs) or cost.doubt:
+            return None
+        return cost.torch.macs * self.batch / latency.value / peak.macs_per_s
+
+    def knee(self, batches: Sequence[int]) -> int | None:
+        """The smallest batch whose throughput is within a tenth of the best; None with fewer than two batches."""
+        found = {batch: rate for batch in batches if (rate := self.throughput(batch))}
+        if len(found) < 2:
+            return None
+        return min(batch for batch, rate in found.items() if rate >= KNEE * max(found.values()))
+
+    def failure(self, quantity: str, **conditions: Any) -> str:
+        """The status of a job that gave no result under these conditions; nothing where there is none."""
+        failed = (r for r in self.records if r.status != "ok" and r.job.spec.quantity == quantity)
+        alike = (r for r in failed if all(getattr(r.job.spec, name) == value for name, value in conditions.items()))
+        return next((r.status.replace("_", " ") for r in alike), "")
+
+    @property
+    def taints(self) -> tuple[str, ...]:
+        """What disturbed the single figures' processes."""
+        return taints(self._timed(None, None, PLAIN))
+
+    def refusal(self, variant: str) -> str:
+        """Why a variant could not be timed; nothing where it could, or was not asked for."""
+        failed = (r for r in self.records if r.status != "ok" and isinstance(r.job.spec, LatencySpec))
+        return next((r.error for r in failed if name_of(r.job.spec) == variant), "")  # type: ignore[arg-type]
+
+    def _latencies(self, batch: int | None, size: int | None, variant: str) -> list[Latency]:
+        return [r.result for r in self._timed(batch, size, variant) if isinstance(r.result, Latency)]
+
+    def _timed(self, batch: int | None, size: int | None, variant: str) -> list[Record]:
+        wanted = (batch or self.batch, size or self.size, variant)
+        return longest([r for r in self.records if isinstance(s := r.job.spec, LatencySpec)
+                        and (s.batch, s.size, name_of(s)) == wanted])  # fmt: skip
+
+    def _first(self, kind: type[T], spec: type, fits: Callable[[Any], bool]) -> T | None:
+        found = (r.result for r in self.records if isinstance(r.job.spec, spec) and fits(r.job.spec))
+        return next((result for result in found if isinstance(result, kind)), None)
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """All networks on one machine and device, with one number of channels and maps."""
+
+    device: str
+    environment: Environment
+    rows: tuple[Speed, ...]
+
+    @cached_property
+    def batches(self) -> list[int]:
+        """The batches that plain networks were timed at, at the single figures' size."""
+        size = self.rows[0].size
+        return self._seen(lambda s: s.batch if s.size == size and name_of(s) == PLAIN else None)
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        """The sizes that plain networks were timed at, at the single figures' batch."""
+        batch = self.rows[0].batch
+        return self._seen(lambda s: s.size if s.batch == batch and name_of(s) == PLAIN else None)
+
+    @cached_property
+    def variants(self) -> list[str]:
+        """The variants that were timed, plain first."""
+        names = self._seen(name_of)
+        return sorted(names, key=lambda name: (name != PLAIN, name))
+
+    def _seen(self, fact: Callable[[LatencySpec], T | None]) -> list[T]:
+        specs = (r.job.spec for row in self.rows for r in row.records)
+        return sorted({f for s in specs if isinstance(s, LatencySpec) and (f := fact(s)) is not None})  # type: ignore[type-var]
+
+
+def growth(points: Iterable[tuple[float, float | None]]) -> float | None:
+    """The exponent e of value ~ size^e, by least squares of logarithms; None with fewer than three points."""
+    known = [(size, value) for size, value in points if value]
+    if len(known) < 3:
+        return None
+    sizes, values = np.log(np.array(known)).T
+    return float(np.polyfit(sizes, values, 1)[0])
+
+
+def speeds(records: Sequence[Record]) -> list[Speeds]:
+    """Put the records of each machine and device together; only where something was timed or weighed."""
+    old = {id(record) for record in outdated(records)}
+    families: dict[tuple[Any, ...], list[Record]] = {}
+    for record in records:
+        spec = record.job.spec
+        if id(record) not in old and isinstance(spec, LatencySpec | MemorySpec | EnergySpec):
+            families.setdefault((spec.machine, spec.device, spec.channels, spec.classes), []).append(record)
+    costs = [r for r in records if id(r) not in old and isinstance(r.job.spec, CostSpec)]
+    peaks = [r for r in records if isinstance(r.job.spec, PeakSpec)]
+    return [_speeds(key, family, costs, peaks) for key, family in families.items()]
+
+
+def _speeds(key: tuple[Any, ...], family: list[Record], costs: list[Record], peaks: list[Record]) -> Speeds:
+    machine, device, channels, classes = key
+    members = [*family, *(r for r in costs if (r.job.spec.channels, r.job.spec.classes) == (channels, classes))]
+    known = tuple(r for r in peaks if (r.job.spec.machine, r.job.spec.device) == (machine, device))
+    sizes, batches = {r.job.spec.size for r in family}, {r.job.spec.batch for r in family}
+    size, batch = USUAL_SIZE if USUAL_SIZE in sizes else min(sizes), min(batches)
+    names = sorted({r.job.network for r in family})
+    rows = tuple(Speed(name, tuple(r for r in members if r.job.network == name), batch, size, known) for name in names)
+    return Speeds(device, family[0].environment, rows)
+
+
+def _order_statistics(n: int, share: float) -> tuple[int, int]:
+    """Places, from 0, of the two of n sorted samples that a quantile lies between in at least 95 of 100 cases."""
+    from scipy.stats import binom
+
+    low, high = int(binom.ppf(0.025, n, share)), int(binom.ppf(0.975, n, share))
+    return max(0, low - 1), min(n - 1, high)

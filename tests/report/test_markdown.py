@@ -1,0 +1,50 @@
+"""The comparison as Markdown: best in bold, doubts marked, names that cannot break it."""
+
+from handmade import cost_record, dice_record, record
+
+from bench.quantities import CostSpec, Count
+from bench.report import markdown as written
+from bench.report.summary import sections
+from bench.report.tables import tables
+
+
+def markdown(section) -> str:
+    return written.markdown(tables(section)[0])
+
+
+def lines(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+
+
+def test_it_has_units_bold_bests_intervals_and_published_figures(reference):
+    header, _, mdsa, unet = lines(markdown(sections(reference)[0]))
+    assert header[0:2] == ["Network", "Params (M)"]
+    cells = dict(zip(header, mdsa, strict=True))
+    assert cells["Params (M)"] == "**6.58**"
+    assert cells["Latency (ms)"] == "**110**"
+    assert cells["Dice"].startswith("**0.783** [")
+    assert (cells["Published (M)"], cells["Published (GMAC)"]) == ("6.65", "4.54")
+    assert dict(zip(header, unet, strict=True))["Params (M)"] == "31.04"
+
+
+def test_a_doubted_count_is_marked_and_explained():
+    good = cost_record()
+    bad = good.result.model_copy(update={"torch": Count(counter="torch", macs=1)})
+    text = markdown(sections([record("unet", CostSpec(), bad)])[0])
+    assert "36.88†" in text
+    assert "† U-Net: multiply-adds unverified, the counters disagree" in text
+
+
+def test_a_failure_is_told_below_the_table():
+    text = markdown(sections([record("unet", CostSpec(), None, status="crashed", error="it fell over")])[0])
+    assert "- U-Net: cost crashed: it fell over" in text
+    assert lines(text)[2][1:4] == ["–", "–", "–"]
+
+
+def test_names_cannot_break_the_table():
+    text = markdown(sections([record("a|b", CostSpec(), cost_record().result)])[0])
+    assert "| a\\|b |" in text
+
+
+def test_one_network_is_not_called_best():
+    assert "**" not in markdown(sections([dice_record()])[0])
