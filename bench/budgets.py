@@ -10,7 +10,7 @@ from typing import Literal
 
 from bench.environment import cpu_has, cuda_multiplies_bfloat16
 from bench.errors import UserError, unknown
-from bench.quantities import Device, Precision, TrainSpec
+from bench.quantities import Device, TrainingPrecision, TrainSpec
 
 NATIVE_BFLOAT16 = ("amx_bf16", "avx512_bf16")
 LEGS = 12  # how often a training of `--steps` is checked and saved, about
@@ -40,7 +40,9 @@ class Budget:
     warmup_calls: int = 10
     warmup_s: float = 0.5
 
-    def train_spec(self, images: int, device: Device, seed: int) -> TrainSpec:
+    def train_spec(
+        self, images: int, device: Device, seed: int, devices: int = 1, patience: int | None = None
+    ) -> TrainSpec:
         """The training of this budget on a data set of so many training images."""
         used = min(images, self.train_images or images)
         an_epoch = math.ceil(used / self.batch)
@@ -48,7 +50,7 @@ class Budget:
         return TrainSpec(
             device=device, steps=steps, leg=min(steps, self.leg if self.steps else an_epoch), batch=self.batch,
             precision=training_precision(device), augmentation=self.augmentation, train_images=self.train_images,
-            val_images=self.val_images, seed=seed,
+            val_images=self.val_images, seed=seed, devices=devices, patience=patience,
         )  # fmt: skip
 
 
@@ -85,7 +87,7 @@ def find_budget(name: str, steps: int | None = None, epochs: int | None = None) 
     return replace(budget, steps=None, epochs=epochs) if epochs is not None else budget
 
 
-def training_precision(device: Device) -> Precision:
+def training_precision(device: Device) -> TrainingPrecision:
     """Mixed bfloat16 where the hardware multiplies it natively, else float32.
 
     Natively: GPUs from Ampere on, and CPUs with AMX or with AVX-512 BF16 (which halves the time of a training step).

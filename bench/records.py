@@ -19,11 +19,14 @@ from bench.files import write_whole
 from bench.jobs import Job
 from bench.quantities import Frozen, ImageScore, Result, Scores
 
-Status = Literal["ok", "refused", "crashed", "out_of_memory", "diverged"]
+Status = Literal["ok", "refused", "crashed", "out_of_memory", "timed_out", "diverged"]
 
 
 class Record(Frozen):
-    """One job's outcome: a result, or a failure that says why."""
+    """One job's outcome: a result, or a failure that says why.
+
+    `wall_s` is what the child needed in all, `window_s` what of it was measuring: from the network's being built on.
+    """
 
     schema_version: Literal[1] = 1
     job: Job
@@ -33,6 +36,7 @@ class Record(Frozen):
     before: State
     after: State
     wall_s: float
+    window_s: float | None = None
     result: Result | None = None
 
     @property

@@ -6,6 +6,8 @@ from bench import budgets
 from bench.budgets import BUDGETS, find_budget
 from bench.errors import UserError
 
+MORE = {"devices": 2, "patience": 3}
+
 
 def test_an_epoch_is_every_image_once_rounded_up_to_batches():
     spec = find_budget("paper").train_spec(images=1801, device="cpu", seed=0)
@@ -20,6 +22,12 @@ def test_steps_override_and_are_saved_about_twelve_times():
 def test_epochs_override_steps():
     spec = find_budget("quick", epochs=2).train_spec(images=10, device="cpu", seed=0)
     assert (spec.steps, spec.leg) == (6, 3)
+
+
+def test_devices_and_patience_are_of_the_training_and_leave_its_steps_as_they_are():
+    plain, more = (find_budget("quick").train_spec(100, "cpu", 0, **given) for given in ({}, MORE))
+    assert (plain.devices, plain.patience) == (1, None)
+    assert more == plain.model_copy(update=MORE)
 
 
 def test_a_leg_is_never_longer_than_the_training():

@@ -12,10 +12,15 @@ from bench.errors import Diverged
 from bench.measure.overlap import overlap
 from bench.measure.score import label_maps
 from bench.quantities import TrainSpec
+from bench.training.parallel import share_buffers
 
 
 class SegmentationTask(pl.LightningModule):
-    """Dice plus cross-entropy, AdamW, linear warm-up then a cosine to zero over all steps."""
+    """Dice plus cross-entropy, AdamW, linear warm-up then a cosine to zero over all steps.
+
+    On several devices each process has its share of the images, and what is said of a step or a check is of all of
+    them, the same in each process.
+    """
 
     def __init__(self, network: nn.Module, spec: TrainSpec, maps: int) -> None:
         super().__init__()
@@ -29,13 +34,14 @@ class SegmentationTask(pl.LightningModule):
         """Logits (N, maps, H, W); channels-last, which is what convolutions in bfloat16 are fast in."""
         return self.network(images.contiguous(memory_format=torch.channels_last))
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> dict[str, Tensor]:
         images, masks = batch
         # In full precision: a Dice over 50,000 pixels does not fit bfloat16's eight bits.
         loss: Tensor = self.loss(self(images).float(), self._target(masks))
-        if not torch.isfinite(loss):
-            raise Diverged(f"the loss became {loss.item()} at step {self.global_step + 1} of {self.spec.steps}")
-        return loss
+        mean = self.trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean")
+        if not torch.isfinite(mean):  # in all processes at once, so none waits for the others' gradients
+            raise Diverged(f"the loss became {mean.item()} at step {self.global_step + 1} of {self.spec.steps}")
+        return {"loss": loss, "mean_loss": mean}
 
     def _target(self, masks: Tensor) -> Tensor:
         """Masks (N, H, W) as the loss wants them, (N, 1, H, W): 0 or 1 for one map, class numbers for several."""
@@ -43,16 +49,22 @@ class SegmentationTask(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self.val_scores = []
+        if self.spec.devices > 1:
+            share_buffers(self.network)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         images, masks = batch
+        if not len(images):
+            return
         truths = masks.cpu().numpy()
         for prediction, truth in zip(label_maps(self(images)).cpu().numpy(), truths, strict=True):
             scores = [overlap(prediction, truth, label).dice for label in range(1, max(2, self.maps))]
             self.val_scores += [score for score in scores if not math.isnan(score)]
 
     def on_validation_epoch_end(self) -> None:
-        self.log("val_dice", sum(self.val_scores) / len(self.val_scores) if self.val_scores else 0.0)
+        found = torch.tensor([sum(self.val_scores), len(self.val_scores)], dtype=torch.float64, device=self.device)
+        total, count = self.trainer.strategy.reduce(found, reduce_op="sum").tolist()
+        self.log("val_dice", total / count if count else 0.0, sync_dist=True)  # equal already; Lightning cannot know
 
     def configure_optimizers(self) -> Any:
         optimiser = torch.optim.AdamW(
@@ -72,11 +84,17 @@ class SegmentationTask(pl.LightningModule):
         """Keep the generators that dropout draws from: on a CPU a resumed training then ends as an unbroken one does.
 
         On CUDA it comes as close as two unbroken runs come to each other, for some of its kernels add up in any order.
+        Several processes' generators are kept in the order of their ranks.
         """
-        checkpoint["generator"] = torch.get_rng_state()
-        checkpoint["cuda_generator"] = torch.cuda.get_rng_state() if self.device.type == "cuda" else None
+        checkpoint["generator"] = self.all_gather(torch.get_rng_state()).cpu()
+        on_cuda = self.device.type == "cuda"
+        checkpoint["cuda_generator"] = self.all_gather(torch.cuda.get_rng_state()).cpu() if on_cuda else None
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        torch.set_rng_state(checkpoint["generator"].cpu())
+        torch.set_rng_state(self._own(checkpoint["generator"]))
         if checkpoint["cuda_generator"] is not None:
-            torch.cuda.set_rng_state(checkpoint["cuda_generator"].cpu())
+            torch.cuda.set_rng_state(self._own(checkpoint["cuda_generator"]))
+
+    def _own(self, states: Tensor) -> Tensor:
+        """This process's line of the states of all."""
+        return states.cpu().reshape(self.spec.devices, -1)[self.global_rank].clone()

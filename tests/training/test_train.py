@@ -1,77 +1,64 @@
-"""Training in legs: killed and resumed it ends where an unbroken one does; what diverged or does not fit says so."""
+"""Training in legs: killed and resumed it ends where an unbroken one does; what diverged says so."""
 
 import pytest
 import torch
-from torch import nn
+from toys import LEFT, SPEC, Killed, Small, blank, discs, job, kill_at, kill_now, left_in, same, small, trained
 
-from bench.data.prepared import Prepared
 from bench.errors import Diverged, UserError
-from bench.quantities import TrainSpec
-from bench.training.train import Card, Task, load, train
+from bench.files import alone_in
+from bench.training import card as cards
+from bench.training.card import load
+from bench.training.train import Task, train
 
 
-class Small(nn.Module):
-    """A network with all that makes resuming hard: batch norm's running means and dropout's generator."""
-
-    def __init__(self, width: int = 4) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv2d(3, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(), nn.Dropout(0.3), nn.Conv2d(width, 1, 1)
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.layers(x)
-
-
-def small(width: int = 4) -> Small:
-    torch.manual_seed(0)
-    return Small(width)
-
-
-def discs(count: int) -> Prepared:
-    """Bright discs on noise, and their masks."""
-    generator = torch.Generator().manual_seed(0)
-    centres = torch.rand(count, 2, 1, 1, generator=generator) * 20 + 6
-    y, x = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
-    masks = (((y - centres[:, 0]) ** 2 + (x - centres[:, 1]) ** 2) < 36).to(torch.uint8)
-    noise = torch.randint(0, 60, (count, 3, 32, 32), generator=generator, dtype=torch.uint8)
-    return Prepared(tuple(map(str, range(count))), noise + masks[:, None] * 150, masks)
-
-
-SPEC = TrainSpec(steps=10, leg=4, batch=2, learning_rate=0.05)  # the last leg is cut short
-
-
-def trained(folder, spec: TrainSpec = SPEC, tell=lambda event: None) -> tuple[Small, Card]:
-    network = small()
-    card = train(network, Task("key", spec, folder, maps=1, device="cpu"), discs(6), discs(3), tell)
-    return network, card
-
-
-def same(one: nn.Module, other: nn.Module) -> bool:
-    states = one.state_dict(), other.state_dict()
-    return all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-
-
-class Killed(BaseException):
-    """Stands in for a SIGKILL: nothing of ours catches it. tests/test_worker.py kills real processes."""
+def without_speed(card):
+    return card.model_dump(exclude={"train_images_per_s"})
 
 
 def test_a_training_killed_at_any_step_ends_where_an_unbroken_one_does(tmp_path):
     whole, card = trained(tmp_path / "whole")
     for last in (2, 4, 5, 9):
-
-        def kill(event, last=last):
-            if event["step"] == last:
-                raise Killed
-
         folder = tmp_path / f"killed-{last}"
         with pytest.raises(Killed):
-            trained(folder, tell=kill)
+            trained(folder, tell=kill_at(last))
         assert not (folder / "card.json").exists()
         resumed, again = trained(folder)
         assert [point.step for point in again.curve] == [4, 8, 10]
-        assert again.model_dump(exclude={"train_images_per_s"}) == card.model_dump(exclude={"train_images_per_s"})
+        assert without_speed(again) == without_speed(card)
         assert same(whole, resumed)
+
+
+def test_it_is_saved_after_each_leg_also_where_that_was_not_the_best(tmp_path):
+    with pytest.raises(Killed):
+        trained(tmp_path, SPEC, kill_at(9), blank(3))
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 8
+    assert torch.load(tmp_path / "best.ckpt", weights_only=True)["global_step"] == 4
+
+
+def test_one_killed_between_weights_and_card_is_completed(tmp_path, monkeypatch):
+    whole, card = trained(tmp_path / "whole")
+    with monkeypatch.context() as at_the_card:
+        at_the_card.setattr(cards, "write_card", kill_now)
+        with pytest.raises(Killed):
+            trained(tmp_path / "killed")
+    assert load(small(), tmp_path / "killed", card.key) is None
+    steps = []
+    again, completed = trained(tmp_path / "killed", tell=steps.append)
+    assert steps == []
+    assert same(whole, again)
+    assert without_speed(completed) == without_speed(card)
+    assert left_in(tmp_path / "killed") == LEFT
+
+
+def test_one_killed_after_its_card_is_complete(tmp_path, monkeypatch):
+    whole, card = trained(tmp_path / "whole")
+    with monkeypatch.context() as after_the_card:
+        after_the_card.setattr("bench.training.train._drop", kill_now)
+        with pytest.raises(Killed):
+            trained(tmp_path / "killed")
+    fresh = small()
+    assert without_speed(load(fresh, tmp_path / "killed", card.key)) == without_speed(card)
+    assert same(whole, fresh)
 
 
 def test_it_learns_and_says_how_it_went(tmp_path):
@@ -81,34 +68,19 @@ def test_it_learns_and_says_how_it_went(tmp_path):
     assert [event["step"] for event in heard] == list(range(1, 61))
     assert heard[-1]["loss"] < heard[0]["loss"] / 2
     assert card.curve[-1].val_dice > 0.8
-    assert card.best_step in {point.step for point in card.curve}
     best = max(card.curve, key=lambda point: point.val_dice)
-    assert best.val_dice == next(point.val_dice for point in card.curve if point.step == card.best_step)
+    assert (card.best_step, card.val_dice) == (best.step, best.val_dice)
     assert card.train_images_per_s > 0
+    assert left_in(tmp_path) == LEFT
 
 
-def test_what_is_kept_loads_into_the_same_network(tmp_path):
-    network, card = trained(tmp_path)
-    fresh = small()
-    assert load(fresh, tmp_path, "key") == card
-    assert same(network, fresh)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "card.json", "weights.safetensors"]
-
-
-def test_there_is_nothing_to_load_before_a_training_is_complete(tmp_path):
-    assert load(small(), tmp_path / "none", "key") is None
-
-
-def test_a_checkpoint_of_another_shape_or_job_or_cut_off_is_refused_in_words(tmp_path):
-    trained(tmp_path)
-    with pytest.raises(UserError, match=r"layers.0.weight is \(4, 3, 3, 3\), the network's is \(5, 3, 3, 3\)"):
-        load(small(width=5), tmp_path, "key")
-    with pytest.raises(UserError, match="a checkpoint for key, not for other"):
-        load(small(), tmp_path, "other")
-    weights = tmp_path / "weights.safetensors"
-    weights.write_bytes(weights.read_bytes()[:50])
-    with pytest.raises(UserError, match=r"weights\.safetensors.*delete .* to train anew"):
-        load(small(), tmp_path, "key")
+def test_the_seed_decides_what_comes_out(tmp_path):
+    one, again, other = (
+        trained(tmp_path / name, SPEC.model_copy(update={"seed": seed}))[0]
+        for name, seed in (("one", 1), ("again", 1), ("other", 2))
+    )
+    assert same(one, again)
+    assert not same(one, other)
 
 
 class Explodes(Small):
@@ -117,6 +89,10 @@ class Explodes(Small):
 
 
 def test_a_loss_that_is_no_number_stops_the_training_and_says_where(tmp_path):
-    task = Task("key", SPEC, tmp_path, maps=1, device="cpu")
     with pytest.raises(Diverged, match="the loss became nan at step 1 of 10"):
-        train(Explodes(), task, discs(6), discs(3), lambda event: None)
+        train(Explodes(), Task(job(), tmp_path), discs(6), discs(3), lambda event: None)
+
+
+def test_two_runs_do_not_train_in_one_folder(tmp_path):
+    with alone_in(tmp_path), pytest.raises(UserError, match="another run is working in"):
+        trained(tmp_path)

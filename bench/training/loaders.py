@@ -1,0 +1,65 @@
+"""Which samples a step trains on and a check looks at, and which of them are this process's share.
+
+Process r of d takes the r-th of d equal stretches of each batch, so that d processes train on exactly the samples that
+one would; and every d-th image of a check, from the r-th on.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from bench.data.prepared import Prepared, Stream, normalised
+from bench.quantities import TrainSpec
+
+VAL_BATCH = 8
+
+
+def train_loader(prepared: Prepared, spec: TrainSpec, rank: int, step: Callable[[], int]) -> DataLoader[Any]:
+    """On a CPU training uses all cores already, so samples are made in its own process."""
+    workers = min(8, max(1, (os.cpu_count() or 1) // spec.devices)) if spec.device == "cuda" else 0
+    return DataLoader(
+        Stream(prepared, spec.seed, spec.augmentation),
+        batch_size=spec.batch // spec.devices, sampler=LegSampler(spec, rank, step), num_workers=workers,
+        persistent_workers=workers > 0, pin_memory=workers > 0, generator=torch.Generator(),
+    )  # fmt: skip
+
+
+def val_loader(prepared: Prepared, spec: TrainSpec, rank: int) -> DataLoader[Any]:
+    return DataLoader(Checked(prepared, rank, spec.devices), batch_size=None, generator=torch.Generator())
+
+
+class LegSampler(Sampler[int]):
+    """This process's draws of one leg, from the step that training has reached, also when it resumes."""
+
+    def __init__(self, spec: TrainSpec, rank: int, step: Callable[[], int]) -> None:
+        self.spec, self.rank, self.step = spec, rank, step
+        self.share = spec.batch // spec.devices
+
+    def __iter__(self) -> Iterator[int]:
+        first, batch = self.step() * self.spec.batch + self.rank * self.share, self.spec.batch
+        starts = range(first, first + self.spec.leg * batch, batch)
+        return (draw for start in starts for draw in range(start, start + self.share))
+
+    def __len__(self) -> int:
+        return self.spec.leg * self.share
+
+
+class Checked(Dataset[tuple[Tensor, Tensor]]):
+    """The validation images of one process, normalised, in batches; one empty batch where there are too few for all.
+
+    Processes meet at the end of a check, so each must have something to begin it with.
+    """
+
+    def __init__(self, prepared: Prepared, rank: int, devices: int) -> None:
+        self.images, self.masks = prepared.images[rank::devices], prepared.masks[rank::devices]
+
+    def __len__(self) -> int:
+        return max(1, -(-len(self.images) // VAL_BATCH))
+
+    def __getitem__(self, batch: int) -> tuple[Tensor, Tensor]:
+        part = slice(batch * VAL_BATCH, (batch + 1) * VAL_BATCH)
+        return normalised(self.images[part]), self.masks[part]

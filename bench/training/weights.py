@@ -1,0 +1,135 @@
+"""Somebody's own weights: which file it is, what is in it, and whether it fits the network.
+
+torch is imported where it is needed, for a plan is made with the digest alone.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+# Where trainers put the state dict; where a file has several, the first of these is taken.
+NESTS = (
+    "state_dict", "model_state_dict", "model_state", "model", "network_state_dict", "network_weights", "network", "net",
+    "weights", "params", "module", "state_dict_ema", "model_ema", "ema",
+)  # fmt: skip
+SHOWN = 3
+
+
+def weights_digest(path: Path) -> str:
+    """12 hexadecimal digits of the file's content. UserError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    except FileNotFoundError:
+        raise UserError(f"weights {path.absolute()} do not exist; give a safetensors file or a torch file") from None
+    except IsADirectoryError:
+        raise UserError(f"weights {path.absolute()} are a folder; give the file in it that holds the weights") from None
+    except OSError as error:
+        raise UserError(f"weights {path.absolute()} cannot be read ({error.strerror}); mend that, or copy it") from None
+
+
+def load_weights(network: "nn.Module", path: Path) -> None:
+    """Put a safetensors or torch file's weights into the network, converted to its precision.
+
+    A torch file may hold the state dict itself or have it under one of NESTS. What stands before the names of all its
+    tensors (`module.`, `model.`) is taken off where more of them then are the network's. Raises UserError for a file
+    that is neither, for one that can only be unpickled by running its code, and for tensors that do not fit.
+    """
+    tensors = _best_named(_read(path), set(network.state_dict()))
+    fit_weights(
+        network, tensors, f"{path} does not fit the network",
+        "give weights of this very network, for as many classes, channels and pixels",
+    )  # fmt: skip
+
+
+def fit_weights(network: "nn.Module", tensors: "Mapping[str, Tensor]", what: str, remedy: str) -> None:
+    """Copy tensors into the network by name, all of them; UserError says which do not fit, after `what`."""
+    own = network.state_dict()
+    differ = [
+        f"{name} is {tuple(tensors[name].shape)}, the network's is {tuple(own[name].shape)}"
+        for name in own
+        if name in tensors and tensors[name].shape != own[name].shape
+    ]
+    faults = [
+        *_few([f"{name} is missing" for name in own if name not in tensors], "missing"),
+        *_few([f"{name} is not the network's" for name in tensors if name not in own], "not the network's"),
+        *_few(differ, "of another shape"),
+    ]
+    if faults:
+        raise UserError(f"{what}: {'; '.join(faults)}; {remedy}")
+    network.load_state_dict(tensors)
+
+
+def _few(faults: list[str], kind: str) -> list[str]:
+    """The first faults of a kind, and how many more there are."""
+    more = [f"{len(faults) - SHOWN} more {kind}"] if len(faults) > SHOWN else []
+    return faults[:SHOWN] + more
+
+
+def _read(path: Path) -> "dict[str, Tensor]":
+    """The tensors by name, in memory. Told apart by content, for names end as people like."""
+    import pickle
+
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    weights_digest(path)  # says in words why a file cannot be read
+    with path.open("rb") as file:
+        start = file.read(9)
+    try:
+        if start[8:] == b"{":  # a safetensors header, after the eight bytes of its length
+            return load_file(path)
+        if start and not start.startswith((b"PK", b"\x80")):  # a zip of pickles, or a pickle
+            raise UserError(f"{path} is neither a safetensors file nor a torch file; save a state dict as one of them")
+        return _state_dict(torch.load(path, map_location="cpu", weights_only=True), path)
+    except pickle.UnpicklingError as error:
+        raise UserError(_refusal(path, error)) from None
+    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        why = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        raise UserError(f"{path} cannot be read as weights ({why}); copy it anew, or save a state dict anew") from None
+
+
+def _refusal(path: Path, error: Exception) -> str:
+    code = ", ".join(dict.fromkeys(re.findall(r"GLOBAL (\S+)", str(error)))) or "objects"
+    return (
+        f"{path} holds more than tensors ({code}), which cannot be read without running code that came with it; "
+        "where you trust it, load it with your own program and save the tensors alone: "
+        "safetensors.torch.save_file(network.state_dict(), 'weights.safetensors')"
+    )
+
+
+def _state_dict(found: Any, path: Path) -> "dict[str, Tensor]":
+    """The state dict in what a torch file held, at whatever depth; UserError where there is none."""
+    from torch import Tensor
+
+    if isinstance(found, Mapping):
+        if found and all(isinstance(value, Tensor) for value in found.values()):
+            return dict(found)
+        for nest in NESTS:
+            if isinstance(found.get(nest), Mapping):
+                return _state_dict(found[nest], path)
+    inside = f"a dict of {', '.join(map(str, list(found)[:6]))}" if isinstance(found, Mapping) else type(found).__name__
+    raise UserError(f"{path} holds {inside}; give a state dict, by itself or under one of: {', '.join(NESTS)}")
+
+
+def _best_named(tensors: "dict[str, Tensor]", own: set[str]) -> "dict[str, Tensor]":
+    """The tensors without as much of their common prefix as makes the most names the network's."""
+    return max(_unprefixed(tensors), key=lambda named: len(own & set(named)))  # the first of equals: nothing taken off
+
+
+def _unprefixed(tensors: "dict[str, Tensor]") -> "Iterator[dict[str, Tensor]]":
+    """The tensors as they are named, then without the first part of the names as long as all have the same one."""
+    while True:
+        yield tensors
+        firsts = {name.partition(".")[0] for name in tensors}
+        if len(firsts) != 1 or not all("." in name for name in tensors):
+            return
+        tensors = {name.partition(".")[2]: tensor for name, tensor in tensors.items()}

@@ -1,0 +1,151 @@
+"""The measure Dice: train or load a network, then score the test split."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.data import DataSet, open_dataset
+from bench.data.sample import thin
+from bench.errors import UserError
+from bench.quantities import DiceSpec, Scores
+from bench.training.weights import load_weights, weights_digest
+from bench.worker import Order, Tell
+from bench.worker.build import build
+from bench.worker.ranks import Ranks
+
+if TYPE_CHECKING:  # they import torch, which is only wanted once there is something to measure
+    from torch import nn
+
+    from bench.data.prepared import Prepared
+    from bench.measure.score import Scored
+
+
+class StopRun(Exception):
+    """What the user gave is wrong for every network, so the run stops."""
+
+
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """What is wrong in here is wrong for every network."""
+    try:
+        yield
+    except UserError as error:
+        raise StopRun(str(error)) from None
+
+
+def dice(order: Order, tell: Tell) -> Scores | None:
+    """The scores of the order's test images; None in a process that only takes part in another's training."""
+    from bench.training.card import complete
+
+    spec = _spec(order)
+    network = _network(order, spec)
+    with _stopping():
+        data = _open(order, spec)
+    if order.process.rank:
+        _take_part(order, network, data)
+        return None
+    origin = _trained(order, network, data, tell) if spec.train else _own(order, network)
+    found = _score(order, network, data, tell)
+    scores = Scores(**origin, images=found.images, volumes=found.volumes, distance_unit=found.distance_unit)
+    if spec.train:
+        complete(_folder(order), scores, spec.protocol)
+    return scores
+
+
+def _spec(order: Order) -> DiceSpec:
+    assert isinstance(order.job.spec, DiceSpec)
+    return order.job.spec
+
+
+def _folder(order: Order) -> Path:
+    return order.out / "checkpoints" / order.job.training_key
+
+
+def _network(order: Order, spec: DiceSpec) -> "nn.Module":
+    import torch
+
+    if order.device == "cpu":
+        torch.set_flush_denormal(True)  # saturated early outputs give gradients that a CPU computes in microcode
+    return build(order, spec.train.seed if spec.train else 0).to(memory_format=torch.channels_last)
+
+
+def _open(order: Order, spec: DiceSpec) -> DataSet:
+    data = open_dataset(spec.dataset, order.data_root, order.options)
+    if data.digest != spec.data:
+        raise UserError(f"{spec.dataset} changed while the run was under way; start the run again")
+    return data
+
+
+def _own(order: Order, network: "nn.Module") -> dict[str, Any]:
+    """Load the user's file; what Scores say of where the weights come from."""
+    path = order.weights
+    assert path
+    with _stopping():
+        if weights_digest(path) != _spec(order).weights:
+            raise UserError(f"weights {path} changed while the run was under way; start the run again")
+        load_weights(network, path)
+    return {"loaded": True, "best_step": 0, "curve": (), "train_images_per_s": None, "weights_file": path.name}
+
+
+def _trained(order: Order, network: "nn.Module", data: DataSet, tell: Tell) -> dict[str, Any]:
+    """Load this job's checkpoint, or train; what Scores say of where the weights come from."""
+    import torch
+
+    from bench.training.card import load
+    from bench.training.train import Task, train
+
+    spec, folder = _spec(order), _folder(order)
+    assert spec.train
+    with _stopping():
+        card = load(network, folder, order.job.training_key)
+    loaded = card is not None
+    if card is None:
+        train_set, val_set = _training_sets(order, data, tell)
+        with Ranks(order, spec.train.devices, tell) as ranks:
+            torch.set_num_threads(ranks.threads)
+            card = train(network, Task(order.job, folder, ranks.process), train_set, val_set, tell)
+        torch.set_num_threads(order.threads)
+    return {
+        "loaded": loaded, "best_step": card.best_step, "curve": card.curve,
+        "train_images_per_s": card.train_images_per_s,
+    }  # fmt: skip
+
+
+def _take_part(order: Order, network: "nn.Module", data: DataSet) -> None:
+    """Be one of the other processes of a training; the first has filled the cache."""
+    from bench.training.train import Task, take_part
+
+    train_set, val_set = _training_sets(order, data, lambda event: None)
+    take_part(network, Task(order.job, _folder(order), order.process), train_set, val_set)
+
+
+def _training_sets(order: Order, data: DataSet, tell: Tell) -> "tuple[Prepared, Prepared]":
+    spec = _spec(order).train
+    assert spec
+    train_set = _prepared(order, data, "train", spec.train_images, tell)
+    return train_set, _prepared(order, data, "val", spec.val_images, tell)
+
+
+def _score(order: Order, network: "nn.Module", data: DataSet, tell: Tell) -> "Scored":
+    import torch
+
+    from bench.measure.score import score
+
+    spec, device = _spec(order), torch.device(order.device)
+    test = _prepared(order, data, "test", spec.test_images, tell)
+    originals = thin(data.splits["test"], spec.test_images) if spec.protocol == "per_volume" else ()
+    return score(network.to(device), test, device, originals, _counting(tell, "scoring", len(test)))
+
+
+def _prepared(order: Order, data: DataSet, split: str, limit: int | None, tell: Tell) -> "Prepared":
+    from bench.data.prepared import prepare
+
+    samples = thin(data.splits[split], limit)
+    cache = order.out / "cache" / f"{data.name}-{data.digest}"
+    with _stopping():
+        return prepare(samples, _spec(order).size, cache, _counting(tell, f"reading {split}", len(samples)))
+
+
+def _counting(tell: Tell, doing: str, total: int) -> Callable[[int], None]:
+    return lambda done: tell({"doing": doing, "done": done, "of": total})

@@ -1,0 +1,45 @@
+"""Orders for a worker, and ways to kill it, for tests of what it does."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from bench.budgets import find_budget
+from bench.plan import Question, plan
+from bench.worker import Order
+
+LINUX = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="this system lists no children")
+
+
+def order(
+    tmp_path: Path, network: str, measure: str, size: int = 64, root: Path | None = None, data="synthetic", **spec
+) -> Order:
+    """An order of the smoke budget, its training changed by `spec`."""
+    planned = plan(Question((network,), (measure,), find_budget("smoke"), data, root, "cpu", size=size))
+    wanted = next(job for job in planned.jobs if job.network == network)
+    asked = Order(job=wanted, out=tmp_path, data_root=root, device="cpu", threads=2)
+    return changed(asked, train=asked.job.spec.train.model_copy(update=spec)) if spec else asked
+
+
+def changed(asked: Order, **fields) -> Order:
+    """The order with other conditions, checked as they would be when it is read."""
+    spec = asked.job.spec.model_copy(update=fields)
+    return asked.model_copy(update={"job": asked.job.model_copy(update={"spec": spec})})
+
+
+def children(pid: int) -> list[int]:
+    """The processes whose parent is `pid`."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for thread in threads for child in (thread / "children").read_text().split()]
+
+
+def kill_children(number: signal.Signals) -> None:
+    """Send a signal to the processes whose parent is this one."""
+    for pid in children(os.getpid()):
+        os.kill(pid, number)
+
+
+def ignored(event) -> None:
+    """For who does not want to hear."""

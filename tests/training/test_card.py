@@ -1,0 +1,66 @@
+"""A complete checkpoint: what its card says, what does not load and why, what is added after scoring."""
+
+import math
+
+import pytest
+from toys import job, same, small, trained
+
+from bench.environment import environment
+from bench.errors import UserError
+from bench.quantities import ImageScore, Scores
+from bench.training.card import complete, load, mean_dice
+
+KEY = job().training_key
+
+
+def scores(*counts: tuple[str, int, int, int, int], volume: str = "") -> Scores:
+    """Of images by (id, label, tp, fp, fn)."""
+    images = tuple(
+        ImageScore(id=i, label=label, tp=tp, fp=fp, fn=fn, dice=math.nan, iou=math.nan, volume=volume)
+        for i, label, tp, fp, fn in counts
+    )
+    return Scores(loaded=False, best_step=1, curve=(), train_images_per_s=None, images=images)
+
+
+def test_what_is_kept_loads_into_the_same_network_and_says_what_it_is(tmp_path):
+    network, card = trained(tmp_path)
+    fresh = small()
+    assert load(fresh, tmp_path, KEY) == card
+    assert same(network, fresh)
+    made = job()
+    assert (card.key, card.network, card.network_digest) == (KEY, "small", made.network_digest)
+    assert (card.dataset, card.data, card.size, card.channels, card.classes) == ("discs", "2" * 12, 32, 3, 1)
+    assert (card.spec, card.commit) == (made.spec.train, environment().commit)
+    assert card.test_dice is None
+
+
+def test_what_was_scored_is_added_to_the_card(tmp_path):
+    _, card = trained(tmp_path)
+    complete(tmp_path, scores(("a", 1, 1, 1, 1), ("b", 1, 1, 0, 0)), "per_image")
+    assert load(small(), tmp_path, KEY) == card.model_copy(update={"test_dice": 0.75})
+
+
+def test_the_mean_dice_is_over_classes_of_what_is_defined():
+    found = scores(("a", 1, 1, 1, 1), ("b", 1, 0, 0, 0), ("a", 2, 1, 0, 0), ("b", 2, 0, 1, 0))
+    assert mean_dice(found, "per_image") == pytest.approx((0.5 + (1 + 0) / 2) / 2)
+    assert mean_dice(scores(("a", 1, 0, 0, 0)), "per_image") is None
+    assert mean_dice(scores(("a", 1, 1, 0, 0), ("b", 1, 0, 1, 1), volume="v"), "per_volume") == pytest.approx(0.5)
+
+
+def test_there_is_nothing_to_load_before_a_training_is_complete(tmp_path):
+    assert load(small(), tmp_path / "none", KEY) is None
+
+
+def test_a_checkpoint_of_another_shape_or_job_or_cut_off_is_refused_in_words(tmp_path):
+    trained(tmp_path)
+    with pytest.raises(UserError, match=r"layers.0.weight is \(4, 3, 3, 3\), the network's is \(5, 3, 3, 3\)"):
+        load(small(width=5), tmp_path, KEY)
+    with pytest.raises(UserError, match=r"a checkpoint for small-.*, not for other"):
+        load(small(), tmp_path, "other")
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:50])
+    with pytest.raises(UserError, match=r"weights\.safetensors.*delete .* to train anew"):
+        load(small(), tmp_path, KEY)
+    (tmp_path / "card.json").write_text("{}")
+    with pytest.raises(UserError, match=r"no checkpoint that this version reads .*delete .* to train anew"):
+        load(small(), tmp_path, KEY)
