@@ -1,0 +1,212 @@
+"""Joules an image, from the hardware's own energy counter: NVML's of a GPU, RAPL's of a CPU.
+
+Such a counter moves in steps of 10 to 100 ms, so a window begins and ends where it was seen to move. Sources: NVML's
+`nvmlDeviceGetTotalEnergyConsumption`; the kernel's Documentation/power/powercap. A counter is of the whole GPU, or of
+all the CPU's packages: what else runs there is counted too.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pynvml
+import torch
+from torch import nn
+
+from bench.quantities import Device, Energy, EnergySpec
+
+SETTLE_S = 3.0  # a device that has just worked needs some seconds to fall back to its idle power
+IDLE_S, IDLE_STEPS = 2.0, 20
+WARMUP_S, WARMUP_CALLS = 1.0, 3
+POLL_S = 0.02  # how late a step may be seen; asking more often would itself cost time and power
+STUCK_S = 10.0  # a counter that does not move for so long never will
+
+Clock = Callable[[], float]
+Sleep = Callable[[float], None]
+
+
+class Counter(Protocol):
+    """An energy counter."""
+
+    def joules(self) -> float:
+        """Joules since some moment in the past, never falling. Raises Unreadable."""
+
+
+class Unreadable(Exception):
+    """No counter can be read; the text says why, and what would help where something does."""
+
+
+def energy(
+    network: nn.Module,
+    spec: EnergySpec,
+    counter: Counter | None = None,
+    clock: Clock = time.perf_counter,
+    sleep: Sleep = time.sleep,
+) -> Energy:
+    """Measure forward passes back to back in eval and inference mode, on one random batch resident on the device.
+
+    `joules_per_image` is gross: the window's energy over its images, with what the device draws when idle. Its net is
+    `joules_per_image - idle_watts * window_s / images`. The idle power is measured first, with the network on the
+    device, after some seconds of nothing. The window lasts until both the seconds and the counter's steps are reached.
+
+    TF32 and cudnn.benchmark are off, images contiguous. Where no counter can be read, both figures are None and
+    `unreadable` says why. Tests inject `counter`, `clock` and `sleep`, in joules and seconds.
+    """
+    try:
+        counter = counter or find_counter(spec.device)
+        call = _caller(network, spec)
+        with torch.inference_mode():
+            _work(call, 1, spec)
+            sleep(SETTLE_S)
+            idle = _window(counter, clock, lambda: _rest(sleep), IDLE_S, IDLE_STEPS)
+            calls = _warm_up(call, clock, spec)
+            busy = _window(counter, clock, lambda: _work(call, calls, spec), spec.seconds, spec.counter_steps)
+    except Unreadable as error:
+        return Energy(joules_per_image=None, idle_watts=None, unreadable=str(error))
+    return Energy(
+        joules_per_image=busy.joules / busy.images, idle_watts=idle.joules / idle.seconds, images=busy.images,
+        window_s=busy.seconds, counter_steps=busy.steps,
+    )  # fmt: skip
+
+
+# ---- the window ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Window:
+    """What lies between two steps of the counter; `steps` are those seen."""
+
+    joules: float
+    seconds: float
+    steps: int
+    images: int
+
+
+def _window(counter: Counter, clock: Clock, work: Callable[[], int], seconds: float, steps: int) -> Window:
+    """Work, and look at the counter after each piece of work, which returns how many images it did."""
+    last, moved_at = counter.joules(), clock()
+    seen, images = -1, 0  # the first step opens the window
+    first, opened_at = last, moved_at
+    while True:
+        images += work()
+        found, now = counter.joules(), clock()
+        if found == last:
+            if now - moved_at > STUCK_S:
+                raise Unreadable(f"the energy counter did not move in {STUCK_S:.0f} s")
+            continue
+        last, moved_at, seen = found, now, seen + 1
+        if seen == 0:
+            first, opened_at, images = found, now, 0
+        elif now - opened_at >= seconds and seen >= steps:
+            return Window(found - first, now - opened_at, seen, images)
+
+
+def _rest(sleep: Sleep) -> int:
+    sleep(POLL_S)
+    return 0
+
+
+def _work(call: Callable[[], None], calls: int, spec: EnergySpec) -> int:
+    for _ in range(calls):
+        call()
+    if spec.device == "cuda":
+        torch.cuda.synchronize()
+    return calls * spec.batch
+
+
+def _warm_up(call: Callable[[], None], clock: Clock, spec: EnergySpec) -> int:
+    """Call until the device is warm; returns how many calls fill the time between two looks at the counter."""
+    start, calls = clock(), 0
+    while calls < WARMUP_CALLS or clock() - start < WARMUP_S:
+        _work(call, 1, spec)
+        calls += 1
+    return max(1, int(POLL_S * calls / (clock() - start)))
+
+
+def _caller(network: nn.Module, spec: EnergySpec) -> Callable[[], None]:
+    """A function that makes one pass, with network and batch on the device."""
+    torch.set_num_threads(spec.threads)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    device, dtype = torch.device(spec.device), getattr(torch, spec.precision)
+    images = torch.rand(spec.batch, spec.channels, spec.size, spec.size, generator=torch.Generator().manual_seed(0))
+    network, images = network.eval().to(device, dtype), images.to(device, dtype)
+
+    def call() -> None:
+        network(images)
+
+    return call
+
+
+# ---- the counters ----------------------------------------------------------------------------------------------------
+
+
+def find_counter(device: Device) -> Counter:
+    """The counter of the device that torch uses in this process. Raises Unreadable."""
+    return Nvml() if device == "cuda" else Rapl()
+
+
+class Nvml:
+    """The counter of torch's present GPU, found by its UUID: NVML's numbers ignore CUDA_VISIBLE_DEVICES."""
+
+    def __init__(self) -> None:
+        if not torch.cuda.is_available():
+            raise Unreadable("no NVIDIA GPU whose energy counter can be read: torch finds no CUDA device")
+        uuid = torch.cuda.get_device_properties(torch.cuda.current_device()).uuid
+        try:
+            pynvml.nvmlInit()
+            self._handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
+        except pynvml.NVMLError as error:
+            raise _no_gpu(error) from None
+        self.joules()
+
+    def joules(self) -> float:
+        """Joules since the driver was loaded."""
+        try:
+            return pynvml.nvmlDeviceGetTotalEnergyConsumption(self._handle) / 1e3
+        except pynvml.NVMLError as error:  # GPUs before Volta, and virtual ones, have none
+            raise _no_gpu(error) from None
+
+
+def _no_gpu(error: Exception) -> Unreadable:
+    return Unreadable(f"no NVIDIA GPU whose energy counter can be read: {error}")
+
+
+class Rapl:
+    """The sum over the CPU's packages. Their parts, `intel-rapl:0:0`, lie in them, and they in the platform, `psys`."""
+
+    def __init__(self, powercap: Path = Path("/sys/class/powercap")) -> None:
+        zones = [zone for zone in sorted(powercap.glob("intel-rapl:*")) if zone.name.count(":") == 1]
+        self._zones = [zone for zone in zones if _read(zone / "name").startswith("package")]
+        if not self._zones:
+            raise Unreadable(
+                f"no CPU whose energy counter can be read: {powercap} has no intel-rapl package; it takes Linux on an "
+                f"Intel or AMD processor, and not in a virtual machine"
+            )
+        self._ranges = [int(_read(zone / "max_energy_range_uj")) for zone in self._zones]
+        self._last = self._microjoules()
+        self._passed = 0
+
+    def joules(self) -> float:
+        """Joules since this object was made; each counter may have started over once since it was last read."""
+        found = self._microjoules()
+        for now, before, span in zip(found, self._last, self._ranges, strict=True):
+            self._passed += now - before if now >= before else now - before + span
+        self._last = found
+        return self._passed / 1e6
+
+    def _microjoules(self) -> list[int]:
+        return [int(_read(zone / "energy_uj")) for zone in self._zones]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except PermissionError:
+        opens = f"sudo chmod a+r {path.parent.parent}/intel-rapl:*/energy_uj"
+        why = f"{path} is for root alone; `{opens}` opens it until the next start"
+    except OSError as error:
+        why = str(error)
+    raise Unreadable(f"no CPU whose energy counter can be read: {why}")

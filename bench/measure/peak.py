@@ -1,0 +1,100 @@
+"""The best rates a machine reaches, against which a network's own rates can be held.
+
+They are the two roofs of the roofline model: Williams, Waterman and Patterson, CACM 52(4), 2009. Bandwidth is that of
+the copy of STREAM: McCalpin, IEEE TCCA Newsletter, December 1995. The best repeat counts, not the median: a peak is
+what the machine can do, and whatever disturbs it only takes away.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from bench.environment import environment
+from bench.environment.system import processors, text
+from bench.quantities import Device, Peak, PeakSpec
+
+SIZES = {"cpu": (512, 1024, 2048, 4096), "cuda": (4096, 8192, 16384)}
+PRODUCTS_S = 2.0  # a size is left out that would go on for longer
+COPY_BYTES = {"cpu": 2**28, "cuda": 2**32}
+REPEATS = 3
+REPEATS_S = 0.2
+
+Clock = Callable[[], float]
+
+
+def peak(spec: PeakSpec, clock: Clock = time.perf_counter) -> Peak:
+    """Multiply-adds and bytes a second, in a few seconds.
+
+    `macs_per_s` is n^3 over the best time of a product of two n x n matrices in the spec's precision (float32 without
+    TF32), for the n among several that is fastest. `bytes_per_s` is twice the bytes of an array over the best time of
+    its copy: each byte is read once and written once; what a cache reads besides, in order to write, is not counted.
+    The array is at least four times the last-level cache, unless that is more than a tenth of the memory.
+
+    `clock` is in seconds; tests inject their own. Sets torch's number of threads and its TF32 switch.
+    """
+    torch.set_num_threads(spec.threads)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    with torch.inference_mode():
+        return Peak(macs_per_s=_product_rate(spec, clock), bytes_per_s=_copy_rate(spec, clock))
+
+
+def _product_rate(spec: PeakSpec, clock: Clock) -> float:
+    rate, start, dtype = 0.0, clock(), getattr(torch, spec.precision)
+    for size in SIZES[spec.device]:
+        # Random operands: a GPU draws less power for zeros, and clocks higher.
+        left, right = (torch.rand(size, size, device=spec.device).to(dtype) for _ in range(2))
+        product = torch.empty_like(left)
+        seconds = _best_s(partial(torch.mm, left, right, out=product), spec.device, clock)
+        rate = max(rate, size**3 / seconds)
+        next_s = 8 * seconds * (1 + REPEATS)
+        if clock() - start + next_s > PRODUCTS_S:
+            break
+    return rate
+
+
+def _copy_rate(spec: PeakSpec, clock: Clock) -> float:
+    source = torch.ones(_copy_bytes(spec.device), dtype=torch.uint8, device=spec.device)
+    target = torch.empty_like(source)
+    return 2 * source.nbytes / _best_s(lambda: target.copy_(source), spec.device, clock)
+
+
+def _best_s(call: Callable[[], object], device: Device, clock: Clock) -> float:
+    """The shortest of several calls, after one that is not timed."""
+    times: list[float] = []
+    call()
+    began = clock()
+    while len(times) < REPEATS or clock() - began < REPEATS_S:
+        _wait(device)
+        start = clock()
+        call()
+        _wait(device)
+        times.append(clock() - start)
+    return min(times)
+
+
+def _wait(device: Device) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def _copy_bytes(device: Device) -> int:
+    if device == "cuda":
+        return min(COPY_BYTES["cuda"], torch.cuda.get_device_properties(0).total_memory // 10)
+    return min(max(COPY_BYTES["cpu"], 4 * last_level_cache_bytes()), environment().memory_bytes // 10)
+
+
+def last_level_cache_bytes(cpus: Path = Path("/sys/devices/system/cpu")) -> int:
+    """The sum over the last-level caches of the processors this process may run on; 0 where the system does not tell.
+
+    Each is listed once by every processor that shares it.
+    """
+    found: dict[tuple[str, str], int] = {}
+    for number in processors():
+        levels = sorted(cpus.glob(f"cpu{number}/cache/index*"), key=lambda path: text(path / "level") or "")
+        size, shared = (text(levels[-1] / name) for name in ("size", "shared_cpu_list")) if levels else (None, None)
+        if size and shared and size.endswith("K"):
+            found[size, shared] = 1024 * int(size[:-1])
+    return sum(found.values())
