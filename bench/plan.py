@@ -1,8 +1,9 @@
 """From what was asked to the list of jobs that answers it, in the order in which they are done."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bench.budgets import Budget
 from bench.data import DataSet, apply_splits, open_dataset, write_splits
@@ -10,15 +11,33 @@ from bench.data.sample import Options
 from bench.environment import environment
 from bench.errors import UserError, unknown
 from bench.jobs import Job
-from bench.networks import Network, find_network
-from bench.quantities import QUANTITIES, CostSpec, Device, DiceSpec, LatencySpec
+from bench.networks import find_network
+from bench.quantities import (
+    MACHINE,
+    QUANTITIES,
+    CostSpec,
+    Device,
+    DiceSpec,
+    EnergySpec,
+    LatencySpec,
+    MemorySpec,
+    PeakSpec,
+    Spec,
+)
+from bench.training.devices import check_devices
+from bench.training.weights import weights_digest
+from bench.variants import PLAIN, conditions
 
 SMALLEST = 32
 
 
 @dataclass(frozen=True)
 class Question:
-    """What the user wants to know: which networks, measured how, on what."""
+    """What the user wants to know: which networks, measured how, on what.
+
+    Each network is trained once for each of the `seeds`, or not at all where it has `weights`. It is timed and weighed
+    at `size`, the first of the `batches` and as it is, and from there in each other size, batch and variant.
+    """
 
     networks: tuple[str, ...]
     measures: tuple[str, ...]
@@ -28,7 +47,13 @@ class Question:
     device: Device
     options: Options = field(default_factory=Options)
     size: int = 224
-    seed: int = 0
+    seeds: tuple[int, ...] = (0,)
+    devices: int = 1
+    patience: int | None = None
+    weights: Path | None = None
+    sizes: tuple[int, ...] = ()
+    batches: tuple[int, ...] = (1,)
+    variants: tuple[str, ...] = (PLAIN,)
 
     def __post_init__(self) -> None:
         for name in self.networks:
@@ -36,8 +61,24 @@ class Question:
         for measure in self.measures:
             if measure not in QUANTITIES:
                 raise unknown("measure", measure, QUANTITIES)
-        if self.size < SMALLEST:
-            raise UserError(f"--size must be {SMALLEST} or more pixels a side, got {self.size}")
+        for size in (self.size, *self.sizes):
+            if size < SMALLEST:
+                raise UserError(f"--size must be {SMALLEST} or more pixels a side, got {size}")
+        for variant in self.variants:
+            conditions(variant)
+        check_devices(self.devices, self.budget.batch, self.device)
+        self._check_weights()
+
+    def _check_weights(self) -> None:
+        if self.weights is None:
+            return
+        if len(self.networks) != 1:
+            named = ", ".join(self.networks)
+            raise UserError(
+                f"--weights {self.weights} is for one network, got {named}; name the one it was trained for"
+            )
+        if len(self.seeds) > 1:
+            raise UserError(f"--weights {self.weights} is trained already; leave --seeds out")
 
 
 @dataclass(frozen=True)
@@ -61,16 +102,13 @@ def plan(question: Question, splits: Path | None = None) -> Plan:
     if data and kept and kept.exists():
         data = apply_splits(data, kept)
         question = replace(question, options=replace(question.options, split_file=kept))
+    makers = {"cost": _cost_specs, "memory": _memory_specs, "latency": _latency_specs, "energy": _energy_specs}
     maps = data.maps if data else 1
-    jobs: list[Job] = []
-    if "cost" in question.measures:
-        jobs += _jobs(networks, CostSpec(classes=maps, size=question.size))
-    if "latency" in question.measures:
-        for process in range(question.budget.processes):
-            jobs += _jobs(networks, _latency_spec(question, maps, process))
-    if data is not None:
-        jobs += _jobs(networks, _dice_spec(question, data))
-    return Plan(question, tuple(jobs), data, environment().cores)
+    specs: list[Spec] = [spec for measure in makers if measure in question.measures
+                         for spec in makers[measure](question, maps)]  # fmt: skip
+    specs += _dice_specs(question, data) if data else []
+    jobs = [Job(network=n.name, network_digest=n.digest, spec=spec) for spec in specs for n in networks]
+    return Plan(question, (*_peaks(question), *jobs), data, environment().cores)
 
 
 def keep_split(planned: Plan, splits: Path) -> None:
@@ -88,24 +126,64 @@ def _split_path(question: Question, data: DataSet | None, splits: Path | None) -
     return splits / f"{question.dataset}-{root.resolve().name}.json"
 
 
-def _jobs(networks: Sequence[Network], spec: CostSpec | LatencySpec | DiceSpec) -> list[Job]:
-    return [Job(network=network.name, network_digest=network.digest, spec=spec) for network in networks]
+def _peaks(question: Question) -> list[Job]:
+    """What the machine could do, beside which latencies are shown."""
+    if "latency" not in question.measures:
+        return []
+    spec = PeakSpec(machine=environment().fingerprint, device=question.device, threads=environment().cores)
+    return [Job(network=MACHINE, network_digest="", spec=spec)]
 
 
-def _latency_spec(question: Question, maps: int, process: int) -> LatencySpec:
-    budget, machine = question.budget, environment()
-    return LatencySpec(
-        machine=machine.fingerprint, device=question.device, classes=maps, size=question.size, threads=machine.cores,
-        warmup_calls=budget.warmup_calls, warmup_s=budget.warmup_s, samples=budget.samples, seconds=budget.seconds,
-        process=process,
+def _cost_specs(question: Question, maps: int) -> list[Spec]:
+    return [CostSpec(classes=maps, size=size) for size in _all_sizes(question)]
+
+
+def _conditions(question: Question, maps: int) -> dict[str, Any]:
+    """What all measurements on this machine have in common."""
+    machine = environment()
+    return {"machine": machine.fingerprint, "device": question.device, "classes": maps, "threads": machine.cores}
+
+
+def _memory_specs(question: Question, maps: int) -> list[Spec]:
+    """One forward pass at each size, smallest first, and one training step of the budget's batch."""
+    spec = partial(MemorySpec, **_conditions(question, maps))
+    training = spec(size=question.size, batch=question.budget.batch, mode="training")
+    return [*(spec(size=size, batch=question.batches[0]) for size in sorted(_all_sizes(question))), training]
+
+
+def _latency_specs(question: Question, maps: int) -> list[Spec]:
+    """In every process all that is compared, one after the other: what changes in an hour then changes for all."""
+    budget, batch = question.budget, question.batches[0]
+    spec = partial(
+        LatencySpec, **_conditions(question, maps), warmup_calls=budget.warmup_calls, warmup_s=budget.warmup_s,
+        samples=budget.samples, seconds=budget.seconds,
     )  # fmt: skip
+    ways: list[dict[str, Any]] = [{"batch": batch, "size": size} for size in _all_sizes(question)]
+    ways += [{"batch": other, "size": question.size} for other in sorted(question.batches) if other != batch]
+    ways += [{"batch": batch, "size": question.size, **conditions(v)} for v in question.variants if v != PLAIN]
+    return [spec(process=process, **way) for process in range(budget.processes) for way in ways]
 
 
-def _dice_spec(question: Question, data: DataSet) -> DiceSpec:
+def _energy_specs(question: Question, maps: int) -> list[Spec]:
+    return [EnergySpec(**_conditions(question, maps), size=question.size, batch=question.batches[0])]
+
+
+def _all_sizes(question: Question) -> list[int]:
+    """The size that is trained at, then the others, smallest first."""
+    return [question.size, *sorted(set(question.sizes) - {question.size})]
+
+
+def _dice_specs(question: Question, data: DataSet) -> list[Spec]:
+    """One for each seed, or the one of the user's own weights."""
     budget = question.budget
-    return DiceSpec(
-        dataset=data.name, data=data.digest, classes=data.maps, labels=data.classes if data.maps > 1 else (),
-        size=question.size, protocol=data.protocol,
-        test_images=budget.test_images,
-        train=budget.train_spec(len(data.splits["train"]), question.device, question.seed),
+    scoring = partial(
+        DiceSpec, dataset=data.name, data=data.digest, classes=data.maps, size=question.size, protocol=data.protocol,
+        labels=data.classes if data.maps > 1 else (), test_images=budget.test_images,
     )  # fmt: skip
+    if question.weights:
+        return [scoring(weights=weights_digest(question.weights))]
+    images = len(data.splits["train"])
+    return [
+        scoring(train=budget.train_spec(images, question.device, seed, question.devices, question.patience))
+        for seed in question.seeds
+    ]

@@ -8,13 +8,13 @@ from bench.environment import environment
 from bench.jobs import Job
 from bench.networks import find_network
 from bench.plan import Plan
-from bench.quantities import CostSpec, DiceSpec, LatencySpec
+from bench.quantities import CostSpec, DiceSpec, EnergySpec, LatencySpec, MemorySpec, PeakSpec
 from bench.records import Record, Store
 from bench.worker import Order, run
 
 # A guess for the first minutes, replaced by what the first jobs really took: seconds to start a worker and import what
 # it needs, and multiply-adds a second of one core, or of one GPU.
-START_S = {"cost": 5.0, "latency": 4.0, "dice": 11.0}
+START_S = {"peak": 10.0, "cost": 5.0, "memory": 4.0, "latency": 4.0, "energy": 12.0, "dice": 11.0}
 MACS_PER_S = {"cpu": 50e9, "cuda": 5e12}
 BFLOAT16_GAIN = 3  # of native bfloat16 over float32: 2 with AVX-512, more with AMX
 MOVED = 15e9  # what moving bytes costs whatever the multiply-adds: why small networks are slower than they look
@@ -32,13 +32,33 @@ def carry_out(plan: Plan, waiting: list[Job], out: Path, watcher: Watcher) -> li
     """Do the jobs that are `missing` and return the records of the whole plan, failures included, in its order."""
     store = Store(out)
     clock = Clock(plan)
+    failed: list[Job] = []
     for number, job in enumerate(waiting):
+        if any(_hopeless(job, before) for before in failed):
+            continue
         watcher.begin(job, clock.left(waiting[number:]))
         started = time.monotonic()
         record = run(_order(plan, job, out), watcher.event)
         clock.learn(job, time.monotonic() - started)
         watcher.end(record)
+        if record.status in ("out_of_memory", "timed_out"):
+            failed.append(job)
     return [record for record in map(store.find, plan.jobs) if record is not None]
+
+
+def _hopeless(job: Job, failed: Job) -> bool:
+    """Whether a job only asks more of the memory or the time that another one found too little: a sweep ends there."""
+    ours, theirs = job.spec, failed.spec
+    if (
+        job.network != failed.network
+        or not isinstance(ours, MemorySpec | LatencySpec)
+        or type(ours) is not type(theirs)
+    ):
+        return False
+    assert isinstance(theirs, MemorySpec | LatencySpec)
+    apart = {"batch", "size", "process"}
+    alike = ours.model_dump(exclude=apart) == theirs.model_dump(exclude=apart)
+    return alike and ours.batch >= theirs.batch and ours.size >= theirs.size
 
 
 def missing(plan: Plan, store: Store) -> list[Job]:
@@ -50,7 +70,7 @@ def _order(plan: Plan, job: Job, out: Path) -> Order:
     question = plan.question
     return Order(
         job=job, out=out, data_root=question.data_root, options=question.options, device=question.device,
-        threads=plan.threads,
+        threads=plan.threads, weights=question.weights,
     )  # fmt: skip
 
 
@@ -78,20 +98,28 @@ class Clock:
     def guess(self, job: Job) -> float:
         """Seconds for one job, from a rule of thumb."""
         spec = job.spec
-        native = isinstance(spec, DiceSpec) and spec.train.precision == "bfloat16"
+        native = isinstance(spec, DiceSpec) and spec.train and spec.train.precision == "bfloat16"
         rate = self.rate * (BFLOAT16_GAIN if native else 1)
-        return START_S[spec.quantity] + self._passes(job) * (find_network(job.network).macs + MOVED) / rate
+        if isinstance(spec, PeakSpec):
+            return START_S[spec.quantity]
+        return START_S[spec.quantity] + self._passes(spec) * (find_network(job.network).macs + MOVED) / rate
 
-    def _passes(self, job: Job) -> float:
+    def _passes(self, spec: CostSpec | MemorySpec | LatencySpec | EnergySpec | DiceSpec) -> float:
         """Forward passes of 224x224 pixels; a training step costs three of each image."""
-        spec = job.spec
         pixels = (spec.size / 224) ** 2
         if isinstance(spec, CostSpec):
             return 2 * pixels
+        if isinstance(spec, MemorySpec):
+            return pixels * spec.batch * (2 if spec.mode == "inference" else 6)
+        if isinstance(spec, EnergySpec):
+            return 0.0  # its windows last as long as they last
         if isinstance(spec, LatencySpec):
             return pixels * spec.batch * (2 * spec.warmup_calls + spec.samples)
         splits = self.plan.data.splits if self.plan.data else {}
         val, test = (len(splits.get(split, ())) for split in ("val", "test"))
+        scoring = min(test, spec.test_images or test)
+        if spec.train is None:
+            return pixels * scoring
         legs = spec.train.steps / spec.train.leg
         steps = 3 * spec.train.steps * spec.train.batch
-        return pixels * (steps + legs * min(val, spec.train.val_images or val) + min(test, spec.test_images or test))
+        return pixels * (steps + legs * min(val, spec.train.val_images or val) + scoring)

@@ -7,7 +7,7 @@ from bench import runner
 from bench.budgets import find_budget
 from bench.errors import UserError
 from bench.plan import Question, plan
-from bench.quantities import Cost, Count, Latency
+from bench.quantities import Cost, Count, Latency, Peak
 from bench.records import Record, Store
 from bench.runner import Clock, carry_out, missing
 
@@ -18,6 +18,7 @@ COUNT = Count(counter="c", macs=1)
 RESULTS = {
     "cost": Cost(parameters=1, trainable_parameters=1, parameter_bytes=4, buffer_bytes=0, fvcore=COUNT, torch=COUNT),
     "latency": Latency(samples_s=(0.1,), warmup_s=(0.2,)),
+    "peak": Peak(macs_per_s=1e9, bytes_per_s=1e9),
 }
 
 
@@ -45,12 +46,14 @@ def worker(monkeypatch):
 
     class Worker:
         def __init__(self):
-            self.fails = set()
+            self.fails, self.too_large = set(), 1000
 
         def __call__(self, order, tell):
-            bad = order.job.network in self.fails
-            result = None if bad else RESULTS[order.job.spec.quantity]
-            status, error = ("crashed", "it fell over") if bad else ("ok", "")
+            spec = order.job.spec
+            bad, large = order.job.network in self.fails, getattr(spec, "batch", 1) >= self.too_large
+            result = None if bad or large else RESULTS[spec.quantity]
+            status, error = ("out_of_memory", "no memory") if large else ("ok", "")
+            status, error = ("crashed", "it fell over") if bad else (status, error)
             record = Record(job=order.job, status=status, error=error, environment=ENVIRONMENT, before=STATE,
                             after=STATE, wall_s=0.1, result=result)  # fmt: skip
             Store(order.out).write(record)
@@ -80,7 +83,7 @@ def test_a_network_that_crashes_is_a_row_and_is_tried_again(tmp_path, worker):
     worker.fails = set()
     again = Listener()
     assert all(record.status == "ok" for record in carry(tmp_path, again))
-    assert len(again.begun) == len(PLAN.jobs) / 2
+    assert len(again.begun) == len(PLAN.jobs) // 2
 
 
 def test_what_was_measured_before_a_stop_is_kept(tmp_path, worker, monkeypatch):
@@ -104,3 +107,16 @@ def test_the_clock_learns_from_what_jobs_took():
     guess = clock.left(costs)
     clock.learn(costs[0], 10 * clock.guess(costs[0]))
     assert clock.left(costs) == pytest.approx(10 * guess)
+
+
+def test_a_sweep_ends_where_memory_does_and_the_rest_goes_on(tmp_path, worker):
+    worker.too_large = 8
+    question = Question(("unet", "unetpp"), ("latency",), find_budget("smoke"), "synthetic", None, "cpu",
+                        batches=(1, 4, 8, 16), variants=("folded",))  # fmt: skip
+    planned = plan(question)
+    found = carry_out(planned, missing(planned, Store(tmp_path)), tmp_path, Listener())
+    said = [(r.job.network, r.job.spec.batch, r.status) for r in found if r.job.network != "machine"]
+    assert said == [
+        ("unet", 1, "ok"), ("unetpp", 1, "ok"), ("unet", 4, "ok"), ("unetpp", 4, "ok"),
+        ("unet", 8, "out_of_memory"), ("unetpp", 8, "out_of_memory"), ("unet", 1, "ok"), ("unetpp", 1, "ok"),
+    ]  # fmt: skip

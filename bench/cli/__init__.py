@@ -2,7 +2,7 @@
 
 import sys
 
-from bench.cli import data, listing, report, run  # noqa: F401 - each puts its commands on the app
+from bench.cli import data, doctor, listing, profile, report, run  # noqa: F401 - each puts its commands on the app
 from bench.cli.app import app
 from bench.errors import UserError
 

@@ -25,9 +25,12 @@ from bench.networks import NETWORKS
 from bench.plan import Plan
 from bench.quantities import DiceSpec, LatencySpec
 from bench.records import Record
+from bench.report import tables
+from bench.report.columns import TAINTED, UNVERIFIED, Cell, Column
+from bench.report.speed_tables import speed_tables
+from bench.report.speeds import Speeds
 from bench.report.summary import Section, sections
-from bench.report.tables import COLUMNS, cells, columns
-from bench.report.units import duration, share, significant
+from bench.report.units import duration, percent, share, significant
 from bench.report.words import sentences
 from bench.runner import Clock
 
@@ -75,12 +78,17 @@ def _conditions(planned: Plan) -> dict[str, str]:
                 f"{spec.threads} threads, {processes} of {spec.samples} calls or more"
             )
         if isinstance(spec, DiceSpec):
-            train = spec.train
-            lines["training"] = (
-                f"{train.steps} steps of {train.batch} images in {train.precision}, AdamW to {train.learning_rate:g}, "
-                f"cosine, seed {train.seed}; checked on val and saved every {train.leg} steps"
-            )
+            lines["weights" if spec.weights else "training"] = _weights(planned, spec)
     return lines
+
+
+def _weights(planned: Plan, spec: DiceSpec) -> str:
+    question = planned.question
+    if spec.train is None:
+        return f"from {question.weights}, trained elsewhere"
+    stop = f", stopped after {spec.train.patience} checks without gain" if spec.train.patience else ""
+    seeds = f"seed{'s' if len(question.seeds) > 1 else ''} {', '.join(map(str, question.seeds))}"
+    return f"{tables.training(spec.train)}; {seeds}; checked on val and saved every {spec.train.leg} steps{stop}"
 
 
 def _jobs(planned: Plan, waiting: list[Job], out: Path) -> str:
@@ -91,15 +99,30 @@ def _jobs(planned: Plan, waiting: list[Job], out: Path) -> str:
     return f"{total}{kept}; about {duration(Clock(planned).left(waiting))} to go"
 
 
-def conclude(to: Console, found: list[Section], paths: list[Path]) -> None:
+def conclude(
+    to: Console, found: list[Section], timed: list[Speeds], paths: list[Path], against: str | None = None
+) -> None:
     """The tables, what they say in words, what failed, and where the report lies."""
     for section in found:
-        to.print(comparison(section, to.width))
-        to.print()
+        for shown in tables.tables(section, against):
+            to.print(Text(f"{shown.caption}, {section.name}", "bold"))
+            to.print(table(shown, to.width))
+            to.print()
         for line in [*sentences(section), *failures(section)]:
             to.print(Text(line))
         to.print()
+    for speeds in timed:
+        for shown in speed_tables(speeds):
+            to.print(Text(shown.caption, "bold"))
+            to.print(table(shown, to.width))
+            to.print()
     to.print("\n".join(["Report:", *(f"  {path}" for path in paths)]), markup=False, highlight=False, soft_wrap=True)
+
+
+def overhead(wall_s: float, measured_s: float) -> str:
+    """What the harness itself cost: starting workers, building networks, keeping records."""
+    own = max(0.0, 1 - measured_s / wall_s)
+    return f"Took {duration(wall_s)}, of which {percent(own)} outside measuring: starting workers, keeping records.\n"
 
 
 @contextmanager
@@ -132,36 +155,42 @@ def checked_table(to: Console, checked: "Checked") -> None:
 
 
 def failures(section: Section) -> list[str]:
-    """A line for each job that gave no result, and for each count that is not to be trusted."""
+    """A line for each job that gave no result, and for each figure that is not to be trusted."""
     lines = [f"{row.title}: {failure}" for row in section.rows for failure in row.failures]
-    return lines + [
-        f"† {row.title}: unverified, {row.cost.doubt}" for row in section.rows if row.cost and row.cost.doubt
+    lines += [
+        f"{UNVERIFIED} {row.title}: unverified, {row.cost.doubt}" for row in section.rows if row.cost and row.cost.doubt
     ]
+    return lines + [f"{TAINTED} {row.title}: {why}" for row in section.rows for why in row.taints]
 
 
 if TYPE_CHECKING:
     from bench.data.check import Checked
 
-VERBS = {"cost": "counting", "latency": "timing", "dice": "training and scoring"}
+VERBS = {
+    "peak": "finding the peak rates of", "cost": "counting", "memory": "weighing", "latency": "timing",
+    "energy": "metering", "dice": "training and scoring",
+}  # fmt: skip
 LIVE_S = 0.5  # seconds between two pictures on a terminal
 HEARTBEAT_S = 30.0  # seconds between two lines where there is none
 ROOMY = 110
 
 
-def comparison(section: Section, width: int) -> Table:
-    """The comparison as a table; below `ROOMY` columns only Dice keeps its interval, and the report has the others."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("Network", no_wrap=True)
-    shown_columns = columns(section) if width >= ROOMY else COLUMNS
-    for column in shown_columns:
-        table.add_column(f"{column.name}\n{column.unit}", justify="right", no_wrap=True)
-    for row, found in cells(section):
-        shown = [
-            cell if width >= ROOMY or column.name == "Dice" else replace(cell, interval="")
-            for column, cell in zip(shown_columns, found, strict=False)
-        ]
-        table.add_row(row.title, *(Text(cell.text, "bold green" if cell.best else "") for cell in shown))
-    return table
+def table(shown: tables.Table, width: int) -> Table:
+    """A table of the report; below `ROOMY` columns without what is aside, which the report has."""
+    roomy = width >= ROOMY
+    drawn = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", title_style="")
+    drawn.add_column("Network", no_wrap=True)
+    kept = [number for number, column in enumerate(shown.columns) if roomy or not column.aside]
+    for column in (shown.columns[number] for number in kept):
+        drawn.add_column(f"{column.name}\n{column.unit}", justify="right", no_wrap=True)
+    for title, found in shown.lines:
+        drawn.add_row(title, *(_cell(shown.columns[number], found[number], roomy) for number in kept))
+    return drawn
+
+
+def _cell(column: Column, cell: Cell, roomy: bool) -> Text:
+    kept = cell if roomy or column.ranged else replace(cell, interval="")
+    return Text(kept.text, "bold green" if cell.best else "")
 
 
 def _title(network: str) -> str:
@@ -205,7 +234,7 @@ class Progress:
         if "step" in event:
             dice = "" if event["val_dice"] is None else f", Dice {share(event['val_dice'])} on val"
             self._show(f"{self.name}: step {event['step']}/{event['steps']}, loss {significant(event['loss'])}{dice}")
-        else:
+        elif "done" in event:
             self._show(f"{self.name}: {event['doing']} {event['done']}/{event['of']}")
 
     def end(self, record: Record) -> None:
@@ -229,7 +258,7 @@ class Progress:
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _tables(self) -> list[RenderableType]:
-        return [comparison(section, self.console.width) for section in sections(self.records)]
+        return [table(tables.tables(section)[0], self.console.width) for section in sections(self.records)]
 
     def _picture(self) -> RenderableType:
         if not self.doing:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.app import Json, app, writable
-from bench.errors import UserError
+from bench.errors import UserError, unknown
 
 if TYPE_CHECKING:
+    from bench.measure.protocols import Protocol
     from bench.records import Record
 
 
@@ -17,15 +18,23 @@ if TYPE_CHECKING:
 def report(
     folders: Annotated[list[Path] | None, typer.Argument(help="Folders of records. [default: results]")] = None,
     to: Annotated[Path, typer.Option(help="Where the report is written.")] = Path("reports"),
+    protocol: Annotated[
+        str | None, typer.Option(help="Of Dice: per_image, per_volume, pooled, transunet. [default: the data set's]")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Compare the others with this network. [default: mdsa_unet, else the best]")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write the report of stored records: Markdown, CSV and figures. Nothing is measured.
 
     Example: bench report results/reference --to reports/reference
     """
+    from bench.measure.protocols import find_protocol
     from bench.records import load
     from bench.report.summary import outdated
 
+    by = find_protocol(protocol) if protocol else None
     loaded = load(folders or [Path("results")])
     for problem in loaded.problems:
         typer.echo(f"left out: {problem}", err=True)
@@ -34,22 +43,31 @@ def report(
     if not loaded.records:
         where = ", ".join(str(folder) for folder in folders or [Path("results")])
         raise UserError(f"no records in {where}; make some with `bench run --all`, or name another folder")
+    networks = {record.job.network for record in loaded.records}
+    if against is not None and against not in networks:
+        raise unknown("network in these records", against, networks)
     writable(to)
-    conclude_with(loaded.records, to, as_json)
+    conclude_with(loaded.records, to, as_json, by, against)
 
 
-def conclude_with(records: "list[Record]", reports: Path, as_json: bool) -> None:
-    """Write the report; print the table, what it says in words, and where it lies."""
+def conclude_with(
+    records: "list[Record]",
+    reports: Path,
+    as_json: bool,
+    protocol: "Protocol | None" = None,
+    against: str | None = None,
+) -> None:
+    """Write the report; print the tables, what they say in words, and where it lies."""
     from bench.cli.display import conclude, console
+    from bench.report.speeds import speeds
     from bench.report.summary import sections
-    from bench.report.tables import tidy_rows
+    from bench.report.tidy import paired_rows, tidy_rows
     from bench.report.write import write_report
 
-    found = sections(records)
-    paths = write_report(found, reports)
-    if as_json:
-        typer.echo(
-            json.dumps({"rows": tidy_rows(found), "files": [str(path) for path in paths]}, indent=1, allow_nan=False)
-        )
-    else:
-        conclude(console(stderr=False), found, paths)
+    found, timed = sections(records, protocol), speeds(records)
+    paths = write_report(found, reports, against, timed)
+    if not as_json:
+        return conclude(console(stderr=False), found, timed, paths, against)
+    facts = {"rows": tidy_rows(found), "paired": paired_rows(found, against), "files": [str(path) for path in paths]}
+    typer.echo(json.dumps(facts, indent=1, allow_nan=False))
+    return None

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,9 +39,22 @@ def run(
     steps: Annotated[int | None, typer.Option(help="Train so many steps instead of the budget's.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Train so many epochs instead of the budget's.")] = None,
     device: Annotated[DeviceChoice, typer.Option(help="Where to train and time.")] = DeviceChoice.auto,
-    size: Annotated[int, typer.Option(help="Pixels a side.")] = 224,
-    measure: Annotated[str, typer.Option(help="What to measure, by commas.")] = "cost,latency,dice",
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of initial weights, order and augmentation.")] = 0,
+    size: Annotated[str, typer.Option(help="Pixels a side; of several, 224,128,448, the first is trained at.")] = "224",
+    batch: Annotated[str, typer.Option(help="Images a call to time, by commas; the first is the table's.")] = "1",
+    variant: Annotated[
+        str, typer.Option(help="Ways to deploy to time too, such as folded,channels_last+bfloat16,compiled,onnx.")
+    ] = "",
+    measure: Annotated[
+        str, typer.Option(help="By commas: cost, memory, latency, energy, dice. [default: all, energy on a GPU]")
+    ] = "",
+    seeds: Annotated[str, typer.Option(help="One training each, by commas: 0,1,2.")] = "0",
+    devices: Annotated[int, typer.Option(min=1, help="GPUs, or processes on a CPU, that share each batch.")] = 1,
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many checks without gain. [default: never]")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Score these weights of one network, safetensors or .pt; train nothing.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Where records and checkpoints are kept.")] = Path("results"),
     reports: Annotated[Path, typer.Option(help="Where the report is written.")] = Path("reports"),
     show_plan: Annotated[bool, typer.Option("--show-plan", help="Show what would be done, and stop.")] = False,
@@ -64,16 +78,23 @@ def run(
     from bench.runner import missing
 
     chosen = _device(device)
+    sizes = _numbers("--size", size, least=1)
     question = Question(
         networks=_chosen_networks(networks or [], all_networks),
-        measures=tuple(name.strip() for name in measure.split(",")),
+        measures=_names(measure) or _usual_measures(chosen),
         budget=find_budget(budget or ("paper" if chosen == "cuda" else "quick"), steps, epochs),
         dataset=dataset,
         data_root=data_root,
         options=data_options(classes, split_file, fold),
         device=chosen,
-        size=size,
-        seed=seed,
+        size=sizes[0],
+        sizes=sizes[1:],
+        batches=_numbers("--batch", batch, least=1),
+        variants=_names(variant),
+        seeds=_numbers("--seeds", seeds, least=0),
+        devices=devices,
+        patience=patience,
+        weights=weights,
     )
     for folder in (out, reports):
         writable(folder)
@@ -100,6 +121,25 @@ def _chosen_networks(names: list[str], everything: bool) -> tuple[str, ...]:
     return tuple(NETWORKS) if everything else tuple(dict.fromkeys(names))
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _usual_measures(device: "Device") -> tuple[str, ...]:
+    """Energy is left to those who ask where no counter is to be expected."""
+    from bench.quantities import QUANTITIES
+
+    return tuple(name for name in QUANTITIES if name != "energy" or device == "cuda")
+
+
+def _numbers(option: str, text: str, least: int) -> tuple[int, ...]:
+    """Whole numbers by commas, each once."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and least <= int(part) < 2**32 for part in parts):
+        raise UserError(f"{option} takes whole numbers from {least} on by commas, such as 1,2,4; got '{text}'")
+    return tuple(dict.fromkeys(map(int, parts)))
+
+
 def _device(choice: DeviceChoice) -> "Device":
     """What `auto` means here; refuses `cuda` on a machine without it."""
     from bench.environment import cuda_usable
@@ -114,14 +154,15 @@ def _device(choice: DeviceChoice) -> "Device":
 
 def _carry_out(planned: "Plan", waiting: "list[Job]", out: Path, quiet: bool) -> "list[Record]":
     """Do the plan under a progress display; on Ctrl-C say what is kept and how to go on."""
-    from bench.cli.display import Progress, console
+    from bench.cli.display import Progress, console, overhead
     from bench.records import Store
     from bench.runner import carry_out, missing
 
     ready = [record for job in planned.jobs if job not in waiting and (record := Store(out).find(job))]
+    begun = time.monotonic()
     try:
         with Progress(console(), len(waiting), ready, quiet) as progress:
-            return carry_out(planned, waiting, out, progress)
+            records = carry_out(planned, waiting, out, progress)
     except KeyboardInterrupt:
         done = len(planned.jobs) - len(missing(planned, Store(out)))
         typer.echo(
@@ -131,3 +172,7 @@ def _carry_out(planned: "Plan", waiting: "list[Job]", out: Path, quiet: bool) ->
             err=True,
         )
         raise typer.Exit(130) from None
+    if waiting and not quiet:
+        measured = sum(record.window_s or 0.0 for record in records if record.job in waiting)
+        typer.echo(overhead(time.monotonic() - begun, measured), err=True)
+    return records

@@ -52,7 +52,13 @@ MISTAKES = {
     "out is a file": (["run", "unet", "--out", "a_file"], "'a_file' is a file, not a folder"),
     "no records": (["report", "."], "no records in ."),
     "no folder": (["report", "nowhere"], "no folder"),
-    "a seed below zero": (["run", "unet", "--seed", "-1"], "Invalid value for '--seed'"),
+    "a seed below zero": (["run", "unet", "--seeds", "0,-1"], "--seeds takes whole numbers from 0 on by commas"),
+    "a batch of none": (["run", "unet", "--batch", "0,4"], "--batch takes whole numbers from 1 on by commas"),
+    "unknown variant": (["run", "unet", "--variant", "foldet"], "unknown variant 'foldet'; did you mean 'folded'"),
+    "weights that are not there": (["run", "unet", "--measure", "dice", "--weights", "no.pt"], "no.pt"),
+    "weights for two": (["run", "--all", "--weights", "a_file"], "name the one it was trained for"),
+    "a batch that three cannot share": (["run", "unet", "--budget", "smoke", "--devices", "3"], "3"),
+    "no such protocol": (["report", ".", "--protocol", "poled"], "did you mean 'pooled'"),
     "out below a file": (["run", "unet", "--out", "a_file/x"], "cannot write to"),
     "small": (["run", "unet", "--size", "8"], "--size must be 32 or more"),
 }
@@ -136,6 +142,20 @@ def test_what_needs_no_torch_does_not_wait_for_it(arguments):
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert "HEAVY []" in done.stdout
+
+
+def test_a_report_by_another_protocol_and_against_another_network(tmp_path, reference):
+    from bench.records import Store
+
+    for record in reference:
+        Store(tmp_path / "records").write(record)
+    to = ["--to", str(tmp_path / "to")]
+    done = bench("report", str(tmp_path / "records"), *to, "--protocol", "pooled", "--against", "unet", "--json")
+    found = json.loads(done.stdout)
+    assert {row["protocol"] for row in found["rows"]} == {"pooled"}
+    assert [(pair["network"], pair["reference"]) for pair in found["paired"]] == [("mdsa_unet", "unet")]
+    refused = bench("report", str(tmp_path / "records"), *to, "--against", "unett")
+    assert (refused.returncode, "did you mean 'unet'" in refused.stderr) == (2, True)
 
 
 def test_a_report_of_stored_records_does_not_import_torch(tmp_path, reference):

@@ -6,10 +6,11 @@ from handmade import cost_record, dice_record, record
 from rich.console import Console
 
 from bench.budgets import find_budget
-from bench.cli.display import Progress, announce, comparison, conclude
+from bench.cli.display import Progress, announce, conclude, table
 from bench.plan import Question, plan
 from bench.quantities import CostSpec
 from bench.report.summary import sections
+from bench.report.tables import tables
 
 
 def screen(terminal: bool = False, width: int = 120) -> Console:
@@ -27,6 +28,22 @@ def test_the_announcement_tells_machine_data_budget_jobs_and_time(tmp_path):
     assert "synthetic: 400 train, 40 val, 80 test images" in text
     assert "smoke: proves that everything works" in text
     assert "jobs      4; about" in text
+
+
+def test_the_announcement_shows_every_setting_of_the_training(tmp_path):
+    console = screen(width=400)
+    question = Question(("unet",), ("dice",), find_budget("smoke"), "synthetic", None, "cpu", seeds=(3, 4), patience=2)
+    planned = plan(question)
+    announce(console, planned, list(planned.jobs), tmp_path)
+    text = console.file.getvalue()
+    train = planned.jobs[0].spec.train
+    for setting in (
+        f"4 steps of 2 images in {train.precision}", "Dice + cross-entropy",
+        "AdamW (learning rate 0.001, weight decay 0.01)",
+        "warm-up over 10 % of the steps then cosine", "gradients clipped to 1", "augmentation flips", "seeds 3, 4",
+        "checked on val and saved every 2 steps", "stopped after 2 checks without gain",
+    ):  # fmt: skip
+        assert setting in text
 
 
 def test_without_a_terminal_progress_is_plain_lines():
@@ -63,15 +80,17 @@ def test_quiet_says_nothing():
 def test_a_failed_network_is_a_row_that_says_so(reference):
     failed = record("unetpp", CostSpec(), None, status="crashed", error="it fell over")
     console = screen()
-    conclude(console, sections([*reference, failed]), [])
+    conclude(console, sections([*reference, failed]), [], [])
     text = console.file.getvalue()
     assert "UNet++: cost crashed: it fell over" in text
 
 
 def test_the_table_fits_a_narrow_terminal(reference):
     console = screen(width=80)
-    console.print(comparison(sections(reference)[0], console.width))
+    for shown in tables(sections(reference)[0]):
+        console.print(table(shown, console.width))
     text = console.file.getvalue()
     assert max(len(line) for line in text.splitlines()) <= 80
     assert "…" not in text
-    assert "0.783 [0.600, 0.950]" in text
+    assert text.count("0.783 [0.600, 0.950]") == 2
+    assert "images/s" not in text
