@@ -39,7 +39,8 @@ class CostSpec(Frozen):
 class Count(Frozen):
     """One counter's multiply-adds for one image, or why there are none.
 
-    `missed` lists the closed formulas this counter failed at start-up; `uncounted` the operators it met and did not
+    `missed` lists the closed formulas this counter failed at start-up, and operators that multiply and have none;
+    `uncounted` the operators it met and did not
     count, with how often, other than those that do no multiplication.
     """
 
@@ -69,7 +70,7 @@ class Cost(Frozen):
             if count.macs is None:
                 return f"{count.counter} failed: {count.error}"
             if count.missed:
-                return f"{count.counter} fails its self-test on {', '.join(count.missed)}"
+                return f"{count.counter} has no right formula for {', '.join(count.missed)}"
         fvcore, torch = self.convolutions_and_matmuls
         if abs(fvcore - torch) > 0.02 * max(fvcore, torch, 1):
             return f"the counters disagree: fvcore {fvcore:,}, torch {torch:,} multiply-adds"
@@ -85,7 +86,7 @@ class Cost(Frozen):
 # fvcore gives these a cost, torch's counter none; they are compared without them.
 FVCORE_EXTRAS = frozenset(
     {"batch_norm", "layer_norm", "group_norm", "instance_norm", "upsample_bilinear2d"}
-    | {"upsample_nearest2d", "adaptive_avg_pool2d"}
+    | {"upsample_nearest2d", "adaptive_avg_pool2d", "grid_sampler"}
 )
 
 

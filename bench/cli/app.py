@@ -1,6 +1,7 @@
 """The Typer application and the options that several commands share."""
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from bench.errors import UserError
 
 if TYPE_CHECKING:
     from bench.data import Options
+    from bench.quantities import Device
 
 app = typer.Typer(
     help="Tells how accurate and how cheap a medical segmentation network is.\n\nStart with: bench run --all",
@@ -28,6 +30,12 @@ SplitFile = Annotated[
 Fold = Annotated[int, typer.Option(help="Number of a published fold, for TN3K 0 to 4.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")]
+
+
+class DeviceChoice(StrEnum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
 
 
 @app.callback(invoke_without_command=True)
@@ -52,3 +60,15 @@ def writable(folder: Path) -> None:
     nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
         raise UserError(f"cannot write to '{nearest.absolute()}'; give another folder, or the right to write there")
+
+
+def device_of(choice: DeviceChoice) -> "Device":
+    """What `auto` means here; refuses `cuda` on a machine without it."""
+    from bench.environment import cuda_usable
+
+    if choice is DeviceChoice.cpu:
+        return "cpu"
+    usable = cuda_usable()
+    if choice is DeviceChoice.cuda and not usable:
+        raise UserError("--device cuda: torch finds no CUDA device on this machine; give --device cpu, or leave it out")
+    return "cuda" if usable else "cpu"

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.app import Json, app, writable
-from bench.cli.run import DeviceChoice, _device
+from bench.cli.app import DeviceChoice, Json, app, device_of, writable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,7 +43,7 @@ def doctor(
     from bench.cli.display import console
     from bench.environment import environment
 
-    found = Checkup(_device(device), quick, environment())
+    found = Checkup(device_of(device), quick, environment())
     writable(out)
     to = console(stderr=False)
     to.quiet = as_json

@@ -3,13 +3,24 @@
 import shlex
 import sys
 import time
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.app import Classes, DataRoot, Fold, Json, Quiet, SplitFile, app, data_options, writable
+from bench.cli.app import (
+    Classes,
+    DataRoot,
+    DeviceChoice,
+    Fold,
+    Json,
+    Quiet,
+    SplitFile,
+    app,
+    data_options,
+    device_of,
+    writable,
+)
 from bench.cli.report import conclude_with
 from bench.errors import UserError
 
@@ -18,12 +29,6 @@ if TYPE_CHECKING:
     from bench.plan import Plan
     from bench.quantities import Device
     from bench.records import Record
-
-
-class DeviceChoice(StrEnum):
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
 
 
 @app.command()
@@ -77,7 +82,7 @@ def run(
     from bench.records import Store
     from bench.runner import missing
 
-    chosen = _device(device)
+    chosen = device_of(device)
     sizes = _numbers("--size", size, least=1)
     question = Question(
         networks=_chosen_networks(networks or [], all_networks),
@@ -138,18 +143,6 @@ def _numbers(option: str, text: str, least: int) -> tuple[int, ...]:
     if not all(part.isdecimal() and least <= int(part) < 2**32 for part in parts):
         raise UserError(f"{option} takes whole numbers from {least} on by commas, such as 1,2,4; got '{text}'")
     return tuple(dict.fromkeys(map(int, parts)))
-
-
-def _device(choice: DeviceChoice) -> "Device":
-    """What `auto` means here; refuses `cuda` on a machine without it."""
-    from bench.environment import cuda_usable
-
-    if choice is DeviceChoice.cpu:
-        return "cpu"
-    usable = cuda_usable()
-    if choice is DeviceChoice.cuda and not usable:
-        raise UserError("--device cuda: torch finds no CUDA device on this machine; give --device cpu, or leave it out")
-    return "cuda" if usable else "cpu"
 
 
 def _carry_out(planned: "Plan", waiting: "list[Job]", out: Path, quiet: bool) -> "list[Record]":

@@ -35,9 +35,10 @@ def _table(caption: str, columns: tuple[Column, ...], rows: "list[Speed] | list[
 
 
 def _single(speeds: Speeds, caption: str) -> Table:
+    known = [percent for percent in PERCENTILES if any(row.percentile_s(percent) for row in speeds.rows)]
     columns = (
         Column("Latency", "ms", lambda row: row.latency_s(), milliseconds, min, _tainted, ranged=True),
-        *(Column(f"p{percent}", "ms", _percentile(percent), milliseconds, min) for percent in PERCENTILES),
+        *(Column(f"p{percent}", "ms", _percentile(percent), milliseconds, min) for percent in known),
         Column("Of peak", "", lambda row: row.share_of_peak, percent, max),
     )
     least = ", ".join(f"{samples} for p{percent}" for percent, samples in PERCENTILES.items())

@@ -87,7 +87,7 @@ def test_cuda_is_refused_where_there_is_none(tmp_path):
 def test_show_plan_measures_nothing(tmp_path):
     done = bench("run", "--all", "--show-plan", cwd=tmp_path)
     assert done.returncode == 0
-    assert "25; about" in done.stderr
+    assert "36; about" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -98,7 +98,7 @@ def test_a_run_ends_with_a_table_and_a_second_one_measures_nothing(tmp_path):
     assert first.returncode == 0, first.stderr
     assert "MDSA-UNet" in first.stdout
     assert "–" not in first.stdout.split("Report:")[0]
-    assert len(list((tmp_path / "results").glob("*.json"))) == 3
+    assert len(list((tmp_path / "results").glob("*.json"))) == 6
     worked = {log: log.stat().st_mtime_ns for log in (tmp_path / "results" / "logs").iterdir()}
     assert len(worked) == 3
 

@@ -1,0 +1,62 @@
+"""`bench profile`: where a network's cost is."""
+
+import json
+import os
+import warnings
+from typing import Annotated
+
+import typer
+
+from bench.cli.app import DeviceChoice, Json, app, device_of
+from bench.errors import UserError
+
+
+@app.command()
+def profile(
+    network: Annotated[str, typer.Argument(help="A name from `bench list networks`.")],
+    size: Annotated[int, typer.Option(help="Pixels a side.", min=32)] = 224,
+    batch: Annotated[int, typer.Option(help="Images in a batch.", min=1)] = 1,
+    depth: Annotated[int, typer.Option(help="Levels of modules to show.", min=0)] = 2,
+    device: Annotated[DeviceChoice, typer.Option(help="Where to time.")] = DeviceChoice.auto,
+    as_json: Json = False,
+) -> None:
+    """Show where a network's parameters, multiply-adds, activations and time are, module by module. Nothing is kept.
+
+    Example: bench profile mdsa_unet --depth 3
+    """
+    from bench.networks import find_network
+
+    found = find_network(network)
+    where = device_of(device)
+
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler logs on standard error that there is no GPU
+    warnings.filterwarnings(
+        "ignore", message=".*torch.jit.script. is deprecated"
+    )  # fvcore scripts a loss when imported
+    import torch
+
+    from bench.cli.display import console
+    from bench.cli.tree import following, show
+    from bench.environment import environment
+    from bench.measure.profile import Conditions
+    from bench.measure.profile import profile as measure
+
+    asked = Conditions(device=where, threads=environment().cores, size=size, batch=batch)
+    try:
+        with following(console(), f"profiling {found.title}") as tell:
+            torch.manual_seed(0)
+            profiled = measure(found.build(asked.channels, asked.classes, size), asked, tell)
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and not any(words in str(error) for words in OUT_OF_MEMORY):
+            raise
+        raise UserError(
+            f"{network} with a batch of {batch} at {size}x{size} does not fit in the memory of the {where}; "
+            "give a smaller --batch or --size"
+        ) from error
+    if as_json:
+        typer.echo(json.dumps({"network": network, **profiled.model_dump()}, indent=1, allow_nan=False))
+    else:
+        show(console(stderr=False), found.title, profiled, depth)
+
+
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory")

@@ -1,0 +1,138 @@
+"""`bench profile` as typed, and the tree that it draws of a made-up profile."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench.cli import tree
+from bench.measure.profile import Conditions, ModuleCost, OperatorTime, Profile
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bench.cli", "profile", *arguments], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"},
+    )  # fmt: skip
+
+
+def test_it_draws_a_tree_that_fits_eighty_columns():
+    done = bench("mdsa_unet", "--size", "32", "--depth", "2")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith("MDSA-UNet, a batch of 1x3x32x32 in float32 on ")
+    assert any(line.startswith("│ ├ attention SparseAttention") for line in lines)
+    assert not any(line.startswith("│ │ ├ ") for line in lines), "no deeper than asked"
+    assert any(line.startswith("aten::addmm") for line in lines)
+    assert "do not set them beside latencies" in " ".join(lines)
+    assert "Traceback" not in done.stderr
+
+
+def test_json_has_base_units_and_every_module():
+    found = json.loads(bench("unet", "--size", "32", "--batch", "2", "--device", "cpu", "--json").stdout)
+    assert found["network"] == "unet"
+    assert found["conditions"]["batch"] == 2
+    root = found["modules"][0]
+    assert (root["name"], root["parameters"]) == ("", 31_037_633)
+    assert root["macs"] == 36_878_155_776 * 32**2 // 224**2
+    assert 0 < root["time_s"] == found["clocked_s"]
+    pool = next(module for module in found["modules"] if module["name"] == "pool")
+    assert pool["calls"] == 4
+    assert sum(operator["share"] for operator in found["operators"]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["unett"], "unknown network 'unett'; did you mean 'unet'?"),
+        (["swin_unet", "--size", "100"], "swin_unet needs sides that divide by 32, got 100x100"),
+        (["unet", "--size", "8"], "--size"),
+    ],
+)
+def test_a_wrong_question_is_answered_in_words(arguments, words):
+    done = bench(*arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def part(name: str, kind: str = "Part", time_s: float | None = 0.0, **counts: int) -> ModuleCost:
+    zeros = {"parameters": 0, "macs": 0, "activations": 0, "calls": 0 if time_s is None else 1}
+    return ModuleCost(name=name, kind=kind, time_s=time_s, **{**zeros, **counts})
+
+
+MODULES = (
+    part("", "Net", 1.0, parameters=1000, macs=1000, activations=1000),
+    part("big", time_s=0.5, parameters=900, macs=900, activations=900, calls=3),
+    part("big.inner", time_s=0.2, parameters=900, macs=900, activations=900),
+    part("big.inner.deep", time_s=0.2, parameters=900),
+    part("small1", time_s=0.004),
+    part("small2", time_s=0.001, macs=3),
+    part("small3", time_s=None),
+    part("idle", time_s=None, parameters=2),
+    part("scripted", "RecursiveScriptModule", time_s=None, parameters=90, calls=1).model_copy(update={"calls": None}),
+)
+
+
+@pytest.fixture
+def made_up() -> Profile:
+    operators = tuple(OperatorTime(name=f"aten::op{n}", calls=2, self_s=0.01, share=0.05) for n in range(20))
+    return Profile(
+        conditions=Conditions(device="cpu", threads=2), modules=MODULES, operators=operators,
+        uncounted=("aten._fft_r2c (no formula)",), passes=10, plain_s=0.8, clocked_s=1.0,
+    )  # fmt: skip
+
+
+def test_small_modules_share_a_line_and_idle_parameters_are_named(made_up):
+    shown = {line.label: line for line in tree.lines(made_up, "Net", depth=2)}
+    assert list(shown) == [
+        "Net", "├ big Part ×3", "│ ├ inner Part", "│ └ (its own)", "├ idle Part", "├ scripted RecursiveScriptModule",
+        "├ (its own)", "└ (3 others, 1 not called)",
+    ]  # fmt: skip
+    assert shown["│ └ (its own)"].time_s == pytest.approx(0.3)
+    assert shown["├ (its own)"].macs == 97
+    assert shown["├ (its own)"].time_s == pytest.approx(0.495)
+    assert shown["└ (3 others, 1 not called)"].time_s == pytest.approx(0.005)
+    assert (shown["├ idle Part"].note, shown["├ scripted RecursiveScriptModule"].note) == ("not called", "scripted")
+    assert [line.label for line in tree.lines(made_up, "Net", depth=0)] == ["Net"]
+
+
+def test_the_footnotes_say_how_much_the_clocks_cost_and_what_was_not_counted(made_up):
+    notes = " ".join(tree.notes(made_up))
+    assert "1000 ms a pass, 800 ms without the clocks (+25.0 %)" in notes
+    assert "Not counted, though it may multiply: aten._fft_r2c (no formula)." in notes
+    assert "something else used the machine" not in notes
+    busy = made_up.model_copy(update={"plain_s": 2.0})
+    assert "something else used the machine" in " ".join(tree.notes(busy))
+
+
+def test_both_tables_as_they_are_printed(made_up, capsys):
+    tree.show(Console(width=70), "Net", made_up, 1)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 70
+    assert next(line for line in lines if line.startswith("├ idle")).endswith("not called")
+    assert next(line for line in lines if line.startswith("(10 others)")).split() == [
+        "(10",
+        "others)",
+        "20",
+        "100",
+        "50",
+    ]
+
+
+def test_progress_without_a_terminal_is_a_line_only_where_it_takes_long(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(tree.time, "monotonic", lambda: now[0])
+    with tree.following(Console(width=80), "profiling Net") as tell:
+        tell("timing", 1, 10)
+        now[0] = 2.5
+        tell("timing", 2, 10)
+        tell("timing", 3, 10)
+    assert capsys.readouterr().out.splitlines() == ["profiling Net: timing 2/10"]

@@ -1,0 +1,201 @@
+"""Folding against its formula, on every network, and on networks made to be folded wrongly."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from bench.measure.fold import fold
+from bench.measure.forms import first_tensor
+from bench.networks import NETWORKS
+from bench.quantities import LatencySpec
+
+SPEC = LatencySpec(machine="m", device="cpu", threads=1, size=16)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+
+def used(network: nn.Module) -> nn.Module:
+    """In double precision and eval mode, its batch norms as after a training: fresh ones do next to nothing."""
+    for norm in network.modules():
+        if isinstance(norm, NORMS) and norm.running_var is not None:
+            nn.init.normal_(norm.running_mean)
+            nn.init.uniform_(norm.running_var, 0.5, 2)
+            if norm.affine:
+                nn.init.uniform_(norm.weight, 0.5, 1.5)
+                nn.init.normal_(norm.bias)
+    return network.double().eval()
+
+
+def norms(network: nn.Module) -> int:
+    return sum(isinstance(module, NORMS) for module in network.modules())
+
+
+def assert_same(network: nn.Module, other: nn.Module, batch: torch.Tensor) -> None:
+    with torch.inference_mode():
+        plain, found = first_tensor(network(batch)), first_tensor(other(batch))
+    assert float((plain - found).abs().max()) <= 1e-5 * float(plain.abs().max())
+
+
+# MDSA-UNet's batch norm on one-pixel features follows no convolution, in each of its five blocks.
+@pytest.mark.parametrize(("name", "left"), {**dict.fromkeys(NETWORKS, 0), "mdsa_unet": 5}.items())
+def test_every_network_folds_and_stays_the_same_function(name, left):
+    torch.manual_seed(0)
+    network = used(NETWORKS[name].build(3, 2, 32))
+    batch = torch.rand(2, 3, 32, 32, dtype=torch.float64)
+    folded = fold(network, batch)
+    assert norms(folded) == left
+    assert_same(network, folded, batch)
+    assert all(not module._forward_hooks and not module._forward_pre_hooks for module in folded.modules())
+
+
+def test_the_formula():
+    """scale = 6 / sqrt(4) = 3, shift = 1 - 3 * 3 = -8: the weight 2 becomes 6, the bias 1 becomes 3 - 8 = -5."""
+    layer, norm = nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1, eps=0)
+    values = ((layer.weight, 2), (layer.bias, 1), (norm.running_mean, 3), (norm.running_var, 4))
+    for tensor, value in (*values, (norm.weight, 6), (norm.bias, 1)):
+        nn.init.constant_(tensor, value)
+    network = nn.Sequential(layer, norm).eval()
+    folded = fold(network, torch.rand(1, 1, 4, 4))
+    assert (folded[0].weight.item(), folded[0].bias.item()) == (6, -5)
+    assert (layer.weight.item(), layer.bias.item()) == (2, 1)
+    assert network[1] is norm
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(4, 6, 3, padding=1, groups=2, bias=False),
+        nn.Conv2d(4, 6, 3, padding=1, padding_mode="reflect"),
+        nn.Conv2d(4, 6, 3, stride=2, dilation=2),
+        nn.ConvTranspose2d(4, 6, 2, stride=2),
+        nn.ConvTranspose2d(4, 6, 3, stride=2, groups=2, bias=False),
+        nn.ConvTranspose2d(4, 4, 2, groups=4),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("affine", [True, False])
+def test_every_kind_of_convolution_folds(layer, affine):
+    network = used(nn.Sequential(layer, nn.BatchNorm2d(layer.out_channels, affine=affine), nn.ReLU(inplace=True)))
+    batch = torch.randn(2, 4, 8, 8, dtype=torch.float64)
+    folded = fold(network, batch)
+    assert norms(folded) == 0
+    assert_same(network, folded, batch)
+
+
+def test_a_linear_layer_folds():
+    network = used(nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.BatchNorm1d(5)))
+    batch = torch.randn(2, 3, 2, 2, dtype=torch.float64)
+    assert norms(fold(network, batch)) == 0
+    assert_same(network, fold(network, batch), batch)
+
+
+class Tricky(nn.Module):
+    """Two convolutions, a batch norm, and a forward pass that is given."""
+
+    def __init__(self, forward) -> None:
+        super().__init__()
+        self.conv, self.other, self.norm = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+        self.again = nn.BatchNorm2d(3)
+        self.pass_through = forward
+
+    def forward(self, x):
+        return self.pass_through(self, x)
+
+
+def keeps(net, x):
+    net.kept = net.conv(x)
+    return net.norm(net.kept)
+
+
+def changes_in_place(net, x):
+    y = net.conv(x)
+    return net.norm(y.mul_(2))
+
+
+def changes_afterwards(net, x):
+    y = net.conv(x)
+    z = net.norm(y)
+    return z + y.zero_()
+
+
+TRICKY = {
+    "a residual past the norm": lambda net, x: net.norm(y := net.conv(x)) + y,
+    "read by a function": lambda net, x: net.norm(y := net.conv(x)) * y.mean(),
+    "part of the output": lambda net, x: (net.norm(y := net.conv(x)), y),
+    "a view in the output": lambda net, x: (net.norm(y := net.conv(x)), y[:, 0]),
+    "kept by the network": keeps,
+    "changed in place before": changes_in_place,
+    "changed in place after": changes_afterwards,
+    "a function between": lambda net, x: net.norm(F.relu(net.conv(x))),
+    "one norm after two convolutions": lambda net, x: net.norm(net.conv(x)) + net.norm(net.other(x)),
+    "one convolution before two norms": lambda net, x: net.norm(net.conv(x)) + net.again(net.conv(x)),
+    "a norm of its input too": lambda net, x: net.norm(net.conv(x)) + net.norm(x),
+    "once with a norm, once without": lambda net, x: net.norm(net.conv(x)) + net.conv(x),
+    "normed twice, changed in between": lambda net, x: F.relu_(net.norm(y := net.conv(x))) + net.norm(y),
+    "a norm before": lambda net, x: net.conv(net.norm(x)),
+}
+
+
+@pytest.mark.parametrize("forward", TRICKY.values(), ids=list(TRICKY))
+def test_what_would_change_the_function_is_not_folded(forward):
+    network = used(Tricky(forward))
+    batch = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    folded = fold(network, batch)
+    assert norms(folded) == norms(network)
+    assert_same(network, folded, batch)
+
+
+def test_a_pair_used_twice_folds_once():
+    network = used(Tricky(lambda net, x: net.norm(net.conv(F.relu_(net.norm(net.conv(x)))))))
+    batch = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    folded = fold(network, batch)
+    assert norms(folded) == norms(network) - 1
+    assert_same(network, folded, batch)
+
+
+class Named(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+        self.norms = nn.ModuleList([self.norm])
+
+    def forward(self, x):
+        return self.norms[0](self.conv(x))
+
+
+def test_a_norm_known_by_two_names_is_gone_under_both():
+    network = used(Named())
+    batch = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    assert norms(fold(network, batch)) == 0
+    assert_same(network, fold(network, batch), batch)
+
+
+class OwnConv(nn.Conv2d):
+    def forward(self, x):
+        return super().forward(x) ** 2
+
+
+@pytest.mark.parametrize(
+    ("first", "norm", "shape"),
+    [
+        (OwnConv(3, 3, 1), nn.BatchNorm2d(3), (2, 3, 4, 4)),
+        (nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 3, 1)), nn.BatchNorm2d(3), (2, 3, 4, 4)),
+        (nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3, track_running_stats=False), (2, 3, 4, 4)),
+        (nn.Linear(3, 3), nn.BatchNorm1d(3), (2, 3, 3)),
+        (nn.Linear(4, 4), nn.BatchNorm2d(4), (2, 4, 4, 4)),
+    ],
+    ids=["own class", "weight norm", "batch statistics", "another axis", "another axis of maps"],
+)
+def test_layers_and_norms_that_do_not_fold_are_left(first, norm, shape):
+    network = used(nn.Sequential(first, norm))
+    batch = torch.randn(shape, dtype=torch.float64)
+    assert norms(fold(network, batch)) == 1
+    assert_same(network, fold(network, batch), batch)
+
+
+def test_a_layer_with_a_hook_is_left():
+    network = used(nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)))
+    network[0].register_forward_hook(lambda layer, args, output: output.abs())
+    batch = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    assert norms(fold(network, batch)) == 1
+    assert_same(network, fold(network, batch), batch)

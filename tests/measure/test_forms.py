@@ -1,0 +1,323 @@
+"""Each form against the plain network, and what is refused."""
+
+import itertools
+import shutil
+from contextlib import contextmanager
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from bench.errors import UserError
+from bench.measure import forms
+from bench.measure.forms import _on_stream, _provider, agreement, first_tensor, prepared
+from bench.quantities import LatencySpec
+
+SPEC = LatencySpec(machine="m", device="cpu", threads=1, size=16)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+
+def used(network: nn.Module) -> nn.Module:
+    """In double precision and eval mode, its batch norms as after a training: fresh ones do next to nothing."""
+    for norm in network.modules():
+        if isinstance(norm, NORMS) and norm.running_var is not None:
+            nn.init.normal_(norm.running_mean)
+            nn.init.uniform_(norm.running_var, 0.5, 2)
+            if norm.affine:
+                nn.init.uniform_(norm.weight, 0.5, 1.5)
+                nn.init.normal_(norm.bias)
+    return network.double().eval()
+
+
+def norms(network: nn.Module) -> int:
+    return sum(isinstance(module, NORMS) for module in network.modules())
+
+
+def assert_same(network: nn.Module, other: nn.Module, batch: torch.Tensor) -> None:
+    with torch.inference_mode():
+        plain, found = first_tensor(network(batch)), first_tensor(other(batch))
+    assert float((plain - found).abs().max()) <= 1e-5 * float(plain.abs().max())
+
+
+# ---- makers ----------------------------------------------------------------------------------------------------------
+
+
+def small() -> nn.Module:
+    torch.manual_seed(0)
+    return used(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 1, 1))).float()
+
+
+def made(network: nn.Module, **conditions: object) -> tuple[torch.Tensor, float | None]:
+    """What the form gives for one batch, and the ticks of a counting clock that passed while it was made."""
+    ticks = itertools.count()
+    batch = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    run, seconds = prepared(network, batch, SPEC.model_copy(update=conditions), clock=lambda: next(ticks))
+    with torch.inference_mode():
+        return run(), seconds
+
+
+@pytest.mark.parametrize(("form", "seconds"), [("eager", None), ("folded", 1)])
+def test_only_what_is_made_takes_time_to_make(form, seconds):
+    assert made(small(), form=form)[1] == seconds
+
+
+class Looks(nn.Module):
+    def forward(self, x):
+        self.seen = (x.dtype, x.is_contiguous(memory_format=torch.channels_last))
+        return x
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize(("memory_format", "last"), [("contiguous", False), ("channels_last", True)])
+def test_the_network_gets_the_conditions(precision, memory_format, last):
+    network = Looks()
+    made(network, precision=precision, memory_format=memory_format)
+    assert network.seen == (getattr(torch, precision), last)
+
+
+def test_a_folded_network_is_folded_before_its_precision_is_lowered():
+    """(1 + 2^-8)^2 rounds to 1 + 2^-7 in bfloat16; each factor alone would round to 1."""
+    layer, norm = nn.Conv2d(3, 3, 1, groups=3, bias=False), nn.BatchNorm2d(3, eps=0)
+    nn.init.constant_(layer.weight, 1 + 2**-8)
+    nn.init.constant_(norm.weight, 1 + 2**-8)
+    batch = torch.ones(1, 3, 2, 2)
+    run, _ = prepared(
+        nn.Sequential(layer, norm).eval(), batch, SPEC.model_copy(update={"form": "folded", "precision": "bfloat16"})
+    )
+    with torch.inference_mode():
+        assert torch.equal(run(), batch.bfloat16() * (1 + 2**-7))
+
+
+class Fails(nn.Module):
+    """Runs in float32 and fails in every other precision."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def forward(self, x):
+        if x.dtype != torch.float32:
+            raise self.error
+        return x
+
+
+def test_an_operator_without_a_kernel_is_named():
+    error = RuntimeError("\"pool\" not implemented for 'Half'\nmore")
+    with pytest.raises(UserError, match="eager, float16, contiguous on cpu: \"pool\" not implemented for 'Half';"):
+        made(Fails(error), precision="float16")
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_a_lack_of_memory_stays_what_it_is(error):
+    with pytest.raises(type(error), match="memory"):
+        made(Fails(error), precision="float16")
+
+
+class Views(nn.Module):
+    def forward(self, x):
+        return x.view(len(x), -1)
+
+
+def test_a_network_that_cannot_take_a_memory_format_is_refused():
+    made(Views())
+    with pytest.raises(UserError, match="eager, float32, channels_last on cpu: view size is not compatible"):
+        made(Views(), memory_format="channels_last")
+
+
+def test_a_cuda_graph_is_refused_without_cuda():
+    with pytest.raises(UserError, match="cuda_graph needs a CUDA device, got cpu"):
+        made(small(), form="cuda_graph")
+
+
+@pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++", "c++"))), reason="needs a C++ compiler")
+def test_compiled():
+    plain, _ = made(small())
+    found, seconds = made(small(), form="compiled")
+    assert seconds == 1
+    torch.testing.assert_close(found, plain)
+
+
+def test_compiling_without_a_compiler_is_refused(monkeypatch):
+    import torch._inductor.config
+
+    torch._dynamo.reset()
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", (None, "no-such-compiler"))
+    with pytest.raises(UserError, match=r"C\+\+ compiler.*install g\+\+"):
+        made(small(), form="compiled")
+
+
+# ---- ONNX Runtime ----------------------------------------------------------------------------------------------------
+
+
+def needs_onnx():
+    for package in forms.ONNX_PACKAGES:
+        pytest.importorskip(package)
+
+
+def test_onnx():
+    needs_onnx()
+    plain, _ = made(small())
+    found, seconds = made(small(), form="onnx")
+    assert seconds == 1
+    torch.testing.assert_close(first_tensor(found), plain)
+
+
+class ByName(nn.Module):
+    def forward(self, x):
+        return {"second by name": x * 2, "first by name": x.mean(1)}
+
+
+def test_onnx_keeps_the_order_of_several_outputs():
+    needs_onnx()
+    plain, _ = made(ByName().eval())
+    found, _ = made(ByName().eval(), form="onnx")
+    assert agreement(plain, found).max_error == 0
+
+
+class Asks(nn.Module):
+    def forward(self, x):
+        return x * 2 if x.sum() > 0 else x
+
+
+def test_a_network_that_cannot_be_exported_is_refused():
+    needs_onnx()
+    with pytest.raises(UserError, match=r"not onnx.*; leave out this form"):
+        made(Asks().eval(), form="onnx")
+
+
+@pytest.mark.parametrize("condition", [{"precision": "bfloat16"}, {"memory_format": "channels_last"}])
+def test_onnx_is_plain_float32(condition):
+    with pytest.raises(UserError, match="onnx is timed in float32 and contiguous, got"):
+        made(small(), form="onnx", **condition)
+
+
+def test_onnx_that_is_not_installed(monkeypatch):
+    monkeypatch.setattr(forms, "find_spec", lambda package: None if package == "onnxruntime" else package)
+    with pytest.raises(UserError, match=r"not installed: onnxruntime; pip install 'mdsa-bench\[onnx\]'"):
+        made(small(), form="onnx")
+
+
+# ---- CUDA, by what stands in for it ----------------------------------------------------------------------------------
+
+
+class FakeCuda:
+    """Streams and graphs that write down what happens to them; what is captured runs again when it is replayed."""
+
+    cuda_stream = 7
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    def wait_stream(self, other) -> None:
+        self.log.append("wait")
+
+    def replay(self) -> None:
+        self.log.append("replay")
+
+    @contextmanager
+    def within(self, what):
+        self.log.append(f"enter {what}")
+        yield
+        self.log.append("leave")
+
+
+@pytest.fixture
+def cuda(monkeypatch) -> FakeCuda:
+    fake = FakeCuda()
+    for name in ("CUDAGraph", "Stream", "current_stream"):
+        monkeypatch.setattr(torch.cuda, name, lambda: fake)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: fake.within("stream"))
+    monkeypatch.setattr(torch.cuda, "graph", lambda graph: fake.within("graph"))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: fake.log.append("synchronise"))
+    return fake
+
+
+def test_a_cuda_graph_is_captured_after_calls_on_a_side_stream_and_only_replayed_then(cuda):
+    class Logs(nn.Module):
+        def forward(self, x):
+            assert torch.is_inference_mode_enabled()
+            cuda.log.append("call")
+            return x + 1
+
+    batch = torch.rand(1, 3, 4, 4)
+    run, _ = prepared(Logs(), batch, SPEC.model_copy(update={"device": "cuda", "form": "cuda_graph"}))
+    warm = ["wait", "enter stream", "call", "call", "call", "leave", "wait"]
+    assert cuda.log == [*warm, "enter graph", "call", "leave", "synchronise", "replay"]
+    assert torch.equal(run(), batch + 1)
+    assert cuda.log[-1] == "replay"
+
+
+def test_onnx_runtime_works_between_what_the_current_stream_does_before_and_after(cuda):
+    assert _on_stream(cuda, lambda: cuda.log.append("run") or 5) == 5
+    assert cuda.log == ["wait", "run", "wait"]
+
+
+@pytest.mark.parametrize(("switch", "tf32", "search"), [(True, "1", "EXHAUSTIVE"), (False, "0", "HEURISTIC")])
+def test_onnx_runtime_is_told_the_conditions(cuda, switch, tf32, search):
+    spec = SPEC.model_copy(update={"device": "cuda", "tf32": switch, "cudnn_benchmark": switch})
+    told = {"user_compute_stream": "7", "use_tf32": tf32, "cudnn_conv_algo_search": search}
+    assert _provider(spec, cuda) == ("CUDAExecutionProvider", told)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("form", ["folded", "compiled", "cuda_graph"])
+def test_forms_on_cuda(form):
+    network, batch = small().cuda(), torch.rand(2, 3, 16, 16, device="cuda")
+    with torch.inference_mode():
+        plain = network(batch)
+    run, seconds = prepared(network, batch, SPEC.model_copy(update={"device": "cuda", "form": form}))
+    assert seconds > 0
+    with torch.inference_mode():
+        torch.testing.assert_close(run(), plain, rtol=1e-3, atol=1e-3)
+
+
+# ---- agreement -------------------------------------------------------------------------------------------------------
+
+
+def maps(*logits: list[float]) -> torch.Tensor:
+    """One image of one row: a list of logits for each map."""
+    return torch.tensor(logits).unsqueeze(1).unsqueeze(0)
+
+
+def test_agreement_of_one_map():
+    """Masks 1 1 0 0 and 0 1 1 0: Dice 2 / 4."""
+    found = agreement(maps([2.0, 1.0, -1.0, -4.0]), maps([-0.5, 1.0, 1.0, -4.0]))
+    assert (found.max_error, found.largest, found.dice) == (2.5, 4.0, 0.5)
+
+
+def test_agreement_of_several_maps_is_a_mean_over_the_classes_that_are_anywhere():
+    """Labels 1 1 2 0 and 1 2 2 0: Dice 2/3 for class 1, 2/3 for class 2; class 3 is nowhere. Then 1 1 1 0: 4/5, 0."""
+    plain = F.one_hot(torch.tensor([1, 1, 2, 0]), 4).T.float()[None, :, None]
+    near = F.one_hot(torch.tensor([1, 2, 2, 0]), 4).T.float()[None, :, None]
+    far = F.one_hot(torch.tensor([1, 1, 1, 0]), 4).T.float()[None, :, None]
+    assert agreement(plain, near).dice == pytest.approx(2 / 3)
+    assert agreement(plain, far).dice == pytest.approx((4 / 5 + 0) / 2)
+
+
+def test_agreement_of_empty_masks():
+    empty, something = maps([-1.0, -2.0]), maps([-1.0, 2.0])
+    assert agreement(empty, empty).dice == 1
+    assert agreement(empty, something).dice == 0
+
+
+def test_agreement_of_the_first_tensors_in_half_precision():
+    plain = {"name": "unet", "logits": maps([1.0, -1.0]), "aside": maps([5.0])}
+    found = agreement(plain, ("unet", [maps([1.5, -1.0]).bfloat16()]))
+    assert (found.max_error, found.dice) == (0.5, 1)
+
+
+def test_a_copy_is_looked_at_not_memory_that_the_next_call_overwrites():
+    logits = maps([1.0])
+    kept = first_tensor(logits)
+    logits.zero_()
+    assert kept.item() == 1
+
+
+def test_outputs_of_two_shapes_or_none_are_refused():
+    with pytest.raises(UserError, match=r"an output of \(1, 1, 1, 1\), the plain network one of \(1, 1, 1, 2\)"):
+        agreement(maps([1.0, 2.0]), maps([1.0]))
+    with pytest.raises(UserError, match="a list, holds no tensor"):
+        first_tensor([1, "two"])
