@@ -6,7 +6,6 @@ from typing import Any
 
 from bench.networks import NETWORKS
 from bench.report.estimates import Estimate
-from bench.report.paired import Paired
 from bench.report.rows import Row
 from bench.report.summary import Section
 from bench.report.units import difference, giga, mebibytes, millions, milliseconds, p_value, percent, share, significant
@@ -106,12 +105,12 @@ def _class_column(number: int, label: str) -> Column:
     return Column("Dice", label, value, share, max, aside=True)
 
 
-def cells(columns: Sequence[Column], rows: Sequence[Row | Paired]) -> list[tuple[Cell, ...]]:
+def cells(columns: Sequence[Column], rows: Sequence[Any]) -> list[tuple[Cell, ...]]:
     """For each row its cells, in the order of the columns."""
     return list(zip(*(_column(column, rows) for column in columns), strict=True))
 
 
-def _column(column: Column, rows: Sequence[Row | Paired]) -> list[Cell]:
+def _column(column: Column, rows: Sequence[Any]) -> list[Cell]:
     values = [column.value(row) for row in rows]
     plain = [value.value if isinstance(value, Estimate) else value for value in values]
     marks = [column.mark(row) for row in rows]

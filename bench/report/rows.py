@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -140,6 +140,11 @@ def taints(records: Sequence[Record]) -> tuple[str, ...]:
     if not disturbed:
         return ()
     return (f"{len(disturbed)} of {len(found)} processes were disturbed: {'; '.join(disturbed[0])}",)
+
+
+def spec_of(record: Record) -> Any:
+    """A record's conditions where their kind is known, and so which fields they have."""
+    return record.job.spec
 
 
 def process_medians(results: Iterable[Latency]) -> list[float]:

@@ -1,6 +1,7 @@
 """The figures of what was timed on one machine: throughput by batch, latency and memory by size, spread of calls."""
 
 from collections.abc import Callable
+from functools import partial
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -22,7 +23,7 @@ def throughput(speeds: Speeds) -> Figure | None:
             knee = row.knee(speeds.batches)
             if knee:
                 colour, marker = look(row.network)
-                axes.plot([knee], [row.throughput(knee)], marker=marker, color=colour, markersize=10, alpha=0.4)
+                axes.plot([knee], [row.throughput(knee) or 0.0], marker=marker, color=colour, markersize=10, alpha=0.4)
         axes.set(xlabel="batch (log)", ylabel=f"images a second (log), {speeds.device}", xscale="log", yscale="log")
         plain_log(axes.xaxis)
         plain_log(axes.yaxis)
@@ -38,8 +39,8 @@ def by_size(speeds: Speeds) -> Figure | None:
     with mpl.rc_context(STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.8), layout="constrained")
         for row in speeds.rows:
-            _line(left, row, speeds.sizes, lambda size, row=row: _milliseconds(row, size))
-            _line(right, row, speeds.sizes, lambda size, row=row: _mebibytes(row, size), labelled=False)
+            _line(left, row, speeds.sizes, partial(_milliseconds, row))
+            _line(right, row, speeds.sizes, partial(_mebibytes, row), labelled=False)
         left.set(ylabel=f"latency (ms, log), {speeds.device}")
         right.set(ylabel="inference peak memory (MiB, log)")
         for axes in (left, right):

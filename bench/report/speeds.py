@@ -23,7 +23,7 @@ from bench.quantities import (
 )
 from bench.records import Record
 from bench.report.estimates import Estimate
-from bench.report.rows import longest, process_medians, taints
+from bench.report.rows import longest, process_medians, spec_of, taints
 from bench.report.summary import USUAL_SIZE, outdated
 from bench.variants import PLAIN, name_of
 
@@ -93,7 +93,7 @@ class Speed:
     def share_of_peak(self) -> float | None:
         """Multiply-adds a second at the single figures' batch and size, as a share of the machine's matrix product."""
         peak = next(
-            (r.result for r in self.peaks if isinstance(r.result, Peak) and r.job.spec.precision == "float32"), None
+            (r.result for r in self.peaks if isinstance(r.result, Peak) and spec_of(r).precision == "float32"), None
         )
         latency, cost = self.latency_s(), self.cost()
         if not (peak and latency and cost and cost.torch.macs) or cost.doubt:
@@ -191,9 +191,9 @@ def speeds(records: Sequence[Record]) -> list[Speeds]:
 
 def _speeds(key: tuple[Any, ...], family: list[Record], costs: list[Record], peaks: list[Record]) -> Speeds:
     machine, device, channels, classes = key
-    members = [*family, *(r for r in costs if (r.job.spec.channels, r.job.spec.classes) == (channels, classes))]
-    known = tuple(r for r in peaks if (r.job.spec.machine, r.job.spec.device) == (machine, device))
-    sizes, batches = {r.job.spec.size for r in family}, {r.job.spec.batch for r in family}
+    members = [*family, *(r for r in costs if (spec_of(r).channels, spec_of(r).classes) == (channels, classes))]
+    known = tuple(r for r in peaks if (spec_of(r).machine, spec_of(r).device) == (machine, device))
+    sizes, batches = {spec_of(r).size for r in family}, {spec_of(r).batch for r in family}
     size, batch = USUAL_SIZE if USUAL_SIZE in sizes else min(sizes), min(batches)
     names = sorted({r.job.network for r in family})
     rows = tuple(Speed(name, tuple(r for r in members if r.job.network == name), batch, size, known) for name in names)

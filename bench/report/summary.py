@@ -8,7 +8,7 @@ from bench.environment import Environment
 from bench.measure.protocols import PROTOCOLS, Protocol
 from bench.quantities import CostSpec, DiceSpec, LatencySpec, MemorySpec
 from bench.records import Record
-from bench.report.rows import Row, longest
+from bench.report.rows import Row, longest, spec_of
 from bench.variants import PLAIN, name_of
 
 # How long a latency was measured, not what was measured.
@@ -90,11 +90,11 @@ def _timed(records: Sequence[Record], scored: set[tuple[int, int, int]]) -> list
     plain = [r for r in records if isinstance(r.job.spec, LatencySpec) and name_of(r.job.spec) == PLAIN]
     groups = []
     for family in _grouped(plain, LatencySpec, PROTOCOL | {"batch", "size"}):
-        batch = min(record.job.spec.batch for record in family)
-        shapes = {_shape(record) for record in family if record.job.spec.batch == batch}
+        batch = min(spec_of(record).batch for record in family)
+        shapes = {_shape(record) for record in family if spec_of(record).batch == batch}
         wanted = shapes & scored or {_usual(shapes)}
         for shape in sorted(wanted):
-            group = [r for r in family if r.job.spec.batch == batch and _shape(r) == shape]
+            group = [r for r in family if spec_of(r).batch == batch and _shape(r) == shape]
             groups.append([*longest(group), *_weighed(records, group[0])])
     return groups
 
@@ -150,5 +150,5 @@ def _alike(group: list[Record], others: list[list[Record]]) -> list[list[Record]
 
 
 def _shape(record: Record) -> tuple[int, int, int]:
-    spec = record.job.spec
+    spec = spec_of(record)
     return spec.channels, spec.classes, spec.size

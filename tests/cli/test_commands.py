@@ -100,7 +100,7 @@ def test_a_run_ends_with_a_table_and_a_second_one_measures_nothing(tmp_path):
     assert "–" not in first.stdout.split("Report:")[0]
     assert len(list((tmp_path / "results").glob("*.json"))) == 6
     worked = {log: log.stat().st_mtime_ns for log in (tmp_path / "results" / "logs").iterdir()}
-    assert len(worked) == 3
+    assert len(worked) == 6
 
     second = bench(*asked, "--json", cwd=tmp_path)
     assert "3, all on record in results: nothing is measured again" in second.stderr

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from bench.records import load
 from bench.report.markdown import markdown
+from bench.report.speeds import speeds
 from bench.report.summary import outdated, sections
 from bench.report.tables import tables
 from bench.report.write import write_report
@@ -20,7 +21,8 @@ def test_every_committed_record_is_whole_and_of_the_networks_as_they_are():
 
 
 def test_the_committed_report_is_what_the_records_give(tmp_path):
-    for made in write_report(sections(load([FOLDER]).records), tmp_path)[:3]:
+    records = load([FOLDER]).records
+    for made in write_report(sections(records), tmp_path, timed=speeds(records))[:3]:
         assert made.read_text() == (ROOT / "reports" / "reference" / made.name).read_text()
 
 
