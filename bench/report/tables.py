@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bench.quantities import DiceSpec, TrainSpec
 from bench.report.columns import MAIN, PAIRED, TAINTED, UNVERIFIED, Cell, Column, accuracy, cells
 from bench.report.paired import LEVEL, paired, reference_row
+from bench.report.rows import Row
 from bench.report.summary import Section
 from bench.report.units import NONE
 
@@ -126,9 +127,23 @@ def _chosen(train: TrainSpec) -> str:
 
 
 def _seeds(section: Section) -> str:
-    specs = [record.job.spec for row in section.rows for record in row.records]
-    seeds = sorted({spec.train.seed for spec in specs if isinstance(spec, DiceSpec) and spec.train})
-    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    """The seeds that all were trained with, then who was trained with more."""
+    seeds = {row.title: _seeds_of(row) for row in section.rows if row.dice}
+    common = set.intersection(*seeds.values()) if seeds else set()
+    found = [_numbers("seed", common)] if common else []
+    for more in sorted({tuple(sorted(own - common)) for own in seeds.values()} - {()}):
+        names = " and ".join(title for title, own in seeds.items() if tuple(sorted(own - common)) == more)
+        found.append(f"{names} also with {_numbers('seed', set(more))}")
+    return ", ".join(found)
+
+
+def _seeds_of(row: Row) -> set[int]:
+    specs = [record.job.spec for record in row.records if record.status == "ok"]
+    return {spec.train.seed for spec in specs if isinstance(spec, DiceSpec) and spec.train}
+
+
+def _numbers(name: str, numbers: set[int]) -> str:
+    return f"{name}{'s' if len(numbers) > 1 else ''} {', '.join(map(str, sorted(numbers)))}"
 
 
 def _accuracy_notes(section: Section) -> list[str]:

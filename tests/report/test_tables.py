@@ -30,6 +30,11 @@ def test_seeds_are_told_with_their_deviation():
     assert "seeds 0, 1" in notes(section)[-1]
 
 
+def test_who_was_trained_with_more_seeds_is_named():
+    records = [dice_record("unet"), dice_record("mdsa_unet"), dice_record("mdsa_unet", seed=2)]
+    assert "seed 0, MDSA-UNet also with seed 2" in notes(sections(records)[0])[-1]
+
+
 def test_weights_from_elsewhere_are_said_to_be():
     spec = DICE.model_copy(update={"train": None, "weights": "0123"})
     scores = dice_record().result.model_copy(update={"weights_file": "theirs.pt"})
