@@ -36,7 +36,8 @@ class Question:
     """What the user wants to know: which networks, measured how, on what.
 
     Each network is trained once for each of the `seeds`, or not at all where it has `weights`. It is timed and weighed
-    at `size`, the first of the `batches` and as it is, and from there in each other size, batch and variant.
+    at `size`, the first of the `batches` and as it is, and from there in each other size, batch and variant. A job that
+    is not heard of for `silence_s` seconds is taken to hang.
     """
 
     networks: tuple[str, ...]
@@ -54,6 +55,7 @@ class Question:
     sizes: tuple[int, ...] = ()
     batches: tuple[int, ...] = (1,)
     variants: tuple[str, ...] = (PLAIN,)
+    silence_s: float = 600.0
 
     def __post_init__(self) -> None:
         for name in self.networks:

@@ -70,7 +70,7 @@ def _order(plan: Plan, job: Job, out: Path) -> Order:
     question = plan.question
     return Order(
         job=job, out=out, data_root=question.data_root, options=question.options, device=question.device,
-        threads=plan.threads, weights=question.weights,
+        threads=plan.threads, weights=question.weights, silence_s=question.silence_s,
     )  # fmt: skip
 
 

@@ -60,6 +60,9 @@ def run(
     weights: Annotated[
         Path | None, typer.Option(help="Score these weights of one network, safetensors or .pt; train nothing.")
     ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="Seconds without a sign of life after which a job is given up.")
+    ] = 600,
     out: Annotated[Path, typer.Option(help="Where records and checkpoints are kept.")] = Path("results"),
     reports: Annotated[Path, typer.Option(help="Where the report is written.")] = Path("reports"),
     show_plan: Annotated[bool, typer.Option("--show-plan", help="Show what would be done, and stop.")] = False,
@@ -100,6 +103,7 @@ def run(
         devices=devices,
         patience=patience,
         weights=weights,
+        silence_s=timeout,
     )
     for folder in (out, reports):
         writable(folder)

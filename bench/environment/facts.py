@@ -71,7 +71,10 @@ def environment() -> Environment:
         driver=driver,
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
-        packages={name: _version(name) for name in ("torch", "torchvision", "timm", "lightning", "monai", "fvcore")},
+        packages={
+            name: _version(name)
+            for name in ("torch", "torchvision", "timm", "lightning", "monai", "fvcore", "onnxruntime")
+        },
         variables={name: os.environ[name] for name in TELLING if name in os.environ},
         commit=_commit(),
     )

@@ -65,9 +65,13 @@ def _folder(order: Order) -> Path:
 def _network(order: Order, spec: DiceSpec) -> "nn.Module":
     import torch
 
+    from bench.measure.output import refuse_other_outputs
+
     if order.device == "cpu":
         torch.set_flush_denormal(True)  # saturated early outputs give gradients that a CPU computes in microcode
-    return build(order, spec.train.seed if spec.train else 0).to(memory_format=torch.channels_last)
+    network = build(order, spec.train.seed if spec.train else 0).to(memory_format=torch.channels_last)
+    refuse_other_outputs(network, spec)
+    return network
 
 
 def _open(order: Order, spec: DiceSpec) -> DataSet:
