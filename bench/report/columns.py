@@ -18,7 +18,8 @@ UNVERIFIED, TAINTED = "†", "‡"  # a count that is doubted, a time that was d
 class Column:
     """A name with its unit, what it shows of a row, how that is written, whether least or most is best.
 
-    A narrow terminal does without the columns `aside`, and without intervals but those of the columns `ranged`.
+    A narrow terminal does without the columns `aside`, and without intervals but those of the columns `ranged`. An
+    `optional` column is left out where no row has anything in it.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Column:
     mark: Callable[[Any], str] = lambda row: ""
     aside: bool = False
     ranged: bool = False
+    optional: bool = False
 
     @property
     def header(self) -> str:
@@ -69,13 +71,13 @@ MAIN = (
     Column("GMAC", "fvcore", lambda row: row.cost.fvcore.macs if row.cost else None, giga, min, _unverified),
     Column("GMAC", "torch", lambda row: row.cost.torch.macs if row.cost else None, giga, min, _unverified),
     Column("Latency", "ms", lambda row: row.latency_s, milliseconds, min, _tainted),
-    Column("Memory", "MiB", lambda row: row.memory.peak_bytes if row.memory else None, mebibytes, min),
+    Column("Memory", "MiB", lambda row: row.memory.peak_bytes if row.memory else None, mebibytes, min, optional=True),
     Column("Dice", "", lambda row: row.dice, share, max, ranged=True),
-    Column("Published", "M", lambda row: _published(row, "parameters"), millions, aside=True),
-    Column("Published", "GMAC", lambda row: _published(row, "macs"), giga, aside=True),
+    Column("Published", "M", lambda row: _published(row, "parameters"), millions, aside=True, optional=True),
+    Column("Published", "GMAC", lambda row: _published(row, "macs"), giga, aside=True, optional=True),
 )
 PAIRED = (
-    Column("Dice less", "reference", lambda paired: paired.difference, difference, ranged=True),
+    Column("Dice", "difference", lambda paired: paired.difference, difference, ranged=True),
     Column("Won", "", lambda paired: paired.won, percent),
     Column("Lost", "", lambda paired: paired.lost, percent),
     Column("p", "Wilcoxon", lambda paired: paired.p, p_value),
@@ -90,11 +92,11 @@ def accuracy(section: Section) -> tuple[Column, ...]:
         Column("Dice", "", lambda row: row.dice, share, max, ranged=True),
         *(_class_column(number, label) for number, label in enumerate(labels)),
         Column("IoU", "", lambda row: row.iou, share, max),
-        Column("HD95", section.distance_unit, lambda row: row.hd95, significant, min),
+        Column("HD95", section.distance_unit, lambda row: row.hd95, significant, min, optional=True),
         Column("Sensitivity", "", lambda row: row.sensitivity, share, max),
         Column("Precision", "", lambda row: row.precision, share, max),
         Column("Dice", "pooled", lambda row: row.pooled_dice, share, max, aside=True),
-        Column("Training", "images/s", lambda row: row.train_images_per_s, significant, max, aside=True),
+        Column("Training", "images/s", lambda row: row.train_images_per_s, significant, max, aside=True, optional=True),
     )
 
 
@@ -103,6 +105,11 @@ def _class_column(number: int, label: str) -> Column:
         return row.dice_by_class[number] if row.dice_by_class else None
 
     return Column("Dice", label, value, share, max, aside=True)
+
+
+def worth_showing(columns: Sequence[Column], rows: Sequence[Any]) -> tuple[Column, ...]:
+    """The columns less the optional ones in which no row has anything."""
+    return tuple(c for c in columns if not c.optional or any(c.value(row) is not None for row in rows))
 
 
 def cells(columns: Sequence[Column], rows: Sequence[Any]) -> list[tuple[Cell, ...]]:

@@ -35,6 +35,11 @@ class Paired:
     holm_p: float
 
     @property
+    def title(self) -> str:
+        """The network's name."""
+        return self.row.title
+
+    @property
     def differs(self) -> bool:
         """Whether chance is an unlikely reason."""
         return self.holm_p < LEVEL

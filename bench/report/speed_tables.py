@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.quantities import Latency
-from bench.report.columns import TAINTED, Column, cells
+from bench.report.columns import TAINTED, Column
 from bench.report.estimates import Estimate
 from bench.report.speeds import KNEE, PERCENTILES, Speed, Speeds, growth
-from bench.report.tables import Table
+from bench.report.tables import Table, table
 from bench.report.units import NONE, mebibytes, milliseconds, percent, share, significant
 from bench.variants import PLAIN
 
@@ -29,11 +29,6 @@ def speed_tables(speeds: Speeds) -> list[Table]:
     return found
 
 
-def _table(caption: str, columns: tuple[Column, ...], rows: "list[Speed] | list[Deployed]", *notes: str) -> Table:
-    lines = zip((row.title for row in rows), cells(columns, rows), strict=True)
-    return Table(caption, columns, tuple(lines), tuple(note for note in notes if note))
-
-
 def _single(speeds: Speeds, caption: str) -> Table:
     known = [percent for percent in PERCENTILES if any(row.percentile_s(percent) for row in speeds.rows)]
     columns = (
@@ -42,8 +37,8 @@ def _single(speeds: Speeds, caption: str) -> Table:
         Column("Of peak", "", lambda row: row.share_of_peak, percent, max),
     )
     least = ", ".join(f"{samples} for p{percent}" for percent, samples in PERCENTILES.items())
-    return _table(
-        caption, columns, list(speeds.rows),
+    return table(
+        caption, columns, speeds.rows,
         f"machine: {speeds.environment.title}",
         "latency: median of the medians of fresh processes, between the fastest and the slowest; percentiles of all "
         f"their calls with a distribution-free 95 % interval, which needs {least} calls",
@@ -71,8 +66,8 @@ def _batches(speeds: Speeds) -> Table:
         for batch in _tried(row, "batch")
         if (failure := row.failure("latency", batch=batch))
     ]
-    return _table(
-        "Throughput by batch", columns, list(speeds.rows),
+    return table(
+        "Throughput by batch", columns, speeds.rows,
         f"knee: the smallest batch with {100 * KNEE:.0f} % of the best throughput; beyond it a larger one mostly waits",
         *ended,
     )  # fmt: skip
@@ -96,8 +91,8 @@ def _sizes(speeds: Speeds) -> Table:
         Column("Growth", "GMAC", exponent(_macs), _exponent, min),
         Column("Growth", "memory", exponent(_bytes), _exponent, min),
     )
-    return _table(
-        "Cost as the image grows", columns, list(speeds.rows),
+    return table(
+        "Cost as the image grows", columns, speeds.rows,
         "growth: the exponent of the number of pixels that fits best; 1 is in step with the image, 2 with its square "
         "(memory: the inference peak less the weights)",
     )  # fmt: skip
@@ -176,7 +171,7 @@ def _variants(speeds: Speeds) -> Table:
         for variant in speeds.variants
         if variant != PLAIN and (why := row.refusal(variant))
     ]
-    return _table(
+    return table(
         "Deployed speed", columns, [row for row in rows if row.latency_s],
         "max error: the largest difference of two logits from those of the plain network, as a share of its largest; "
         "masks: the overlap of what both give, 1 where they are the same; of random weights, trained ones decide more "
@@ -201,8 +196,8 @@ def _memory(speeds: Speeds) -> Table:
     where = "what torch allocates" if speeds.device == "cuda" else (
         "the high-water resident size of a fresh process less what it held before the network was built"
     )  # fmt: skip
-    return _table(
-        f"Peak memory at batch {speeds.rows[0].batch}", columns, list(speeds.rows),
+    return table(
+        f"Peak memory at batch {speeds.rows[0].batch}", columns, speeds.rows,
         f"peak of one forward pass in inference mode, and of one training step (AdamW): {where}; weights are a part of "
         "both",
     )  # fmt: skip
@@ -214,8 +209,8 @@ def _energy(speeds: Speeds) -> Table:
         Column("Idle", "W", lambda row: row.energy and row.energy.idle_watts, significant),
     )
     unread = {row.energy.unreadable for row in speeds.rows if row.energy and row.energy.unreadable}
-    return _table(
-        f"Energy at batch {speeds.rows[0].batch}", columns, list(speeds.rows),
+    return table(
+        f"Energy at batch {speeds.rows[0].batch}", columns, speeds.rows,
         "all the GPU draws while it works, what it draws when idle included; the idle power stands beside it",
         *sorted(unread),
     )  # fmt: skip

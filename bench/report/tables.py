@@ -1,9 +1,11 @@
 """The tables of a section: which rows, which columns, and what a reader must know beside the figures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bench.quantities import DiceSpec, TrainSpec
-from bench.report.columns import MAIN, PAIRED, TAINTED, UNVERIFIED, Cell, Column, accuracy, cells
+from bench.report.columns import MAIN, PAIRED, TAINTED, UNVERIFIED, Cell, Column, accuracy, cells, worth_showing
 from bench.report.paired import LEVEL, paired, reference_row
 from bench.report.rows import Row
 from bench.report.summary import Section
@@ -20,6 +22,13 @@ class Table:
     notes: tuple[str, ...]
 
 
+def table(caption: str, columns: Sequence[Column], rows: Sequence[Any], *notes: str) -> Table:
+    """A table of rows that have a title, without what none of them has."""
+    shown = worth_showing(columns, rows)
+    lines = zip((row.title for row in rows), cells(shown, rows), strict=True)
+    return Table(caption, shown, tuple(lines), notes)
+
+
 def tables(section: Section, against: str | None = None) -> list[Table]:
     """Cost beside accuracy; then, where something was scored, accuracy in full and every network against one.
 
@@ -33,15 +42,12 @@ def tables(section: Section, against: str | None = None) -> list[Table]:
 
 
 def _main(section: Section) -> Table:
-    lines = zip((row.title for row in section.rows), cells(MAIN, section.rows), strict=True)
-    return Table("Accuracy and cost", MAIN, tuple(lines), tuple(notes(section)))
+    return table("Accuracy and cost", MAIN, section.rows, *notes(section))
 
 
 def _accuracy(section: Section) -> Table:
     rows = [row for row in section.rows if row.dice]
-    columns = accuracy(section)
-    lines = zip((row.title for row in rows), cells(columns, rows), strict=True)
-    return Table("Accuracy in full", columns, tuple(lines), tuple(_accuracy_notes(section)))
+    return table("Accuracy in full", accuracy(section), rows, *_accuracy_notes(section))
 
 
 def _paired(section: Section, against: str | None) -> Table | None:
@@ -50,14 +56,13 @@ def _paired(section: Section, against: str | None) -> Table | None:
     if not reference or not found:
         return None
     unit = section.protocol.units
-    lines = zip((one.row.title for one in found), cells(PAIRED, found), strict=True)
     note = (
         f"each network's Dice less {reference.title}'s on the same {unit}, mean and 95 % bootstrap interval; won and "
         f"lost are shares of the {unit}; p by Wilcoxon's signed-rank test, two-sided, then corrected by Holm over "
-        f"{len(found)} network{'s' if len(found) > 1 else ''}: below {LEVEL:g} the difference is not chance. "
+        f"{len(found)} network{'s' if len(found) > 1 else ''}: below {LEVEL:g} chance is an unlikely reason. "
         "Both speak of other images, not of other trainings: for these train with several seeds"
     )
-    return Table(f"Paired with {reference.title}", PAIRED, tuple(lines), (note,))
+    return table(f"Paired with {reference.title}", PAIRED, found, note)
 
 
 def notes(section: Section) -> list[str]:
