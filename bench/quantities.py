@@ -53,7 +53,11 @@ class Count(Frozen):
 
 
 class Cost(Frozen):
-    """Parameters of the network and multiply-adds for one image."""
+    """Parameters of the network and multiply-adds for one image.
+
+    `attended` is the share of all pairs of pixels that each fused attention compares, by module; empty in records older
+    than the measure.
+    """
 
     quantity: Literal["cost"] = "cost"
     parameters: int
@@ -62,6 +66,7 @@ class Cost(Frozen):
     buffer_bytes: int
     fvcore: Count
     torch: Count
+    attended: dict[str, float] = {}
 
     @property
     def doubt(self) -> str:

@@ -15,6 +15,7 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
+from bench.measure.attention import attended
 from bench.measure.counters import Counted, by_fvcore, by_torch
 from bench.measure.formulas import formulas
 from bench.quantities import Cost, CostSpec, Count
@@ -40,6 +41,7 @@ def cost(network: nn.Module, spec: CostSpec) -> Cost:
         buffer_bytes=sum(b.numel() * b.element_size() for b in network.buffers()),
         fvcore=_count("fvcore", by_fvcore, network, image),
         torch=_count("torch", by_torch, network, image),
+        attended=attended(own(network), image),
     )
 
 

@@ -1,0 +1,43 @@
+"""Shares of pairs attended, by hand."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from bench.measure.attention import attended
+from bench.networks import find_network
+
+
+class Windows(nn.Module):
+    """64 pixels in windows of 16, each with so many keys from anywhere."""
+
+    def __init__(self, windows: int, keys: int) -> None:
+        super().__init__()
+        self.windows, self.keys = windows, keys
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        queries = x.flatten(2).transpose(1, 2).reshape(self.windows, 1, -1, x.shape[1])
+        keys = queries.flatten(0, 2)[: self.keys].expand(self.windows, 1, -1, -1)
+        return F.scaled_dot_product_attention(query=queries, key=keys, value=keys)
+
+
+@pytest.mark.parametrize(("windows", "keys", "share"), [(1, 64, 1.0), (4, 16, 1 / 4), (4, 32, 1 / 2), (16, 4, 1 / 16)])
+def test_by_hand(windows, keys, share):
+    assert attended(nn.Sequential(Windows(windows, keys)), torch.rand(1, 3, 8, 8)) == {"0": pytest.approx(share)}
+
+
+def test_mdsa_unet_attends_to_1_4_and_16_of_49_regions_by_stage():
+    network = find_network("mdsa_unet").build(3, 1, 224)
+    assert attended(network, torch.rand(1, 3, 224, 224)) == pytest.approx(
+        {
+            "encode1.attention": 1 / 49, "encode2.attention": 4 / 49, "encode3.attention": 16 / 49,
+            "decode2.attention": 4 / 49, "decode1.attention": 1 / 49,
+        }
+    )  # fmt: skip
+
+
+def test_a_network_without_attention_has_no_share_and_no_hook_is_left():
+    network = nn.Sequential(nn.Conv2d(3, 1, 1))
+    assert attended(network, torch.rand(1, 3, 8, 8)) == {}
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
