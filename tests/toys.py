@@ -87,7 +87,7 @@ def kill_at(step: int):
     """A `tell` that ends a training after a step."""
 
     def tell(event):
-        if event["step"] == step:
+        if event.get("step") == step:
             raise Killed
 
     return tell

@@ -41,10 +41,10 @@ class Card(Frozen):
     test_dice: float | None = None
 
 
-def load(network: nn.Module, folder: Path, key: str) -> Card | None:
+def load(network: nn.Module, folder: Path, key: str, spec: TrainSpec) -> Card | None:
     """Load a complete checkpoint into the network; None where there is none.
 
-    Raises UserError when the checkpoint was made for another network or cannot be read.
+    Raises UserError when the checkpoint was made for another network, or by another training, or cannot be read.
     """
     card_path, weights_path = folder / "card.json", folder / "weights.safetensors"
     if not card_path.exists():
@@ -60,13 +60,15 @@ def load(network: nn.Module, folder: Path, key: str) -> Card | None:
         raise UserError(f"{weights_path}: {error}; {anew}") from None
     if card.key != key:
         raise UserError(f"{folder}: a checkpoint for {card.key}, not for {key}; move it or delete it")
+    if card.spec != spec:  # a key leaves out defaults, and so names another training once a default is changed
+        raise UserError(f"{folder}: a checkpoint of another training, {card.spec}; {anew}")
     fit_weights(network, weights, f"{weights_path} is for a network of another shape", anew)
     return card
 
 
 def keep(folder: Path, weights: dict[str, Tensor], card: Card) -> None:
     """Write a complete checkpoint; the card last, for where it is the weights are."""
-    tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
+    tensors = {name: tensor.contiguous().clone() for name, tensor in weights.items()}  # a shared one is written twice
     write_whole(folder / "weights.safetensors", lambda aside: save_file(tensors, aside))
     write_card(folder, card)
 

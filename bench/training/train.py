@@ -97,9 +97,23 @@ def _saving(folder: Path) -> list[pl.Callback]:
     Lightning's own `save_last` saves nothing after a check that was not the best so far: a kill would lose many legs.
     """
     return [
-        ModelCheckpoint(folder, "best", monitor="val_dice", mode="max", enable_version_counter=False),
-        ModelCheckpoint(folder, "last", enable_version_counter=False),
+        Kept(folder, "best", monitor="val_dice", mode="max", enable_version_counter=False),
+        Kept(folder, "last", enable_version_counter=False),
     ]
+
+
+class Kept(ModelCheckpoint):
+    """Knows its best checkpoint also after the folder was moved, which Lightning takes for a new beginning."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        was, now = str(state_dict["dirpath"]), str(self.dirpath)
+
+        def moved(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {moved(key): moved(inner) for key, inner in value.items()}
+            return value.replace(was, now, 1) if isinstance(value, str) and value.startswith(was) else value
+
+        super().load_state_dict(moved(state_dict))
 
 
 class WholeFiles(TorchCheckpointIO):

@@ -44,12 +44,17 @@ class Watch(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, task: pl.LightningModule, outputs: Any, *_: Any) -> None:
         loss = float(outputs["mean_loss"])
         self.losses.append(loss)
-        if len(self.losses) > 1:  # the first step of a leg fills caches and, on a GPU, tunes kernels
+        if len(self.losses) > 1 or self.spec.leg == 1:  # the first of a leg fills caches and, on a GPU, tunes kernels
             self.step_s.append(time.perf_counter() - self.started)
         val_dice = self.curve[-1].val_dice if self.curve else None
         self.tell({"step": trainer.global_step, "steps": self.spec.steps, "loss": loss, "val_dice": val_dice})
         if trainer.global_step >= self.spec.steps:
             trainer.should_stop = True
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, task: pl.LightningModule, outputs: Any, batch: Any,
+                                batch_idx: int, dataloader_idx: int = 0) -> None:  # fmt: skip
+        of = trainer.num_val_batches[0]
+        self.tell({"doing": f"step {trainer.global_step}/{self.spec.steps}, checking", "done": batch_idx + 1, "of": of})
 
     def on_validation_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
         mean_loss = sum(self.losses) / len(self.losses)

@@ -102,7 +102,7 @@ def _trained(order: Order, network: "nn.Module", data: DataSet, tell: Tell) -> d
     spec, folder = _spec(order), _folder(order)
     assert spec.train
     with _stopping():
-        card = load(network, folder, order.job.training_key)
+        card = load(network, folder, order.job.training_key, spec.train)
     loaded = card is not None
     if card is None:
         train_set, val_set = _training_sets(order, data, tell)

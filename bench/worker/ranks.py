@@ -56,10 +56,13 @@ class Ranks:
         return order.model_copy(update={"threads": self.threads, "process": process})
 
     def _watch(self, order: Order, child: "subprocess.Popen[str]") -> None:
-        """Hear a process's only event, its last one."""
+        """Hear a process's last event, or of its death without one."""
         assert child.stdout
-        events = [json.loads(line) for line in child.stdout]
-        end = events[-1] if events else death(order, child.wait())
+        try:
+            end = next(event for line in child.stdout if "end" in (event := json.loads(line)))
+        except (StopIteration, ValueError):  # it died, or a library wrote between its events
+            child.kill()
+            end = death(order, child.wait())
         if end["end"] != "ok" and not self.over:
             self.tell(self._named(end, order.process.rank))
             os._exit(1)

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from toys import job, same, small, trained
+from toys import SPEC, job, same, small, trained
 
 from bench.environment import environment
 from bench.errors import UserError
@@ -25,7 +25,7 @@ def scores(*counts: tuple[str, int, int, int, int], volume: str = "") -> Scores:
 def test_what_is_kept_loads_into_the_same_network_and_says_what_it_is(tmp_path):
     network, card = trained(tmp_path)
     fresh = small()
-    assert load(fresh, tmp_path, KEY) == card
+    assert load(fresh, tmp_path, KEY, SPEC) == card
     assert same(network, fresh)
     made = job()
     assert (card.key, card.network, card.network_digest) == (KEY, "small", made.network_digest)
@@ -37,7 +37,7 @@ def test_what_is_kept_loads_into_the_same_network_and_says_what_it_is(tmp_path):
 def test_what_was_scored_is_added_to_the_card(tmp_path):
     _, card = trained(tmp_path)
     complete(tmp_path, scores(("a", 1, 1, 1, 1), ("b", 1, 1, 0, 0)), "per_image")
-    assert load(small(), tmp_path, KEY) == card.model_copy(update={"test_dice": 0.75})
+    assert load(small(), tmp_path, KEY, SPEC) == card.model_copy(update={"test_dice": 0.75})
 
 
 def test_the_mean_dice_is_over_classes_of_what_is_defined():
@@ -48,19 +48,21 @@ def test_the_mean_dice_is_over_classes_of_what_is_defined():
 
 
 def test_there_is_nothing_to_load_before_a_training_is_complete(tmp_path):
-    assert load(small(), tmp_path / "none", KEY) is None
+    assert load(small(), tmp_path / "none", KEY, SPEC) is None
 
 
 def test_a_checkpoint_of_another_shape_or_job_or_cut_off_is_refused_in_words(tmp_path):
     trained(tmp_path)
     with pytest.raises(UserError, match=r"layers.0.weight is \(4, 3, 3, 3\), the network's is \(5, 3, 3, 3\)"):
-        load(small(width=5), tmp_path, KEY)
+        load(small(width=5), tmp_path, KEY, SPEC)
     with pytest.raises(UserError, match=r"a checkpoint for small-.*, not for other"):
-        load(small(), tmp_path, "other")
+        load(small(), tmp_path, "other", SPEC)
+    with pytest.raises(UserError, match=r"a checkpoint of another training, .*delete .* to train anew"):
+        load(small(), tmp_path, KEY, SPEC.model_copy(update={"learning_rate": 0.7}))
     weights = tmp_path / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:50])
     with pytest.raises(UserError, match=r"weights\.safetensors.*delete .* to train anew"):
-        load(small(), tmp_path, KEY)
+        load(small(), tmp_path, KEY, SPEC)
     (tmp_path / "card.json").write_text("{}")
     with pytest.raises(UserError, match=r"no checkpoint that this version reads .*delete .* to train anew"):
-        load(small(), tmp_path, KEY)
+        load(small(), tmp_path, KEY, SPEC)

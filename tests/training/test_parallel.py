@@ -92,7 +92,7 @@ def first(network: nn.Module, checked: int, root: Path, name: str, port: str):
         shutil.copytree(root / "resumed", folder)
 
     def keep(event):
-        if (name, event["step"]) == ("whole", 5):
+        if (name, event.get("step")) == ("whole", 5):
             shutil.copytree(folder, root / "resumed")
 
     try:
