@@ -79,8 +79,10 @@ class Question:
             raise UserError(
                 f"--weights {self.weights} is for one network, got {named}; name the one it was trained for"
             )
-        if len(self.seeds) > 1:
-            raise UserError(f"--weights {self.weights} is trained already; leave --seeds out")
+        if len(self.seeds) > 1 or self.devices > 1 or self.patience:
+            raise UserError(f"--weights {self.weights} is trained already; leave --seeds, --devices and --patience out")
+        if "dice" not in self.measures:
+            raise UserError(f"--weights {self.weights} is there to be scored; add dice to --measure, or leave it out")
 
 
 @dataclass(frozen=True)

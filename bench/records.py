@@ -111,7 +111,11 @@ def read_record(path: Path) -> Record:
 
 
 def load(folders: list[Path]) -> Loaded:
-    """Every record directly in the folders, in the order of their names; a damaged file is named and stops nothing."""
+    """Every record directly in the folders, in the order of their names; a damaged file is named and stops nothing.
+
+    Of several records of one job, from folders that were filled on two machines, the newest that is whole counts: they
+    are one measurement made twice, not two seeds.
+    """
     loaded = Loaded()
     for folder in folders:
         if not folder.is_dir():
@@ -123,7 +127,10 @@ def load(folders: list[Path]) -> Loaded:
                 loaded.records.append(read_record(path))
             except UserError as error:
                 loaded.problems.append(str(error))
-    return loaded
+    kept = {record.id: record for record in sorted(loaded.records, key=lambda r: (r.status == "ok", r.before.at))}
+    again = [record for record in loaded.records if kept[record.id] != record]
+    twice = [f"{record.id}: measured again at {kept[record.id].before.at}" for record in again]
+    return Loaded([kept[key] for key in dict.fromkeys(r.id for r in loaded.records)], loaded.problems + twice)
 
 
 def _scores_path(path: Path) -> Path:

@@ -102,3 +102,18 @@ def test_a_record_of_another_job_under_this_name_is_not_found(tmp_path):
     path = store.write(cost_record())
     path.write_text(path.read_text().replace('"size": 224', '"size": 256'))
     assert store.find(cost_record().job) is None
+
+
+def test_one_job_measured_twice_is_one_measurement(tmp_path):
+    """Two folders that two machines filled: the newest that gave something counts, and what is left out is named."""
+    old = dice_record(dice=(0.1, 0.2))
+    new = dice_record(dice=(0.8, 0.9)).model_copy(update={"before": old.before.model_copy(update={"at": "2026-03-01"})})
+    failed = new.model_copy(update={"status": "crashed", "error": "it fell over", "result": None,
+                                    "before": old.before.model_copy(update={"at": "2026-09-01"})})  # fmt: skip
+    folders = [tmp_path / name for name in "abc"]
+    for folder, one in zip(folders, (old, new, failed), strict=True):
+        Store(folder).write(one)
+    loaded = load([*folders, folders[0]])
+    assert loaded.records == [new]
+    assert len(loaded.problems) == 3
+    assert "measured again at 2026-03-01" in loaded.problems[0]

@@ -71,24 +71,33 @@ def _conditions(planned: Plan) -> dict[str, str]:
     for job in planned.jobs:
         spec = job.spec
         if isinstance(spec, LatencySpec):
-            count = planned.question.budget.processes
-            processes = "1 process" if count == 1 else f"{count} processes"
-            lines["latency"] = (
-                f"batch {spec.batch} of {spec.channels}x{spec.size}x{spec.size}, {spec.precision}, "
-                f"{spec.threads} threads, {processes} of {spec.samples} calls or more"
-            )
+            lines["latency"] = _latency(planned, spec)
         if isinstance(spec, DiceSpec):
             lines["weights" if spec.weights else "training"] = _weights(planned, spec)
     return lines
 
 
-def _weights(planned: Plan, spec: DiceSpec) -> str:
+def _latency(planned: Plan, spec: LatencySpec) -> str:
     question = planned.question
-    if spec.train is None:
+    count = question.budget.processes
+    processes = "1 process" if count == 1 else f"{count} processes"
+    batches, sizes = (", ".join(map(str, ns)) for ns in (question.batches, (question.size, *question.sizes)))
+    variants = f", also {', '.join(question.variants)}" if question.variants else ""
+    return (
+        f"batch {batches} of {spec.channels} channels at {sizes} pixels a side, float32{variants}, "
+        f"{spec.threads} threads, {processes} of {spec.samples} calls or more"
+    )
+
+
+def _weights(planned: Plan, spec: DiceSpec) -> str:
+    question, train = planned.question, spec.train
+    if train is None:
         return f"from {question.weights}, trained elsewhere"
-    stop = f", stopped after {spec.train.patience} checks without gain" if spec.train.patience else ""
+    stop = f", stopped after {train.patience} checks without gain" if train.patience else ""
     seeds = f"seed{'s' if len(question.seeds) > 1 else ''} {', '.join(map(str, question.seeds))}"
-    return f"{tables.training(spec.train)}; {seeds}; checked on val and saved every {spec.train.leg} steps{stop}"
+    checks = f"checked on {tables.checked(train)} and saved every {train.leg} steps"
+    scored = f"; scored on {spec.test_images} test images" if spec.test_images else ""
+    return f"{tables.training(train)}; {seeds}; {checks}{stop}{scored}"
 
 
 def _jobs(planned: Plan, waiting: list[Job], out: Path) -> str:

@@ -85,6 +85,8 @@ def run(
     from bench.records import Store
     from bench.runner import missing
 
+    if weights and (steps or epochs):
+        raise UserError(f"--weights {weights} is trained already; leave --steps and --epochs out")
     chosen = device_of(device)
     sizes = _numbers("--size", size, least=1)
     question = Question(

@@ -1,5 +1,6 @@
 """What a table shows: literal lists of columns, which serve the terminal, Markdown and whatever comes next."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,8 @@ from bench.report.summary import Section
 from bench.report.units import difference, giga, mebibytes, millions, milliseconds, p_value, percent, share, significant
 
 Text = Callable[[float | None], str]
-UNVERIFIED, TAINTED = "†", "‡"  # a count that is doubted, a time that was disturbed: shown, and never the best
+# A count that is doubted, a time that was disturbed, a score from which a failed seed is missing: never the best.
+UNVERIFIED, TAINTED, PARTIAL = "†", "‡", "§"
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,8 @@ class Column:
     """A name with its unit, what it shows of a row, how that is written, whether least or most is best.
 
     A narrow terminal does without the columns `aside`, and without intervals but those of the columns `ranged`. An
-    `optional` column is left out where no row has anything in it.
+    `optional` column is left out where no row has anything in it. In a column `alike`, a figure that leaves out more
+    units than another one is not called the best: a precision of 1 from the two images where something was predicted.
     """
 
     name: str
@@ -31,6 +34,7 @@ class Column:
     aside: bool = False
     ranged: bool = False
     optional: bool = False
+    alike: bool = False
 
     @property
     def header(self) -> str:
@@ -62,6 +66,10 @@ def _tainted(row: Row) -> str:
     return TAINTED if row.taints else ""
 
 
+def _partial(row: Row) -> str:
+    return PARTIAL if row.lost_seeds[0] and row.dice else ""
+
+
 def _published(row: Row, fact: str) -> float | None:
     return getattr(NETWORKS[row.network], fact) if row.network in NETWORKS else None
 
@@ -72,12 +80,13 @@ MAIN = (
     Column("GMAC", "torch", lambda row: row.cost.torch.macs if row.cost else None, giga, min, _unverified),
     Column("Latency", "ms", lambda row: row.latency_s, milliseconds, min, _tainted),
     Column("Memory", "MiB", lambda row: row.memory.peak_bytes if row.memory else None, mebibytes, min, optional=True),
-    Column("Dice", "", lambda row: row.dice, share, max, ranged=True),
+    Column("Dice", "", lambda row: row.dice, share, max, _partial, ranged=True, alike=True),
     Column("Published", "M", lambda row: _published(row, "parameters"), millions, aside=True, optional=True),
     Column("Published", "GMAC", lambda row: _published(row, "macs"), giga, aside=True, optional=True),
 )
 PAIRED = (
     Column("Dice", "difference", lambda paired: paired.difference, difference, ranged=True),
+    Column("Units", "", lambda paired: paired.difference.n, lambda value: significant(value, 1)),
     Column("Won", "", lambda paired: paired.won, percent),
     Column("Lost", "", lambda paired: paired.lost, percent),
     Column("p", "Wilcoxon", lambda paired: paired.p, p_value),
@@ -88,15 +97,22 @@ PAIRED = (
 def accuracy(section: Section) -> tuple[Column, ...]:
     """The columns of how accurate a section's rows are, and one a class where there are several."""
     labels = section.dice.labels if section.dice else ()
+    alone = len(section.trained_on) == 1
+
+    def speed(row: Row) -> float | None:
+        return row.train_images_per_s if alone else None
+
     return (
-        Column("Dice", "", lambda row: row.dice, share, max, ranged=True),
+        Column("Dice", "", lambda row: row.dice, share, max, _partial, ranged=True, alike=True),
         *(_class_column(number, label) for number, label in enumerate(labels)),
-        Column("IoU", "", lambda row: row.iou, share, max),
-        Column("HD95", section.distance_unit, lambda row: row.hd95, significant, min, optional=True),
-        Column("Sensitivity", "", lambda row: row.sensitivity, share, max),
-        Column("Precision", "", lambda row: row.precision, share, max),
+        Column("IoU", "", lambda row: row.iou, share, max, _partial, alike=True),
+        Column(
+            "HD95", section.distance_unit, lambda row: row.hd95, significant, min, _partial, optional=True, alike=True
+        ),
+        Column("Sensitivity", "", lambda row: row.sensitivity, share, max, _partial, alike=True),
+        Column("Precision", "", lambda row: row.precision, share, max, _partial, alike=True),
         Column("Dice", "pooled", lambda row: row.pooled_dice, share, max, aside=True),
-        Column("Training", "images/s", lambda row: row.train_images_per_s, significant, max, aside=True, optional=True),
+        Column("Training", "images/s", speed, significant, max, aside=True, optional=True),
     )
 
 
@@ -121,10 +137,15 @@ def _column(column: Column, rows: Sequence[Any]) -> list[Cell]:
     values = [column.value(row) for row in rows]
     plain = [value.value if isinstance(value, Estimate) else value for value in values]
     marks = [column.mark(row) for row in rows]
-    known = [value for value, mark in zip(plain, marks, strict=True) if value is not None and not mark]
+    most = max((value.n for value in values if isinstance(value, Estimate)), default=0) if column.alike else 0
+    known = [
+        figure
+        for value, figure, mark in zip(values, plain, marks, strict=True)
+        if figure is not None and not math.isnan(figure) and not mark and getattr(value, "n", 0) >= most
+    ]
     best = column.best(known) if column.best and len(known) > 1 else None
     return [
-        _cell(column, value, figure is not None and figure == best, mark if figure is not None else "")
+        _cell(column, value, figure is not None and figure == best and not mark, mark if figure is not None else "")
         for value, figure, mark in zip(values, plain, marks, strict=True)
     ]
 

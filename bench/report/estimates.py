@@ -34,8 +34,11 @@ def estimate(seeds: Sequence[Terms]) -> Estimate | None:
     if not stacked.size:
         return None
     units = stacked.shape[1]
-    (by_seed,) = _over_classes(stacked, np.ones((1, units)))
-    resampled = _mean_of_defined(_over_classes(stacked, _resamples(units)))
+    figures = _figures(stacked, np.ones((1, units)))
+    (by_seed,) = _mean_of_defined(figures)
+    drawn = _figures(stacked, _resamples(units))
+    # A class that a resample missed keeps its figure: left out, it would move the mean over the classes by itself.
+    resampled = _mean_of_defined(_mean_of_defined(np.where(np.isnan(drawn), figures, drawn)))
     low, high = np.nanpercentile(resampled, [2.5, 97.5])
     trained = by_seed[~np.isnan(by_seed)]
     deviation = float(trained.std(ddof=1)) if len(trained) > 1 else None
@@ -88,11 +91,6 @@ def _resamples(units: int) -> np.ndarray:
     draws = np.random.default_rng(0).integers(0, units, (RESAMPLES, units))
     places = (draws + units * np.arange(RESAMPLES)[:, None]).ravel()
     return np.bincount(places, minlength=RESAMPLES * units).reshape(RESAMPLES, units).astype(float)
-
-
-def _over_classes(stacked: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(resamples, seeds)."""
-    return _mean_of_defined(_figures(stacked, weights))
 
 
 def _figures(stacked: np.ndarray, weights: np.ndarray) -> np.ndarray:

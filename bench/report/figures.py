@@ -74,7 +74,15 @@ def _point(axes: Axes, row: Row) -> None:
     parameters = row.cost.parameters if row.cost else None
     area = 25.0 * parameters / 1e6 if parameters else 60.0
     label = f"{row.title} ({millions(parameters)} M)" if parameters else row.title
-    axes.errorbar(x, y, yerr=[[y - row.dice.low], [row.dice.high - y]], color=colour, linewidth=1, capsize=3, zorder=2)
+    axes.errorbar(
+        x,
+        y,
+        yerr=[[max(0.0, y - row.dice.low)], [max(0.0, row.dice.high - y)]],
+        color=colour,
+        linewidth=1,
+        capsize=3,
+        zorder=2,
+    )
     axes.scatter([x], [y], s=max(area, 20), color=colour, alpha=0.35, linewidths=0, zorder=3)
     axes.plot([x], [y], marker=marker, markersize=5, color=colour, linestyle="", label=label, zorder=4)
 

@@ -44,6 +44,14 @@ class Paired:
         """Whether chance is an unlikely reason."""
         return self.holm_p < LEVEL
 
+    @property
+    def behind(self) -> bool:
+        """Whether it is worse than the reference by all three: the test, the mean's interval, the units lost.
+
+        The test is of ranks: who is a little better on most and far worse on few can lead by it and not by the mean.
+        """
+        return self.differs and self.difference.high < 0 and self.lost > self.won
+
 
 def reference_row(section: Section, against: str | None = None) -> Row | None:
     """Whom the others are compared with: the one named, else the subject, else the most accurate; None without Dice."""
@@ -57,12 +65,11 @@ def paired(section: Section, reference: Row | None) -> list[Paired]:
     if reference is None:
         return []
     others = [row for row in section.rows if row is not reference and row.dice]
-    differences = {row.network: _differences(row, reference) for row in others}
-    tested = [row for row in others if len(differences[row.network])]
-    p_values = [_wilcoxon(differences[row.network]) for row in tested]
+    tested = [(row, found) for row in others if len(found := _differences(row, reference))]
+    p_values = [_wilcoxon(found) for _, found in tested]
     return [
-        _paired(row, reference, differences[row.network], p, holm_p)
-        for row, p, holm_p in zip(tested, p_values, holm(p_values), strict=True)
+        _paired(row, reference, found, p, holm_p)
+        for (row, found), p, holm_p in zip(tested, p_values, holm(p_values), strict=True)
     ]
 
 

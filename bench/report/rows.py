@@ -10,7 +10,7 @@ import numpy as np
 from bench.environment import taint
 from bench.measure.protocols import PROTOCOLS, Measure, Protocol, terms
 from bench.networks import NETWORKS
-from bench.quantities import Cost, Latency, LatencySpec, Memory, Scores
+from bench.quantities import Cost, DiceSpec, Latency, LatencySpec, Memory, Scores
 from bench.records import Record
 from bench.report.estimates import Estimate, Terms, by_class, by_unit, estimate, undefined
 
@@ -89,14 +89,21 @@ class Row:
 
     @cached_property
     def dice_by_unit(self) -> dict[str, float]:
-        """Each image's or volume's own Dice, mean over classes and seeds; NaN where it is undefined."""
-        per_unit = PROTOCOLS["per_image"] if self.protocol.units == "images" else PROTOCOLS["per_volume"]
-        return by_unit(self._terms("dice", per_unit))
+        """Each image's or volume's own Dice, mean over classes and seeds; NaN where it is undefined.
+
+        A pooled Dice has no units of its own, so there it is each image's by itself.
+        """
+        own = PROTOCOLS["per_image"] if self.protocol.name == "pooled" else self.protocol
+        return by_unit(self._terms("dice", own))
 
     @property
     def undefined(self) -> int:
         """Dice scores that are undefined, truth and prediction being empty; they are left out of the mean."""
         return undefined(self._terms("dice", self.protocol))
+
+    def left_out(self, measure: Measure) -> int:
+        """How many units have no share of this kind: a precision where nothing was predicted."""
+        return undefined(self._terms(measure, self.protocol))
 
     @cached_property
     def train_images_per_s(self) -> float | None:
@@ -113,8 +120,13 @@ class Row:
     def failures(self) -> tuple[str, ...]:
         """One line for each job that gave no result."""
         failed = (record for record in self.records if record.status != "ok")
-        lines = (f"{r.job.spec.quantity} {r.status.replace('_', ' ')}: {r.error}" for r in failed)
-        return tuple(dict.fromkeys(lines))
+        return tuple(dict.fromkeys(f"{_what(r)} {r.status.replace('_', ' ')}: {r.error}" for r in failed))
+
+    @property
+    def lost_seeds(self) -> tuple[int, int]:
+        """Of so many trainings that were asked for (the second), so many gave nothing to score (the first)."""
+        asked = self._of(DiceSpec)
+        return sum(record.status != "ok" for record in asked), len(asked)
 
     def _of(self, spec: type) -> list[Record]:
         return [record for record in self.records if isinstance(record.job.spec, spec)]
@@ -127,6 +139,13 @@ class Row:
 
     def _terms(self, measure: Measure, protocol: Protocol) -> list[Terms]:
         return [terms(scores, measure, protocol) for scores in self._results(Scores) if scores.images]
+
+
+def _what(record: Record) -> str:
+    """A job in two words."""
+    spec = record.job.spec
+    seed = f" with seed {spec.train.seed}" if isinstance(spec, DiceSpec) and spec.train else ""
+    return spec.quantity + seed
 
 
 def taints(records: Sequence[Record]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.environment import Environment
 from bench.measure.protocols import PROTOCOLS, Protocol
-from bench.quantities import CostSpec, DiceSpec, LatencySpec, MemorySpec
+from bench.quantities import CostSpec, DiceSpec, LatencySpec, MemorySpec, Scores
 from bench.records import Record
 from bench.report.rows import Row, longest, spec_of
 from bench.variants import PLAIN, name_of
@@ -31,6 +31,14 @@ class Section:
     def distance_unit(self) -> str:
         """The unit of HD95."""
         return next((scores.distance_unit for row in self.rows for scores in row.trainings), "px")
+
+    @property
+    def trained_on(self) -> set[str]:
+        """The machines that the networks were trained on, in words."""
+        trained = (
+            r for row in self.rows for r in row.records if isinstance(r.result, Scores) and not r.result.weights_file
+        )
+        return {f"{r.environment.title}, torch {r.environment.packages.get('torch')}" for r in trained}
 
     @property
     def name(self) -> str:

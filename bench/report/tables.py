@@ -5,7 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.quantities import DiceSpec, TrainSpec
-from bench.report.columns import MAIN, PAIRED, TAINTED, UNVERIFIED, Cell, Column, accuracy, cells, worth_showing
+from bench.report.columns import (
+    MAIN,
+    PAIRED,
+    PARTIAL,
+    TAINTED,
+    UNVERIFIED,
+    Cell,
+    Column,
+    accuracy,
+    cells,
+    worth_showing,
+)
 from bench.report.paired import LEVEL, paired, reference_row
 from bench.report.rows import Row
 from bench.report.summary import Section
@@ -56,13 +67,18 @@ def _paired(section: Section, against: str | None) -> Table | None:
     if not reference or not found:
         return None
     unit = section.protocol.units
+    others = f"{len(found)} network{'s' if len(found) > 1 else ''}"
     note = (
-        f"each network's Dice less {reference.title}'s on the same {unit}, mean and 95 % bootstrap interval; won and "
-        f"lost are shares of the {unit}; p by Wilcoxon's signed-rank test, two-sided, then corrected by Holm over "
-        f"{len(found)} network{'s' if len(found) > 1 else ''}: below {LEVEL:g} chance is an unlikely reason. "
-        "Both speak of other images, not of other trainings: for these train with several seeds"
+        f"each network's Dice less {reference.title}'s on the same {unit}{_paired_by(section)}, where both have one: "
+        f"mean and 95 % bootstrap interval; won and lost are shares of the {unit}; p by Wilcoxon's signed-rank test, "
+        f"two-sided, then corrected by Holm over {others}: below {LEVEL:g} chance is an unlikely reason. Both speak of "
+        "other images, not of other trainings: for these train with several seeds"
     )
     return table(f"Paired with {reference.title}", PAIRED, found, note)
+
+
+def _paired_by(section: Section) -> str:
+    return ", each image by itself," if section.protocol.name == "pooled" else ""
 
 
 def notes(section: Section) -> list[str]:
@@ -74,6 +90,9 @@ def notes(section: Section) -> list[str]:
         lines += [f"{TAINTED} {row.title}: {why}" for why in row.taints]
         if row.undefined:
             lines.append(f"{row.title}: {row.undefined} scores left out, for truth and prediction are both empty")
+        lost, asked = row.lost_seeds
+        if lost and row.dice:
+            lines.append(f"{PARTIAL} {row.title}: {asked - lost} of {asked} trainings gave a result; the others failed")
         lines += [f"{row.title}: {failure}" for failure in row.failures]
     return lines
 
@@ -97,10 +116,19 @@ def _conditions(section: Section) -> list[str]:
         unit = f"{section.protocol.units}, then over classes" if scored.labels else section.protocol.units
         how = f"one confusion matrix for all {unit}" if section.protocol.name == "pooled" else f"mean over {unit}"
         lines.append(
-            f"Dice: {scored.dataset} test split, {how} ({section.protocol.name}), in brackets the 95 % bootstrap "
-            f"interval{_deviation(section)}; {_weights(section, scored)}"
+            f"Dice: {scored.dataset} test split, {_tested(section, scored)}, {how} ({section.protocol.name}), in "
+            f"brackets the 95 % bootstrap interval{_deviation(section)}; {_weights(section, scored)}"
         )
     return lines
+
+
+def _tested(section: Section, scored: DiceSpec) -> str:
+    """How many images were scored, and at what size."""
+    found = [scores.images for row in section.rows for scores in row.trainings]
+    count = len({image.id for image in found[0]}) if found else 0
+    images = f"{count} images" + (" of it" if scored.test_images else "")
+    at = "at the slices' own size" if scored.protocol == "per_volume" else f"resized to {scored.size}x{scored.size}"
+    return f"{images} {at}"
 
 
 def _deviation(section: Section) -> str:
@@ -118,8 +146,9 @@ def _weights(section: Section, scored: DiceSpec) -> str:
 def training(train: TrainSpec) -> str:
     """The setting of a training in words, but for its seed."""
     devices = f" on {train.devices} devices" if train.devices > 1 else ""
+    limited = f" (of {train.train_images} images only)" if train.train_images else ""
     return (
-        f"{train.steps} steps of {train.batch} images in {train.precision}{devices}, Dice + cross-entropy, "
+        f"{train.steps} steps of {train.batch} images{limited} in {train.precision}{devices}, Dice + cross-entropy, "
         f"AdamW (learning rate {train.learning_rate:g}, weight decay {train.weight_decay:g}), warm-up over "
         f"{100 * train.warmup_share:g} % of the steps then cosine, gradients clipped to {train.clip_norm:g}, "
         f"augmentation {train.augmentation}"
@@ -128,7 +157,12 @@ def training(train: TrainSpec) -> str:
 
 def _chosen(train: TrainSpec) -> str:
     stop = f", stopped after {train.patience} checks without gain" if train.patience else ""
-    return f"the best of {-(-train.steps // train.leg)} checkpoints on val{stop}"
+    return f"the best of {-(-train.steps // train.leg)} checkpoints on {checked(train)}{stop}"
+
+
+def checked(train: TrainSpec) -> str:
+    """What a training is checked on."""
+    return f"{train.val_images} images of val" if train.val_images else "val"
 
 
 def _seeds(section: Section) -> str:
@@ -143,7 +177,7 @@ def _seeds(section: Section) -> str:
 
 
 def _seeds_of(row: Row) -> set[int]:
-    specs = [record.job.spec for record in row.records if record.status == "ok"]
+    specs = [record.job.spec for record in row.records]
     return {spec.train.seed for spec in specs if isinstance(spec, DiceSpec) and spec.train}
 
 
@@ -164,6 +198,15 @@ def _accuracy_notes(section: Section) -> list[str]:
             f"{section.distance_unit}, lower is better; where only one of truth and prediction is empty, the diagonal "
             f"of the image{step}"
         )
-    if any(row.train_images_per_s for row in section.rows):
+    for name in ("sensitivity", "precision"):
+        left_out = {row.title: row.left_out(name) for row in section.rows if row.dice}
+        if any(left_out.values()):
+            each = ", ".join(f"{title} {count}" for title, count in left_out.items() if count)
+            empty = "the truth" if name == "sensitivity" else "the prediction"
+            lines.append(f"{name} leaves out where {empty} is empty: {each}")
+    if len(section.trained_on) > 1:
+        lines.append(f"trained on {' and '.join(sorted(section.trained_on))}, so their speeds are not compared")
+    elif any(row.train_images_per_s for row in section.rows):
+        lines.append(f"trained on {', '.join(section.trained_on)}")
         lines.append("training: images a second from the median step (forward, backward, update), loading left out")
     return lines

@@ -20,15 +20,21 @@ def _most_accurate(section: Section) -> str:
     if len(ranked) < 2:
         return ""
     (first, best), *_ = ranked
-    close = [one.row.title for one in paired(section, first) if not one.differs]
-    unit, lead = section.protocol.units, f"Most accurate: {first.title}, Dice {share(best.value)}"
-    if close:
-        return f"{lead}; paired on the same {best.n} {unit}, chance could explain its lead over {_list(close)}."
-    return f"{lead}, ahead of every other by more than chance, paired on the same {best.n} {unit}."
+    lead = f"Most accurate: {first.title}, Dice {share(best.value)}"
+    if section.protocol.name == "pooled":
+        return (
+            f"{lead} ({section.protocol.name}; whether that is chance is told image by image, by the usual protocol)."
+        )
+    pairs = paired(section, first)
+    unit, n = section.protocol.units, min((one.difference.n for one in pairs), default=best.n)
+    open_ = [one.title for one in pairs if not one.behind]
+    if open_:
+        return f"{lead}; paired on the same {n} {unit}, chance could explain its lead over {_list(open_)}."
+    return f"{lead}, ahead of every other by more than chance, paired on the same {n} {unit}."
 
 
 def _fastest(section: Section) -> str:
-    ranked = _ranked(section, lambda row: row.latency_s, highest=False)
+    ranked = _ranked(section, lambda row: None if row.taints else row.latency_s, highest=False)
     if len(ranked) < 2:
         return ""
     (first, best), *others = ranked

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from bench.files import write_whole
 from bench.report.figures import dice_against_latency, learning_curves, save
-from bench.report.markdown import markdown
+from bench.report.markdown import escaped, markdown
 from bench.report.speed_figures import by_size, throughput
 from bench.report.speed_tables import speed_tables
 from bench.report.speeds import Speeds
@@ -48,7 +48,16 @@ def write_report(
     report = write_whole(folder / "report.md", "\n".join(parts))
     rows = {"table.csv": tidy_rows(found), "paired.csv": paired_rows(found, against)}
     written = [write_whole(folder / name, csv(lines)) for name, lines in rows.items() if lines]
+    _clear(folder, {report, *written, *figures})
     return [report, *written, *figures]
+
+
+def _clear(folder: Path, current: set[Path]) -> None:
+    """Take away what an earlier report left and this one does not have: it would be read as a part of it."""
+    names = ["table.csv", "paired.csv", *(f"{kind}-*.png" for kind in (*FIGURES, *SPEED_FIGURES))]
+    for path in (path for name in names for path in folder.glob(name)):
+        if path not in current:
+            path.unlink()
 
 
 def _add(
@@ -62,7 +71,7 @@ def _add(
     """Add tables and figures to the parts; return the figures' paths."""
     paths = []
     for table in shown:
-        parts += [f"### {table.caption}\n", markdown(table)]
+        parts += [f"### {escaped(table.caption)}\n", markdown(table)]
     for kind, (caption, draw) in drawn.items():
         figure = draw(source)
         if figure is not None:

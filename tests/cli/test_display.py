@@ -31,17 +31,18 @@ def test_the_announcement_tells_machine_data_budget_jobs_and_time(tmp_path):
 
 
 def test_the_announcement_shows_every_setting_of_the_training(tmp_path):
-    console = screen(width=400)
+    console = screen(width=1000)
     question = Question(("unet",), ("dice",), find_budget("smoke"), "synthetic", None, "cpu", seeds=(3, 4), patience=2)
     planned = plan(question)
     announce(console, planned, list(planned.jobs), tmp_path)
     text = console.file.getvalue()
     train = planned.jobs[0].spec.train
     for setting in (
-        f"4 steps of 2 images in {train.precision}", "Dice + cross-entropy",
+        f"4 steps of 2 images (of 8 images only) in {train.precision}", "Dice + cross-entropy",
         "AdamW (learning rate 0.001, weight decay 0.01)",
         "warm-up over 10 % of the steps then cosine", "gradients clipped to 1", "augmentation flips", "seeds 3, 4",
-        "checked on val and saved every 2 steps", "stopped after 2 checks without gain",
+        "checked on 2 images of val and saved every 2 steps", "scored on 6 test images",
+        "stopped after 2 checks without gain",
     ):  # fmt: skip
         assert setting in text
 

@@ -49,3 +49,22 @@ def test_a_disturbed_time_is_marked_and_never_the_best():
     unet, unetpp = by_header(section, MAIN)
     assert (unetpp["Latency (ms)"].mark, unetpp["Latency (ms)"].best, unet["Latency (ms)"].mark) == ("‡", False, "")
     assert "1 of 1 processes were disturbed" in section.rows[1].taints[0]
+
+
+def test_a_precision_from_two_images_is_not_the_best():
+    silent = dice_record("unet", (1.0, 1.0))
+    images = tuple(i.model_copy(update={"tp": 0, "fp": 0}) for i in dice_record("unet", (0.5,) * 8).result.images)
+    images = silent.result.images + tuple(i.model_copy(update={"id": f"more-{i.id}"}) for i in images)
+    silent = silent.model_copy(update={"result": silent.result.model_copy(update={"images": images})})
+    others = [dice_record("unetpp", (0.9,) * 10), dice_record("swin_unet", (0.8,) * 10)]
+    section = sections([silent, *others])[0]
+    _, unet, unetpp = by_header(section, accuracy(section))
+    assert (unet["Precision"].figure, unet["Precision"].best, unetpp["Precision"].best) == ("1.000", False, True)
+
+
+def test_a_score_that_lacks_a_failed_seed_is_marked_and_never_the_best():
+    lost = dice_record("unet", seed=1).model_copy(update={"status": "diverged", "error": "at step 31", "result": None})
+    section = sections([dice_record("unet", (0.9, 0.9)), lost, dice_record("unetpp", (0.5, 0.5))])[0]
+    unet, unetpp = by_header(section, MAIN)
+    assert (unet["Dice"].mark, unet["Dice"].best, unetpp["Dice"].mark) == ("§", False, "")
+    assert section.rows[0].failures == ("dice with seed 1 diverged: at step 31",)

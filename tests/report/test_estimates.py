@@ -59,3 +59,16 @@ def test_seeds_have_a_deviation_and_one_seed_has_none():
     found = estimate([shares(0.2, 0.4), shares(0.4, 0.6), shares(0.6, 0.8)])
     assert (found.value, found.deviation, found.seeds) == (pytest.approx(0.5), pytest.approx(0.2), 3)
     assert estimate([shares(0.2, 0.4)]).deviation is None
+
+
+def test_a_class_that_few_units_have_does_not_push_the_interval_off_the_figure():
+    """Twelve of thirteen classes are defined on one unit each: most resamples miss most of them."""
+    rng, terms = np.random.default_rng(0), {}
+    for n in range(50):
+        found = np.zeros((13, 2))
+        found[0] = rng.uniform(0.8, 1), 1
+        if 0 < n < 13:
+            found[n] = 0, 1
+        terms[f"{n:03}"] = found
+    found = estimate([terms])
+    assert found.low <= found.value <= found.high

@@ -48,3 +48,8 @@ def test_names_cannot_break_the_table():
 
 def test_one_network_is_not_called_best():
     assert "**" not in markdown(sections([dice_record()])[0])
+
+
+def test_what_markdown_would_take_for_a_tag_is_shown():
+    text = markdown(sections([record("unet", CostSpec(), None, status="crashed", error="<class 'None'> * 2")])[0])
+    assert "&lt;class 'None'> \\* 2" in text

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from handmade import cost_record, dice_record
 
+from bench.measure.protocols import PROTOCOLS
 from bench.report.paired import holm, paired, reference_row
 from bench.report.summary import sections
 
@@ -55,3 +56,9 @@ def test_whom_the_others_are_compared_with():
     assert reference_row(section(unet=(0.5, 0.6), unetpp=(0.3, 0.3))).network == "unet"
     assert reference_row(sections([cost_record()])[0]) is None
     assert reference_row(with_subject, "swin_unet").network == "mdsa_unet"
+
+
+def test_by_the_pooled_protocol_pairs_are_of_single_images():
+    records = [dice_record("unet", (0.2, 0.4)), dice_record("mdsa_unet", (0.5, 0.5))]
+    found = sections(records, PROTOCOLS["pooled"])[0]
+    assert paired(found, reference_row(found))[0].difference.value == pytest.approx(-0.2)

@@ -1,7 +1,8 @@
 """The answer in sentences."""
 
-from handmade import dice_record
+from handmade import STATE, dice_record, latency_record
 
+from bench.measure.protocols import PROTOCOLS
 from bench.report.summary import sections
 from bench.report.words import sentences
 
@@ -25,3 +26,24 @@ def test_a_clear_winner_is_called_one():
 
 def test_one_network_wins_nothing():
     assert sentences(sections([dice_record()])[0]) == []
+
+
+def test_a_lead_by_the_mean_alone_is_not_called_one():
+    """A little worse on nine in ten and far better on the rest: ahead by the mean, behind by the test."""
+    mean_leader, often_better = (0.80,) * 100, (0.83,) * 90 + (0.20,) * 10
+    found = sections([dice_record("unet", mean_leader), dice_record("mdsa_unet", often_better)])[0]
+    assert sentences(found)[0].endswith("chance could explain its lead over MDSA-UNet.")
+
+
+def test_pooled_dice_makes_no_claim_of_pairs():
+    records = [dice_record("unet", (0.1,) * 20), dice_record("mdsa_unet", (0.9,) * 20)]
+    (said,) = sentences(sections(records, PROTOCOLS["pooled"])[0])
+    assert said.startswith("Most accurate: MDSA-UNet, Dice 0.900 (pooled; ")
+
+
+def test_a_disturbed_time_is_not_the_fastest():
+    before = STATE.model_copy(update={"clock_s": 0.0, "cpu_busy_s": 0.0, "own_cpu_s": 0.0})
+    after = STATE.model_copy(update={"clock_s": 10.0, "cpu_busy_s": 15.0, "own_cpu_s": 5.0})
+    busy = latency_record("unet", (0.1,) * 3).model_copy(update={"before": before, "after": after})
+    quiet = [latency_record("unetpp", (0.2,) * 3), latency_record("mdsa_unet", (0.3,) * 3)]
+    assert sentences(sections([busy, *quiet])[0])[0].startswith("Fastest: UNet++")

@@ -29,3 +29,10 @@ def test_sections_of_one_name_do_not_overwrite_each_other(tmp_path, reference):
     text = write_report(sections([cost_record(), *timed]), tmp_path)[0].read_text()
     assert "## 224-cpu\n" in text
     assert "## 224-cpu-2\n" in text
+
+
+def test_what_an_earlier_report_left_is_taken_away_and_nothing_else(tmp_path, reference):
+    write_report(sections(reference), tmp_path)
+    (tmp_path / "mine.png").write_bytes(b"")
+    write_report(sections([cost_record()]), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"report.md", "table.csv", "mine.png"}
