@@ -55,7 +55,7 @@ class Paired:
 
 def reference_row(section: Section, against: str | None = None) -> Row | None:
     """Whom the others are compared with: the one named, else the subject, else the most accurate; None without Dice."""
-    scored = {row.network: row for row in section.rows if row.dice}
+    scored = {row.network: row for row in reversed(section.rows) if row.dice}  # a trained one before own weights
     best = max(scored.values(), key=lambda row: row.dice.value if row.dice else 0.0, default=None)
     return scored.get(against or SUBJECT) or scored.get(SUBJECT) or best
 

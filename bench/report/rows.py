@@ -27,8 +27,14 @@ class Row:
 
     @property
     def title(self) -> str:
-        """The network's name as its paper writes it, else as it was called."""
-        return NETWORKS[self.network].title if self.network in NETWORKS else self.network
+        """The network's name as its paper writes it, else as it was called, and the file its weights came from."""
+        name = NETWORKS[self.network].title if self.network in NETWORKS else self.network
+        return f"{name} ({self.weights_file})" if self.weights_file else name
+
+    @property
+    def weights_file(self) -> str:
+        """The name of somebody's own weights; empty where they were trained here, or nothing was scored."""
+        return next((scores.weights_file for scores in self._results(Scores)), "")
 
     @property
     def cost(self) -> Cost | None:

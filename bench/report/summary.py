@@ -78,7 +78,7 @@ def sections(records: Sequence[Record], protocol: Protocol | None = None) -> lis
     """
     old = {id(record) for record in outdated(records)}
     records = [record for record in records if id(record) not in old]
-    dice = _grouped(records, DiceSpec, {"train": {"seed"}})
+    dice = _scored(records)
     timed = _timed(records, {_shape(scored[0]) for scored in dice})
     cost = _grouped(records, CostSpec, set())
     joined = [(scored, group) for scored in dice for group in _alike(scored, timed) or [[]]]
@@ -91,6 +91,21 @@ def sections(records: Sequence[Record], protocol: Protocol | None = None) -> lis
     swept = {_shape(r) for r in records if isinstance(r.job.spec, LatencySpec)} | {_shape(scored[0]) for scored in dice}
     alone = [counted for counted in cost if _shape(counted[0]) not in swept]
     return found + [_section([], [], counted, set(), protocol) for counted in alone]
+
+
+def _scored(records: Sequence[Record]) -> list[list[Record]]:
+    """Networks that were trained alike, and with them somebody's own weights that were scored on the same images."""
+    scored = [record for record in records if isinstance(record.job.spec, DiceSpec)]
+    own = [record for record in scored if spec_of(record).weights]
+    groups = _grouped([record for record in scored if record not in own], DiceSpec, {"train": {"seed"}})
+    known = {_scoring(group[0]) for group in groups}
+    alone = _grouped([r for r in own if _scoring(r) not in known], DiceSpec, {"weights"})
+    return [[*group, *(r for r in own if _scoring(r) == _scoring(group[0]))] for group in groups] + alone
+
+
+def _scoring(record: Record) -> str:
+    """What was scored and how, whatever the weights."""
+    return str(spec_of(record).model_dump_json(exclude={"train", "weights"}))
 
 
 def _timed(records: Sequence[Record], scored: set[tuple[int, int, int]]) -> list[list[Record]]:
@@ -134,8 +149,15 @@ def _section(
     names = sorted({record.job.network for record in members})
     dice: DiceSpec | None = _first(scored)
     protocol = protocol or PROTOCOLS[dice.protocol if dice else "per_image"]
-    rows = tuple(Row(name, tuple(r for r in members if r.job.network == name), protocol) for name in names)
+    rows = tuple(Row(name, found, protocol) for name in names for found in _by_weights(members, name))
     return Section(dice, _first(timed), _first(counted), (timed or scored or counted)[0].environment, rows, protocol)
+
+
+def _by_weights(members: Sequence[Record], network: str) -> list[tuple[Record, ...]]:
+    """A network's records once for its trainings and once for each file of weights, what was not scored in each."""
+    own = [record for record in members if record.job.network == network]
+    weights = list(dict.fromkeys(spec_of(record).weights for record in own if isinstance(record.job.spec, DiceSpec)))
+    return [tuple(r for r in own if getattr(r.job.spec, "weights", kind) == kind) for kind in weights or [""]]
 
 
 def _first(group: list[Record]) -> Any:

@@ -90,6 +90,8 @@ def notes(section: Section) -> list[str]:
         lines += [f"{TAINTED} {row.title}: {why}" for why in row.taints]
         if row.undefined:
             lines.append(f"{row.title}: {row.undefined} scores left out, for truth and prediction are both empty")
+        if row.weights_file and section.dice and section.dice.train:
+            lines.append(f"{row.title}: trained elsewhere, not by the setting above")
         lost, asked = row.lost_seeds
         if lost and row.dice:
             lines.append(f"{PARTIAL} {row.title}: {asked - lost} of {asked} trainings gave a result; the others failed")
@@ -138,7 +140,7 @@ def _deviation(section: Section) -> str:
 
 def _weights(section: Section, scored: DiceSpec) -> str:
     if scored.train is None:
-        names = sorted({scores.weights_file for row in section.rows for scores in row.trainings})
+        names = sorted({row.weights_file for row in section.rows if row.weights_file})
         return f"weights from {', '.join(names)}, trained elsewhere"
     return f"no pre-training, {training(scored.train)}, {_seeds(section)}, {_chosen(scored.train)}"
 
@@ -167,7 +169,7 @@ def checked(train: TrainSpec) -> str:
 
 def _seeds(section: Section) -> str:
     """The seeds that all were trained with, then who was trained with more."""
-    seeds = {row.title: _seeds_of(row) for row in section.rows if row.dice}
+    seeds = {row.title: _seeds_of(row) for row in section.rows if row.dice and not row.weights_file}
     common = set.intersection(*seeds.values()) if seeds else set()
     found = [_numbers("seed", common)] if common else []
     for more in sorted({tuple(sorted(own - common)) for own in seeds.values()} - {()}):

@@ -46,6 +46,7 @@ def _tidy(name: str, section: Section, row: Row) -> dict[str, Any]:
         "section": name,
         "machine": section.environment.title,
         "network": row.network,
+        "weights": row.weights_file,
         "parameters": cost and cost.parameters,
         "macs_fvcore": cost and cost.fvcore.macs,
         "macs_torch": cost and cost.torch.macs,

@@ -1,7 +1,7 @@
 """What belongs together is put together; samples become figures with intervals."""
 
 import pytest
-from handmade import LATENCY, cost_record, dice_record, latency_record, record
+from handmade import DICE, LATENCY, cost_record, dice_record, latency_record, record
 
 from bench.quantities import CostSpec, Latency, LatencySpec, Memory, MemorySpec
 from bench.records import Record
@@ -87,3 +87,15 @@ def test_memory_stands_beside_the_latency_of_the_same_conditions():
 
     (section,) = sections([latency_record(), weighed(10), weighed(20, mode="training"), weighed(30, size=448)])
     assert section.rows[0].memory.peak_bytes == 10
+
+
+def test_somebodys_own_weights_stand_beside_the_trained_networks():
+    spec = DICE.model_copy(update={"train": None, "weights": "0123"})
+    scores = dice_record(dice=(0.9, 0.9)).result.model_copy(update={"weights_file": "theirs.pt", "curve": ()})
+    own = record("unet", spec, scores)
+    (section,) = sections([cost_record(), dice_record("unet", (0.5, 0.6)), dice_record("mdsa_unet", (0.4, 0.5)), own])
+    assert [row.title for row in section.rows] == ["MDSA-UNet", "U-Net", "U-Net (theirs.pt)"]
+    assert [row.dice.value for row in section.rows] == pytest.approx([0.45, 0.55, 0.9])
+    assert [row.cost is not None for row in section.rows] == [False, True, True]
+    (alone,) = sections([own])
+    assert [row.title for row in alone.rows] == ["U-Net (theirs.pt)"]
