@@ -1,13 +1,16 @@
-# Four verbs, each of which sets up what it needs in .venv first: run, test, lint, report.
+# Each verb sets up what it needs in .venv first; test leaves out what starts many processes, test-all does not.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint report
+.PHONY: run test test-all lint report
 
 run: .venv/installed
 	$(BIN)/bench run --all
 
 test: .venv/installed
+	$(BIN)/pytest -m "not slow"
+
+test-all: .venv/installed
 	$(BIN)/pytest
 
 lint: .venv/installed

@@ -85,8 +85,7 @@ def run(
     from bench.records import Store
     from bench.runner import missing
 
-    if weights and (steps or epochs):
-        raise UserError(f"--weights {weights} is trained already; leave --steps and --epochs out")
+    _refuse_training(weights, steps or epochs)
     chosen = device_of(device)
     sizes = _numbers("--size", size, least=1)
     question = Question(
@@ -130,6 +129,11 @@ def _chosen_networks(names: list[str], everything: bool) -> tuple[str, ...]:
     if not everything and not names:
         raise UserError(f"no network was named; name some of {', '.join(NETWORKS)}, or give --all")
     return tuple(NETWORKS) if everything else tuple(dict.fromkeys(names))
+
+
+def _refuse_training(weights: Path | None, length: int | None) -> None:
+    if weights and length:
+        raise UserError(f"--weights {weights} is trained already; leave --steps and --epochs out")
 
 
 def _names(text: str) -> tuple[str, ...]:

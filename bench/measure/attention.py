@@ -22,6 +22,8 @@ def attended(network: nn.Module, image: Tensor) -> dict[str, float]:
     calls = _Calls(inside)
     handles = []
     for name, module in network.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):  # it takes no hooks, and its calls are not seen either
+            continue
         handles.append(module.register_forward_pre_hook(lambda *_, name=name: inside.append(name)))
         handles.append(module.register_forward_hook(lambda *_: inside.pop() and None))
     try:

@@ -9,10 +9,10 @@ from bench.report.summary import Section, named
 
 
 def csv(rows: list[dict[str, Any]]) -> str:
-    """The rows as CSV with a header."""
+    """The rows as CSV with a header: ten digits, for the last ones depend on how many threads summed them up."""
     import pandas as pd
 
-    return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
+    return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n", float_format="%.10g")
 
 
 def tidy_rows(found: list[Section]) -> list[dict[str, Any]]:

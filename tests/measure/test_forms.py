@@ -132,6 +132,7 @@ def test_a_cuda_graph_is_refused_without_cuda():
         made(small(), form="cuda_graph")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++", "c++"))), reason="needs a C++ compiler")
 def test_compiled():
     plain, _ = made(small())

@@ -3,6 +3,8 @@
 import csv
 import io
 
+import pytest
+
 from bench.report.summary import sections
 from bench.report.tidy import csv as as_csv
 from bench.report.tidy import paired_rows, tidy_rows
@@ -12,7 +14,7 @@ def test_it_is_unrounded_and_leads_back_to_the_records(reference):
     rows = list(csv.DictReader(io.StringIO(as_csv(tidy_rows(sections(reference))))))
     assert [row["network"] for row in rows] == ["mdsa_unet", "unet"]
     assert rows[1]["macs_torch"] == "36878155776"
-    assert float(rows[1]["dice"]) == sum((0.5, 0.7, 0.9)) / 3
+    assert float(rows[1]["dice"]) == pytest.approx(sum((0.5, 0.7, 0.9)) / 3, rel=1e-9)
     assert rows[1]["records"].split() == [r.id for r in reference if r.job.network == "unet"]
 
 

@@ -89,6 +89,7 @@ def test_somebodys_own_weights_are_scored_without_a_training(trained, tmp_path):
         run(changed(mine, weights=weights_digest(path)), ignored)
 
 
+@pytest.mark.slow
 @LINUX
 def test_a_training_whose_process_is_killed_goes_on_and_ends_as_an_unbroken_one(trained, tmp_path):
     """Its first process and its last are not the unbroken one's: so the seed alone decides, not the process."""
@@ -106,6 +107,7 @@ def test_a_training_whose_process_is_killed_goes_on_and_ends_as_an_unbroken_one(
     assert resumed.result.curve == trained[1].result.curve
 
 
+@pytest.mark.slow
 def test_another_seed_gives_another_dice(trained, tmp_path):
     record = run(order(tmp_path, "mdsa_unet", "dice", seed=1), ignored)
     assert scored(record) != pytest.approx(scored(trained[1]), abs=1e-6, nan_ok=True)
@@ -127,6 +129,7 @@ def discs(root):
     return root
 
 
+@pytest.mark.slow
 def test_two_processes_come_to_the_dice_of_one(tmp_path):
     root = discs(tmp_path / "discs")
     training = {"steps": 40, "leg": 20, "batch": 4, "learning_rate": 2e-3, "precision": "float32"}

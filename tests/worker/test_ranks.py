@@ -15,6 +15,7 @@ from bench.worker import ranks, run
 from bench.worker.ranks import Ranks
 
 
+@pytest.mark.slow
 @LINUX
 def test_the_death_of_another_process_ends_the_job_with_the_reason(tmp_path):
     def kill_the_second(event):
@@ -28,6 +29,7 @@ def test_the_death_of_another_process_ends_the_job_with_the_reason(tmp_path):
     assert time.monotonic() - began < 60
 
 
+@pytest.mark.slow
 @LINUX
 def test_the_other_processes_die_with_the_first(tmp_path):
     left: list[int] = []
