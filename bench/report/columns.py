@@ -75,10 +75,14 @@ def _published(row: Row, fact: str) -> float | None:
 
 
 MAIN = (
-    Column("Params", "M", lambda row: row.cost.parameters if row.cost else None, millions, min),
-    Column("GMAC", "fvcore", lambda row: row.cost.fvcore.macs if row.cost else None, giga, min, _unverified),
-    Column("GMAC", "torch", lambda row: row.cost.torch.macs if row.cost else None, giga, min, _unverified),
-    Column("Latency", "ms", lambda row: row.latency_s, milliseconds, min, _tainted),
+    Column("Params", "M", lambda row: row.cost.parameters if row.cost else None, millions, min, optional=True),
+    Column(
+        "GMAC", "fvcore", lambda row: row.cost.fvcore.macs if row.cost else None, giga, min, _unverified, optional=True
+    ),
+    Column(
+        "GMAC", "torch", lambda row: row.cost.torch.macs if row.cost else None, giga, min, _unverified, optional=True
+    ),
+    Column("Latency", "ms", lambda row: row.latency_s, milliseconds, min, _tainted, optional=True),
     Column("Memory", "MiB", lambda row: row.memory.peak_bytes if row.memory else None, mebibytes, min, optional=True),
     Column("Dice", "", lambda row: row.dice, share, max, _partial, ranged=True, alike=True),
     Column("Published", "M", lambda row: _published(row, "parameters"), millions, aside=True, optional=True),
