@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from bench.records import load
 from bench.report.markdown import markdown
 from bench.report.speeds import speeds
@@ -26,9 +28,10 @@ def test_the_committed_report_is_what_the_records_give(tmp_path):
         assert made.read_text() == (ROOT / "reports" / "reference" / made.name).read_text()
 
 
-def test_the_readme_has_the_reference_table():
+@pytest.mark.parametrize(("name", "number", "lines"), [("isic2017-224-cpu", 0, 2 + 5), ("ddti-224-cpu", 2, 2 + 4)])
+def test_the_readme_has_the_reference_tables(name, number, lines):
     readme = (ROOT / "README.md").read_text()
-    (section,) = (s for s in sections(load([FOLDER]).records) if s.name == "isic2017-224-cpu")
-    table = [line for line in markdown(tables(section)[0]).splitlines() if line.startswith("|")]
-    assert len(table) == 2 + 5
+    (section,) = (s for s in sections(load([FOLDER]).records) if s.name == name)
+    table = [line for line in markdown(tables(section)[number]).splitlines() if line.startswith("|")]
+    assert len(table) == lines
     assert [line for line in table if line not in readme] == []
