@@ -22,18 +22,27 @@ def _small(monkeypatch):
 
 
 class Work:
-    """A clock that only work moves on: each product and each copy takes the next of the given times."""
+    """A clock that only work moves on: each product and each copy takes the next of the given times.
 
-    def __init__(self, monkeypatch, products: dict[int, list[float]], copies: list[float]) -> None:
+    As a convolution a product takes `slower` times the last of its times.
+    """
+
+    def __init__(self, monkeypatch, products: dict[int, list[float]], copies: list[float], slower: float = 2.0) -> None:
         self.now, self.done = 0.0, []
         times = {size: itertools.chain(given, itertools.repeat(given[-1])) for size, given in products.items()}
         copying = itertools.chain(copies, itertools.repeat(copies[-1]))
-        multiply, copy = torch.mm, torch.Tensor.copy_
+        multiply, convolve, copy = torch.mm, torch.conv2d, torch.Tensor.copy_
 
         def timed_product(left, right, out):
             self.now += next(times[len(left)])
             self.done.append((tuple(left.shape), tuple(right.shape), left.dtype))
             return multiply(left, right, out=out)
+
+        def timed_convolution(maps, weights):
+            self.now += slower * products[len(weights)][-1]
+            found = convolve(maps, weights)
+            assert found.numel() == len(weights) ** 2
+            return found
 
         def timed_copy(target, source):
             assert source.nbytes == BYTES
@@ -42,6 +51,7 @@ class Work:
             return copy(target, source)
 
         monkeypatch.setattr(torch, "mm", timed_product)
+        monkeypatch.setattr(torch, "conv2d", timed_convolution)
         monkeypatch.setattr(torch.Tensor, "copy_", timed_copy)
 
     def clock(self) -> float:
@@ -50,9 +60,15 @@ class Work:
 
 def test_the_best_repeat_of_the_best_size_counts(monkeypatch):
     work = Work(monkeypatch, {8: [0.1, 0.01, 0.004], 16: [0.1, 0.02, 0.016, 0.03], 32: [0.03]}, [9.0, 0.5, 0.25, 1.0])
+    monkeypatch.setattr(module, "PRODUCTS_S", 60.0)
     found = peak(SPEC, work.clock)
     assert found.macs_per_s == pytest.approx(32**3 / 0.03)
     assert found.bytes_per_s == pytest.approx(2 * BYTES / 0.25)
+
+
+def test_a_convolution_that_is_faster_counts(monkeypatch):
+    work = Work(monkeypatch, {8: [0.1], 16: [0.9], 32: [9.0]}, [1.0], slower=0.5)
+    assert peak(SPEC, work.clock).macs_per_s == pytest.approx(8**3 / 0.05)
 
 
 def test_the_first_call_is_not_timed(monkeypatch):
