@@ -31,7 +31,7 @@ class Watcher(Protocol):
 def carry_out(plan: Plan, waiting: list[Job], out: Path, watcher: Watcher) -> list[Record]:
     """Do the jobs that are `missing` and return the records of the whole plan, failures included, in its order."""
     store = Store(out)
-    clock = Clock(plan)
+    clock = Clock(plan, out)
     failed: list[Job] = []
     for number, job in enumerate(waiting):
         if any(_hopeless(job, before) for before in failed):
@@ -77,7 +77,8 @@ def _order(plan: Plan, job: Job, out: Path) -> Order:
 class Clock:
     """Estimates the time left from the published multiply-adds, corrected by what finished jobs took."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, out: Path | None = None) -> None:
+        self.out = out  # where a training that is complete already lies
         cores = environment().cores if plan.question.device == "cpu" else 1
         self.rate = MACS_PER_S[plan.question.device] * cores
         self.plan = plan
@@ -102,10 +103,12 @@ class Clock:
         rate = self.rate * (BFLOAT16_GAIN if native else 1)
         if isinstance(spec, PeakSpec):
             return START_S[spec.quantity]
-        return START_S[spec.quantity] + self._passes(spec) * (find_network(job.network).macs + MOVED) / rate
+        return START_S[spec.quantity] + self._passes(job) * (find_network(job.network).macs + MOVED) / rate
 
-    def _passes(self, spec: CostSpec | MemorySpec | LatencySpec | EnergySpec | DiceSpec) -> float:
+    def _passes(self, job: Job) -> float:
         """Forward passes of 224x224 pixels; a training step costs three of each image."""
+        spec = job.spec
+        assert not isinstance(spec, PeakSpec)
         pixels = (spec.size / 224) ** 2
         if isinstance(spec, CostSpec):
             return 2 * pixels
@@ -118,8 +121,11 @@ class Clock:
         splits = self.plan.data.splits if self.plan.data else {}
         val, test = (len(splits.get(split, ())) for split in ("val", "test"))
         scoring = min(test, spec.test_images or test)
-        if spec.train is None:
+        if spec.train is None or self._trained(job):
             return pixels * scoring
         legs = spec.train.steps / spec.train.leg
         steps = 3 * spec.train.steps * spec.train.batch
         return pixels * (steps + legs * min(val, spec.train.val_images or val) + scoring)
+
+    def _trained(self, job: Job) -> bool:
+        return self.out is not None and (self.out / "checkpoints" / job.training_key / "card.json").exists()

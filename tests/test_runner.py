@@ -120,3 +120,13 @@ def test_a_sweep_ends_where_memory_does_and_the_rest_goes_on(tmp_path, worker):
         ("unet", 1, "ok"), ("unetpp", 1, "ok"), ("unet", 4, "ok"), ("unetpp", 4, "ok"),
         ("unet", 8, "out_of_memory"), ("unetpp", 8, "out_of_memory"), ("unet", 1, "ok"), ("unetpp", 1, "ok"),
     ]  # fmt: skip
+
+
+def test_a_training_that_is_complete_takes_no_time_again(tmp_path):
+    planned = plan(Question(("unet",), ("dice",), find_budget("quick"), "synthetic", None, "cpu"))
+    (job,) = planned.jobs
+    card = tmp_path / "checkpoints" / job.training_key / "card.json"
+    before = Clock(planned, tmp_path).left([job])
+    card.parent.mkdir(parents=True)
+    card.write_text("{}")
+    assert Clock(planned, tmp_path).left([job]) < before / 2

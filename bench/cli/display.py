@@ -105,7 +105,7 @@ def _jobs(planned: Plan, waiting: list[Job], out: Path) -> str:
     if not waiting:
         return f"{total}, all on record in {out}: nothing is measured again"
     kept = f", {on_record} of them on record in {out}" if on_record else ""
-    return f"{total}{kept}; about {duration(Clock(planned).left(waiting))} to go"
+    return f"{total}{kept}; about {duration(Clock(planned, out).left(waiting))} to go"
 
 
 def conclude(
