@@ -24,16 +24,31 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True, ser_json_inf_nan="strings")
 
 
-# ---- cost: parameters and multiply-adds ------------------------------------------------------------------------------
+class Images(Frozen):
+    """What a network takes and gives: images of `channels` x `size` x `size`, `classes` maps."""
 
-
-class CostSpec(Frozen):
-    """One image of `channels` x `size` x `size`, `classes` maps out."""
-
-    quantity: Literal["cost"] = "cost"
     channels: int = Field(3, ge=1)
     classes: int = Field(1, ge=1)
     size: int = Field(224, ge=1)
+
+
+class Pass(Images):
+    """A batch through a network, on a machine whose hardware and software the fingerprint `machine` stands for."""
+
+    machine: str
+    device: Device
+    threads: int = Field(ge=1)
+    batch: int = Field(1, ge=1)
+    precision: Precision = "float32"
+
+
+# ---- cost: parameters and multiply-adds ------------------------------------------------------------------------------
+
+
+class CostSpec(Images):
+    """One image."""
+
+    quantity: Literal["cost"] = "cost"
 
 
 class Count(Frozen):
@@ -98,26 +113,17 @@ FVCORE_EXTRAS = frozenset(
 # ---- latency ---------------------------------------------------------------------------------------------------------
 
 
-class LatencySpec(Frozen):
+class LatencySpec(Pass):
     """Forward passes of one batch in a process of its own: eval, inference mode, input resident on the device.
 
-    `machine` is the fingerprint of the machine and its software, for a time means nothing without them. `process`
-    numbers the repeats, each in a fresh process. Warm-up lasts at least `warmup_calls` and `warmup_s` and until it is
-    flat; then come at least `samples` calls and `seconds`. `form` is what was made of the network before it was timed:
-    batch norms folded into convolutions, torch.compile, a CUDA graph, ONNX Runtime.
+    `process` numbers the repeats, each in a fresh process. Warm-up lasts at least `warmup_calls` and `warmup_s` and
+    until it is flat; then come at least `samples` calls and `seconds`. `form` is what was made of the network before it
+    was timed: batch norms folded into convolutions, torch.compile, a CUDA graph, ONNX Runtime.
     """
 
     quantity: Literal["latency"] = "latency"
-    machine: str
-    device: Device
-    channels: int = Field(3, ge=1)
-    classes: int = Field(1, ge=1)
-    size: int = Field(224, ge=1)
-    batch: int = Field(1, ge=1)
-    precision: Precision = "float32"
     memory_format: MemoryFormat = "contiguous"
     form: Form = "eager"
-    threads: int = Field(ge=1)
     tf32: bool = False
     cudnn_benchmark: bool = False
     warmup_calls: int = Field(10, ge=1)
@@ -157,24 +163,16 @@ class Latency(Frozen):
 # ---- memory ----------------------------------------------------------------------------------------------------------
 
 
-class MemorySpec(Frozen):
+class MemorySpec(Pass):
     """The most memory one pass holds, in a fresh process: a forward pass in inference mode, or a whole training step.
 
     On CUDA it is what torch allocates; on a CPU the high-water resident size less what the process held before the
-    network was built. `machine` is the fingerprint of machine and software.
+    network was built.
     """
 
     quantity: Literal["memory"] = "memory"
-    machine: str
-    device: Device
-    channels: int = Field(3, ge=1)
-    classes: int = Field(1, ge=1)
-    size: int = Field(224, ge=1)
-    batch: int = Field(1, ge=1)
-    precision: Precision = "float32"
     memory_format: MemoryFormat = "contiguous"
     mode: Literal["inference", "training"] = "inference"
-    threads: int = Field(ge=1)
 
 
 class Memory(Frozen):
@@ -197,21 +195,13 @@ class Memory(Frozen):
 # ---- energy ----------------------------------------------------------------------------------------------------------
 
 
-class EnergySpec(Frozen):
+class EnergySpec(Pass):
     """Energy of forward passes, from the device's own counter over at least `seconds` and `counter_steps` of its steps.
 
     The counter is of the whole GPU, or of all packages of the CPU, so other processes count too.
     """
 
     quantity: Literal["energy"] = "energy"
-    machine: str
-    device: Device
-    channels: int = Field(3, ge=1)
-    classes: int = Field(1, ge=1)
-    size: int = Field(224, ge=1)
-    batch: int = Field(1, ge=1)
-    precision: Precision = "float32"
-    threads: int = Field(ge=1)
     seconds: float = Field(5.0, gt=0)
     counter_steps: int = Field(50, ge=1)
 
@@ -284,7 +274,7 @@ class TrainSpec(Frozen):
     patience: int | None = Field(None, ge=1)
 
 
-class DiceSpec(Frozen):
+class DiceSpec(Images):
     """Train (or load) on a data set, then score each image of its test split at the network's size.
 
     `data` is the digest of the data set's samples and splits, so that records of changed data are never mixed. `labels`
@@ -297,9 +287,6 @@ class DiceSpec(Frozen):
     quantity: Literal["dice"] = "dice"
     dataset: str
     data: str
-    channels: int = Field(3, ge=1)
-    classes: int = Field(1, ge=1)
-    size: int = Field(224, ge=1)
     labels: tuple[str, ...] = ()
     protocol: Protocol = "per_image"
     test_images: int | None = Field(None, ge=1)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from normed import NORMS, used
 from torch import nn
 from torch.nn import functional as F
 
@@ -11,19 +12,6 @@ from bench.networks import NETWORKS
 from bench.quantities import LatencySpec
 
 SPEC = LatencySpec(machine="m", device="cpu", threads=1, size=16)
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
-
-
-def used(network: nn.Module) -> nn.Module:
-    """In double precision and eval mode, its batch norms as after a training: fresh ones do next to nothing."""
-    for norm in network.modules():
-        if isinstance(norm, NORMS) and norm.running_var is not None:
-            nn.init.normal_(norm.running_mean)
-            nn.init.uniform_(norm.running_var, 0.5, 2)
-            if norm.affine:
-                nn.init.uniform_(norm.weight, 0.5, 1.5)
-                nn.init.normal_(norm.bias)
-    return network.double().eval()
 
 
 def norms(network: nn.Module) -> int:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 import torch
+from normed import used
 from torch import nn
 from torch.nn import functional as F
 
@@ -15,29 +16,6 @@ from bench.measure.forms import _on_stream, _provider, agreement, first_tensor, 
 from bench.quantities import LatencySpec
 
 SPEC = LatencySpec(machine="m", device="cpu", threads=1, size=16)
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
-
-
-def used(network: nn.Module) -> nn.Module:
-    """In double precision and eval mode, its batch norms as after a training: fresh ones do next to nothing."""
-    for norm in network.modules():
-        if isinstance(norm, NORMS) and norm.running_var is not None:
-            nn.init.normal_(norm.running_mean)
-            nn.init.uniform_(norm.running_var, 0.5, 2)
-            if norm.affine:
-                nn.init.uniform_(norm.weight, 0.5, 1.5)
-                nn.init.normal_(norm.bias)
-    return network.double().eval()
-
-
-def norms(network: nn.Module) -> int:
-    return sum(isinstance(module, NORMS) for module in network.modules())
-
-
-def assert_same(network: nn.Module, other: nn.Module, batch: torch.Tensor) -> None:
-    with torch.inference_mode():
-        plain, found = first_tensor(network(batch)), first_tensor(other(batch))
-    assert float((plain - found).abs().max()) <= 1e-5 * float(plain.abs().max())
 
 
 # ---- makers ----------------------------------------------------------------------------------------------------------
