@@ -198,7 +198,7 @@ def table(shown: tables.Table, width: int) -> Table:
 
 
 def _cell(column: Column, cell: Cell, roomy: bool) -> Text:
-    kept = cell if roomy or column.ranged else replace(cell, interval="")
+    kept = cell if roomy or column.ranged else replace(cell, interval="", deviation="")
     return Text(kept.text, "bold green" if cell.best else "")
 
 

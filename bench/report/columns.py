@@ -20,7 +20,7 @@ UNVERIFIED, TAINTED, PARTIAL = "†", "‡", "§"
 class Column:
     """A name with its unit, what it shows of a row, how that is written, whether least or most is best.
 
-    A narrow terminal does without the columns `aside`, and without intervals but those of the columns `ranged`. An
+    A narrow terminal does without the columns `aside`, and has intervals and deviations in columns `ranged` only. An
     `optional` column is left out where no row has anything in it. In a column `alike`, a figure that leaves out more
     units than another one is not called the best: a precision of 1 from the two images where something was predicted.
     """

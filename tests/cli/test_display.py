@@ -95,3 +95,13 @@ def test_the_table_fits_a_narrow_terminal(reference):
     assert "…" not in text
     assert text.count("0.783 [0.600, 0.950]") == 2
     assert "images/s" not in text
+
+
+def test_several_seeds_fit_a_narrow_terminal_too():
+    console = screen(width=80)
+    section = sections([dice_record(dice=(0.4, 0.6), seed=0), dice_record(dice=(0.6, 0.8), seed=1)])[0]
+    for shown in tables(section):
+        console.print(table(shown, console.width))
+    text = console.file.getvalue()
+    assert "0.600 ± 0.141 [" in text
+    assert "…" not in text
