@@ -72,6 +72,11 @@ NETWORKS = {
 }
 
 
+def title_of(name: str) -> str:
+    """A network's name as its paper writes it, else as it was called."""
+    return NETWORKS[name].title if name in NETWORKS else name
+
+
 def find_network(name: str) -> Network:
     """The table's entry, or a UserError with the nearest name."""
     if name not in NETWORKS:

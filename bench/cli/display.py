@@ -21,7 +21,7 @@ from rich.text import Text
 from bench.data import SPLITS, DataSet
 from bench.environment import environment
 from bench.jobs import Job
-from bench.networks import NETWORKS
+from bench.networks import title_of
 from bench.plan import Plan
 from bench.quantities import DiceSpec, LatencySpec
 from bench.records import Record
@@ -202,10 +202,6 @@ def _cell(column: Column, cell: Cell, roomy: bool) -> Text:
     return Text(kept.text, "bold green" if cell.best else "")
 
 
-def _title(network: str) -> str:
-    return NETWORKS[network].title if network in NETWORKS else network
-
-
 class Progress:
     """Follows a run: the runner calls `begin`, `event` and `end`. A context: leaving it ends the live display.
 
@@ -235,7 +231,7 @@ class Progress:
         """A job starts; `seconds_left` is the estimate for it and all after it."""
         self.number += 1
         self.deadline = time.monotonic() + seconds_left
-        self.name = f"{VERBS[job.spec.quantity]} {_title(job.network)}"
+        self.name = f"{VERBS[job.spec.quantity]} {title_of(job.network)}"
         self._show(self.name, f", about {duration(seconds_left)} left", at_once=True)
 
     def event(self, event: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from bench.measure.attention import attended
 from bench.measure.counters import Counted, by_fvcore, by_torch
 from bench.measure.formulas import formulas
+from bench.measure.images import random_images
 from bench.quantities import Cost, CostSpec, Count
 
 Counter = Callable[[nn.Module, Tensor], Counted]
@@ -55,7 +56,7 @@ def own(network: nn.Module) -> nn.Module:
 
 def random_image(network: nn.Module, channels: int, size: int) -> Tensor:
     """One image (1, channels, size, size), values in [0, 1), in the precision of the network's first real weights."""
-    image = torch.rand(1, channels, size, size, generator=torch.Generator().manual_seed(0))
+    image = random_images(1, channels, size)
     real = (p.dtype for p in network.parameters() if p.is_floating_point())
     return image.to(next(real, torch.float32))
 

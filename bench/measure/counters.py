@@ -8,6 +8,7 @@ no formula: torch's side names those.
 """
 
 import logging
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -123,7 +124,7 @@ def counting(watcher: "Watcher") -> Iterator[FlopCounterMode]:
         yield counter
 
 
-class Watcher(TorchDispatchMode):
+class Watcher(TorchDispatchMode, ABC):
     """Sees each operator that is dispatched, composed ones as their parts: those are met in inference mode only."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -135,9 +136,9 @@ class Watcher(TorchDispatchMode):
         self.see(func, args, kwargs, output)
         return output
 
+    @abstractmethod
     def see(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         """Take note of one call of the operator `func` (an OpOverload)."""
-        raise NotImplementedError
 
 
 def _composed(func: Any) -> bool:

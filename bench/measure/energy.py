@@ -15,6 +15,7 @@ import pynvml
 import torch
 from torch import nn
 
+from bench.measure.images import random_images
 from bench.quantities import Device, Energy, EnergySpec
 
 SETTLE_S = 3.0  # a device that has just worked needs some seconds to fall back to its idle power
@@ -131,7 +132,7 @@ def _caller(network: nn.Module, spec: EnergySpec) -> Callable[[], None]:
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     device, dtype = torch.device(spec.device), getattr(torch, spec.precision)
-    images = torch.rand(spec.batch, spec.channels, spec.size, spec.size, generator=torch.Generator().manual_seed(0))
+    images = random_images(spec.batch, spec.channels, spec.size)
     network, images = network.eval().to(device, dtype), images.to(device, dtype)
 
     def call() -> None:

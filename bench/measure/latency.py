@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from bench.errors import UserError
 from bench.measure.forms import DTYPES, Run, agreement, first_tensor, is_plain, prepared
+from bench.measure.images import random_images
 from bench.quantities import Agreement, Latency, LatencySpec
 
 FLAT = 0.05  # two neighbouring windows whose medians differ by less than this share are flat
@@ -75,7 +76,7 @@ def _ready(network: nn.Module, spec: LatencySpec) -> tuple[nn.Module, Tensor]:
     """The plain network and a batch on the device, and the process's switches as the conditions say."""
     torch.set_num_threads(spec.threads)
     torch.backends.cudnn.benchmark = spec.cudnn_benchmark
-    batch = torch.rand(spec.batch, spec.channels, spec.size, spec.size, generator=torch.Generator().manual_seed(0))
+    batch = random_images(spec.batch, spec.channels, spec.size)
     network = network.eval().to(spec.device, torch.float32).to(memory_format=torch.contiguous_format)
     return network, batch.to(spec.device)
 

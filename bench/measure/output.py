@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import UserError
+from bench.measure.images import random_images
 from bench.quantities import DiceSpec
 
 
@@ -14,7 +15,7 @@ def refuse_other_outputs(network: nn.Module, spec: DiceSpec) -> None:
 
     The image has a generator of its own, so that a training that follows draws the same numbers with and without this.
     """
-    image = torch.rand(1, spec.channels, spec.size, spec.size, generator=torch.Generator().manual_seed(0))
+    image = random_images(1, spec.channels, spec.size)
     was = network.training
     with torch.no_grad():  # in inference mode, what a network keeps from its first call could not be trained with
         output = network.eval()(image)

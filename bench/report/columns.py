@@ -62,7 +62,8 @@ def _unverified(row: Row) -> str:
     return UNVERIFIED if row.cost and row.cost.doubt else ""
 
 
-def _tainted(row: Row) -> str:
+def tainted(row: Any) -> str:
+    """The mark of a row whose times were disturbed."""
     return TAINTED if row.taints else ""
 
 
@@ -82,7 +83,7 @@ MAIN = (
     Column(
         "GMAC", "torch", lambda row: row.cost.torch.macs if row.cost else None, giga, min, _unverified, optional=True
     ),
-    Column("Latency", "ms", lambda row: row.latency_s, milliseconds, min, _tainted, optional=True),
+    Column("Latency", "ms", lambda row: row.latency_s, milliseconds, min, tainted, optional=True),
     Column("Memory", "MiB", lambda row: row.memory.peak_bytes if row.memory else None, mebibytes, min, optional=True),
     Column("Dice", "", lambda row: row.dice, share, max, _partial, ranged=True, alike=True),
     Column("Published", "M", lambda row: _published(row, "parameters"), millions, aside=True, optional=True),

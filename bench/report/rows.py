@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.environment import taint
 from bench.measure.protocols import PROTOCOLS, Measure, Protocol, terms
-from bench.networks import NETWORKS
+from bench.networks import title_of
 from bench.quantities import Cost, DiceSpec, Latency, LatencySpec, Memory, Scores
 from bench.records import Record
 from bench.report.estimates import Estimate, Terms, by_class, by_unit, estimate, undefined
@@ -28,7 +28,7 @@ class Row:
     @property
     def title(self) -> str:
         """The network's name as its paper writes it, else as it was called, and the file its weights came from."""
-        name = NETWORKS[self.network].title if self.network in NETWORKS else self.network
+        name = title_of(self.network)
         return f"{name} ({self.weights_file})" if self.weights_file else name
 
     @property
@@ -44,8 +44,7 @@ class Row:
     @cached_property
     def latency_s(self) -> Estimate | None:
         """Median of the process medians, between the fastest and the slowest process."""
-        medians = process_medians(self._results(Latency))
-        return Estimate(float(np.median(medians)), min(medians), max(medians), len(medians)) if medians else None
+        return latency_s(self._results(Latency))
 
     @property
     def trainings(self) -> tuple[Scores, ...]:
@@ -105,7 +104,7 @@ class Row:
     @property
     def undefined(self) -> int:
         """Dice scores that are undefined, truth and prediction being empty; they are left out of the mean."""
-        return undefined(self._terms("dice", self.protocol))
+        return self.left_out("dice")
 
     def left_out(self, measure: Measure) -> int:
         """How many units have no share of this kind: a precision where nothing was predicted."""
@@ -172,9 +171,10 @@ def spec_of(record: Record) -> Any:
     return record.job.spec
 
 
-def process_medians(results: Iterable[Latency]) -> list[float]:
-    """The unit of inference: one figure for each fresh process."""
-    return [float(np.median(result.samples_s)) for result in results]
+def latency_s(results: Iterable[Latency]) -> Estimate | None:
+    """Median of the process medians, between the fastest and the slowest process; None where none was timed."""
+    medians = [float(np.median(result.samples_s)) for result in results]
+    return Estimate(float(np.median(medians)), min(medians), max(medians), len(medians)) if medians else None
 
 
 def longest(group: list[Record]) -> list[Record]:

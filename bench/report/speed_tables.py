@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.quantities import Latency
-from bench.report.columns import TAINTED, Column
+from bench.report.columns import TAINTED, Column, tainted
 from bench.report.estimates import Estimate
 from bench.report.speeds import KNEE, PERCENTILES, Speed, Speeds, growth
 from bench.report.tables import Table, table
@@ -30,10 +30,12 @@ def speed_tables(speeds: Speeds) -> list[Table]:
 
 
 def _single(speeds: Speeds, caption: str) -> Table:
-    known = [percent for percent in PERCENTILES if any(row.percentile_s(percent) for row in speeds.rows)]
     columns = (
-        Column("Latency", "ms", lambda row: row.latency_s(), milliseconds, min, _tainted, ranged=True),
-        *(Column(f"p{percent}", "ms", _percentile(percent), milliseconds, min) for percent in known),
+        Column("Latency", "ms", lambda row: row.latency_s(), milliseconds, min, tainted, ranged=True),
+        *(
+            Column(f"p{percent}", "ms", _percentile(percent), milliseconds, min, optional=True)
+            for percent in PERCENTILES
+        ),
         Column("Of peak", "", lambda row: row.share_of_peak, percent, max),
     )
     least = ", ".join(f"{samples} for p{percent}" for percent, samples in PERCENTILES.items())
@@ -48,10 +50,6 @@ def _single(speeds: Speeds, caption: str) -> Table:
     )  # fmt: skip
 
 
-def _tainted(row: Speed) -> str:
-    return TAINTED if row.taints else ""
-
-
 def _percentile(percent: int) -> Callable[[Speed], Estimate | None]:
     return lambda row: row.percentile_s(percent)
 
@@ -64,18 +62,14 @@ def _batches(speeds: Speeds) -> Table:
     ended = [
         f"{row.title}: ended at batch {batch}, {failure}"
         for row in speeds.rows
-        for batch in _tried(row, "batch")
-        if (failure := row.failure("latency", batch=batch))
+        for batch in speeds.batches
+        if row.throughput(batch) is None and (failure := row.failure("latency", batch=batch))
     ]
     return table(
         "Throughput by batch", columns, speeds.rows,
         f"knee: the smallest batch with {100 * KNEE:.0f} % of the best throughput; beyond it a larger one mostly waits",
         *ended,
     )  # fmt: skip
-
-
-def _tried(row: Speed, name: str) -> list[int]:
-    return sorted({getattr(r.job.spec, name) for r in row.records if r.job.spec.quantity == "latency"})
 
 
 def _throughput(batch: int) -> Callable[[Speed], float | None]:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from bench.environment import Environment
-from bench.networks import NETWORKS
+from bench.networks import title_of
 from bench.quantities import (
     Cost,
     CostSpec,
@@ -23,7 +23,7 @@ from bench.quantities import (
 )
 from bench.records import Record
 from bench.report.estimates import Estimate
-from bench.report.rows import longest, process_medians, spec_of, taints
+from bench.report.rows import latency_s, longest, spec_of, taints
 from bench.report.summary import USUAL_SIZE, outdated
 from bench.variants import PLAIN, name_of
 
@@ -45,12 +45,11 @@ class Speed:
     @property
     def title(self) -> str:
         """The network's name as its paper writes it, else as it was called."""
-        return NETWORKS[self.network].title if self.network in NETWORKS else self.network
+        return title_of(self.network)
 
     def latency_s(self, batch: int | None = None, size: int | None = None, variant: str = PLAIN) -> Estimate | None:
         """Median of the process medians, between the fastest and the slowest process; None where not measured."""
-        medians = process_medians(self._latencies(batch, size, variant))
-        return Estimate(float(np.median(medians)), min(medians), max(medians), len(medians)) if medians else None
+        return latency_s(self._latencies(batch, size, variant))
 
     def throughput(self, batch: int) -> float | None:
         """Images a second at a batch."""

@@ -68,3 +68,9 @@ def test_energy_that_cannot_be_read_is_a_dash_with_its_reason():
     table = tables(timed(0.1), energy)["Energy at batch 1"]
     assert cells(table) == {"Energy (J/image)": "–", "Idle (W)": "–"}
     assert "no counter here" in table.notes
+
+
+def test_a_variant_that_failed_does_not_end_a_batch_sweep():
+    refused = record("unet", LATENCY.model_copy(update={"form": "onnx"}), None, status="refused", error="not installed")
+    table = tables(timed(0.1), timed(0.11, batch=2), refused)["Throughput by batch"]
+    assert not any("ended" in note for note in table.notes)
