@@ -5,5 +5,5 @@ from torch import Tensor
 
 
 def random_images(batch: int, channels: int, size: int) -> Tensor:
-    """(batch, channels, size, size) in float32, values in [0, 1): the same each time, drawn from a generator of its own."""
+    """(batch, channels, size, size) in float32, values in [0, 1): the same each time, from a generator of its own."""
     return torch.rand(batch, channels, size, size, generator=torch.Generator().manual_seed(0))
