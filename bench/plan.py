@@ -1,5 +1,6 @@
 """From what was asked to the list of jobs that answers it, in the order in which they are done."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -113,6 +114,11 @@ def plan(question: Question, splits: Path | None = None) -> Plan:
     specs += _dice_specs(question, data) if data else []
     jobs = [Job(network=n.name, network_digest=n.digest, spec=spec) for spec in specs for n in networks]
     return Plan(question, (*_peaks(question), *jobs), data, environment().cores)
+
+
+def of_jobs(question: Question, jobs: Sequence[Job]) -> Plan:
+    """A plan of jobs that are known already and read no data."""
+    return Plan(question, tuple(jobs), None, environment().cores)
 
 
 def keep_split(planned: Plan, splits: Path) -> None:

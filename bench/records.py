@@ -1,15 +1,19 @@
 """What was measured and how; one JSON file each, named by the job's key, per-image scores in a CSV beside it.
 
 A record appears whole (written aside, then renamed) or not at all and never changes, so many processes and machines can
-write into one folder without a lock. Only a failure is replaced, by a later try at the same job.
+write into one folder without a lock. Only a failure is replaced, by a later try at the same job. In its file a record
+has a digest of all the rest, per-image scores included, so that an edit is noticed; files older than that have none.
 """
 
 import csv
+import hashlib
 import io
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -19,6 +23,8 @@ from bench.files import write_whole
 from bench.jobs import Job
 from bench.quantities import Frozen, ImageScore, Result, Scores
 
+LEFT = "it is left alone"
+NAMED = re.compile(r".+-[a-z]+-[0-9a-f]{12}\.json")  # as Store.path names a record
 Status = Literal["ok", "refused", "crashed", "out_of_memory", "timed_out", "diverged"]
 
 
@@ -47,10 +53,11 @@ class Record(Frozen):
 
 @dataclass(frozen=True)
 class Loaded:
-    """The records of some folders, and a line for every file that is no whole record."""
+    """The records of some folders, a line for every file that is no whole record, and one for every older twin."""
 
     records: list[Record] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
 
 
 class Store:
@@ -86,28 +93,46 @@ class Store:
             return path
         if before is None and path.exists():
             path.replace(_unused(path.with_suffix(".json.damaged")))
-        exclude = None
+        facts, scores = record.model_dump(mode="json", exclude={"result": {"images"}}), ""
         if isinstance(record.result, Scores):
-            exclude = {"result": {"images"}}
-            write_whole(_scores_path(path), _scores_text(record.result.images))
-        return write_whole(path, json.dumps(record.model_dump(mode="json", exclude=exclude), indent=1) + "\n")
+            scores = _scores_text(record.result.images)
+            write_whole(_scores_path(path), scores)
+        return write_whole(path, json.dumps({**facts, "digest": _digest(facts, scores)}, indent=1) + "\n")
 
 
 def read_record(path: Path) -> Record:
-    """The record in a file; UserError naming the file and the first fault when it is damaged or foreign."""
+    """The record in a file; UserError naming file, line and first fault when it is damaged, edited or foreign."""
+    text = ""
     try:
-        facts = json.loads(path.read_text())
+        text = path.read_text()
+        facts = json.loads(text)
+        digest, scores = facts.pop("digest", ""), ""
         result = facts.get("result")
         if result and result.get("quantity") == "dice":
-            with _scores_path(path).open(newline="") as lines:
-                result["images"] = list(csv.DictReader(lines))
-        return Record.model_validate(facts)
+            scores = _scores_path(path).read_text()
+        if digest and digest != _digest(facts, scores):
+            raise UserError(f"{path}: was edited after it was written, it or its scores; {LEFT}")
+        if scores:
+            result["images"] = list(csv.DictReader(io.StringIO(scores)))
+        record = Record.model_validate(facts)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "record"
-        raise UserError(f"{path}: no record of this program: {where}: {first['msg']}; it is left alone") from None
-    except (OSError, ValueError, AttributeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read as a record ({error}); it is left alone") from None
+        line = _line_of(text, first["loc"])
+        raise UserError(f"{path}:{line}: no record of this program: {where}: {first['msg']}; {LEFT}") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}:{error.lineno}: cannot be read as a record ({error.msg}); {LEFT}") from None
+    except (OSError, ValueError, AttributeError, TypeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read as a record ({error}); {LEFT}") from None
+    if not digest and record.id != path.stem:
+        raise UserError(f"{path}: its conditions are those of {record.id}, so it was edited or renamed; {LEFT}")
+    return record
+
+
+def record_folders(root: Path) -> list[Path]:
+    """The folder and those directly in it, where they hold files named as records are."""
+    folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
+    return [folder for folder in folders if any(NAMED.fullmatch(path.name) for path in folder.glob("*.json"))]
 
 
 def load(folders: list[Path]) -> Loaded:
@@ -130,7 +155,22 @@ def load(folders: list[Path]) -> Loaded:
     kept = {record.id: record for record in sorted(loaded.records, key=lambda r: (r.status == "ok", r.before.at))}
     again = [record for record in loaded.records if kept[record.id] != record]
     twice = [f"{record.id}: measured again at {kept[record.id].before.at}" for record in again]
-    return Loaded([kept[key] for key in dict.fromkeys(r.id for r in loaded.records)], loaded.problems + twice)
+    return Loaded([kept[key] for key in dict.fromkeys(r.id for r in loaded.records)], loaded.problems, twice)
+
+
+def _digest(facts: dict[str, Any], scores: str) -> str:
+    """12 hexadecimal digits of a record as JSON reads it, less its own digest, and of its scores' file."""
+    whole = json.dumps(json.loads(json.dumps(facts)), sort_keys=True) + scores
+    return hashlib.sha256(whole.encode()).hexdigest()[:12]
+
+
+def _line_of(text: str, keys: Iterable[Any]) -> int:
+    """The line, from 1, on which the last of these nested keys stands that is in the text."""
+    place = 0
+    for key in keys:
+        found = text.find(f'"{key}":', place)
+        place = found if found >= 0 else place
+    return text.count("\n", 0, place) + 1
 
 
 def _scores_path(path: Path) -> Path:

@@ -8,7 +8,7 @@ from handmade import cost_record, dice_record, latency_record, record
 
 from bench.errors import UserError
 from bench.quantities import CostSpec
-from bench.records import Store, load, read_record
+from bench.records import Store, load, read_record, record_folders
 
 
 @pytest.mark.parametrize("made", [cost_record(), latency_record(), dice_record()], ids=["cost", "latency", "dice"])
@@ -115,5 +115,53 @@ def test_one_job_measured_twice_is_one_measurement(tmp_path):
         Store(folder).write(one)
     loaded = load([*folders, folders[0]])
     assert loaded.records == [new]
-    assert len(loaded.problems) == 3
-    assert "measured again at 2026-03-01" in loaded.problems[0]
+    assert loaded.problems == []
+    assert len(loaded.replaced) == 3
+    assert "measured again at 2026-03-01" in loaded.replaced[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (lambda text: text.replace('"status": "ok"', '"status": "crashed"'), "was edited after it was written"),
+        (lambda text: text[: text.index('"environment"')], r"json:\d+: cannot be read as a record"),
+        (lambda text: text.replace("0.31", "0.13"), "was edited after it was written"),
+    ],
+    ids=["status", "cut off", "a sample"],
+)
+def test_an_edit_is_noticed(tmp_path, text, told):
+    path = Store(tmp_path).write(latency_record())
+    path.write_text(text(path.read_text()))
+    with pytest.raises(UserError, match=told):
+        read_record(path)
+
+
+def test_an_edit_of_the_scores_is_noticed(tmp_path):
+    path = Store(tmp_path).write(dice_record())
+    scores = path.with_suffix(".scores.csv")
+    scores.write_text(scores.read_text().replace("0.5", "0.6", 1))
+    with pytest.raises(UserError, match="it or its scores"):
+        read_record(path)
+
+
+def test_a_record_older_than_digests_is_read_unless_its_conditions_are_anothers(tmp_path):
+    path = Store(tmp_path).write(cost_record())
+    facts = json.loads(path.read_text())
+    del facts["digest"]
+    path.write_text(json.dumps(facts, indent=1))
+    assert read_record(path) == cost_record()
+    path.write_text(json.dumps(facts, indent=1).replace('"size": 224', '"size": 256'))
+    with pytest.raises(UserError, match="so it was edited or renamed"):
+        read_record(path)
+    path.write_text(json.dumps(facts, indent=1).replace('"size": 224', '"size": "large"'))
+    with pytest.raises(UserError, match=r"json:\d+: no record of this program: job.spec"):
+        read_record(path)
+
+
+def test_folders_of_records_are_found_by_the_names_in_them(tmp_path):
+    Store(tmp_path / "reference").write(cost_record())
+    (tmp_path / "doctor").mkdir()
+    (tmp_path / "doctor" / "cpu-20260101T000000Z.json").write_text("{}")
+    assert record_folders(tmp_path) == [tmp_path / "reference"]
+    Store(tmp_path).write(cost_record())
+    assert record_folders(tmp_path) == [tmp_path, tmp_path / "reference"]

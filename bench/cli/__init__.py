@@ -2,7 +2,17 @@
 
 import sys
 
-from bench.cli import data, doctor, listing, profile, report, run  # noqa: F401 - each puts its commands on the app
+from bench.cli import (  # noqa: F401 - each puts its commands on the app
+    check,
+    compare,
+    data,
+    doctor,
+    history,
+    listing,
+    profile,
+    report,
+    run,
+)
 from bench.cli.app import app
 from bench.errors import UserError
 

@@ -28,11 +28,11 @@ from bench.records import Record
 from bench.report import tables
 from bench.report.columns import TAINTED, UNVERIFIED, Cell, Column
 from bench.report.speed_tables import speed_tables
-from bench.report.speeds import Speeds
-from bench.report.summary import Section, sections
 from bench.report.units import duration, percent, share, significant
 from bench.report.words import sentences
 from bench.runner import Clock
+from bench.summary.sections import Section, sections
+from bench.summary.speeds import Speeds
 
 
 def console(stderr: bool = True) -> Console:

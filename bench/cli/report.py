@@ -32,11 +32,11 @@ def report(
     """
     from bench.measure.protocols import find_protocol
     from bench.records import load
-    from bench.report.summary import outdated
+    from bench.summary.sections import outdated
 
     by = find_protocol(protocol) if protocol else None
     loaded = load(folders or [Path("results")])
-    for problem in loaded.problems:
+    for problem in [*loaded.problems, *loaded.replaced]:
         typer.echo(f"left out: {problem}", err=True)
     for record in outdated(loaded.records):
         typer.echo(f"left out: {record.id}, for {record.job.network}'s code was edited since", err=True)
@@ -59,10 +59,10 @@ def conclude_with(
 ) -> None:
     """Write the report; print the tables, what they say in words, and where it lies."""
     from bench.cli.display import conclude, console
-    from bench.report.speeds import speeds
-    from bench.report.summary import sections
     from bench.report.tidy import paired_rows, tidy_rows
     from bench.report.write import write_report
+    from bench.summary.sections import sections
+    from bench.summary.speeds import speeds
 
     found, timed = sections(records, protocol), speeds(records)
     paths = write_report(found, reports, against, timed)

@@ -54,6 +54,36 @@ def ratio(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -
     return Ratio(value, low, high, len(logs))
 
 
+def spread_ratio(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> Ratio:
+    """The same of processes that are no pairs, timed at different times: Welch's t on the logarithms of medians.
+
+    A side with a single process says nothing of its spread: the interval is 0 to infinity. `pairs` is the smaller
+    number of processes. Raises ValueError where a side has none, and where a median is not above zero.
+    Source: Welch, Biometrika 34, 1947.
+    """
+    if not len(first) or not len(second):
+        raise ValueError(f"one process of both at least is needed, got {len(first)} and {len(second)}")
+    sides = [np.array([float(np.median(samples)) for samples in side]) for side in (first, second)]
+    if not all((side > 0).all() for side in sides):
+        raise ValueError(f"the medians must be above 0 s, got {[side.tolist() for side in sides]}")
+    one, other = (np.log(side) for side in sides)
+    middle, half = one.mean() - other.mean(), _welch(one, other)
+    value, low, high = (float(np.exp(log)) for log in (middle, middle - half, middle + half))
+    return Ratio(value, low, high, min(len(one), len(other)))
+
+
+def _welch(one: np.ndarray, other: np.ndarray) -> float:
+    from scipy.special import stdtrit
+
+    if min(len(one), len(other)) < 2:
+        return float("inf")
+    parts = np.array([side.var(ddof=1) / len(side) for side in (one, other)])
+    if not parts.any():
+        return 0.0
+    freedom = parts.sum() ** 2 / (parts**2 / [len(one) - 1, len(other) - 1]).sum()
+    return float(stdtrit(freedom, (1 + LEVEL) / 2) * np.sqrt(parts.sum()))
+
+
 def _half_width(logs: np.ndarray) -> float:
     from scipy.special import stdtrit  # scipy.stats takes half a second to import
 

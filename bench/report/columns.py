@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.networks import NETWORKS
-from bench.report.estimates import Estimate
-from bench.report.rows import Row
-from bench.report.summary import Section
 from bench.report.units import difference, giga, mebibytes, millions, milliseconds, p_value, percent, share, significant
+from bench.summary.estimates import Estimate
+from bench.summary.rows import Row
+from bench.summary.sections import Section
 
 Text = Callable[[float | None], str]
 # A count that is doubted, a time that was disturbed, a score from which a failed seed is missing: never the best.

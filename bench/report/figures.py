@@ -16,9 +16,9 @@ from matplotlib.ticker import LogLocator, NullLocator
 
 from bench.files import write_whole
 from bench.networks import NETWORKS
-from bench.report.rows import Row
-from bench.report.summary import Section
 from bench.report.units import millions
+from bench.summary.rows import Row
+from bench.summary.sections import Section
 
 # Okabe and Ito's palette, less the yellow that white paper swallows; a marker each, for those who print in grey.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")

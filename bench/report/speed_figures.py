@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.report.figures import STYLE, look, plain_log
-from bench.report.speeds import Speed, Speeds
+from bench.summary.speeds import Speed, Speeds
 
 
 def throughput(speeds: Speeds) -> Figure | None:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from bench.quantities import Latency
 from bench.report.columns import TAINTED, Column, tainted
-from bench.report.estimates import Estimate
-from bench.report.speeds import KNEE, PERCENTILES, Speed, Speeds, growth
 from bench.report.tables import Table, table
 from bench.report.units import NONE, mebibytes, milliseconds, percent, share, significant
+from bench.summary.estimates import Estimate
+from bench.summary.speeds import KNEE, PERCENTILES, Speed, Speeds, growth
 from bench.variants import PLAIN
 
 

@@ -17,10 +17,10 @@ from bench.report.columns import (
     cells,
     worth_showing,
 )
-from bench.report.paired import LEVEL, paired, reference_row
-from bench.report.rows import Row
-from bench.report.summary import Section
 from bench.report.units import NONE
+from bench.summary.paired import LEVEL, paired, reference_row
+from bench.summary.rows import Row
+from bench.summary.sections import Section
 
 
 @dataclass(frozen=True)

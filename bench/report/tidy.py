@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from bench.report.estimates import Estimate
-from bench.report.paired import paired, reference_row
-from bench.report.rows import Row
-from bench.report.summary import Section, named
+from bench.summary.estimates import Estimate
+from bench.summary.paired import paired, reference_row
+from bench.summary.rows import Row
+from bench.summary.sections import Section, named
 
 
 def csv(rows: list[dict[str, Any]]) -> str:

@@ -1,6 +1,7 @@
 """The one place where a number becomes text: its unit, its digits, and a dash where there is none."""
 
 import math
+from collections.abc import Callable
 
 NONE = "–"
 
@@ -79,3 +80,36 @@ def duration(seconds: float) -> str:
     if seconds < 3600:
         return f"{round(seconds / 60)} min"
     return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+
+
+def percent_change(value: float) -> str:
+    """A relative change with its sign; a small one keeps its digits.
+
+    >>> percent_change(0.0312), percent_change(-0.0004), percent_change(float("inf"))
+    ('+3.1 %', '-0.04 %', '+inf %')
+    """
+    places = 1 if abs(value) >= 0.001 or not value else 2
+    return f"{100 * value:+.{places}f} %"
+
+
+# How a base unit of `bench.claims.metrics` is written.
+IN_UNITS: dict[str, tuple[Callable[[float], str], str]] = {
+    "parameters": (lambda value: f"{value:,.0f}", ""),
+    "multiply-adds": (lambda value: significant(value / 1e9, 5), " GMAC"),
+    "share": (lambda value: significant(100 * value, 3), " %"),
+    "seconds": (milliseconds, " ms"),
+    "bytes": (mebibytes, " MiB"),
+    "joules": (significant, " J"),
+    "score": (share, ""),
+    "distance": (significant, ""),
+}
+
+
+def in_unit(value: float, unit: str) -> str:
+    """A figure in base units as text with its unit.
+
+    >>> in_unit(6_576_225, "parameters"), in_unit(0.0124, "seconds")
+    ('6,576,225', '12.4 ms')
+    """
+    write, name = IN_UNITS[unit]
+    return write(value) + name

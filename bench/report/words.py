@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from bench.report.estimates import Estimate
-from bench.report.paired import paired
-from bench.report.rows import Row
-from bench.report.summary import Section
 from bench.report.units import giga, millions, milliseconds, share
+from bench.summary.estimates import Estimate
+from bench.summary.paired import paired
+from bench.summary.rows import Row
+from bench.summary.sections import Section
 
 
 def sentences(section: Section) -> list[str]:

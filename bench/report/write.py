@@ -11,11 +11,11 @@ from bench.report.figures import dice_against_latency, learning_curves, save
 from bench.report.markdown import escaped, markdown
 from bench.report.speed_figures import by_size, throughput
 from bench.report.speed_tables import speed_tables
-from bench.report.speeds import Speeds
-from bench.report.summary import Section, named
 from bench.report.tables import Table, tables
 from bench.report.tidy import csv, paired_rows, tidy_rows
 from bench.report.words import sentences
+from bench.summary.sections import Section, named
+from bench.summary.speeds import Speeds
 
 # By name of the file: a caption, and what draws it, or returns None where there is nothing to draw.
 FIGURES: dict[str, tuple[str, Callable[[Any], Figure | None]]] = {

@@ -9,8 +9,8 @@ from bench.budgets import find_budget
 from bench.cli.display import Progress, announce, conclude, table
 from bench.plan import Question, plan
 from bench.quantities import CostSpec
-from bench.report.summary import sections
 from bench.report.tables import tables
+from bench.summary.sections import sections
 
 
 def screen(terminal: bool = False, width: int = 120) -> Console:

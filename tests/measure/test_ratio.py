@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.measure.ratio import ratio
+from bench.measure.ratio import ratio, spread_ratio
 
 
 def simulated(runs: int, pairs: int, true_ratio: float = 1.0, heavy: bool = False):
@@ -88,3 +88,23 @@ def test_one_pair_tells_no_interval():
 def test_what_is_no_pair_of_times_is_refused(first, second):
     with pytest.raises(ValueError, match=r"are needed|above 0 s"):
         ratio(first, second)
+
+
+def test_processes_that_are_no_pairs_are_compared_by_welchs_t():
+    """Against scipy's own Welch interval on the logarithms."""
+    from scipy.stats import ttest_ind
+
+    first, second = [1.0, 1.2, 1.1], [2.0, 2.1, 2.3, 2.2]
+    found = spread_ratio([[value] for value in first], [[value] for value in second])
+    theirs = ttest_ind(np.log(first), np.log(second), equal_var=False).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx(tuple(np.exp([theirs.low, theirs.high])))
+    assert found.pairs == 3
+
+
+def test_a_single_process_says_nothing_of_its_spread_and_equal_ones_have_none():
+    assert spread_ratio([[1.0]], [[2.0], [2.1]]).high == float("inf")
+    assert spread_ratio([[1.0], [1.0]], [[2.0], [2.0]]).high == pytest.approx(0.5)
+    with pytest.raises(ValueError, match="one process of both"):
+        spread_ratio([], [[1.0]])
+    with pytest.raises(ValueError, match="above 0 s"):
+        spread_ratio([[0.0]], [[1.0]])

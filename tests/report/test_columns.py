@@ -4,7 +4,7 @@ from handmade import STATE, cost_record, dice_record, latency_record, record
 
 from bench.quantities import CostSpec
 from bench.report.columns import MAIN, accuracy, cells
-from bench.report.summary import sections
+from bench.summary.sections import sections
 
 
 def by_header(section, columns):

@@ -5,7 +5,7 @@ from handmade import cost_record, dice_record, latency_record
 
 from bench.networks import NETWORKS
 from bench.report.figures import dice_against_latency, learning_curves, look, save
-from bench.report.summary import sections
+from bench.summary.sections import sections
 
 
 def test_each_network_of_the_table_has_a_look_of_its_own():

@@ -4,8 +4,8 @@ from handmade import cost_record, dice_record, record
 
 from bench.quantities import CostSpec, Count
 from bench.report import markdown as written
-from bench.report.summary import sections
 from bench.report.tables import tables
+from bench.summary.sections import sections
 
 
 def markdown(section) -> str:

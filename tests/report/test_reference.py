@@ -6,10 +6,10 @@ import pytest
 
 from bench.records import load
 from bench.report.markdown import markdown
-from bench.report.speeds import speeds
-from bench.report.summary import outdated, sections
 from bench.report.tables import tables
 from bench.report.write import write_report
+from bench.summary.sections import outdated, sections
+from bench.summary.speeds import speeds
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "results" / "reference"

@@ -4,7 +4,7 @@ from handmade import LATENCY, record
 
 from bench.quantities import Latency
 from bench.report.speed_figures import by_size, throughput
-from bench.report.speeds import speeds
+from bench.summary.speeds import speeds
 
 
 def timed(seconds: float, **conditions):

@@ -4,7 +4,7 @@ from handmade import LATENCY, record
 
 from bench.quantities import Agreement, Energy, EnergySpec, Latency, Memory, MemorySpec
 from bench.report.speed_tables import speed_tables
-from bench.report.speeds import speeds
+from bench.summary.speeds import speeds
 
 
 def timed(seconds: float, agreement: Agreement | None = None, **conditions):

@@ -3,8 +3,8 @@
 from handmade import STATE, dice_record, latency_record
 
 from bench.measure.protocols import PROTOCOLS
-from bench.report.summary import sections
 from bench.report.words import sentences
+from bench.summary.sections import sections
 
 
 def test_who_is_most_accurate_fastest_and_smallest(reference):

@@ -3,8 +3,8 @@
 from handmade import cost_record, record
 
 from bench.quantities import LatencySpec
-from bench.report.summary import sections
 from bench.report.write import write_report
+from bench.summary.sections import sections
 
 
 def test_report_table_and_figures(tmp_path, reference):

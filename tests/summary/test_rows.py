@@ -8,7 +8,7 @@ from handmade import dice_record, latency_record, record
 from bench.measure.protocols import PROTOCOLS
 from bench.quantities import CostSpec, ImageScore
 from bench.records import Record
-from bench.report.summary import sections
+from bench.summary.sections import sections
 
 
 def test_latency_is_the_median_of_process_medians_between_their_extremes():

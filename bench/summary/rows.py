@@ -12,7 +12,7 @@ from bench.measure.protocols import PROTOCOLS, Measure, Protocol, terms
 from bench.networks import title_of
 from bench.quantities import Cost, DiceSpec, Latency, LatencySpec, Memory, Scores
 from bench.records import Record
-from bench.report.estimates import Estimate, Terms, by_class, by_unit, estimate, undefined
+from bench.summary.estimates import Estimate, Terms, by_class, by_unit, estimate, undefined
 
 T = TypeVar("T")
 
@@ -94,12 +94,16 @@ class Row:
 
     @cached_property
     def dice_by_unit(self) -> dict[str, float]:
-        """Each image's or volume's own Dice, mean over classes and seeds; NaN where it is undefined.
+        """Each image's or volume's own Dice."""
+        return self.by_unit("dice")
 
-        A pooled Dice has no units of its own, so there it is each image's by itself.
+    def by_unit(self, measure: Measure) -> dict[str, float]:
+        """Each image's or volume's own score, mean over classes and seeds; NaN where it is undefined.
+
+        A pooled score has no units of its own, so there it is each image's by itself.
         """
         own = PROTOCOLS["per_image"] if self.protocol.name == "pooled" else self.protocol
-        return by_unit(self._terms("dice", own))
+        return by_unit(self._terms(measure, own))
 
     @property
     def undefined(self) -> int:

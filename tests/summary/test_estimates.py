@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.report.estimates import by_class, by_unit, estimate, mean, undefined
+from bench.summary.estimates import by_class, by_unit, estimate, mean, undefined
 
 
 def shares(*values: float) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ from bench.environment import Environment
 from bench.measure.protocols import PROTOCOLS, Protocol
 from bench.quantities import CostSpec, DiceSpec, LatencySpec, MemorySpec, Scores
 from bench.records import Record
-from bench.report.rows import Row, longest, spec_of
+from bench.summary.rows import Row, longest, spec_of
 from bench.variants import PLAIN, name_of
 
 # How long a latency was measured, not what was measured.
@@ -74,7 +74,7 @@ def sections(records: Sequence[Record], protocol: Protocol | None = None) -> lis
 
     Each training protocol on a data set makes a section for each machine and device that networks were timed on as they
     are, at the smallest batch. Networks that were timed and not trained make one at the usual size, else the smallest;
-    counts that fit neither make sections of their own. Sweeps and variants are `bench.report.speeds`.
+    counts that fit neither make sections of their own. Sweeps and variants are `bench.summary.speeds`.
     """
     old = {id(record) for record in outdated(records)}
     records = [record for record in records if id(record) not in old]

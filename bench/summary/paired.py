@@ -5,14 +5,14 @@ Wilcoxon's signed-rank test says whether it could be chance; Holm's correction m
 once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from bench.report.estimates import Estimate, mean
-from bench.report.rows import Row
-from bench.report.summary import Section
+from bench.summary.estimates import Estimate, mean
+from bench.summary.rows import Row
+from bench.summary.sections import Section
 
 SUBJECT = "mdsa_unet"  # the network that this project is about: the others are compared with it unless told otherwise
 LEVEL = 0.05  # of significance, after Holm's correction
@@ -65,7 +65,7 @@ def paired(section: Section, reference: Row | None) -> list[Paired]:
     if reference is None:
         return []
     others = [row for row in section.rows if row is not reference and row.dice]
-    tested = [(row, found) for row in others if len(found := _differences(row, reference))]
+    tested = [(row, found) for row in others if len(found := differences(row.dice_by_unit, reference.dice_by_unit))]
     p_values = [_wilcoxon(found) for _, found in tested]
     return [
         _paired(row, reference, found, p, holm_p)
@@ -88,19 +88,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _differences(row: Row, reference: Row) -> np.ndarray:
-    ours, theirs = row.dice_by_unit, reference.dice_by_unit
-    shared = [unit for unit in ours if unit in theirs]
-    differences = np.array([ours[unit] - theirs[unit] for unit in shared])
-    return differences[~np.isnan(differences)]
+def differences(ours: Mapping[str, float], theirs: Mapping[str, float]) -> np.ndarray:
+    """(n,) of the n units that both have a score of: the first's less the second's."""
+    found = np.array([ours[unit] - theirs[unit] for unit in ours if unit in theirs])
+    return found[~np.isnan(found)]
 
 
-def _wilcoxon(differences: np.ndarray) -> float:
+def _wilcoxon(found: np.ndarray) -> float:
     from scipy.stats import wilcoxon
 
-    return float(wilcoxon(differences).pvalue) if differences.any() else 1.0
+    return float(wilcoxon(found).pvalue) if found.any() else 1.0
 
 
-def _paired(row: Row, reference: Row, differences: np.ndarray, p: float, holm_p: float) -> Paired:
-    won, lost = float((differences > 0).mean()), float((differences < 0).mean())
-    return Paired(row, reference, mean(differences), won, lost, p, holm_p)
+def _paired(row: Row, reference: Row, found: np.ndarray, p: float, holm_p: float) -> Paired:
+    won, lost = float((found > 0).mean()), float((found < 0).mean())
+    return Paired(row, reference, mean(found), won, lost, p, holm_p)

@@ -14,7 +14,7 @@ from bench.quantities import (
     Peak,
     PeakSpec,
 )
-from bench.report.speeds import growth, speeds
+from bench.summary.speeds import growth, speeds
 
 
 def timed(seconds: float, network: str = "unet", **conditions):

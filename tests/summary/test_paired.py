@@ -5,8 +5,8 @@ import pytest
 from handmade import cost_record, dice_record
 
 from bench.measure.protocols import PROTOCOLS
-from bench.report.paired import holm, paired, reference_row
-from bench.report.summary import sections
+from bench.summary.paired import holm, paired, reference_row
+from bench.summary.sections import sections
 
 BASE = tuple(np.linspace(0.3, 0.6, 30))
 

@@ -5,7 +5,7 @@ from handmade import DICE, LATENCY, cost_record, dice_record, latency_record, re
 
 from bench.quantities import CostSpec, Latency, LatencySpec, Memory, MemorySpec
 from bench.records import Record
-from bench.report.summary import outdated, sections
+from bench.summary.sections import outdated, sections
 
 
 def test_one_section_with_a_row_a_network(reference):

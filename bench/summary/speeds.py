@@ -22,9 +22,9 @@ from bench.quantities import (
     PeakSpec,
 )
 from bench.records import Record
-from bench.report.estimates import Estimate
-from bench.report.rows import latency_s, longest, spec_of, taints
-from bench.report.summary import USUAL_SIZE, outdated
+from bench.summary.estimates import Estimate
+from bench.summary.rows import latency_s, longest, spec_of, taints
+from bench.summary.sections import USUAL_SIZE, outdated
 from bench.variants import PLAIN, name_of
 
 KNEE = 0.9  # the knee of a batch sweep is the smallest batch with this share of the best throughput

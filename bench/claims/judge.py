@@ -1,0 +1,75 @@
+"""Decides a claim from records: it holds, it fails, or it is undecided and why.
+
+A figure comes with the interval it lies in. Inside what the claim allows, with all of its interval, it holds; outside
+with all of it, it fails; else nothing is decided, for a gate that cries wolf is switched off.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from bench.claims.claim import Claim
+from bench.claims.evidence import Measured, Undecided, exact, previous
+from bench.claims.interleaved import interleaved
+from bench.claims.scored import scored
+from bench.networks import NETWORKS
+from bench.records import Record
+
+Outcome = Literal["holds", "fails", "undecided"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a claim, in base units. `reason` and `todo` say why nothing was decided, and what would help.
+
+    `before` is what the same figure was for an older code of the network, where records of that are left.
+    """
+
+    claim: Claim
+    outcome: Outcome
+    reason: str = ""
+    todo: str = ""
+    measured: Measured | None = None
+    before: float | None = None
+
+
+def judge(claims: Sequence[Claim], records: Sequence[Record], machine: str) -> list[Verdict]:
+    """A verdict for each claim. `machine` is the fingerprint of this one, whose records go before another's.
+
+    Only records of the networks' present code count: an edited network is another network.
+    """
+    current = {name: network.digest for name, network in NETWORKS.items()}
+    return [_verdict(claim, records, current, machine) for claim in claims]
+
+
+def _verdict(claim: Claim, records: Sequence[Record], current: Mapping[str, str], machine: str) -> Verdict:
+    of_now = [r for r in records if r.job.network_digest == current.get(r.job.network)]
+    try:
+        measured = _measure(claim, of_now, machine)
+    except Undecided as undecided:
+        return Verdict(claim, "undecided", str(undecided), undecided.todo, undecided.measured)
+    before = previous(claim, records, current) if claim.about.tier == "exact" else None
+    allowed = claim.allowed
+    if allowed.low <= measured.low and measured.high <= allowed.high:
+        return Verdict(claim, "holds", measured=measured, before=before)
+    if measured.low > allowed.high or measured.high < allowed.low:
+        return Verdict(claim, "fails", measured=measured, before=before)
+    return _spanning(claim, measured)
+
+
+def _measure(claim: Claim, records: Sequence[Record], machine: str) -> Measured:
+    if claim.about.tier == "score":
+        return scored(claim, records)
+    return interleaved(claim, records, machine) if claim.metric == "latency" else exact(claim, records, machine)
+
+
+def _spanning(claim: Claim, measured: Measured) -> Verdict:
+    """The interval holds figures that are allowed and figures that are not."""
+    if measured.noise > claim.margin and claim.is_ratio:
+        reason = (
+            f"untestable here: the margin of {100 * claim.margin:g} % is below what the same network against itself "
+            f"differs by, {100 * measured.noise:.2g} %"
+        )
+        return Verdict(claim, "undecided", reason, "measure on a quieter machine", measured)
+    more = {"score": "train with more seeds", "ratio": "measure more processes"}.get(claim.about.tier, "")
+    return Verdict(claim, "undecided", "the interval spans the limit", more, measured)

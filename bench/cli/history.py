@@ -1,0 +1,47 @@
+"""`bench history`: how did a metric go, commit by commit?"""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.app import Json, app, writable
+
+
+@app.command()
+def history(
+    network: Annotated[str, typer.Argument(help="A name from `bench list networks`.")],
+    metric: Annotated[str, typer.Argument(help="parameters, macs_fvcore, latency, memory_inference, dice, ...")],
+    dataset: Annotated[str, typer.Option(help="Of a score, the data set. [default: the first by name]")] = "",
+    records: Annotated[str, typer.Option(help="The folder of records, as the commits have it.")] = "results",
+    to: Annotated[Path, typer.Option(help="Where the figure is written.")] = Path("reports"),
+    as_json: Json = False,
+) -> None:
+    """Draw a metric over the commits that have records of it.
+
+    Example: bench history mdsa_unet latency
+    """
+    from bench.claims.metrics import find_metric
+    from bench.errors import UserError
+    from bench.history import history as points_of
+    from bench.networks import find_network
+
+    find_network(network)
+    about = find_metric(metric)
+    writable(to)
+    points = points_of(network, about, dataset, records)
+    if not points:
+        where = f" on {dataset}" if dataset else ""
+        raise UserError(
+            f"no commit has a record of {network}'s {metric}{where} below '{records}'; commit what `bench run` wrote"
+        )
+    if as_json:
+        from bench.report.history import facts
+
+        typer.echo(json.dumps([facts(point) for point in points], indent=1, allow_nan=False))
+        return
+    from bench.report.history import as_text, draw
+
+    typer.echo(as_text(network, about, points))
+    typer.echo(f"\nDrawn in {draw(network, about, points, to)}")

@@ -1,0 +1,62 @@
+"""The history of a metric as lines with bars, as JSON, and as a figure."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.claims.metrics import Metric
+from bench.history import Point
+from bench.networks import title_of
+from bench.report.units import in_unit
+
+BAR = 30  # characters of the longest bar
+
+
+def as_text(network: str, metric: Metric, points: Sequence[Point]) -> str:
+    """A line a commit, with a bar as long as the figure; where the machine or the conditions change, a line says so."""
+    longest = max(point.value for point in points) or 1.0
+    lines, before = [f"{metric.name} of {title_of(network)}"], ("", "")
+    for point in points:
+        where = (point.conditions, point.machine)
+        if where != before:
+            lines.append(f"  {', '.join(filter(None, where))}")
+            before = where
+        bar = "█" * max(1, round(BAR * point.value / longest))
+        commit = point.commit
+        lines.append(f"  {commit.at:%Y-%m-%d}  {commit.name}  {in_unit(point.value, metric.unit):>12}  {bar}")
+    return "\n".join(lines)
+
+
+def facts(point: Point) -> dict[str, Any]:
+    """A point in base units."""
+    return {
+        "commit": point.commit.name, "at": point.commit.at.isoformat(), "subject": point.commit.subject,
+        "value": point.value, "conditions": point.conditions, "machine": point.machine, "records": list(point.records),
+    }  # fmt: skip
+
+
+def draw(network: str, metric: Metric, points: Sequence[Point], to: Path) -> Path:
+    """A step for each commit; figures of another machine or under other conditions are a line of their own."""
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+
+    from bench.report.figures import STYLE, look, save
+
+    with mpl.rc_context(STYLE):
+        drawn, axes = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
+        colour, marker = look(network)
+        series: dict[str, list[tuple[int, float]]] = {}
+        for place, point in enumerate(points):
+            label = ", ".join(filter(None, (point.conditions, point.machine)))
+            series.setdefault(label, []).append((place, point.value))
+        for number, (label, line) in enumerate(series.items()):
+            style: dict[str, Any] = {"alpha": 1 / (1 + 0.5 * number), "linestyle": ("-", "--", ":")[number % 3]}
+            axes.plot(*zip(*line, strict=True), color=colour, marker=marker, label=label, **style)
+        axes.set_xticks(
+            range(len(points)), [f"{p.commit.name[:7]}\n{p.commit.at:%Y-%m-%d}" for p in points], fontsize=8
+        )
+        axes.yaxis.set_major_formatter(lambda value, _: in_unit(value, metric.unit) if value else "0")
+        axes.set_ylim(0, 1.15 * max(point.value for point in points) or 1)
+        axes.set_title(f"{metric.name} of {title_of(network)}, by commit", loc="left", fontsize=10)
+        axes.legend(loc="lower left", fontsize=8)
+        return save(drawn, to / f"history-{network}-{metric.name}.png")

@@ -1,0 +1,164 @@
+"""`bench check` as a user types it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from claiming import counted
+
+from bench.records import Store
+
+ROOT = Path(__file__).parent.parent.parent
+CLAIM = """[size]
+says = "MDSA-UNet is small"
+source = "a paper"
+network = "mdsa_unet"
+metric = "parameters"
+relation = "at_most"
+value = {value}
+"""
+
+
+def bench(*arguments, cwd, root=ROOT, **variables):
+    return subprocess.run(
+        [sys.executable, "-m", "bench.cli", *arguments], capture_output=True, text=True, check=False, cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(root), "COLUMNS": "200", **variables},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A folder with a claim and the record that decides it."""
+    (tmp_path / "claims.toml").write_text(CLAIM.format(value="7e6"))
+    Store(tmp_path / "results").write(counted())
+    return tmp_path
+
+
+def test_a_claim_that_holds_is_exit_code_0_and_one_that_fails_1(place):
+    held = bench("check", cwd=place)
+    assert held.returncode == 0, held.stderr
+    assert held.stdout.splitlines()[0].startswith("✓ holds      size: parameters of mdsa_unet is 6,576,225")
+    (place / "claims.toml").write_text(CLAIM.format(value="6e6"))
+    failed = bench("check", cwd=place)
+    assert (failed.returncode, failed.stdout.splitlines()[-1]) == (1, "0 hold, 1 fails, 0 undecided")
+
+
+def test_undecided_is_no_failure(place):
+    shutil.rmtree(place / "results")
+    done = bench("check", cwd=place)
+    assert done.returncode == 0
+    assert "no record of mdsa_unet under these conditions (to decide it: bench check --measure-missing)" in done.stdout
+
+
+@pytest.mark.parametrize("format_", ["markdown", "json", "junit", "github"])
+def test_every_format_is_written(place, format_):
+    done = bench("check", "--format", format_, cwd=place)
+    assert done.returncode == 0
+    assert done.stdout
+
+
+def test_on_githubs_runners_the_step_gets_a_summary(place):
+    bench("check", "--format", "github", cwd=place, GITHUB_STEP_SUMMARY=str(place / "summary.md"))
+    assert (place / "summary.md").read_text().startswith("| Claim |")
+
+
+def test_only_some_claims(place):
+    assert len(json.loads(bench("check", "--only", "si", "--format", "json", cwd=place).stdout)) == 1
+    refused = bench("check", "--only", "speed", cwd=place)
+    assert (refused.returncode, "no claim in claims.toml begins so; known: size" in refused.stderr) == (2, True)
+
+
+def test_mistakes_in_the_claims_are_told_with_file_and_line(place):
+    (place / "claims.toml").write_text(CLAIM.format(value="7e6").replace("mdsa_unet", "mdsa_net"))
+    done = bench("check", cwd=place)
+    assert done.returncode == 2
+    assert "claims.toml:1: [size]: unknown network 'mdsa_net'; did you mean 'mdsa_unet'?" in done.stderr
+    assert bench("check", "--claims", "nowhere.toml", cwd=place).returncode == 2
+
+
+def edited(text):
+    return text.replace("6576225", "5000000", 1)
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (lambda text: text[: len(text) // 2], ":"),
+        (edited, "was edited after it was written"),
+        (lambda text: text.replace('"quantity"', '"quality"', 1), "edited"),
+    ],
+    ids=["truncated", "a figure", "a key"],
+)
+def test_a_damaged_or_edited_record_is_exit_code_2_with_its_file(place, edit, told):
+    path = Store(place / "results").path(counted().job)
+    path.write_text(edit(path.read_text()))
+    done = bench("check", cwd=place)
+    assert done.returncode == 2
+    assert "these records cannot be trusted" in done.stderr
+    assert f"{path.name}" in done.stderr
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_stored_records_are_judged_without_torch_or_pandas(place):
+    code = (
+        "import sys; from bench.cli import app; app(sys.argv[1:], standalone_mode=False); "
+        "print('HEAVY', sorted({'torch', 'pandas', 'matplotlib'} & set(sys.modules)))"
+    )
+    asked = [sys.executable, "-c", code, "check"]
+    done = subprocess.run(
+        asked, capture_output=True, text=True, check=True, cwd=place, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert "HEAVY []" in done.stdout
+
+
+def test_the_papers_claims_are_decided_on_the_committed_records():
+    found = {verdict["claim"]: verdict for verdict in json.loads(bench("check", "--format", "json", cwd=ROOT).stdout)}
+    outcomes = {name: verdict["outcome"] for name, verdict in found.items()}
+    assert outcomes["paper-parameters"] == outcomes["paper-macs"] == "holds"
+    assert found["paper-parameters"]["value"] == 6_576_225
+    assert outcomes["paper-dice-tn3k"] == "undecided"
+    assert "fails" not in outcomes.values()
+
+
+@pytest.mark.slow
+def test_one_more_convolution_fails_with_one_line_and_its_removal_passes(tmp_path):
+    """The gate on itself: an edited copy of this repository, checked as its CI checks it."""
+    for name in ("bench", "baselines", "results/reference"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "claims.toml", tmp_path)
+    network = tmp_path / "bench" / "mdsa_unet.py"
+    sound = network.read_text()
+    line = "self.head = nn.Conv2d(fine, classes, 1)"
+    assert line in sound
+    network.write_text(
+        sound.replace(
+            line, "self.head = nn.Sequential(nn.Conv2d(fine, fine, 3, padding=1), nn.Conv2d(fine, classes, 1))"
+        )
+    )
+    asked = ["check", "--only", "built-parameters", "--measure-missing", "--quiet", "--format", "github"]
+    dearer = bench(*asked, cwd=tmp_path, root=tmp_path)
+    assert dearer.returncode == 1, dearer.stdout + dearer.stderr
+    error, _total = dearer.stdout.splitlines()
+    assert "file=bench/mdsa_unet.py" in error
+    assert "parameters of mdsa_unet grew from 6,576,225 to 6,723,809; claimed at most 6,576,225" in error
+    network.write_text(sound)
+    reverted = bench(*asked, cwd=tmp_path, root=tmp_path)
+    assert (reverted.returncode, reverted.stdout.strip()) == (0, "1 holds, 0 fail, 0 undecided")
+
+
+@pytest.mark.slow
+def test_a_quotient_is_measured_in_rounds_and_never_fails_by_noise(tmp_path):
+    text = CLAIM.replace("parameters", "latency").replace(
+        "value = {value}", 'against = "unet"\ndevice = "cpu"\nsize = 64\nmargin = 0.1'
+    )
+    (tmp_path / "claims.toml").write_text(text)
+    done = bench("check", "--measure-missing", "--format", "json", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (verdict,) = json.loads(done.stdout)
+    assert verdict["outcome"] in ("holds", "undecided")
+    assert len(list((tmp_path / "results").glob("*-latency-*.json"))) == 12

@@ -1,0 +1,84 @@
+import json
+from xml.etree import ElementTree
+
+import pytest
+from claiming import MACHINE, claim, counted, timed, trained
+from handmade import cost_record
+
+from bench.claims.judge import judge
+from bench.report.verdicts import FORMATS, as_github, as_json, as_junit, as_markdown, as_text, claimed, found, sentence
+
+
+@pytest.fixture
+def verdicts():
+    claims = [
+        claim(name="small", says="It is small | slim", value=7e6),
+        claim(name="smaller", value=6e6),
+        claim(name="accurate", metric="dice", dataset="ddti", value=0.8, relation="at_least"),
+    ]
+    return judge(claims, [cost_record("mdsa_unet", 6_000_000), counted()], MACHINE)
+
+
+def test_a_failure_is_one_line_with_what_was_what_is_and_what_is_claimed(verdicts):
+    assert sentence(verdicts[1]) == (
+        "parameters of mdsa_unet grew from 6,000,000 to 6,576,225; claimed at most 6,000,000"
+    )
+
+
+def test_text_ends_with_what_fails_and_a_count(verdicts):
+    lines = as_text(verdicts).splitlines()
+    assert [line.split()[1] for line in lines[:3]] == ["holds", "undecided", "fails"]
+    assert lines[-1] == "1 holds, 1 fails, 1 undecided"
+    assert "bench run mdsa_unet --dataset ddti" in lines[1]
+
+
+def test_github_annotates_the_networks_file_on_one_line(verdicts):
+    error, notice, total = as_github(verdicts).splitlines()
+    assert error.startswith("::error file=bench/mdsa_unet.py,line=1,title=claim smaller fails::parameters of mdsa_unet")
+    assert notice.startswith("::notice file=bench/mdsa_unet.py,line=1,title=claim accurate is undecided::")
+    assert total == "1 holds, 1 fails, 1 undecided"
+
+
+def test_what_github_would_take_for_a_command_is_escaped():
+    (verdict,) = judge([claim(name="a,b:c%\n", value=1.0)], [counted()], MACHINE)
+    first, *_ = as_github([verdict]).splitlines()
+    assert "title=claim a%2Cb%3Ac%25%0A fails::" in first
+
+
+def test_junit_can_be_parsed_and_counts(verdicts):
+    suite = ElementTree.fromstring(as_junit(verdicts))
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("3", "1", "1")
+    assert [len(case) for case in suite] == [0, 1, 1]
+    assert "grew from" in suite.find(".//failure").get("message")
+
+
+def test_json_has_base_units_and_the_records(verdicts):
+    small = json.loads(as_json(verdicts))[0]
+    assert (small["value"], small["outcome"], small["unit"]) == (6_576_225, "holds", "parameters")
+    assert small["records"] == [counted().id]
+
+
+def test_markdown_escapes_what_would_break_its_table(verdicts):
+    text = as_markdown(verdicts)
+    assert "It is small \\| slim" in text
+    assert text.endswith("Sources: a paper.")
+    assert len({line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")}) == 1
+
+
+def test_quotients_and_leads_are_written_with_their_intervals():
+    lead = claim(metric="dice", dataset="synthetic", against="unet", relation="at_least")
+    (verdict,) = judge([lead], [trained("mdsa_unet", (0.6, 0.9)), trained("unet", (0.5, 0.7))], MACHINE)
+    assert found(lead, verdict.measured) == "+0.150 [+0.100, +0.200]"
+    assert claimed(lead) == "at least +0.000 U-Net's"
+    ratio = claim(metric="latency", device="cpu", against="unet", times=0.5, margin=0.1)
+    (verdict,) = judge([ratio], [*timed("mdsa_unet", [1.0] * 5), *timed("unet", [4.0] * 5, 1)], MACHINE)
+    assert (
+        found(ratio, verdict.measured) == "0.250 times [0.250, 0.250]"
+        or found(ratio, verdict.measured) == "0.250 times"
+    )
+    assert claimed(ratio) == "at most 0.500 times U-Net's ± 10 %"
+
+
+def test_nothing_measured_is_a_dash(verdicts):
+    assert found(verdicts[2].claim, None) == "–"
+    assert set(FORMATS) == {"text", "markdown", "json", "junit", "github"}
