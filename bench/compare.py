@@ -109,12 +109,10 @@ def _change(key: tuple[str, str, str], metric: Metric, base: list[Record], head:
     if before is None and after is None:
         return None
     facts: dict[str, Any] = {
-        "network": network,
-        "metric": metric,
-        "conditions": conditions,
-        "base": before,
-        "head": after,
-    }
+        "network": network, "metric": metric, "conditions": conditions, "base": before, "head": after,
+    }  # fmt: skip
+    if base == head:
+        return Change(**facts, outcome="same", change=0.0, low=0.0, high=0.0)
     if before is None or after is None:
         return Change(**facts, outcome="appeared" if before is None else "vanished")
     if reason := _refusal(metric, base, head):

@@ -23,6 +23,7 @@ from bench.quantities import (
     LatencySpec,
     MemorySpec,
     PeakSpec,
+    ProfileSpec,
     Spec,
 )
 from bench.training.devices import check_devices
@@ -107,7 +108,10 @@ def plan(question: Question, splits: Path | None = None) -> Plan:
     if data and kept and kept.exists():
         data = apply_splits(data, kept)
         question = replace(question, options=replace(question.options, split_file=kept))
-    makers = {"cost": _cost_specs, "memory": _memory_specs, "latency": _latency_specs, "energy": _energy_specs}
+    makers = {
+        "cost": _cost_specs, "memory": _memory_specs, "latency": _latency_specs, "energy": _energy_specs,
+        "profile": _profile_specs,
+    }  # fmt: skip
     maps = data.maps if data else 1
     specs: list[Spec] = [spec for measure in makers if measure in question.measures
                          for spec in makers[measure](question, maps)]  # fmt: skip
@@ -176,6 +180,10 @@ def _latency_specs(question: Question, maps: int) -> list[Spec]:
 
 def _energy_specs(question: Question, maps: int) -> list[Spec]:
     return [EnergySpec(**_conditions(question, maps), size=question.size, batch=question.batches[0])]
+
+
+def _profile_specs(question: Question, maps: int) -> list[Spec]:
+    return [ProfileSpec(**_conditions(question, maps), size=question.size, batch=question.batches[0])]
 
 
 def _all_sizes(question: Question) -> list[int]:

@@ -8,13 +8,13 @@ from bench.environment import environment
 from bench.jobs import Job
 from bench.networks import find_network
 from bench.plan import Plan
-from bench.quantities import CostSpec, DiceSpec, EnergySpec, LatencySpec, MemorySpec, PeakSpec
+from bench.quantities import CostSpec, DiceSpec, EnergySpec, LatencySpec, MemorySpec, PeakSpec, ProfileSpec
 from bench.records import Record, Store
 from bench.worker import Order, run
 
 # A guess for the first minutes, replaced by what the first jobs really took: seconds to start a worker and import what
 # it needs, and multiply-adds a second of one core, or of one GPU.
-START_S = {"peak": 10.0, "cost": 5.0, "memory": 4.0, "latency": 4.0, "energy": 12.0, "dice": 11.0}
+START_S = {"peak": 10.0, "cost": 5.0, "memory": 4.0, "latency": 4.0, "energy": 12.0, "profile": 8.0, "dice": 11.0}
 MACS_PER_S = {"cpu": 50e9, "cuda": 5e12}
 BFLOAT16_GAIN = 3  # of native bfloat16 over float32: 2 with AVX-512, more with AMX
 MOVED = 15e9  # what moving bytes costs whatever the multiply-adds: why small networks are slower than they look
@@ -114,8 +114,8 @@ class Clock:
             return 2 * pixels
         if isinstance(spec, MemorySpec):
             return pixels * spec.batch * (2 if spec.mode == "inference" else 6)
-        if isinstance(spec, EnergySpec):
-            return 0.0  # its windows last as long as they last
+        if isinstance(spec, EnergySpec | ProfileSpec):  # an energy's windows last as long as they last
+            return 30 * pixels * spec.batch * isinstance(spec, ProfileSpec)
         if isinstance(spec, LatencySpec):
             return pixels * spec.batch * (2 * spec.warmup_calls + spec.samples)
         splits = self.plan.data.splits if self.plan.data else {}

@@ -98,7 +98,9 @@ def _figure(claim: Claim, network: str, records: Sequence[Record], machine: str)
     doubt = claim.about.doubt(record.result)
     value = _value(claim, record)
     if value is None and claim.module:
-        known = ", ".join(getattr(record.result, "attended", {})) or "no module with fused attention"
+        known = ", ".join(getattr(record.result, "attended", {}))
+        if not known:
+            raise Undecided(f"{network}'s record has no share of pairs, for it is older than the measure", MEASURE)
         raise Undecided(f"{network} has no module '{claim.module}' that attends; known: {known}")
     if doubt or value is None:
         raise Undecided(f"{network} is unverified: {doubt or 'no figure'}")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from bench.claims.claim import Claim
-from bench.claims.evidence import NOTHING, Measured, Undecided
+from bench.claims.evidence import Measured, Undecided
 from bench.measure.protocols import PROTOCOLS, Measure
 from bench.quantities import DiceSpec
 from bench.records import Record
@@ -20,8 +20,8 @@ def scored(claim: Claim, records: Sequence[Record]) -> Measured:
     complete = [g for g in groups if all(any(r.job.network == name for r in g) for name in networks)]
     if not complete:
         names = " and ".join(networks)
-        what = "trained alike on" if len(networks) > 1 else "on"
-        raise Undecided(f"{NOTHING.format(network=names)}: {what} {claim.dataset}", _command(claim, networks))
+        alike = "trained alike " if len(networks) > 1 else ""
+        raise Undecided(f"no record of {names} {alike}on {claim.dataset}", _command(claim, networks))
     best = max(complete, key=lambda group: _seen(group[0]))
     if _seen(best[0]) < claim.images_seen:
         raise Undecided(
@@ -77,4 +77,5 @@ def _lead(claim: Claim, row: Row, other: Row) -> Measured:
 
 
 def _command(claim: Claim, networks: Sequence[str]) -> str:
-    return f"bench run {' '.join(networks)} --dataset {claim.dataset} --data-root FOLDER --budget paper"
+    who = "--all" if len(networks) > 1 else networks[0]  # then all claims against others are decided at once
+    return f"bench run {who} --dataset {claim.dataset} --data-root FOLDER --budget paper"

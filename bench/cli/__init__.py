@@ -9,6 +9,7 @@ from bench.cli import (  # noqa: F401 - each puts its commands on the app
     doctor,
     history,
     listing,
+    pick,
     profile,
     report,
     run,

@@ -109,9 +109,14 @@ def _jobs(planned: Plan, waiting: list[Job], out: Path) -> str:
 
 
 def conclude(
-    to: Console, found: list[Section], timed: list[Speeds], paths: list[Path], against: str | None = None
+    to: Console,
+    found: list[Section],
+    timed: list[Speeds],
+    paths: list[Path],
+    against: str | None = None,
+    claims: str = "",
 ) -> None:
-    """The tables, what they say in words, what failed, and where the report lies."""
+    """The tables, what they say in words, what failed, what the claims say, and where the report lies."""
     for section in found:
         for shown in tables.tables(section, against):
             to.print(Text(f"{shown.caption}, {section.name}", "bold"))
@@ -125,7 +130,10 @@ def conclude(
             to.print(Text(shown.caption, "bold"))
             to.print(table(shown, to.width))
             to.print()
-    to.print("\n".join(["Report:", *(f"  {path}" for path in paths)]), markup=False, highlight=False, soft_wrap=True)
+    if claims:
+        to.print(f"{claims}\n", markup=False, highlight=False, soft_wrap=True)
+    read = [path for path in paths if path.suffix != ".png"]  # figures are parts of the others
+    to.print("\n".join(["Report:", *(f"  {path}" for path in read)]), markup=False, highlight=False, soft_wrap=True)
 
 
 def overhead(wall_s: float, measured_s: float) -> str:
@@ -177,7 +185,7 @@ if TYPE_CHECKING:
 
 VERBS = {
     "peak": "finding the peak rates of", "cost": "counting", "memory": "weighing", "latency": "timing",
-    "energy": "metering", "dice": "training and scoring",
+    "energy": "metering", "profile": "profiling", "dice": "training and scoring",
 }  # fmt: skip
 LIVE_S = 0.5  # seconds between two pictures on a terminal
 HEARTBEAT_S = 30.0  # seconds between two lines where there is none

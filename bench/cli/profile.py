@@ -38,10 +38,11 @@ def profile(
     from bench.cli.display import console
     from bench.cli.tree import following, show
     from bench.environment import environment
-    from bench.measure.profile import Conditions
     from bench.measure.profile import profile as measure
+    from bench.quantities import ProfileSpec
 
-    asked = Conditions(device=where, threads=environment().cores, size=size, batch=batch)
+    machine = environment()
+    asked = ProfileSpec(machine=machine.fingerprint, device=where, threads=machine.cores, size=size, batch=batch)
     try:
         with following(console(), f"profiling {found.title}") as tell:
             torch.manual_seed(0)
@@ -54,9 +55,15 @@ def profile(
             "give a smaller --batch or --size"
         ) from error
     if as_json:
-        typer.echo(json.dumps({"network": network, **profiled.model_dump()}, indent=1, allow_nan=False))
+        typer.echo(
+            json.dumps(
+                {"network": network, "conditions": asked.model_dump(), **profiled.model_dump()},
+                indent=1,
+                allow_nan=False,
+            )
+        )
     else:
-        show(console(stderr=False), found.title, profiled, depth)
+        show(console(stderr=False), found.title, asked, profiled, depth)
 
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")

@@ -10,6 +10,9 @@ from bench.cli.app import Json, app, writable
 from bench.errors import UserError, unknown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bench.claims.judge import Verdict
     from bench.measure.protocols import Protocol
     from bench.records import Record
 
@@ -24,11 +27,21 @@ def report(
     against: Annotated[
         str | None, typer.Option(help="Compare the others with this network. [default: mdsa_unet, else the best]")
     ] = None,
+    formats: Annotated[
+        str, typer.Option("--format", help="By commas: pdf, html, markdown, latex, csv, parquet. [default: all]")
+    ] = "",
+    claims: Annotated[
+        Path | None, typer.Option(help="Claims whose verdicts it shows. [default: claims.toml, where there is one]")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the report of stored records: Markdown, CSV and figures. Nothing is measured.
+    """Write the report of stored records: PDF, HTML, Markdown, LaTeX, CSV, Parquet. Nothing is measured.
 
-    Example: bench report results/reference --to reports/reference
+    Examples:
+
+      bench report results/reference --to reports/reference
+
+      bench report --format html,latex
     """
     from bench.measure.protocols import find_protocol
     from bench.records import load
@@ -47,27 +60,48 @@ def report(
     if against is not None and against not in networks:
         raise unknown("network in these records", against, networks)
     writable(to)
-    conclude_with(loaded.records, to, as_json, by, against)
+    names = [name.strip() for name in formats.split(",") if name.strip()]
+    conclude_with(loaded.records, to, as_json, folders or [Path("results")], by, against, claims, names)
 
 
 def conclude_with(
     records: "list[Record]",
     reports: Path,
     as_json: bool,
+    folders: "Sequence[Path]",
     protocol: "Protocol | None" = None,
     against: str | None = None,
+    claims: Path | None = None,
+    formats: "Sequence[str]" = (),
 ) -> None:
     """Write the report; print the tables, what they say in words, and where it lies."""
     from bench.cli.display import conclude, console
+    from bench.report.document import document
     from bench.report.tidy import paired_rows, tidy_rows
-    from bench.report.write import write_report
+    from bench.report.verdicts import count
+    from bench.report.write import FORMATS, write_report
     from bench.summary.sections import sections
     from bench.summary.speeds import speeds
 
     found, timed = sections(records, protocol), speeds(records)
-    paths = write_report(found, reports, against, timed)
+    verdicts = _verdicts(records, claims)
+    made = document(records, found, timed, against, verdicts, folders)
+    paths = write_report(made, reports, formats or tuple(FORMATS))
     if not as_json:
-        return conclude(console(stderr=False), found, timed, paths, against)
+        said = f"Claims: {count(verdicts)}; `bench check` tells why." if verdicts else ""
+        return conclude(console(stderr=False), found, timed, paths, against, said)
     facts = {"rows": tidy_rows(found), "paired": paired_rows(found, against), "files": [str(path) for path in paths]}
     typer.echo(json.dumps(facts, indent=1, allow_nan=False))
     return None
+
+
+def _verdicts(records: "list[Record]", claims: Path | None) -> "list[Verdict]":
+    """What the records say of the claims in the file, or of those in ./claims.toml where there are any."""
+    from bench.claims.judge import judge
+    from bench.claims.read import read_claims
+    from bench.environment import environment
+
+    usual = Path("claims.toml")
+    if claims is None and not usual.exists():
+        return []
+    return judge(read_claims(claims or usual), records, environment().fingerprint)

@@ -50,7 +50,10 @@ def run(
         str, typer.Option(help="Ways to deploy to time too, such as folded,channels_last+bfloat16,compiled,onnx.")
     ] = "",
     measure: Annotated[
-        str, typer.Option(help="By commas: cost, memory, latency, energy, dice. [default: all, energy on a GPU]")
+        str,
+        typer.Option(
+            help="By commas: cost, memory, latency, energy, profile, dice. [default: all but profile, energy on a GPU]"
+        ),
     ] = "",
     seeds: Annotated[str, typer.Option(help="One training each, by commas: 0,1,2.")] = "0",
     devices: Annotated[int, typer.Option(min=1, help="GPUs, or processes on a CPU, that share each batch.")] = 1,
@@ -116,7 +119,7 @@ def run(
         return
     keep_split(planned, out / "splits")
     records = _carry_out(planned, waiting, out, quiet)
-    conclude_with(records, reports, as_json)
+    conclude_with(records, reports, as_json, [out])
     if any(record.status != "ok" for record in records):
         raise typer.Exit(1)
 
@@ -141,10 +144,10 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _usual_measures(device: "Device") -> tuple[str, ...]:
-    """Energy is left to those who ask where no counter is to be expected."""
-    from bench.quantities import QUANTITIES
+    """Energy is left to those who ask where no counter is to be expected, profiles to those who ask."""
+    from bench.quantities import OPTIONAL, QUANTITIES
 
-    return tuple(name for name in QUANTITIES if name != "energy" or device == "cuda")
+    return tuple(name for name in QUANTITIES if name not in OPTIONAL or (name == "energy" and device == "cuda"))
 
 
 def _numbers(option: str, text: str, least: int) -> tuple[int, ...]:

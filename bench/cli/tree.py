@@ -11,7 +11,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from bench.measure.profile import ModuleCost, Profile
+from bench.quantities import ModuleCost, Profile, ProfileSpec
 from bench.report.units import NONE, milliseconds
 
 SMALL = 0.005  # of the whole network, in every column: such modules share one line
@@ -34,9 +34,8 @@ class Line:
     note: str = ""
 
 
-def show(to: Console, title: str, found: Profile, depth: int) -> None:
+def show(to: Console, title: str, given: ProfileSpec, found: Profile, depth: int) -> None:
     """Both tables, and what their numbers mean."""
-    given = found.conditions
     where = f"{given.device}, {given.threads} threads" if given.device == "cpu" else given.device
     image = f"{given.batch}x{given.channels}x{given.size}x{given.size}"
     to.print(Text(f"{title}, a batch of {image} in float32 on {where}", "bold"))

@@ -16,12 +16,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from bench.measure.cost import own, random_image
 from bench.measure.counters import Watcher, by_torch, counting, tensors
-from bench.quantities import Device, Frozen
+from bench.quantities import ModuleCost, OperatorTime, Profile, ProfileSpec
 
 PASSES, FEWEST, ENOUGH_S = 10, 3, 20.0  # timed pairs of passes; fewer where they take longer than this
 WARMUPS = 2
@@ -30,65 +29,8 @@ OPERATOR_PASSES = 3
 Tell = Callable[[str, int, int], None]
 
 
-class Conditions(Frozen):
-    """One batch of random images (batch, channels, size, size) in float32; eval and inference mode."""
-
-    device: Device
-    threads: int = Field(ge=1)
-    channels: int = Field(3, ge=1)
-    classes: int = Field(1, ge=1)
-    size: int = Field(224, ge=1)
-    batch: int = Field(1, ge=1)
-
-
-class ModuleCost(Frozen):
-    """One module with all that is in it. `name` is its path, empty for the network; `kind` its class.
-
-    `macs` and `activations` are for one image, `time_s` for the batch. `calls` is how often it was called in a pass. A
-    container that is only indexed has no calls and the sums of what is in it; where nothing in a module was called,
-    `time_s` is None. What is scripted cannot be watched: no calls, and no time.
-    """
-
-    name: str
-    kind: str
-    parameters: int
-    macs: int
-    activations: int
-    calls: int | None
-    time_s: float | None
-
-    @property
-    def depth(self) -> int:
-        return self.name.count(".") + 1 if self.name else 0
-
-
-class OperatorTime(Frozen):
-    """One operator's own time in a pass, without that of operators it calls, and its calls."""
-
-    name: str
-    calls: float
-    self_s: float
-    share: float
-
-
-class Profile(Frozen):
-    """`modules` in the order in which they are registered, the network first; `operators` slowest first, all of them.
-
-    `plain_s` is the median pass without clocks, `clocked_s` with one around each module. `uncounted` names operators
-    that may multiply and have no formula.
-    """
-
-    conditions: Conditions
-    modules: tuple[ModuleCost, ...]
-    operators: tuple[OperatorTime, ...]
-    uncounted: tuple[str, ...]
-    passes: int
-    plain_s: float
-    clocked_s: float
-
-
 def profile(
-    network: nn.Module, conditions: Conditions, tell: Tell, clock: Callable[[], float] = time.perf_counter
+    network: nn.Module, conditions: ProfileSpec, tell: Tell, clock: Callable[[], float] = time.perf_counter
 ) -> Profile:
     """Count one image on the CPU, then time batches on the device.
 
@@ -106,7 +48,7 @@ def profile(
     network = network.to(conditions.device)
     plain, clocked = _times(network, batch, tell, clock)
     return Profile(
-        conditions=conditions, modules=assemble(network, counts, _medians(clocked)),
+        modules=assemble(network, counts, _medians(clocked)),
         operators=_by_operator(network, batch, tell), uncounted=uncounted, passes=len(plain),
         plain_s=statistics.median(plain), clocked_s=statistics.median(spent[""] for spent in clocked),
     )  # fmt: skip

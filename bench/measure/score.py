@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from bench.data.prepared import Prepared, normalised
 from bench.data.sample import Sample
+from bench.measure.chosen import watching
 from bench.measure.overlap import overlap
 from bench.measure.surface import hd95
 from bench.quantities import ImageScore, VolumeScore
@@ -22,11 +23,17 @@ BATCH = 8
 
 @dataclass(frozen=True)
 class Scored:
-    """Scores by image and class, by volume and class, and the unit of all their distances."""
+    """Scores by image and class, by volume and class, and the unit of all their distances.
+
+    `predictions` are the label maps, uint8 (n, size, size) in the order of what was prepared, at the network's size;
+    `chosen` which regions its attentions looked at (bench/measure/chosen.py).
+    """
 
     images: tuple[ImageScore, ...]
     volumes: tuple[VolumeScore, ...]
     distance_unit: Literal["px", "mm"]
+    predictions: np.ndarray
+    chosen: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -60,17 +67,20 @@ def score(
     in_mm = bool(originals) and all(original.spacing for original in originals)
     images: list[ImageScore] = []
     distances: dict[tuple[str, int], float] = {}
-    for volume, cases in groupby(_cases(network, prepared, device, originals, done), lambda case: case.volume):
-        slices = []
-        for case in cases:
-            images += _image_scores(case, case.spacing[-2:] if in_mm else None)
-            if volume:
-                slices.append(case)
-        for label, distance in _stacked_hd95(slices, in_mm):
-            # Back after another volume: neither part is the whole, and keeping all volumes for this would cost memory.
-            distances[volume, label] = math.nan if (volume, label) in distances else distance
+    predictions = np.zeros(tuple(prepared.masks.shape), np.uint8)
+    with watching(network) as watched:
+        every = _cases(network, prepared, device, originals, predictions, done)
+        for volume, cases in groupby(every, lambda case: case.volume):
+            slices = []
+            for case in cases:
+                images += _image_scores(case, case.spacing[-2:] if in_mm else None)
+                if volume:
+                    slices.append(case)
+            for label, distance in _stacked_hd95(slices, in_mm):
+                # Back after another volume: neither part is the whole, and keeping all for this would cost memory.
+                distances[volume, label] = math.nan if (volume, label) in distances else distance
     volumes = tuple(VolumeScore(volume=name, label=label, hd95=found) for (name, label), found in distances.items())
-    return Scored(tuple(images), volumes, "mm" if in_mm else "px")
+    return Scored(tuple(images), volumes, "mm" if in_mm else "px", predictions, watched.arrays)
 
 
 def label_maps(logits: Tensor) -> Tensor:
@@ -85,13 +95,15 @@ def _cases(
     prepared: Prepared,
     device: torch.device,
     originals: Sequence[Sample],
+    kept: np.ndarray,
     done: Callable[[int], None],
 ) -> Iterator[_Case]:
-    """Predict batch by batch; `done` hears of a batch when all of its cases have been taken."""
+    """Predict batch by batch into `kept`; `done` hears of a batch when all of its cases have been taken."""
     for start in range(0, len(prepared), BATCH):
         with torch.inference_mode():
             logits = network(normalised(prepared.images[start : start + BATCH].to(device)))
             predictions = label_maps(logits).cpu().numpy()
+        kept[start : start + BATCH] = predictions
         labels = range(1, max(2, logits.shape[1]))
         for index, prediction in enumerate(predictions, start):
             original = originals[index] if originals else None

@@ -44,13 +44,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell says: the figure, how it moves with the seed, its interval, whether it is the best, or marked."""
+    """What a cell says: the figure, how it moves with the seed, its interval, whether it is the best, or marked.
+
+    `second` is the best of what is left when the best, and all that equal it, are taken away.
+    """
 
     figure: str
     deviation: str = ""
     interval: str = ""
     best: bool = False
     mark: str = ""
+    second: bool = False
 
     @property
     def text(self) -> str:
@@ -149,15 +153,22 @@ def _column(column: Column, rows: Sequence[Any]) -> list[Cell]:
         if figure is not None and not math.isnan(figure) and not mark and getattr(value, "n", 0) >= most
     ]
     best = column.best(known) if column.best and len(known) > 1 else None
+    others = [figure for figure in known if figure != best]
+    second = column.best(others) if column.best and len(others) > 1 else None
     return [
-        _cell(column, value, figure is not None and figure == best and not mark, mark if figure is not None else "")
+        _cell(column, value, "" if figure is None else mark, _is(figure, best, mark), _is(figure, second, mark))
         for value, figure, mark in zip(values, plain, marks, strict=True)
     ]
 
 
-def _cell(column: Column, value: float | Estimate | None, best: bool, mark: str) -> Cell:
+def _is(figure: float | None, rank: float | None, mark: str) -> bool:
+    """Whether a figure has this rank; a marked one has none."""
+    return figure is not None and figure == rank and not mark
+
+
+def _cell(column: Column, value: float | Estimate | None, mark: str, best: bool, second: bool) -> Cell:
     if not isinstance(value, Estimate):
-        return Cell(column.text(value), best=best, mark=mark)
+        return Cell(column.text(value), best=best, mark=mark, second=second)
     deviation = f"± {column.text(value.deviation).lstrip('+')}" if value.deviation is not None else ""
     interval = f"[{column.text(value.low)}, {column.text(value.high)}]" if value.n > 1 else ""
-    return Cell(column.text(value.value), deviation, interval, best, mark)
+    return Cell(column.text(value.value), deviation, interval, best, mark, second)

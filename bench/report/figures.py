@@ -1,6 +1,7 @@
 """The figures. One style, colours that colour-blind eyes can tell apart, and a network keeps its colour everywhere."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from bench.files import write_whole
 from bench.networks import NETWORKS
 from bench.report.units import millions
+from bench.summary.front import front
 from bench.summary.rows import Row
 from bench.summary.sections import Section
 
@@ -26,6 +28,7 @@ MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 STYLE: dict[Any, Any] = {
     "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#e4e4e4",
     "axes.axisbelow": True, "figure.dpi": 100, "savefig.dpi": 160, "svg.hashsalt": "bench", "legend.frameon": False,
+    "text.parse_math": False,  # a dollar in a network's name is no formula
 }  # fmt: skip
 
 
@@ -43,6 +46,7 @@ def dice_against_latency(section: Section) -> Figure | None:
         return None
     with mpl.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
+        draw_front(axes, [(row.latency_s.value * 1e3, row.dice.value) for row in rows if row.dice and row.latency_s])
         for row in rows:
             _point(axes, row)
         axes.set_xscale("log")
@@ -53,10 +57,20 @@ def dice_against_latency(section: Section) -> Figure | None:
         axes.set_xlabel(f"latency (ms, log scale){where}")
         axes.set_ylabel(f"Dice, {section.dice.dataset} test" if section.dice else "Dice")
         axes.set_title(
-            "Up and left is better; area = parameters; bars = 95 % interval", loc="left", fontsize=9, color="#555"
+            "Up and left is better; area = parameters; bars = 95 % interval; line: nobody beats these at both",
+            loc="left",
+            fontsize=9,
+            color="#555",
         )
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), labelspacing=1.1)
         return figure
+
+
+def draw_front(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
+    """A line through the points (cost, accuracy) that none of the others beats at both."""
+    best = front([(*point, None) for point in points])
+    if len(best) > 1:
+        axes.plot([x for x, _, _ in best], [y for _, y, _ in best], color="#999", linewidth=1, linestyle="--", zorder=1)
 
 
 def plain_log(axis: Axis) -> None:

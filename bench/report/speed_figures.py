@@ -8,8 +8,11 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.quantities import Profile
 from bench.report.figures import STYLE, look, plain_log
 from bench.summary.speeds import Speed, Speeds
+
+NAMED = 0.009  # share of a bar that a letter of a name needs
 
 
 def throughput(speeds: Speeds) -> Figure | None:
@@ -50,6 +53,36 @@ def by_size(speeds: Speeds) -> Figure | None:
             axes.minorticks_off()
         figure.legend(loc="outside right center")
         return figure
+
+
+def time_by_module(speeds: Speeds) -> Figure | None:
+    """Where each profiled network's time goes: a bar of its outermost modules. None where none was profiled."""
+    profiled = [(row, row.profile) for row in speeds.rows if row.profile]
+    if not profiled:
+        return None
+    with mpl.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(9.6, 1.0 + 0.55 * len(profiled)), layout="constrained")
+        for place, (_, found) in enumerate(reversed(profiled)):
+            start = 0.0
+            for number, (name, share) in enumerate(_parts(found)):
+                shade = "#0072B2" if number % 2 == 0 else "#56B4E9"
+                axes.barh([place], [100 * share], left=[start], color=shade, edgecolor="white", height=0.7)
+                if share > NAMED * len(name):
+                    axes.text(start + 50 * share, place, name, ha="center", va="center", fontsize=7, color="white"
+                              if number % 2 == 0 else "black")  # fmt: skip
+                start += 100 * share
+        axes.set_yticks(range(len(profiled)), [row.title for row, _ in reversed(profiled)])
+        axes.set(xlabel="share of a forward pass, outermost modules in order (%)", xlim=(0, 100))
+        axes.grid(visible=False)
+        return figure
+
+
+def _parts(found: Profile) -> list[tuple[str, float]]:
+    """Name and share of the network's time of each module directly in it, and of what is in none."""
+    total = found.modules[0].time_s or 1.0
+    parts = [(module.name, (module.time_s or 0.0) / total) for module in found.modules if module.depth == 1]
+    rest = 1 - sum(share for _, share in parts)
+    return [*parts, ("other", rest)] if rest > 0 else parts
 
 
 def _milliseconds(row: Speed, size: int) -> float | None:

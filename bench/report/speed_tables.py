@@ -132,9 +132,8 @@ class Deployed:
         return self.row.latency_s(variant=self.variant)
 
     @property
-    def share_of_plain(self) -> float | None:
-        plain, latency = self.row.latency_s(), self.latency_s
-        return latency.value / plain.value if latency and plain else None
+    def over_plain(self) -> Estimate | None:
+        return self.row.over_plain(self.variant)
 
     @property
     def result(self) -> Latency | None:
@@ -155,7 +154,7 @@ def _variants(speeds: Speeds) -> Table:
     rows = [Deployed(row, variant) for row in speeds.rows for variant in speeds.variants]
     columns = (
         Column("Latency", "ms", lambda row: row.latency_s, milliseconds, ranged=True),
-        Column("To eager", "ratio", lambda row: row.share_of_plain, significant),
+        Column("To eager", "ratio", lambda row: row.over_plain, significant, ranged=True),
         Column("Made in", "s", lambda row: row.result and row.result.prepare_s, significant),
         Column("Max error", "of largest", lambda row: row.max_error, _error),
         Column("Masks", "Dice", lambda row: row.dice, share),
@@ -168,6 +167,7 @@ def _variants(speeds: Speeds) -> Table:
     ]
     return table(
         "Deployed speed", columns, [row for row in rows if row.latency_s],
+        "to eager: its time over the plain network's in the same rounds, with the 95 % interval over rounds; "
         "max error: the largest difference of two logits from those of the plain network, as a share of its largest; "
         "masks: the overlap of what both give, 1 where they are the same; of random weights, trained ones decide more "
         "firmly",

@@ -1,11 +1,26 @@
 """The rows of all sections for people's own plots: unrounded, in base units, with the ids of their records."""
 
+from pathlib import Path
 from typing import Any
 
+from bench.files import write_whole
+from bench.report.document import Document
 from bench.summary.estimates import Estimate
 from bench.summary.paired import paired, reference_row
 from bench.summary.rows import Row
 from bench.summary.sections import Section, named
+
+
+def write(document: Document, folder: Path) -> list[Path]:
+    """Write table.csv, and paired.csv where networks can be paired."""
+    return [write_whole(folder / f"{name}.csv", csv(rows)) for name, rows in tidy_tables(document).items()]
+
+
+def tidy_tables(document: Document) -> dict[str, list[dict[str, Any]]]:
+    """The tables by name, those that have a row."""
+    found = list(document.sections)
+    tables = {"table": tidy_rows(found), "paired": paired_rows(found, document.against)}
+    return {name: rows for name, rows in tables.items() if rows}
 
 
 def csv(rows: list[dict[str, Any]]) -> str:

@@ -5,7 +5,8 @@ A claim that fails is one line that says what was measured, what it was before, 
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 from typing import Any
 from xml.etree import ElementTree
 
@@ -35,7 +36,9 @@ def claimed(claim: Claim) -> str:
     other = f" {title_of(claim.against)}'s" if claim.against else ""
     slack = f"{100 * claim.margin:g} %" if claim.about.tier != "score" else f"{claim.margin:g}"
     margin = f" ± {slack}" if claim.margin else ""
-    return f"{WORDS[claim.relation]}{figure(claim, claim.bound)}{other}{margin}"
+    level = claim.bound == (0 if claim.is_lead else 1) and bool(other)
+    bound = other.strip() if level else f"{figure(claim, claim.bound)}{other}"
+    return f"{WORDS[claim.relation]}{bound}{margin}"
 
 
 def found(claim: Claim, measured: Measured | None) -> str:
@@ -51,16 +54,22 @@ def found(claim: Claim, measured: Measured | None) -> str:
 def sentence(verdict: Verdict) -> str:
     """One line: network, metric, what was measured, what it was before, what is claimed, why nothing is decided."""
     claim = verdict.claim
-    subject = f"{claim.metric} of {claim.network}" + (f" at {claim.module}" if claim.module else "")
-    if verdict.before is not None and verdict.measured and verdict.before != verdict.measured.value:
-        went = "grew" if verdict.measured.value > verdict.before else "fell"
-        is_ = f"{went} from {figure(claim, verdict.before)} to {found(claim, verdict.measured)}"
-    else:
-        is_ = f"{'is' if verdict.measured else ''} {found(claim, verdict.measured) if verdict.measured else ''}".strip()
-    parts = [f"{subject} {is_}".strip(), f"claimed {claimed(claim)}"]
+    parts = [f"{claim.metric} of {claim.network}{f' at {claim.module}' if claim.module else ''}{_course(verdict)}"]
+    parts.append(f"claimed {claimed(claim)}")
     if verdict.reason:
         parts.append(verdict.reason + (f" (to decide it: {verdict.todo})" if verdict.todo else ""))
     return "; ".join(parts)
+
+
+def _course(verdict: Verdict) -> str:
+    """What the figure is, or from what to what it went."""
+    if verdict.measured is None:
+        return ""
+    is_ = found(verdict.claim, verdict.measured)
+    if not _before(verdict) or verdict.before is None:
+        return f" is {is_}"
+    went = "grew" if verdict.measured.value > verdict.before else "fell"
+    return f" {went} from {figure(verdict.claim, verdict.before)} to {is_}"
 
 
 def count(verdicts: Sequence[Verdict]) -> str:
@@ -72,11 +81,43 @@ def count(verdicts: Sequence[Verdict]) -> str:
 
 
 def as_text(verdicts: Sequence[Verdict]) -> str:
-    """A line a claim, those that fail last, where a reader looks first."""
+    """A line a claim in columns, those that fail last, where a reader looks first; then how to decide what is open.
+
+    Claims of one table that are undecided for the same reason share a line.
+    """
     order = ("holds", "undecided", "fails")
     ranked = sorted(verdicts, key=lambda verdict: order.index(verdict.outcome))
-    lines = [f"{MARKS[v.outcome]} {v.outcome:9}  {v.claim.name}: {sentence(v)}" for v in ranked]
-    return "\n".join([*lines, "", count(verdicts)])
+    lines = [_columns(group) for _, group in groupby(ranked, _sharing)]
+    widths = [max(len(line[column]) for line in lines) for column in range(3)]
+    text = ["  ".join([*map(str.ljust, line[:3], widths), line[3]]).rstrip() for line in lines]
+    todo = dict.fromkeys(verdict.todo for verdict in ranked if verdict.todo)
+    steps = ["", "To decide more:", *(f"  {step}" for step in todo)] if todo else []
+    return "\n".join([*text, *steps, "", count(verdicts)])
+
+
+def _sharing(verdict: Verdict) -> tuple[str, ...]:
+    """What the claims of one line have in common: undecided ones their table and reason, others all."""
+    name = verdict.claim.name
+    if verdict.outcome != "undecided":
+        return (name,)
+    return name.partition("/")[0], verdict.reason, found(verdict.claim, verdict.measured)
+
+
+def _columns(group: Iterable[Verdict]) -> tuple[str, str, str, str]:
+    """Verdict, name, what was measured, what is claimed and why nothing is decided."""
+    first, *others = group
+    claim, mark = first.claim, f"{MARKS[first.outcome]} {first.outcome}"
+    name = claim.name.partition("/")[0] if others else claim.name
+    parts = [] if others else [f"claimed {claimed(claim)}"]
+    reason = [first.reason] if first.reason else []
+    return mark, name, f"{found(claim, first.measured)}{_before(first)}", "; ".join(parts + reason)
+
+
+def _before(verdict: Verdict) -> str:
+    """What the figure was for an older code, where it was another."""
+    if verdict.before is None or verdict.measured is None or verdict.before == verdict.measured.value:
+        return ""
+    return f", was {figure(verdict.claim, verdict.before)}"
 
 
 def as_markdown(verdicts: Sequence[Verdict]) -> str:

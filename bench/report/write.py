@@ -1,80 +1,56 @@
-"""Writes a report from records: Markdown with its figures, and tidy CSVs."""
+"""Writes a report in the formats that were asked for; a renderer a format, one line each."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-from matplotlib.figure import Figure
+from bench.errors import unknown
+from bench.report.document import Document
 
-from bench.files import write_whole
-from bench.report.figures import dice_against_latency, learning_curves, save
-from bench.report.markdown import escaped, markdown
-from bench.report.speed_figures import by_size, throughput
-from bench.report.speed_tables import speed_tables
-from bench.report.tables import Table, tables
-from bench.report.tidy import csv, paired_rows, tidy_rows
-from bench.report.words import sentences
-from bench.summary.sections import Section, named
-from bench.summary.speeds import Speeds
-
-# By name of the file: a caption, and what draws it, or returns None where there is nothing to draw.
-FIGURES: dict[str, tuple[str, Callable[[Any], Figure | None]]] = {
-    "dice-latency": ("Dice against latency", dice_against_latency),
-    "learning-curves": ("Loss and validation Dice while training", learning_curves),
+# By name: the module whose `write(document, folder)` makes it and returns the paths, the first to read first; and the
+# files that it may leave, so that a later report without them takes them away.
+FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "pdf": ("bench.report.pdf", ("report.pdf",)),
+    "html": ("bench.report.html", ("report.html",)),
+    "markdown": ("bench.report.markdown", ("report.md", "*.png")),
+    "latex": ("bench.report.latex", ("tables.tex",)),
+    "csv": ("bench.report.tidy", ("table.csv", "paired.csv")),
+    "parquet": ("bench.report.parquet", ("table.parquet", "paired.parquet")),
 }
-SPEED_FIGURES: dict[str, tuple[str, Callable[[Any], Figure | None]]] = {
-    "throughput": ("Throughput by batch", throughput),
-    "by-size": ("Latency and memory by image size", by_size),
-}
+KINDS = (
+    "dice-latency",
+    "dice-counts",
+    "learning-curves",
+    "throughput",
+    "by-size",
+    "calls",
+    "paired-",
+    "outlines",
+    "regions",
+    "modules",
+)  # how our figures' names begin
 
 
-def write_report(
-    found: list[Section], folder: Path, against: str | None = None, timed: list[Speeds] | None = None
-) -> list[Path]:
-    """Write report.md, table.csv, paired.csv where networks can be paired, and a PNG a figure into the folder.
+def write_report(document: Document, folder: Path, formats: Sequence[str] = tuple(FORMATS)) -> list[Path]:
+    """Write the report into the folder; the paths of what was written, in the order of the formats.
 
-    Returns their paths, the first to read first. `against` names the network that the others are compared with; `timed`
-    is what was timed and weighed, which follows the sections.
+    What an earlier report left there in these formats and this one does not have is taken away: it would be read as a
+    part of it. UserError for an unknown format.
     """
+    writers = {name: writer(name) for name in formats}
     folder.mkdir(parents=True, exist_ok=True)
-    parts, figures = ["# Networks compared\n"], []
-    for name, section in named(found).items():
-        parts += [f"\n## {name}\n", *(f"{sentence}\n" for sentence in sentences(section))]
-        figures += _add(parts, folder, name, tables(section, against), FIGURES, section)
-    for number, speeds in enumerate(timed or [], 1):
-        name = f"{speeds.device}-{number}" if number > 1 else speeds.device
-        parts.append(f"\n## Speed and memory, {name}\n")
-        figures += _add(parts, folder, name, speed_tables(speeds), SPEED_FIGURES, speeds)
-    report = write_whole(folder / "report.md", "\n".join(parts))
-    rows = {"table.csv": tidy_rows(found), "paired.csv": paired_rows(found, against)}
-    written = [write_whole(folder / name, csv(lines)) for name, lines in rows.items() if lines]
-    _clear(folder, {report, *written, *figures})
-    return [report, *written, *figures]
+    written = [path for write in writers.values() for path in write(document, folder)]
+    for name in formats:
+        for pattern in FORMATS[name][1]:
+            for path in set(folder.glob(pattern)) - set(written):
+                if path.suffix != ".png" or path.name.startswith(KINDS):
+                    path.unlink()
+    return written
 
 
-def _clear(folder: Path, current: set[Path]) -> None:
-    """Take away what an earlier report left and this one does not have: it would be read as a part of it."""
-    names = ["table.csv", "paired.csv", *(f"{kind}-*.png" for kind in (*FIGURES, *SPEED_FIGURES))]
-    for path in (path for name in names for path in folder.glob(name)):
-        if path not in current:
-            path.unlink()
-
-
-def _add(
-    parts: list[str],
-    folder: Path,
-    name: str,
-    shown: list[Table],
-    drawn: Mapping[str, tuple[str, Callable[[Any], Figure | None]]],
-    source: Section | Speeds,
-) -> list[Path]:
-    """Add tables and figures to the parts; return the figures' paths."""
-    paths = []
-    for table in shown:
-        parts += [f"### {escaped(table.caption)}\n", markdown(table)]
-    for kind, (caption, draw) in drawn.items():
-        figure = draw(source)
-        if figure is not None:
-            paths.append(save(figure, folder / f"{kind}-{name}.png"))
-            parts.append(f"![{caption}]({paths[-1].name})\n")
-    return paths
+def writer(name: str) -> Callable[[Document, Path], list[Path]]:
+    """The renderer of a format."""
+    if name not in FORMATS:
+        raise unknown("format", name, FORMATS)
+    found: Callable[[Document, Path], list[Path]] = import_module(FORMATS[name][0]).write
+    return found

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from bench.environment import Environment
+from bench.measure.ratio import ratio
 from bench.networks import title_of
 from bench.quantities import (
     Cost,
@@ -20,6 +21,8 @@ from bench.quantities import (
     MemorySpec,
     Peak,
     PeakSpec,
+    Profile,
+    ProfileSpec,
 )
 from bench.records import Record
 from bench.summary.estimates import Estimate
@@ -29,6 +32,7 @@ from bench.variants import PLAIN, name_of
 
 KNEE = 0.9  # the knee of a batch sweep is the smallest batch with this share of the best throughput
 PERCENTILES = {90: 36, 95: 72, 99: 368}  # and the least samples for a distribution-free 95 % interval of each
+ROUND = {"process", "samples", "seconds", "warmup_calls", "warmup_s"}  # what processes of one round have in common
 T = TypeVar("T")
 
 
@@ -50,6 +54,22 @@ class Speed:
     def latency_s(self, batch: int | None = None, size: int | None = None, variant: str = PLAIN) -> Estimate | None:
         """Median of the process medians, between the fastest and the slowest process; None where not measured."""
         return latency_s(self._latencies(batch, size, variant))
+
+    def over_plain(self, variant: str) -> Estimate | None:
+        """A variant's time over the plain network's, from processes of the same rounds; None where there are none.
+
+        The interval is of the rounds, from 0 to infinity where there is one.
+        """
+        plain, ours = (
+            {r.job.spec.model_dump_json(include=ROUND): result for r in self._every(name)
+             if isinstance(result := r.result, Latency)}
+            for name in (PLAIN, variant)
+        )  # fmt: skip
+        rounds = [key for key in ours if key in plain]
+        if variant == PLAIN or not rounds:
+            return None
+        found = ratio(*([side[key].samples_s for key in rounds] for side in (ours, plain)))
+        return Estimate(found.value, found.low, found.high, found.pairs)
 
     def throughput(self, batch: int) -> float | None:
         """Images a second at a batch."""
@@ -89,6 +109,11 @@ class Speed:
         return self._first(Energy, EnergySpec, lambda s: s.size == self.size)
 
     @property
+    def profile(self) -> Profile | None:
+        """Where its time goes, module by module."""
+        return self._first(Profile, ProfileSpec, lambda s: s.size == self.size)
+
+    @property
     def share_of_peak(self) -> float | None:
         """Multiply-adds a second at the single figures' batch and size, as a share of the machine's matrix product."""
         peak = next(
@@ -126,9 +151,13 @@ class Speed:
         return [r.result for r in self._timed(batch, size, variant) if isinstance(r.result, Latency)]
 
     def _timed(self, batch: int | None, size: int | None, variant: str) -> list[Record]:
+        return longest(self._every(variant, batch, size))
+
+    def _every(self, variant: str, batch: int | None = None, size: int | None = None) -> list[Record]:
+        """Latencies of all protocols."""
         wanted = (batch or self.batch, size or self.size, variant)
-        return longest([r for r in self.records if isinstance(s := r.job.spec, LatencySpec)
-                        and (s.batch, s.size, name_of(s)) == wanted])  # fmt: skip
+        return [r for r in self.records if isinstance(s := r.job.spec, LatencySpec)
+                and (s.batch, s.size, name_of(s)) == wanted]  # fmt: skip
 
     def _first(self, kind: type[T], spec: type, fits: Callable[[Any], bool]) -> T | None:
         found = (r.result for r in self.records if isinstance(r.job.spec, spec) and fits(r.job.spec))
@@ -181,7 +210,7 @@ def speeds(records: Sequence[Record]) -> list[Speeds]:
     families: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
         spec = record.job.spec
-        if id(record) not in old and isinstance(spec, LatencySpec | MemorySpec | EnergySpec):
+        if id(record) not in old and isinstance(spec, LatencySpec | MemorySpec | EnergySpec | ProfileSpec):
             families.setdefault((spec.machine, spec.device, spec.channels, spec.classes), []).append(record)
     costs = [r for r in records if id(r) not in old and isinstance(r.job.spec, CostSpec)]
     peaks = [r for r in records if isinstance(r.job.spec, PeakSpec)]

@@ -5,11 +5,12 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from bench.environment import environment, state
 from bench.errors import Diverged, UserError
-from bench.quantities import CostSpec, EnergySpec, LatencySpec, MemorySpec, PeakSpec, Result
+from bench.quantities import CostSpec, EnergySpec, LatencySpec, MemorySpec, PeakSpec, ProfileSpec, Result
 from bench.records import Record, Store
 from bench.worker import Order, Tell
 from bench.worker.build import BUILT_S, build
@@ -114,6 +115,18 @@ def _energy(order: Order, tell: Tell) -> Result:
     return energy(build(order), order.job.spec)
 
 
+def _profile(order: Order, tell: Tell) -> Result:
+    from bench.measure.profile import profile
+
+    assert isinstance(order.job.spec, ProfileSpec)
+    said = partial(_said, tell)
+    return profile(build(order), order.job.spec, said)
+
+
+def _said(tell: Tell, doing: str, done: int, total: int) -> None:
+    tell({"doing": doing, "done": done, "of": total})
+
+
 def _now_and_then(tell: Tell) -> Callable[[], None]:
     """A sign of life, so rarely that it does not disturb what is timed."""
     last = time.monotonic()
@@ -128,7 +141,8 @@ def _now_and_then(tell: Tell) -> Callable[[], None]:
 
 
 MEASURES: dict[str, Callable[[Order, Tell], Result | None]] = {
-    "peak": _peak, "cost": _cost, "memory": _memory, "latency": _latency, "energy": _energy, "dice": dice,
+    "peak": _peak, "cost": _cost, "memory": _memory, "latency": _latency, "energy": _energy, "profile": _profile,
+    "dice": dice,
 }  # fmt: skip
 
 

@@ -47,6 +47,7 @@ def dice(order: Order, tell: Tell) -> Scores | None:
         return None
     origin = _trained(order, network, data, tell) if spec.train else _own(order, network)
     found = _score(order, network, data, tell)
+    _keep_predictions(order, data, found)
     scores = Scores(**origin, images=found.images, volumes=found.volumes, distance_unit=found.distance_unit)
     if spec.train:
         complete(_folder(order), scores, spec.protocol)
@@ -140,6 +141,18 @@ def _score(order: Order, network: "nn.Module", data: DataSet, tell: Tell) -> "Sc
     test = _prepared(order, data, "test", spec.test_images, tell)
     originals = thin(data.splits["test"], spec.test_images) if spec.protocol == "per_volume" else ()
     return score(network.to(device), test, device, originals, _counting(tell, "scoring", len(test)))
+
+
+def _keep_predictions(order: Order, data: DataSet, found: "Scored") -> None:
+    """Beside the record, for pictures."""
+    from bench.data.prepared import content
+    from bench.predictions import Predictions, path_of
+
+    spec = _spec(order)
+    samples = thin(data.splits["test"], spec.test_images)
+    cache = f"cache/{data.name}-{data.digest}/{content(samples)}-{spec.size}"
+    kept = Predictions(tuple(sample.id for sample in samples), found.predictions, found.chosen, cache)
+    kept.save(path_of(order.out, order.job.key))
 
 
 def _prepared(order: Order, data: DataSet, split: str, limit: int | None, tell: Tell) -> "Prepared":

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from bench.cli import tree
-from bench.measure.profile import Conditions, ModuleCost, OperatorTime, Profile
+from bench.quantities import ModuleCost, OperatorTime, Profile, ProfileSpec
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -85,7 +85,7 @@ MODULES = (
 def made_up() -> Profile:
     operators = tuple(OperatorTime(name=f"aten::op{n}", calls=2, self_s=0.01, share=0.05) for n in range(20))
     return Profile(
-        conditions=Conditions(device="cpu", threads=2), modules=MODULES, operators=operators,
+        modules=MODULES, operators=operators,
         uncounted=("aten._fft_r2c (no formula)",), passes=10, plain_s=0.8, clocked_s=1.0,
     )  # fmt: skip
 
@@ -114,7 +114,7 @@ def test_the_footnotes_say_how_much_the_clocks_cost_and_what_was_not_counted(mad
 
 
 def test_both_tables_as_they_are_printed(made_up, capsys):
-    tree.show(Console(width=70), "Net", made_up, 1)
+    tree.show(Console(width=70), "Net", ProfileSpec(machine="m", device="cpu", threads=2), made_up, 1)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 70
     assert next(line for line in lines if line.startswith("├ idle")).endswith("not called")

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.measure.counters import by_torch
-from bench.measure.profile import Clocks, Conditions, ModuleCost, assemble, count, profile, watching
+from bench.measure.profile import Clocks, assemble, count, profile, watching
+from bench.quantities import ModuleCost, ProfileSpec
 
 SIDE = 8
 PIXELS = SIDE * SIDE
@@ -106,8 +107,8 @@ def test_a_module_lasts_from_its_start_to_its_end_once_the_device_is_done():
 
 
 @pytest.fixture
-def conditions() -> Conditions:
-    return Conditions(device="cpu", threads=torch.get_num_threads(), size=SIDE, batch=2)
+def conditions() -> ProfileSpec:
+    return ProfileSpec(machine="m", device="cpu", threads=torch.get_num_threads(), size=SIDE, batch=2)
 
 
 def test_times_are_medians_over_passes_of_a_clock_that_ticks_once_a_look(conditions):
@@ -129,7 +130,6 @@ def test_times_are_medians_over_passes_of_a_clock_that_ticks_once_a_look(conditi
 def test_a_profile_of_a_small_network(conditions):
     network = nn.Sequential(nn.LazyConv2d(4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 1))
     found = profile(network.train(), conditions, lambda *news: None)
-    assert found.conditions == conditions
     assert found.modules[0].parameters == 4 * 27 + 4 + 4 * 36 + 1
     assert found.modules[0].macs == 36 * 4 * 27 + 4 * 36
     assert not network.training

@@ -1,9 +1,10 @@
 """Sweeps are drawn where there is more than one point."""
 
+import pytest
 from handmade import LATENCY, record
 
-from bench.quantities import Latency
-from bench.report.speed_figures import by_size, throughput
+from bench.quantities import Latency, ModuleCost, Profile, ProfileSpec
+from bench.report.speed_figures import by_size, throughput, time_by_module
 from bench.summary.speeds import speeds
 
 
@@ -23,3 +24,18 @@ def test_latency_by_size():
     (found,) = speeds([timed(0.1), timed(0.4, size=448)])
     assert list(by_size(found).axes[0].lines[0].get_ydata()) == [100, 400]
     assert throughput(found) is None
+
+
+def part(name, time_s):
+    return ModuleCost(name=name, kind="Part", parameters=1, macs=1, activations=1, calls=1, time_s=time_s)
+
+
+def test_time_by_module_is_a_bar_of_shares_that_add_up_to_all_of_it():
+    spec = ProfileSpec(machine=LATENCY.machine, device="cpu", threads=2)
+    modules = (part("", 1.0), part("encode", 0.6), part("encode.inner", 0.5), part("decode", 0.3))
+    result = Profile(modules=modules, operators=(), uncounted=(), passes=3, plain_s=0.9, clocked_s=1.0)
+    (found,) = speeds([timed(0.1), record("unet", spec, result)])
+    (axes,) = time_by_module(found).axes
+    assert [patch.get_width() for patch in axes.patches] == pytest.approx([60, 30, 10])
+    assert [text.get_text() for text in axes.texts] == ["encode", "decode", "other"]
+    assert time_by_module(speeds([timed(0.1)])[0]) is None

@@ -28,8 +28,19 @@ def test_a_failure_is_one_line_with_what_was_what_is_and_what_is_claimed(verdict
 def test_text_ends_with_what_fails_and_a_count(verdicts):
     lines = as_text(verdicts).splitlines()
     assert [line.split()[1] for line in lines[:3]] == ["holds", "undecided", "fails"]
+    assert "6,576,225, was 6,000,000" in lines[2]
+    assert lines[4:6] == ["To decide more:", "  bench run mdsa_unet --dataset ddti --data-root FOLDER --budget paper"]
     assert lines[-1] == "1 holds, 1 fails, 1 undecided"
-    assert "bench run mdsa_unet --dataset ddti" in lines[1]
+
+
+def test_claims_of_one_table_share_a_line_where_they_are_undecided_for_one_reason():
+    several = [
+        claim(name=f"ahead/{other}", metric="dice", dataset="ddti", against=other) for other in ("unet", "unetpp")
+    ]
+    lines = as_text(judge(several, [], MACHINE)).splitlines()
+    assert [line.split()[2] for line in lines if line.startswith("?")] == ["ahead/unet", "ahead/unetpp"]
+    lines = as_text(judge([c.model_copy(update={"against": "unet"}) for c in several], [], MACHINE)).splitlines()
+    assert [line.split()[2] for line in lines if line.startswith("?")] == ["ahead"]
 
 
 def test_github_annotates_the_networks_file_on_one_line(verdicts):
@@ -69,7 +80,7 @@ def test_quotients_and_leads_are_written_with_their_intervals():
     lead = claim(metric="dice", dataset="synthetic", against="unet", relation="at_least")
     (verdict,) = judge([lead], [trained("mdsa_unet", (0.6, 0.9)), trained("unet", (0.5, 0.7))], MACHINE)
     assert found(lead, verdict.measured) == "+0.150 [+0.100, +0.200]"
-    assert claimed(lead) == "at least +0.000 U-Net's"
+    assert claimed(lead) == "at least U-Net's"
     ratio = claim(metric="latency", device="cpu", against="unet", times=0.5, margin=0.1)
     (verdict,) = judge([ratio], [*timed("mdsa_unet", [1.0] * 5), *timed("unet", [4.0] * 5, 1)], MACHINE)
     assert (
