@@ -139,7 +139,7 @@ def _pictures(name: str, section: Section, against: str | None) -> Iterator[Pict
         ("dice-latency", f"Dice against latency, {data}", figures.dice_against_latency,
          any(row.latency_s for row in scored)),
         ("dice-counts", f"Dice against multiply-adds and parameters, {data}", more_figures.dice_against_counts,
-         any(row.cost for row in scored)),
+         sum(bool(row.cost) for row in scored) > 1),
         ("paired", f"Paired differences of Dice, {data}", compared,
          bool(paired(section, reference_row(section, against)))),
         ("learning-curves", f"Loss and validation Dice while training, {data}", figures.learning_curves,

@@ -46,7 +46,9 @@ def dice_against_latency(section: Section) -> Figure | None:
         return None
     with mpl.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
-        draw_front(axes, [(row.latency_s.value * 1e3, row.dice.value) for row in rows if row.dice and row.latency_s])
+        line = draw_front(
+            axes, [(row.latency_s.value * 1e3, row.dice.value) for row in rows if row.dice and row.latency_s]
+        )
         for row in rows:
             _point(axes, row)
         axes.set_xscale("log")
@@ -57,7 +59,7 @@ def dice_against_latency(section: Section) -> Figure | None:
         axes.set_xlabel(f"latency (ms, log scale){where}")
         axes.set_ylabel(f"Dice, {section.dice.dataset} test" if section.dice else "Dice")
         axes.set_title(
-            "Up and left is better; area = parameters; bars = 95 % interval; line: nobody beats these at both",
+            f"Up and left is better; area = parameters; bars = 95 % interval{line}",
             loc="left",
             fontsize=9,
             color="#555",
@@ -66,11 +68,13 @@ def dice_against_latency(section: Section) -> Figure | None:
         return figure
 
 
-def draw_front(axes: Axes, points: Sequence[tuple[float, float]]) -> None:
-    """A line through the points (cost, accuracy) that none of the others beats at both."""
+def draw_front(axes: Axes, points: Sequence[tuple[float, float]]) -> str:
+    """A line through the points (cost, accuracy) that none of the others beats at both; words for what was drawn."""
     best = front([(*point, None) for point in points])
-    if len(best) > 1:
-        axes.plot([x for x, _, _ in best], [y for _, y, _ in best], color="#999", linewidth=1, linestyle="--", zorder=1)
+    if len(best) < 2:
+        return ""
+    axes.plot([x for x, _, _ in best], [y for _, y, _ in best], color="#999", linewidth=1, linestyle="--", zorder=1)
+    return "; line: nobody beats these at both"
 
 
 def plain_log(axis: Axis) -> None:

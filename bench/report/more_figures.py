@@ -18,24 +18,28 @@ Cost = Callable[[Row], float | None]
 
 
 def dice_against_counts(section: Section) -> Figure | None:
-    """Accuracy against multiply-adds and parameters, with the Pareto front. None without both."""
+    """Accuracy against multiply-adds and parameters, with the Pareto front. None of fewer than two."""
     rows = [row for row in section.rows if row.dice and row.cost]
-    if not rows:
+    if len(rows) < 2:
         return None
     with mpl.rc_context(STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.8), layout="constrained", sharey=True)
-        _against(left, rows, lambda row: (row.cost.fvcore.macs or 0) / 1e9 if row.cost else None, "GMAC, fvcore (log)")
-        _against(right, rows, lambda row: row.cost.parameters / 1e6 if row.cost else None, "million parameters (log)")
+        line = _against(
+            left, rows, lambda row: (row.cost.fvcore.macs or 0) / 1e9 if row.cost else None, "GMAC, fvcore (log)"
+        )
+        parameters = "million parameters (log)"
+        line = _against(right, rows, lambda row: row.cost.parameters / 1e6 if row.cost else None, parameters) or line
         left.set_ylabel(f"Dice, {section.dice.dataset} test" if section.dice else "Dice")
-        left.set_title("Up and left is better; line: nobody beats these at both", loc="left", fontsize=9, color="#555")
+        left.set_title(f"Up and left is better{line}", loc="left", fontsize=9, color="#555")
         handles, labels = left.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right center")
         return figure
 
 
-def _against(axes: Axes, rows: Sequence[Row], cost: Cost, label: str) -> None:
+def _against(axes: Axes, rows: Sequence[Row], cost: Cost, label: str) -> str:
+    """Draw the points; words for the front."""
     points = [(x, row.dice.value, row) for row in rows if row.dice and (x := cost(row))]
-    draw_front(axes, [(x, y) for x, y, _ in points])
+    line = draw_front(axes, [(x, y) for x, y, _ in points])
     for x, y, row in points:
         assert row.dice
         colour, marker = look(row.network)
@@ -46,6 +50,7 @@ def _against(axes: Axes, rows: Sequence[Row], cost: Cost, label: str) -> None:
     plain_log(axes.xaxis)
     axes.margins(x=0.12, y=0.12)
     axes.set_xlabel(label)
+    return line
 
 
 def paired_differences(section: Section, against: str | None = None) -> Figure | None:

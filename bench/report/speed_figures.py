@@ -28,8 +28,9 @@ def throughput(speeds: Speeds) -> Figure | None:
                 colour, marker = look(row.network)
                 axes.plot([knee], [row.throughput(knee) or 0.0], marker=marker, color=colour, markersize=10, alpha=0.4)
         axes.set(xlabel="batch (log)", ylabel=f"images a second (log), {speeds.device}", xscale="log", yscale="log")
-        plain_log(axes.xaxis)
         plain_log(axes.yaxis)
+        axes.set_xticks(speeds.batches, [str(batch) for batch in speeds.batches])
+        axes.minorticks_off()
         axes.set_title("Large markers: the knee", loc="left", fontsize=9, color="#555")
         figure.legend(loc="outside right center")
         return figure

@@ -37,7 +37,8 @@ def claimed(claim: Claim) -> str:
     slack = f"{100 * claim.margin:g} %" if claim.about.tier != "score" else f"{claim.margin:g}"
     margin = f" ± {slack}" if claim.margin else ""
     level = claim.bound == (0 if claim.is_lead else 1) and bool(other)
-    bound = other.strip() if level else f"{figure(claim, claim.bound)}{other}"
+    written = f"{claim.bound:.4f}" if claim.about.unit == "score" and not other else figure(claim, claim.bound)
+    bound = other.strip() if level else f"{written}{other}"  # a paper's Dice has four digits
     return f"{WORDS[claim.relation]}{bound}{margin}"
 
 
