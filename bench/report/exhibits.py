@@ -123,7 +123,7 @@ def outlines(shown: Exhibit) -> "Figure":
                     continue
                 mask = network.predictions.masks[network.predictions.places[name]]
                 _outline(axes, mask, look(network.row.network)[0], 1.4)
-                axes.set_title(f"{network.row.title[:22]}  {share(network.dice[name])}", fontsize=8)
+                axes.set_title(f"{network.row.title[:18]}  {share(network.dice[name])}", fontsize=8)
         return figure
 
 

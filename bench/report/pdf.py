@@ -4,13 +4,14 @@ The words, figures and pictures go to a Typst template as data, never as markup,
 """
 
 import json
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import count as numbers
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.claims.judge import Verdict
 from bench.files import write_whole
@@ -19,11 +20,15 @@ from bench.report.document import Document, Part, Picture
 from bench.report.tables import Table
 from bench.report.verdicts import MARKS, claimed, count, found
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 TEMPLATE = Path(__file__).parent / "template" / "report.typ"
 TITLE = "Networks compared"
 ORDER = ("fails", "holds", "undecided")  # what fails is what a reader looks for first
 SCALE = 0.72  # from inches as drawn to inches as printed: the widest figures fill the page, and all have type of 7 pt
-TALLEST = 12.0  # inches as drawn that still fit on a page; a taller figure is drawn lower, its type as large as before
+TALLEST = 14.0  # inches as drawn that can still be read on a page; a taller figure is drawn lower, its type as large
+AXES = 6.8  # inches that axes and the longest title above them need beside a legend
 CROWDED = 2000  # dots that a figure holds as shapes; more of them become pixels, which are smaller and print the same
 COMMAND = 90  # characters in a line of a command
 
@@ -57,9 +62,10 @@ def _data(document: Document, root: Path) -> dict[str, Any]:
 
 
 def _in_lines(command: str) -> str:
-    """A command in lines that fit and that a shell reads as one."""
-    lines = textwrap.wrap(command, COMMAND, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
-    return " \\\n".join(lines)
+    """A command in lines that fit and that a shell reads as one; an option stays with its value."""
+    tied = re.sub(r"( --\S+) (?!-)", "\\1\0", command)
+    lines = textwrap.wrap(tied, COMMAND, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    return " \\\n".join(lines).replace("\0", " ")
 
 
 # ---- verdicts --------------------------------------------------------------------------------------------------------
@@ -137,19 +143,29 @@ def _picture(picture: Picture, path: Path) -> dict[str, Any]:
     """Draw a figure as an SVG whose letters are outlines, so that it needs no font; its width in points of print."""
     import matplotlib as mpl
     import matplotlib.pyplot as plt
+    import numpy as np
 
     from bench.report.figures import STYLE
 
     with mpl.rc_context({"text.parse_math": False}):  # a name with two dollar signs is no formula
         figure = picture.draw()
-    width, height = figure.get_size_inches()
-    if height > TALLEST:
-        figure.set_size_inches(width, TALLEST)
+    _make_room(figure)
     dots = [line for axes in figure.axes for line in axes.lines if line.get_linestyle() == "None"]
-    if sum(len(line.get_xydata()) for line in dots) > CROWDED:
+    if sum(np.size(line.get_xdata()) for line in dots) > CROWDED:
         for line in dots:
             line.set_rasterized(True)
     with mpl.rc_context(STYLE):  # the ids in an SVG are drawn from its salt, when saving; the resolution of dots too
         figure.savefig(path, metadata={"Date": None}, bbox_inches="tight", pad_inches=0.03)
     plt.close(figure)
-    return {"file": path.name, "caption": picture.caption, "width": 72 * SCALE * float(width)}
+    return {"file": path.name, "caption": picture.caption, "width": 72 * SCALE * float(figure.get_size_inches()[0])}
+
+
+def _make_room(figure: "Figure") -> None:
+    """Make a figure larger where its legend, of forty networks or of a long name, takes the room of the axes."""
+    width, height = figure.get_size_inches()
+    legends = [*figure.legends, *(legend for axes in figure.axes if (legend := axes.get_legend()))]
+    for box in [legend.get_window_extent() for legend in legends]:
+        if box.height > figure.bbox.height or box.width > figure.bbox.width / 2:
+            width = max(width, AXES + box.width / figure.dpi)
+            height = max(height, 1.05 * box.height / figure.dpi)
+    figure.set_size_inches(width, min(height, TALLEST))
