@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -86,6 +87,7 @@ def _stacked(seeds: Sequence[Terms]) -> np.ndarray:
     return stacked[:, stacked[..., 1].any(axis=(0, 2))]
 
 
+@lru_cache(maxsize=8)  # a report asks for the same ones for every network and figure
 def _resamples(units: int) -> np.ndarray:
     """(RESAMPLES, units): how often each unit is drawn."""
     draws = np.random.default_rng(0).integers(0, units, (RESAMPLES, units))

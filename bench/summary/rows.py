@@ -147,7 +147,15 @@ class Row:
         return estimate(self._terms(measure, self.protocol))
 
     def _terms(self, measure: Measure, protocol: Protocol) -> list[Terms]:
-        return [terms(scores, measure, protocol) for scores in self._results(Scores) if scores.images]
+        """What a score's figure is made of, one a seed; kept, for several figures are made of the same."""
+        key = (measure, protocol.name)
+        if key not in self._kept:
+            self._kept[key] = [terms(s, measure, protocol) for s in self._results(Scores) if s.images]
+        return self._kept[key]
+
+    @cached_property
+    def _kept(self) -> dict[tuple[str, str], list[Terms]]:
+        return {}
 
 
 def _what(record: Record) -> str:

@@ -107,3 +107,16 @@ def test_what_ended_a_sweep_is_known():
     (found,) = speeds([timed(1.0), ended, refused])
     assert found.rows[0].failure("latency", batch=64) == "out of memory"
     assert found.rows[0].refusal("onnx") == "not installed"
+
+
+def test_a_variant_is_held_against_the_plain_network_of_its_own_rounds():
+    """A longer protocol on another day was faster for both: the quotient must not mix the two."""
+    other_day = [timed(0.05, samples=500, process=n) for n in range(3)]
+    rounds = [timed(0.1 * (1 + n), process=n) for n in range(3)]
+    folded = [timed(0.08 * (1 + n), process=n, form="folded") for n in range(3)]
+    (found,) = speeds([*other_day, *rounds, *folded])
+    (row,) = found.rows
+    ratio = row.over_plain("folded")
+    assert (ratio.value, ratio.n) == (pytest.approx(0.8), 3)
+    assert row.over_plain("eager") is None
+    assert row.over_plain("onnx") is None
