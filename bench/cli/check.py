@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bench.claims.claim import Claim
     from bench.claims.judge import Verdict
     from bench.jobs import Job
+    from bench.quantities import Device
     from bench.records import Record
 
 PROCESSES = 6  # of each network of a quotient: two more than are needed, should something disturb some
@@ -49,7 +50,7 @@ def check(
 
       bench check
 
-      bench check --measure-missing --only paper/parameters,built --format github
+      bench check --measure-missing --only paper-parameters,built --format github
     """
     from bench.claims.judge import judge
     from bench.claims.read import read_claims
@@ -105,7 +106,7 @@ def _measure(
     return _carry_out(jobs, chosen, out, quiet) if jobs else []
 
 
-def _carry_out(jobs: "list[Job]", device: str, out: Path, quiet: bool) -> "list[Record]":
+def _carry_out(jobs: "list[Job]", device: "Device", out: Path, quiet: bool) -> "list[Record]":
     from bench.budgets import find_budget
     from bench.cli.display import Progress, console
     from bench.plan import Question, of_jobs
@@ -113,11 +114,15 @@ def _carry_out(jobs: "list[Job]", device: str, out: Path, quiet: bool) -> "list[
     from bench.runner import carry_out, missing
 
     networks = tuple(dict.fromkeys(job.network for job in jobs))
-    question = Question(networks, (), find_budget("quick"), "synthetic", None, device)  # type: ignore[arg-type]
+    question = Question(networks, (), find_budget("quick"), "synthetic", None, device)
     planned = of_jobs(question, jobs)
     waiting = missing(planned, Store(out))
-    with Progress(console(), len(waiting), [], quiet) as progress:
-        return carry_out(planned, waiting, out, progress)
+    try:
+        with Progress(console(), len(waiting), [], quiet) as progress:
+            return carry_out(planned, waiting, out, progress)
+    except KeyboardInterrupt:
+        typer.echo(f"\nStopped. What was measured is kept in {out}; the same command goes on from there.", err=True)
+        raise typer.Exit(130) from None
 
 
 def _tell(verdicts: "list[Verdict]", format_: Format) -> None:
