@@ -109,6 +109,7 @@ def test_a_mark_stands_beside_its_figure(tmp_path):
     assert "†U-Net:multiply-addsunverified" in text
 
 
+@pytest.mark.slow
 @needs_poppler
 def test_forty_networks_break_over_pages_with_their_header_and_none_is_empty(tmp_path):
     names = [f"network_number_{n}" for n in range(38)] + [HOSTILE, LONG]
@@ -119,6 +120,7 @@ def test_forty_networks_break_over_pages_with_their_header_and_none_is_empty(tmp
     assert sum("NetworkDiceIoU" in page for page in found) >= 2
 
 
+@pytest.mark.slow
 @needs_poppler
 def test_a_table_too_wide_for_the_page_is_turned_or_shrunk(tmp_path, reference):
     written = made(reference)
@@ -146,6 +148,7 @@ def test_a_document_of_next_to_nothing(tmp_path):
     assert path.read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.slow
 def test_a_picture_of_many_dots_stays_small_and_a_tall_one_fits(tmp_path, reference):
     def dots():
         import matplotlib.pyplot as plt
