@@ -72,8 +72,7 @@ class Claim(Frozen):
     @model_validator(mode="after")
     def _known(self) -> Self:
         try:
-            networks = [self.network, *([self.against] if self.against else [])]
-            for name in networks:
+            for name in self.networks:
                 find_network(name)
             find_metric(self.metric)
             conditions(self.variant)
@@ -93,6 +92,11 @@ class Claim(Frozen):
     def about(self) -> Metric:
         """The metric's entry in the table."""
         return find_metric(self.metric)
+
+    @property
+    def networks(self) -> list[str]:
+        """The network it is about, then the one it is held against, if any."""
+        return [self.network, *([self.against] if self.against else [])]
 
     @property
     def is_lead(self) -> bool:

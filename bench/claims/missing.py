@@ -23,7 +23,7 @@ def missing_jobs(verdicts: Sequence[Verdict], records: Sequence[Record], device:
     """
     open_ = [v.claim for v in verdicts if v.outcome == "undecided" and v.claim.about.quantity in MEASURED]
     claims = [claim for claim in open_ if _can_be_measured_here(claim, device)]
-    specs = {(name, _spec(claim)): None for claim in claims if claim.metric != "latency" for name in _networks(claim)}
+    specs = {(name, _spec(claim)): None for claim in claims if claim.metric != "latency" for name in claim.networks}
     jobs = [_job(name, spec) for name, spec in specs]
     return [*jobs, *_rounds([claim for claim in claims if claim.metric == "latency"], records, budget)]
 
@@ -32,10 +32,6 @@ def _can_be_measured_here(claim: Claim, device: Device) -> bool:
     facts = environment()
     here = claim.machine in ("", facts.cpu, facts.fingerprint, *facts.gpus)
     return here and claim.device in (None, device)
-
-
-def _networks(claim: Claim) -> list[str]:
-    return [claim.network, *([claim.against] if claim.against else [])]
 
 
 def _spec(claim: Claim) -> Spec:
@@ -62,7 +58,7 @@ def _rounds(claims: Sequence[Claim], records: Sequence[Record], budget: Budget) 
             warmup_s=budget.warmup_s, samples=budget.samples, seconds=budget.seconds,
         )  # fmt: skip
         spec = spec.model_copy(update=conditions(claim.variant))
-        ways[spec] = list(dict.fromkeys([*ways.get(spec, []), *_networks(claim)]))
+        ways[spec] = list(dict.fromkeys([*ways.get(spec, []), *claim.networks]))
     first = {spec: _next_process(spec, names, records) for spec, names in ways.items()}
     for number in range(budget.processes):
         for spec, names in ways.items():

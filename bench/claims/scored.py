@@ -11,12 +11,13 @@ from bench.records import Record
 from bench.summary.estimates import mean
 from bench.summary.paired import differences
 from bench.summary.rows import Row, spec_of
+from bench.summary.sections import grouped
 
 
 def scored(claim: Claim, records: Sequence[Record]) -> Measured:
     """The score, or its lead over `against`, of the longest training that both had. Raises Undecided."""
-    networks = [claim.network, *([claim.against] if claim.against else [])]
-    groups = _trained_alike([r for r in records if _fits(claim, r)])
+    networks = claim.networks
+    groups = grouped([r for r in records if _fits(claim, r)], DiceSpec, {"train": {"seed"}})
     complete = [g for g in groups if all(any(r.job.network == name for r in g) for name in networks)]
     if not complete:
         names = " and ".join(networks)
@@ -39,13 +40,6 @@ def _fits(claim: Claim, record: Record) -> bool:
         isinstance(spec, DiceSpec) and spec.train is not None and record.status == "ok"
         and (spec.dataset, spec.size) == (claim.dataset, claim.size)
     )  # fmt: skip
-
-
-def _trained_alike(records: Sequence[Record]) -> list[list[Record]]:
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(record.job.spec.model_dump_json(exclude={"train": {"seed"}}), []).append(record)
-    return list(groups.values())
 
 
 def _seen(record: Record) -> int:

@@ -10,6 +10,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -24,6 +25,7 @@ from bench.summary.sections import Section
 
 # Okabe and Ito's palette, less the yellow that white paper swallows; a marker each, for those who print in grey.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+CROWDED = 2000  # dots that a vector figure holds as shapes
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 STYLE: dict[Any, Any] = {
     "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#e4e4e4",
@@ -125,6 +127,14 @@ def learning_curves(section: Section) -> Figure | None:
         right.set(xlabel="step", ylabel="Dice on validation images", ylim=(0, 1))
         figure.legend(loc="outside right center")
         return figure
+
+
+def dots_to_pixels(figure: Figure) -> None:
+    """Of a vector figure with very many dots, draw these as pixels: the file is smaller and looks the same."""
+    dots = [line for axes in figure.axes for line in axes.lines if line.get_linestyle() == "None"]
+    if sum(int(np.size(line.get_xdata())) for line in dots) > CROWDED:
+        for line in dots:
+            line.set_rasterized(True)
 
 
 def save(figure: Figure, path: Path) -> Path:

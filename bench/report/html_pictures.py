@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-import numpy as np
-
 from bench.report.columns import MAIN, Cell, Column, cells, worth_showing
 from bench.report.document import Part, Picture
 from bench.summary.estimates import Estimate
@@ -19,7 +17,6 @@ from bench.summary.rows import Row
 SCALES = {"Latency (ms)": 1e3, "GMAC (fvcore)": 1e-9, "Params (M)": 1e-6, "Memory (MiB)": 2.0**-20}
 PLOTTED = ("dice-latency", "dice-counts")  # pictures that the plot stands for, where scripts run
 VIEWED = "outlines"  # the picture that the image viewer stands for
-CROWDED = 2000  # dots that a picture holds as shapes; more of them become pixels, which are smaller
 INK = "#000000"
 
 
@@ -63,13 +60,10 @@ def _svg(picture: Picture) -> str:
     import matplotlib as mpl
     import matplotlib.pyplot as plt
 
-    from bench.report.figures import STYLE
+    from bench.report.figures import STYLE, dots_to_pixels
 
     figure, text = picture.draw(), io.StringIO()
-    dots = [line for axes in figure.axes for line in axes.lines if line.get_linestyle() == "None"]
-    if sum(int(np.size(line.get_xdata())) for line in dots) > CROWDED:
-        for line in dots:
-            line.set_rasterized(True)
+    dots_to_pixels(figure)
     with mpl.rc_context({**STYLE, "svg.hashsalt": picture.name}):
         figure.savefig(text, format="svg", metadata={"Date": None})
     plt.close(figure)

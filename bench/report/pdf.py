@@ -29,7 +29,6 @@ ORDER = ("fails", "holds", "undecided")  # what fails is what a reader looks for
 SCALE = 0.72  # from inches as drawn to inches as printed: the widest figures fill the page, and all have type of 7 pt
 TALLEST = 14.0  # inches as drawn that can still be read on a page; a taller figure is drawn lower, its type as large
 AXES = 6.8  # inches that axes and the longest title above them need beside a legend
-CROWDED = 2000  # dots that a figure holds as shapes; more of them become pixels, which are smaller and print the same
 COMMAND = 90  # characters in a line of a command
 
 
@@ -143,17 +142,13 @@ def _picture(picture: Picture, path: Path) -> dict[str, Any]:
     """Draw a figure as an SVG whose letters are outlines, so that it needs no font; its width in points of print."""
     import matplotlib as mpl
     import matplotlib.pyplot as plt
-    import numpy as np
 
-    from bench.report.figures import STYLE
+    from bench.report.figures import STYLE, dots_to_pixels
 
     with mpl.rc_context({"text.parse_math": False}):  # a name with two dollar signs is no formula
         figure = picture.draw()
     _make_room(figure)
-    dots = [line for axes in figure.axes for line in axes.lines if line.get_linestyle() == "None"]
-    if sum(np.size(line.get_xdata()) for line in dots) > CROWDED:
-        for line in dots:
-            line.set_rasterized(True)
+    dots_to_pixels(figure)
     with mpl.rc_context(STYLE):  # the ids in an SVG are drawn from its salt, when saving; the resolution of dots too
         figure.savefig(path, metadata={"Date": None}, bbox_inches="tight", pad_inches=0.03)
     plt.close(figure)

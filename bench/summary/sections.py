@@ -80,7 +80,7 @@ def sections(records: Sequence[Record], protocol: Protocol | None = None) -> lis
     records = [record for record in records if id(record) not in old]
     dice = _scored(records)
     timed = _timed(records, {_shape(scored[0]) for scored in dice})
-    cost = _grouped(records, CostSpec, set())
+    cost = grouped(records, CostSpec, set())
     joined = [(scored, group) for scored in dice for group in _alike(scored, timed) or [[]]]
     joined += [([], group) for group in timed if not _alike(group, dice)]
     elsewhere = {record.job.network for scored in dice for record in scored}
@@ -97,9 +97,9 @@ def _scored(records: Sequence[Record]) -> list[list[Record]]:
     """Networks that were trained alike, and with them somebody's own weights that were scored on the same images."""
     scored = [record for record in records if isinstance(record.job.spec, DiceSpec)]
     own = [record for record in scored if spec_of(record).weights]
-    groups = _grouped([record for record in scored if record not in own], DiceSpec, {"train": {"seed"}})
+    groups = grouped([record for record in scored if record not in own], DiceSpec, {"train": {"seed"}})
     known = {_scoring(group[0]) for group in groups}
-    alone = _grouped([r for r in own if _scoring(r) not in known], DiceSpec, {"weights"})
+    alone = grouped([r for r in own if _scoring(r) not in known], DiceSpec, {"weights"})
     return [[*group, *(r for r in own if _scoring(r) == _scoring(group[0]))] for group in groups] + alone
 
 
@@ -112,7 +112,7 @@ def _timed(records: Sequence[Record], scored: set[tuple[int, int, int]]) -> list
     """Latencies of plain networks by machine and size, each with the memory measured beside it."""
     plain = [r for r in records if isinstance(r.job.spec, LatencySpec) and name_of(r.job.spec) == PLAIN]
     groups = []
-    for family in _grouped(plain, LatencySpec, PROTOCOL | {"batch", "size"}):
+    for family in grouped(plain, LatencySpec, PROTOCOL | {"batch", "size"}):
         batch = min(spec_of(record).batch for record in family)
         shapes = {_shape(record) for record in family if spec_of(record).batch == batch}
         wanted = shapes & scored or {_usual(shapes)}
@@ -165,7 +165,7 @@ def _first(group: list[Record]) -> Any:
     return group[0].job.spec if group else None
 
 
-def _grouped(records: Sequence[Record], kind: type, apart: Any) -> list[list[Record]]:
+def grouped(records: Sequence[Record], kind: type, apart: Any) -> list[list[Record]]:
     """Records of one kind of conditions, by all of these but those that number repeats."""
     groups: dict[str, list[Record]] = {}
     for record in records:

@@ -11,7 +11,8 @@ from handmade import cost_record, dice_record, latency_record
 from bench.predictions import Predictions
 from bench.report.document import Part, Picture, document
 from bench.report.exhibits import Exhibit, Shown
-from bench.report.html_pictures import CROWDED, pictures_html, plotted
+from bench.report.figures import CROWDED
+from bench.report.html_pictures import pictures_html, plotted
 from bench.summary.rows import Row
 from bench.summary.sections import sections
 
