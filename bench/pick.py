@@ -6,7 +6,6 @@ from typing import Any
 
 from bench.errors import UserError, unknown
 from bench.summary.estimates import Estimate
-from bench.summary.paired import paired
 from bench.summary.rows import Row
 from bench.summary.sections import Section
 
@@ -81,7 +80,7 @@ def pick(section: Section, bounds: Mapping[str, float]) -> list[Candidate]:
     if not ranked or not ranked[0].fits:
         return ranked
     fitting = {id(candidate.row) for candidate in ranked if candidate.fits}
-    close = [one.row for one in paired(section, ranked[0].row) if not one.behind and id(one.row) in fitting]
+    close = [one.row for one in section.paired_with(ranked[0].row) if not one.behind and id(one.row) in fitting]
     return [Candidate(ranked[0].row, (), tuple(close)) if ranked[0].row.dice else ranked[0], *ranked[1:]]
 
 

@@ -131,7 +131,7 @@ def read_record(path: Path) -> Record:
 
 def record_folders(root: Path) -> list[Path]:
     """The folder and those directly in it, where they hold files named as records are."""
-    folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
+    folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())] if root.is_dir() else []
     return [folder for folder in folders if any(NAMED.fullmatch(path.name) for path in folder.glob("*.json"))]
 
 

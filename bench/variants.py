@@ -1,6 +1,6 @@
 """The ways a network is deployed, by name: each changes some conditions of a latency, and `+` joins several."""
 
-from typing import Any
+from functools import cache
 
 from bench.errors import UserError, unknown
 from bench.quantities import LatencySpec
@@ -37,9 +37,10 @@ def conditions(name: str) -> dict[str, str]:
 
 def name_of(spec: LatencySpec) -> str:
     """The variant that a latency was measured in, its parts in the order of the table."""
-    parts = [name for name, changes in VARIANTS.items() if changes and _has(spec, changes)]
-    return "+".join(parts) or PLAIN
+    return _name(spec.form, spec.precision, spec.memory_format)
 
 
-def _has(spec: LatencySpec, changes: dict[str, Any]) -> bool:
-    return all(getattr(spec, field) == value for field, value in changes.items())
+@cache  # a report asks tens of thousands of times
+def _name(form: str, precision: str, memory_format: str) -> str:
+    spec = {"form": form, "precision": precision, "memory_format": memory_format}
+    return "+".join(name for name, changes in VARIANTS.items() if changes and changes.items() <= spec.items()) or PLAIN

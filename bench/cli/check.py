@@ -71,13 +71,14 @@ def check(
 
 
 def _chosen(claims: "list[Claim]", only: str, path: Path) -> "list[Claim]":
-    from bench.errors import UserError
+    from bench.errors import unknown
 
     wanted = tuple(name.strip() for name in only.split(",") if name.strip())
-    found = [claim for claim in claims if not wanted or claim.name.startswith(wanted)]
-    if not found:
-        raise UserError(f"--only {only}: no claim in {path} begins so; known: {', '.join(c.name for c in claims)}")
-    return found
+    for name in wanted:
+        if not any(claim.name.startswith(name) for claim in claims):
+            tables = dict.fromkeys(claim.name.partition("/")[0] for claim in claims)
+            raise unknown(f"claim in {path}", name, tables)
+    return [claim for claim in claims if not wanted or claim.name.startswith(wanted)]
 
 
 def _records(folders: list[Path], out: Path) -> "list[Record]":
@@ -85,7 +86,7 @@ def _records(folders: list[Path], out: Path) -> "list[Record]":
     from bench.errors import UserError
     from bench.records import load, record_folders
 
-    loaded = load(folders or record_folders(out) if folders or out.is_dir() else [])
+    loaded = load(folders or record_folders(out))
     if loaded.problems:
         raise UserError("\n".join(["these records cannot be trusted, and so no verdict can:", *loaded.problems]))
     return loaded.records

@@ -113,12 +113,11 @@ def conclude(
     found: list[Section],
     timed: list[Speeds],
     paths: list[Path],
-    against: str | None = None,
     claims: str = "",
 ) -> None:
     """The tables, what they say in words, what failed, what the claims say, and where the report lies."""
     for section in found:
-        for shown in tables.tables(section, against):
+        for shown in tables.tables(section):
             to.print(Text(f"{shown.caption}, {section.name}", "bold"))
             to.print(table(shown, to.width))
             to.print()
@@ -132,7 +131,7 @@ def conclude(
             to.print()
     if claims:
         to.print(f"{claims}\n", markup=False, highlight=False, soft_wrap=True)
-    read = [path for path in paths if path.suffix != ".png"]  # figures are parts of the others
+    read = [path for path in paths if path.suffix != ".svg"]  # figures are parts of the others
     to.print("\n".join(["Report:", *(f"  {path}" for path in read)]), markup=False, highlight=False, soft_wrap=True)
 
 
@@ -190,18 +189,51 @@ VERBS = {
 LIVE_S = 0.5  # seconds between two pictures on a terminal
 HEARTBEAT_S = 30.0  # seconds between two lines where there is none
 ROOMY = 110
+GAP = 2  # characters between two columns
 
 
-def table(shown: tables.Table, width: int) -> Table:
-    """A table of the report; below `ROOMY` columns without what is aside, which the report has."""
+def table(shown: tables.Table, width: int) -> RenderableType:
+    """A table of the report; below `ROOMY` columns without what is aside, which the report has.
+
+    Where its columns are still too many for a line, they go on in a second table below, and so on.
+    """
     roomy = width >= ROOMY
-    drawn = Table(box=None, pad_edge=False, header_style="bold", title_justify="left", title_style="")
+    columns = [
+        _column(shown, number, roomy) for number, column in enumerate(shown.columns) if roomy or not column.aside
+    ]
+    titles = [title for title, _ in shown.lines]
+    room = width - max(map(len, ["Network", *titles]))
+    return Group(*(_block(titles, some) for some in _fitting(columns, room)))
+
+
+def _column(shown: tables.Table, number: int, roomy: bool) -> list[Text]:
+    """The header and the cells of a column."""
+    column = shown.columns[number]
+    header = Text(f"{column.name}\n{column.unit}")
+    return [header, *(_cell(column, found[number], roomy) for _, found in shown.lines)]
+
+
+def _fitting(columns: list[list[Text]], room: int) -> Iterator[list[list[Text]]]:
+    """The columns in groups that fit in a line; at least one in each."""
+    group: list[list[Text]] = []
+    used = 0
+    for column in columns:
+        needed = GAP + max(len(line) for text in column for line in text.plain.splitlines() or [""])
+        if group and used + needed > room:
+            yield group
+            group, used = [], 0
+        group.append(column)
+        used += needed
+    yield group
+
+
+def _block(titles: list[str], columns: list[list[Text]]) -> Table:
+    drawn = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
     drawn.add_column("Network", no_wrap=True)
-    kept = [number for number, column in enumerate(shown.columns) if roomy or not column.aside]
-    for column in (shown.columns[number] for number in kept):
-        drawn.add_column(f"{column.name}\n{column.unit}", justify="right", no_wrap=True)
-    for title, found in shown.lines:
-        drawn.add_row(title, *(_cell(shown.columns[number], found[number], roomy) for number in kept))
+    for header, *_ in columns:
+        drawn.add_column(header, justify="right", no_wrap=True)
+    for title, *cells in zip(titles, *(column[1:] for column in columns), strict=True):
+        drawn.add_row(title, *cells)
     return drawn
 
 

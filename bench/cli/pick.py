@@ -65,8 +65,7 @@ def pick(
 def _records(folders: list[Path]) -> list[Any]:
     from bench.records import load, record_folders
 
-    results = Path("results")
-    loaded = load(folders or (record_folders(results) if results.is_dir() else []))
+    loaded = load(folders or record_folders(Path("results")))
     for problem in loaded.problems:
         typer.echo(f"left out: {problem}", err=True)
     if not loaded.records:

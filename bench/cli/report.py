@@ -83,14 +83,14 @@ def conclude_with(
     from bench.summary.sections import sections
     from bench.summary.speeds import speeds
 
-    found, timed = sections(records, protocol), speeds(records)
+    found, timed = sections(records, protocol, against), speeds(records)
     verdicts = _verdicts(records, claims)
-    made = document(records, found, timed, against, verdicts, folders)
+    made = document(records, found, timed, verdicts, folders)
     paths = write_report(made, reports, formats or tuple(FORMATS))
     if not as_json:
         said = f"Claims: {count(verdicts)}; `bench check` tells why." if verdicts else ""
-        return conclude(console(stderr=False), found, timed, paths, against, said)
-    facts = {"rows": tidy_rows(found), "paired": paired_rows(found, against), "files": [str(path) for path in paths]}
+        return conclude(console(stderr=False), found, timed, paths, said)
+    facts = {"rows": tidy_rows(found), "paired": paired_rows(found), "files": [str(path) for path in paths]}
     typer.echo(json.dumps(facts, indent=1, allow_nan=False))
     return None
 

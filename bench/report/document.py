@@ -3,30 +3,24 @@
 Every format is a renderer of one `Document`, so that no two of them can say different things.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.budgets import BUDGETS
 from bench.claims.judge import Verdict
 from bench.quantities import QUANTITIES, DiceSpec
 from bench.records import Record
+from bench.report.drawing import Picture
+from bench.report.exhibits import Exhibit, exhibit
+from bench.report.pictures import pictures
 from bench.report.speed_tables import speed_tables
 from bench.report.tables import Table, tables
 from bench.report.words import sentences
-from bench.summary.paired import paired, reference_row
 from bench.summary.sections import Section, named
 from bench.summary.speeds import Speeds
 from bench.variants import PLAIN
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from bench.report.exhibits import Exhibit
-
-Draw = Callable[..., "Figure | None"]
 QUESTION = "How accurate and how cheap are these networks, measured alike?"
 NO_IMAGES = "No test images are shown, for they, or the predictions on them, do not lie beside these records."
 # Terms that tables and pictures use, told once.
@@ -48,17 +42,8 @@ DEFINITIONS = (
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A figure by a name for files; `draw()` makes it anew, for whoever saves a figure closes it."""
-
-    name: str
-    caption: str
-    draw: Callable[[], "Figure"]
-
-
-@dataclass(frozen=True)
 class Part:
-    """A heading with sentences, tables and pictures. `section` is where it comes from; None for speed and memory.
+    """A heading with sentences, tables and pictures. It comes from a `section`, or from the `speeds` of a machine.
 
     `exhibit` has test images with outlines, where predictions and images lie beside the records.
     """
@@ -69,7 +54,8 @@ class Part:
     tables: tuple[Table, ...]
     pictures: tuple[Picture, ...]
     section: Section | None = None
-    exhibit: "Exhibit | None" = None
+    exhibit: Exhibit | None = None
+    speeds: Speeds | None = None
 
 
 @dataclass(frozen=True)
@@ -84,19 +70,17 @@ class Document:
     commands: tuple[str, ...]
     sections: tuple[Section, ...]
     records: tuple[Record, ...]
-    against: str | None = None
 
 
 def document(
     records: Sequence[Record],
     found: Sequence[Section],
     timed: Sequence[Speeds],
-    against: str | None = None,
     verdicts: Sequence[Verdict] = (),
     folders: Sequence[Path] = (),
 ) -> Document:
     """Put a report together from sections, speeds and verdicts; pictures of images from what lies in the `folders`."""
-    parts = [_part(name, section, against, folders) for name, section in named(list(found)).items()]
+    parts = [_part(name, section, folders) for name, section in named(list(found)).items()]
     names = [f"{speeds.device}-{number}" if number > 1 else speeds.device for number, speeds in enumerate(timed, 1)]
     parts += [_speed_part(name, speeds) for name, speeds in zip(names, timed, strict=True)]
     machines = dict.fromkeys(
@@ -107,17 +91,15 @@ def document(
     commands = dict.fromkeys([*map(_training_command, found), *map(_timing_command, timed)])
     return Document(
         QUESTION, tuple(machines), tuple(verdicts), tuple(parts), DEFINITIONS, tuple(filter(None, commands)),
-        tuple(found), tuple(records), against,
+        tuple(found), tuple(records),
     )  # fmt: skip
 
 
-def _part(name: str, section: Section, against: str | None, folders: Sequence[Path]) -> Part:
-    from bench.report.exhibits import exhibit
-
+def _part(name: str, section: Section, folders: Sequence[Path]) -> Part:
     shown = exhibit(section, folders) if section.dice else None
-    pictures = (*_pictures(name, section, against), *(_exhibits(name, shown) if shown else ()))
+    drawn = (*pictures(name, section), *(pictures(name, shown) if shown else ()))
     says = [*sentences(section), *([NO_IMAGES] if section.dice and not shown else [])]
-    return Part(name, _title(section), tuple(says), tuple(tables(section, against)), pictures, section, shown)
+    return Part(name, _title(section), tuple(says), tuple(tables(section)), drawn, section, shown)
 
 
 def _title(section: Section) -> str:
@@ -128,69 +110,9 @@ def _title(section: Section) -> str:
     return f"{data}{size}" + (f", {section.latency.device}" if section.latency else "")
 
 
-def _pictures(name: str, section: Section, against: str | None) -> Iterator[Picture]:
-    """The figures of a section that have something to show."""
-    from bench.report import figures, more_figures
-
-    data = section.dice.dataset if section.dice else ""
-    scored = [row for row in section.rows if row.dice]
-    compared = partial(more_figures.paired_differences, against=against)
-    drawn: tuple[tuple[str, str, Draw, bool], ...] = (
-        ("dice-latency", f"Dice against latency, {data}", figures.dice_against_latency,
-         any(row.latency_s for row in scored)),
-        ("dice-counts", f"Dice against multiply-adds and parameters, {data}", more_figures.dice_against_counts,
-         sum(bool(row.cost) for row in scored) > 1),
-        ("paired", f"Paired differences of Dice, {data}", compared,
-         bool(paired(section, reference_row(section, against)))),
-        ("learning-curves", f"Loss and validation Dice while training, {data}", figures.learning_curves,
-         any(scores.curve for row in section.rows for scores in row.trainings)),
-        ("calls", "How single calls spread around their network's median", more_figures.calls,
-         more_figures.has_calls(section)),
-    )  # fmt: skip
-    for kind, caption, draw, has in drawn:
-        if has:
-            yield Picture(f"{kind}-{name}", caption, partial(_drawn, draw, section))
-
-
-def _exhibits(name: str, shown: "Exhibit") -> Iterator[Picture]:
-    """Test images with outlines, and the regions that an attention chose."""
-    from bench.report import exhibits
-
-    yield Picture(
-        f"outlines-{name}",
-        "Test images by the mean Dice of the networks: truth in white, each network's outline in its colour, its Dice",
-        partial(exhibits.outlines, shown),
-    )
-    network = exhibits.looks_somewhere(shown)
-    if network:
-        yield Picture(
-            f"regions-{name}",
-            f"Where {network.row.title} looks: framed, the region of the cross; tinted, those that it attends to",
-            partial(exhibits.regions, shown),
-        )
-
-
 def _speed_part(name: str, speeds: Speeds) -> Part:
-    from bench.report import speed_figures as figures
-
-    pictures = []
-    if len(speeds.batches) > 1:
-        pictures.append(
-            Picture(f"throughput-{name}", "Throughput by batch", partial(_drawn, figures.throughput, speeds))
-        )
-    if len(speeds.sizes) > 1:
-        caption = "Latency and memory by image size"
-        pictures.append(Picture(f"by-size-{name}", caption, partial(_drawn, figures.by_size, speeds)))
-    if any(row.profile for row in speeds.rows):
-        caption = "Where the time of a forward pass goes"
-        pictures.append(Picture(f"modules-{name}", caption, partial(_drawn, figures.time_by_module, speeds)))
-    return Part(name, f"Speed and memory, {speeds.device}", (), tuple(speed_tables(speeds)), tuple(pictures))
-
-
-def _drawn(draw: "Draw", source: Section | Speeds) -> "Figure":
-    figure = draw(source)
-    assert figure is not None
-    return figure
+    title = f"Speed and memory, {speeds.device}"
+    return Part(name, title, (), tuple(speed_tables(speeds)), tuple(pictures(name, speeds)), speeds=speeds)
 
 
 def _training_command(section: Section) -> str:

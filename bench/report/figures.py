@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -10,13 +9,11 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from bench.files import write_whole
 from bench.networks import NETWORKS
 from bench.report.units import millions
 from bench.summary.front import front
@@ -25,7 +22,6 @@ from bench.summary.sections import Section
 
 # Okabe and Ito's palette, less the yellow that white paper swallows; a marker each, for those who print in grey.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-CROWDED = 2000  # dots that a vector figure holds as shapes
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 STYLE: dict[Any, Any] = {
     "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#e4e4e4",
@@ -41,11 +37,9 @@ def look(network: str) -> tuple[str, str]:
     return PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
 
 
-def dice_against_latency(section: Section) -> Figure | None:
-    """Accuracy against cost: up and left is better, a point's area is its parameters. None without both."""
+def dice_against_latency(section: Section) -> Figure:
+    """Accuracy against cost, of those that have both: up and left is better, a point's area is its parameters."""
     rows = [row for row in section.rows if row.dice and row.latency_s]
-    if not rows:
-        return None
     with mpl.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
         line = draw_front(
@@ -107,11 +101,9 @@ def _point(axes: Axes, row: Row) -> None:
     axes.plot([x], [y], marker=marker, markersize=5, color=colour, linestyle="", label=label, zorder=4)
 
 
-def learning_curves(section: Section) -> Figure | None:
-    """Training loss and validation Dice after each leg, a line a seed. None where nothing was trained."""
+def learning_curves(section: Section) -> Figure:
+    """Training loss and validation Dice after each leg, a line a seed."""
     trained = [(row, [scores.curve for scores in row.trainings if scores.curve]) for row in section.rows]
-    if not any(curves for _, curves in trained):
-        return None
     with mpl.rc_context(STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.6), layout="constrained")
         for row, curves in trained:
@@ -127,20 +119,3 @@ def learning_curves(section: Section) -> Figure | None:
         right.set(xlabel="step", ylabel="Dice on validation images", ylim=(0, 1))
         figure.legend(loc="outside right center")
         return figure
-
-
-def dots_to_pixels(figure: Figure) -> None:
-    """Of a vector figure with very many dots, draw these as pixels: the file is smaller and looks the same."""
-    dots = [line for axes in figure.axes for line in axes.lines if line.get_linestyle() == "None"]
-    if sum(int(np.size(line.get_xdata())) for line in dots) > CROWDED:
-        for line in dots:
-            line.set_rasterized(True)
-
-
-def save(figure: Figure, path: Path) -> Path:
-    """Write a figure whole, without a date, so that the same records give the same bytes; close it."""
-    metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-    with mpl.rc_context(STYLE):  # an SVG's ids and the resolution are looked up when saving, not when drawing
-        write_whole(path, lambda aside: figure.savefig(aside, format=path.suffix[1:], metadata=metadata))
-    plt.close(figure)
-    return path

@@ -1,13 +1,19 @@
 """The history of a metric as lines with bars, as JSON, and as a figure."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.claims.metrics import Metric
+from bench.files import write_whole
 from bench.history import Point
 from bench.networks import title_of
+from bench.report.drawing import Picture
 from bench.report.units import in_unit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BAR = 30  # characters of the longest bar
 
@@ -36,11 +42,18 @@ def facts(point: Point) -> dict[str, Any]:
 
 
 def draw(network: str, metric: Metric, points: Sequence[Point], to: Path) -> Path:
+    """Write the figure of a history into the folder `to`; its path."""
+    name = f"history-{network}-{metric.name}"
+    picture = Picture(name, f"{metric.name} of {network}", partial(_draw, network, metric, points))
+    return write_whole(to / f"{name}.svg", picture.svg)
+
+
+def _draw(network: str, metric: Metric, points: Sequence[Point]) -> "Figure":
     """A step for each commit; figures of another machine or under other conditions are a line of their own."""
     import matplotlib as mpl
     import matplotlib.pyplot as plt
 
-    from bench.report.figures import STYLE, look, save
+    from bench.report.figures import STYLE, look
 
     with mpl.rc_context(STYLE):
         drawn, axes = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
@@ -59,4 +72,4 @@ def draw(network: str, metric: Metric, points: Sequence[Point], to: Path) -> Pat
         axes.set_ylim(0, 1.15 * max(point.value for point in points) or 1)
         axes.set_title(f"{metric.name} of {title_of(network)}, by commit", loc="left", fontsize=10)
         axes.legend(loc="lower left", fontsize=8)
-        return save(drawn, to / f"history-{network}-{metric.name}.png")
+        return drawn

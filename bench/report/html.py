@@ -12,7 +12,6 @@ from string import Template
 
 from bench.claims.judge import Verdict
 from bench.files import write_whole
-from bench.networks import title_of
 from bench.records import Record
 from bench.report.columns import Cell, Column
 from bench.report.document import Document, Part
@@ -20,7 +19,7 @@ from bench.report.html_pictures import pictures_html, slug
 from bench.report.html_records import anchor, link, records_html, repeat
 from bench.report.tables import Table
 from bench.report.units import NONE
-from bench.report.verdicts import MARKS, claimed, count, found
+from bench.report.verdicts import MARKS, before, claimed, count, found
 from bench.summary.sections import outdated
 
 TEMPLATE = Path(__file__).with_name("template")
@@ -31,7 +30,6 @@ QUANTITY = {
     "Energy": "energy", "Idle": "energy",
 }  # fmt: skip
 PUBLISHED = "Published"  # a paper's figures, which no record is behind
-OF_SPEED = ("cost", "latency", "memory", "energy")  # quantities of a part on speed and memory
 
 
 def write(document: Document, folder: Path) -> list[Path]:
@@ -42,11 +40,10 @@ def write(document: Document, folder: Path) -> list[Path]:
 def page(document: Document) -> str:
     """The whole report; all style sheets and scripts of the template's folder go into it."""
     old = {record.id for record in outdated(document.records)}
-    current = [record for record in document.records if record.id not in old]
     blocks = [
         _machines(document),
         _claims(document),
-        *(_part(part, current) for part in document.parts),
+        *map(_part, document.parts),
         _definitions(document),
         _commands(document),
         records_html(document.records, old),
@@ -144,11 +141,12 @@ def _sharing(group: Sequence[Verdict], known: set[str]) -> str:
 def _verdict(verdict: Verdict, known: set[str]) -> str:
     claim, measured = verdict.claim, verdict.measured
     figure, bracket, interval = found(claim, measured).partition("[")
+    beside = ", ".join(filter(None, (bracket + interval, before(verdict))))
     behind = _behind(measured.records, known) if measured else NONE
     machine = measured.machine if measured else ""
     return (
         f'<td class="claimed">{escape(claimed(claim))}</td>'
-        f'<td class="measured">{escape(figure)}{_small(bracket + interval)}</td>'
+        f'<td class="measured">{escape(figure)}{_small(beside)}</td>'
         f'<td class="behind">{behind}{_small(machine)}</td>'
     )
 
@@ -191,8 +189,8 @@ class Origin:
         return f"{self.place}-{quantity}" if records else self.place
 
 
-def _part(part: Part, records: Sequence[Record]) -> str:
-    origins = _origins(part, records)
+def _part(part: Part) -> str:
+    origins = _origins(part)
     return _section(
         f"part-{slug(part.name)}",
         part.title,
@@ -203,15 +201,12 @@ def _part(part: Part, records: Sequence[Record]) -> str:
     )
 
 
-def _origins(part: Part, records: Sequence[Record]) -> dict[str, Origin]:
-    """Where the rows come from, by their titles: a section's rows tell; a part on speed has its device's records."""
+def _origins(part: Part) -> dict[str, Origin]:
+    """Where the rows of its tables come from, by their titles."""
+    source = part.section or part.speeds
     behind: dict[str, list[Record]] = {}
-    for row in part.section.rows if part.section else ():
+    for row in source.rows if source else ():
         behind.setdefault(row.title, []).extend(row.records)
-    for record in () if part.section else records:
-        spec, device = record.job.spec, part.name.partition("-")[0]
-        if spec.quantity in OF_SPEED and getattr(spec, "device", device) == device:
-            behind.setdefault(title_of(record.job.network), []).append(record)
     place = f"row-{slug(part.name)}"
     return {title: Origin(title, f"{place}-{n}", tuple(of)) for n, (title, of) in enumerate(behind.items())}
 

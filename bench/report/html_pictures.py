@@ -1,6 +1,5 @@
 """The pictures of a part in HTML: a plot of Dice against cost to explore, the image viewer, figures as SVG."""
 
-import io
 import json
 import math
 import re
@@ -9,7 +8,8 @@ from html import escape
 from typing import Any
 
 from bench.report.columns import MAIN, Cell, Column, cells, worth_showing
-from bench.report.document import Part, Picture
+from bench.report.document import Part
+from bench.report.drawing import Picture
 from bench.summary.estimates import Estimate
 from bench.summary.rows import Row
 
@@ -57,21 +57,11 @@ def _picture(picture: Picture) -> str:
 
 def _svg(picture: Picture) -> str:
     """A figure as SVG inside a page: no header, date or style sheet, and ids that no other figure has."""
-    import matplotlib as mpl
-    import matplotlib.pyplot as plt
-
-    from bench.report.figures import STYLE, dots_to_pixels
-
-    figure, text = picture.draw(), io.StringIO()
-    dots_to_pixels(figure)
-    with mpl.rc_context({**STYLE, "svg.hashsalt": picture.name}):
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    plt.close(figure)
-    inner = text.getvalue().partition("<svg")[2].partition(">")[2].rpartition("</svg>")[0]
+    inner = picture.svg.partition("<svg")[2].partition(">")[2].rpartition("</svg>")[0]
     inner = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", inner, flags=re.DOTALL)
     inner = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>in-{slug(picture.name)}-", inner)
     inner = re.sub(r"\s*\n\s*", " ", inner)
-    width, height = (72 * inches for inches in figure.get_size_inches())
+    width, height = (72 * inches for inches in picture.inches)
     return (
         f'<svg class="drawn" role="img" aria-label="{escape(picture.caption)}" viewBox="0 0 {width:g} {height:g}" '
         f'style="--wide: {4 * width / 3:.0f}px">{inner}</svg>'

@@ -9,15 +9,13 @@ from bench.report.tables import Table
 
 
 def write(document: Document, folder: Path) -> list[Path]:
-    """Write report.md and a PNG a picture."""
-    from bench.report.figures import save
-
+    """Write report.md and an SVG a picture."""
     parts = ["# Networks compared\n", f"{document.question}\n", *_verdicts(document)]
     for part in document.parts:
         parts += _part(part)
     parts += ["\n## How to do it again\n", *(f"```sh\n{command}\n```\n" for command in document.commands)]
     pictures = [picture for part in document.parts for picture in part.pictures]
-    drawn = [save(picture.draw(), folder / f"{picture.name}.png") for picture in pictures]
+    drawn = [write_whole(folder / f"{picture.name}.svg", picture.svg) for picture in pictures]
     return [write_whole(folder / "report.md", "\n".join(parts)), *drawn]
 
 
@@ -31,7 +29,7 @@ def _part(part: Part) -> list[str]:
     lines = [f"\n## {escaped(part.title)}\n", *(f"{escaped(sentence)}\n" for sentence in part.says)]
     for table in part.tables:
         lines += [f"### {escaped(table.caption)}\n", markdown(table)]
-    return lines + [f"![{picture.caption}]({picture.name}.png)\n" for picture in part.pictures]
+    return lines + [f"![{picture.caption}]({picture.name}.svg)\n" for picture in part.pictures]
 
 
 def markdown(table: Table) -> str:

@@ -11,24 +11,20 @@ from itertools import count as numbers
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.claims.judge import Verdict
 from bench.files import write_whole
 from bench.report.columns import Cell
-from bench.report.document import Document, Part, Picture
+from bench.report.document import Document, Part
+from bench.report.drawing import Picture
 from bench.report.tables import Table
-from bench.report.verdicts import MARKS, claimed, count, found
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from bench.report.verdicts import MARKS, before, claimed, count, found
 
 TEMPLATE = Path(__file__).parent / "template" / "report.typ"
 TITLE = "Networks compared"
 ORDER = ("fails", "holds", "undecided")  # what fails is what a reader looks for first
 SCALE = 0.72  # from inches as drawn to inches as printed: the widest figures fill the page, and all have type of 7 pt
-TALLEST = 14.0  # inches as drawn that can still be read on a page; a taller figure is drawn lower, its type as large
-AXES = 6.8  # inches that axes and the longest title above them need beside a legend
 COMMAND = 90  # characters in a line of a command
 
 
@@ -106,10 +102,15 @@ def _lines(group: Sequence[Verdict]) -> list[dict[str, str]]:
     """A line a claim: what is claimed and what was measured; one for all where nothing was measured."""
     if len(group) > 1 and not any(verdict.measured for verdict in group):
         more = f"{claimed(group[0].claim)} and {len(group) - 1} more"
-        return [{"claimed": more, "figure": found(group[0].claim, None), "interval": ""}]
-    texts = [(claimed(verdict.claim), *found(verdict.claim, verdict.measured).partition("[")) for verdict in group]
-    return [{"claimed": said, "figure": figure.strip(), "interval": bracket + rest}
-            for said, figure, bracket, rest in texts]  # fmt: skip
+        return [{"claimed": more, "figure": found(group[0].claim, None), "beside": ""}]
+    return [_line(verdict) for verdict in group]
+
+
+def _line(verdict: Verdict) -> dict[str, str]:
+    """What is claimed, what was measured, and beside it its interval and what it was before."""
+    figure, bracket, rest = found(verdict.claim, verdict.measured).partition("[")
+    beside = ", ".join(filter(None, (bracket + rest, before(verdict))))
+    return {"claimed": claimed(verdict.claim), "figure": figure.strip(), "beside": beside}
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------------
@@ -139,28 +140,6 @@ def _cell(cell: Cell) -> dict[str, Any]:
 
 
 def _picture(picture: Picture, path: Path) -> dict[str, Any]:
-    """Draw a figure as an SVG whose letters are outlines, so that it needs no font; its width in points of print."""
-    import matplotlib as mpl
-    import matplotlib.pyplot as plt
-
-    from bench.report.figures import STYLE, dots_to_pixels
-
-    with mpl.rc_context({"text.parse_math": False}):  # a name with two dollar signs is no formula
-        figure = picture.draw()
-    _make_room(figure)
-    dots_to_pixels(figure)
-    with mpl.rc_context(STYLE):  # the ids in an SVG are drawn from its salt, when saving; the resolution of dots too
-        figure.savefig(path, metadata={"Date": None}, bbox_inches="tight", pad_inches=0.03)
-    plt.close(figure)
-    return {"file": path.name, "caption": picture.caption, "width": 72 * SCALE * float(figure.get_size_inches()[0])}
-
-
-def _make_room(figure: "Figure") -> None:
-    """Make a figure larger where its legend, of forty networks or of a long name, takes the room of the axes."""
-    width, height = figure.get_size_inches()
-    legends = [*figure.legends, *(legend for axes in figure.axes if (legend := axes.get_legend()))]
-    for box in [legend.get_window_extent() for legend in legends]:
-        if box.height > figure.bbox.height or box.width > figure.bbox.width / 2:
-            width = max(width, AXES + box.width / figure.dpi)
-            height = max(height, 1.05 * box.height / figure.dpi)
-    figure.set_size_inches(width, min(height, TALLEST))
+    """Put a picture beside the template; its width in points of print."""
+    path.write_text(picture.svg, encoding="utf-8")
+    return {"file": path.name, "caption": picture.caption, "width": 72 * SCALE * picture.inches[0]}

@@ -1,10 +1,11 @@
 """The figures of what was timed on one machine: throughput by batch, latency and memory by size, spread of calls."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -15,10 +16,8 @@ from bench.summary.speeds import Speed, Speeds
 NAMED = 0.009  # share of a bar that a letter of a name needs
 
 
-def throughput(speeds: Speeds) -> Figure | None:
-    """Images a second by batch, the knee filled. None where only one batch was timed."""
-    if len(speeds.batches) < 2:
-        return None
+def throughput(speeds: Speeds) -> Figure:
+    """Images a second by batch, the knee filled."""
     with mpl.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
         for row in speeds.rows:
@@ -36,10 +35,8 @@ def throughput(speeds: Speeds) -> Figure | None:
         return figure
 
 
-def by_size(speeds: Speeds) -> Figure | None:
-    """Latency and peak memory by image size. None where only one size was timed."""
-    if len(speeds.sizes) < 2:
-        return None
+def by_size(speeds: Speeds) -> Figure:
+    """Latency and peak memory by image size."""
     with mpl.rc_context(STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.8), layout="constrained")
         for row in speeds.rows:
@@ -56,11 +53,26 @@ def by_size(speeds: Speeds) -> Figure | None:
         return figure
 
 
-def time_by_module(speeds: Speeds) -> Figure | None:
-    """Where each profiled network's time goes: a bar of its outermost modules. None where none was profiled."""
+def calls(speeds: Speeds) -> Figure:
+    """Every timed call over its network's median: what one call may take."""
+    timed = [(row, row.calls_s) for row in speeds.rows if len(row.calls_s) > 1]
+    with mpl.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
+        for row, samples in timed:
+            colour, _ = look(row.network)
+            share = np.arange(1, len(samples) + 1) / len(samples)
+            label = f"{row.title} ({len(samples)} calls)"
+            axes.step(100 * (np.sort(samples) / np.median(samples) - 1), 100 * share, color=colour, label=label)
+        axes.set(xlabel="call over the median of the network's calls (%)", ylabel="share of calls (%)", ylim=(0, 100))
+        axes.set_xlim(*_middle([np.asarray(samples) for _, samples in timed]))
+        axes.axvline(0, color="#888", linewidth=1)
+        figure.legend(loc="outside right center")
+        return figure
+
+
+def time_by_module(speeds: Speeds) -> Figure:
+    """Where each profiled network's time goes: a bar of its outermost modules."""
     profiled = [(row, row.profile) for row in speeds.rows if row.profile]
-    if not profiled:
-        return None
     with mpl.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(9.6, 1.0 + 0.55 * len(profiled)), layout="constrained")
         for place, (_, found) in enumerate(reversed(profiled)):
@@ -84,6 +96,13 @@ def _parts(found: Profile) -> list[tuple[str, float]]:
     parts = [(module.name, (module.time_s or 0.0) / total) for module in found.modules if module.depth == 1]
     rest = 1 - sum(share for _, share in parts)
     return [*parts, ("other", rest)] if rest > 0 else parts
+
+
+def _middle(timed: Sequence[np.ndarray]) -> tuple[float, float]:
+    """An axis that shows 98 % of every network's calls: one that took ten times as long would hide all the others."""
+    relative = [100 * (samples / np.median(samples) - 1) for samples in timed]
+    low, high = (max(abs(np.percentile(found, share)) for found in relative) for share in (1, 99))
+    return -1.1 * low - 1, 1.1 * high + 1
 
 
 def _milliseconds(row: Speed, size: int) -> float | None:

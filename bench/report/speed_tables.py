@@ -176,7 +176,7 @@ def _variants(speeds: Speeds) -> Table:
 
 
 def _error(value: float | None) -> str:
-    return NONE if value is None else f"{value:.0e}"
+    return NONE if value is None else f"{value:.0e}" if value else "0"
 
 
 def _memory(speeds: Speeds) -> Table:

@@ -18,7 +18,7 @@ from bench.report.columns import (
     worth_showing,
 )
 from bench.report.units import NONE
-from bench.summary.paired import LEVEL, paired, reference_row
+from bench.summary.paired import LEVEL
 from bench.summary.rows import Row
 from bench.summary.sections import Section
 
@@ -40,15 +40,12 @@ def table(caption: str, columns: Sequence[Column], rows: Sequence[Any], *notes: 
     return Table(caption, shown, tuple(lines), notes)
 
 
-def tables(section: Section, against: str | None = None) -> list[Table]:
-    """Cost beside accuracy; then, where something was scored, accuracy in full and every network against one.
-
-    The one is `against` where it was scored, else MDSA-UNet, else the most accurate.
-    """
+def tables(section: Section) -> list[Table]:
+    """Cost beside accuracy; then, where something was scored, accuracy in full and every network against one."""
     found = [_main(section)]
     if any(row.dice for row in section.rows):
         found.append(_accuracy(section))
-    compared = _paired(section, against)
+    compared = _paired(section)
     return [*found, compared] if compared else found
 
 
@@ -61,9 +58,8 @@ def _accuracy(section: Section) -> Table:
     return table("Accuracy in full", accuracy(section), rows, *_accuracy_notes(section))
 
 
-def _paired(section: Section, against: str | None) -> Table | None:
-    reference = reference_row(section, against)
-    found = paired(section, reference)
+def _paired(section: Section) -> Table | None:
+    reference, found = section.reference, section.paired
     if not reference or not found:
         return None
     unit = section.protocol.units

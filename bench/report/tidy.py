@@ -6,7 +6,6 @@ from typing import Any
 from bench.files import write_whole
 from bench.report.document import Document
 from bench.summary.estimates import Estimate
-from bench.summary.paired import paired, reference_row
 from bench.summary.rows import Row
 from bench.summary.sections import Section, named
 
@@ -19,7 +18,7 @@ def write(document: Document, folder: Path) -> list[Path]:
 def tidy_tables(document: Document) -> dict[str, list[dict[str, Any]]]:
     """The tables by name, those that have a row."""
     found = list(document.sections)
-    tables = {"table": tidy_rows(found), "paired": paired_rows(found, document.against)}
+    tables = {"table": tidy_rows(found), "paired": paired_rows(found)}
     return {name: rows for name, rows in tables.items() if rows}
 
 
@@ -35,7 +34,7 @@ def tidy_rows(found: list[Section]) -> list[dict[str, Any]]:
     return [_tidy(name, section, row) for name, section in named(found).items() for row in section.rows]
 
 
-def paired_rows(found: list[Section], against: str | None = None) -> list[dict[str, Any]]:
+def paired_rows(found: list[Section]) -> list[dict[str, Any]]:
     """One line a network and section that was compared with the section's reference on the same test images."""
     return [
         {
@@ -51,7 +50,7 @@ def paired_rows(found: list[Section], against: str | None = None) -> list[dict[s
             "p_holm": one.holm_p,
         }
         for name, section in named(found).items()
-        for one in paired(section, reference_row(section, against))
+        for one in section.paired
     ]
 
 

@@ -52,6 +52,13 @@ def found(claim: Claim, measured: Measured | None) -> str:
     return f"{text} [{', '.join(figure(claim, end).split(' ')[0] for end in (measured.low, measured.high))}]"
 
 
+def before(verdict: Verdict) -> str:
+    """ "was 4.45 GMAC": what the figure was for an older code, where it was another."""
+    if verdict.before is None or verdict.measured is None or verdict.before == verdict.measured.value:
+        return ""
+    return f"was {figure(verdict.claim, verdict.before)}"
+
+
 def sentence(verdict: Verdict) -> str:
     """One line: network, metric, what was measured, what it was before, what is claimed, why nothing is decided."""
     claim = verdict.claim
@@ -67,7 +74,7 @@ def _course(verdict: Verdict) -> str:
     if verdict.measured is None:
         return ""
     is_ = found(verdict.claim, verdict.measured)
-    if not _before(verdict) or verdict.before is None:
+    if not before(verdict) or verdict.before is None:
         return f" is {is_}"
     went = "grew" if verdict.measured.value > verdict.before else "fell"
     return f" {went} from {figure(verdict.claim, verdict.before)} to {is_}"
@@ -111,14 +118,12 @@ def _columns(group: Iterable[Verdict]) -> tuple[str, str, str, str]:
     name = claim.name.partition("/")[0] if others else claim.name
     parts = [] if others else [f"claimed {claimed(claim)}"]
     reason = [first.reason] if first.reason else []
-    return mark, name, f"{found(claim, first.measured)}{_before(first)}", "; ".join(parts + reason)
+    return mark, name, _with_before(first), "; ".join(parts + reason)
 
 
-def _before(verdict: Verdict) -> str:
-    """What the figure was for an older code, where it was another."""
-    if verdict.before is None or verdict.measured is None or verdict.before == verdict.measured.value:
-        return ""
-    return f", was {figure(verdict.claim, verdict.before)}"
+def _with_before(verdict: Verdict) -> str:
+    """What was measured, and what it was before."""
+    return ", ".join(filter(None, (found(verdict.claim, verdict.measured), before(verdict))))
 
 
 def as_markdown(verdicts: Sequence[Verdict]) -> str:
@@ -133,7 +138,7 @@ def as_markdown(verdicts: Sequence[Verdict]) -> str:
         cells = (
             claim.says,
             claimed(claim),
-            found(claim, measured),
+            _with_before(verdict),
             f"{MARKS[verdict.outcome]} {verdict.outcome}",
             because,
         )

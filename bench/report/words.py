@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from bench.report.units import giga, millions, milliseconds, share
 from bench.summary.estimates import Estimate
-from bench.summary.paired import paired
 from bench.summary.rows import Row
 from bench.summary.sections import Section
 
@@ -25,7 +24,7 @@ def _most_accurate(section: Section) -> str:
         return (
             f"{lead} ({section.protocol.name}; whether that is chance is told image by image, by the usual protocol)."
         )
-    pairs = paired(section, first)
+    pairs = section.paired_with(first)
     unit, n = section.protocol.units, min((one.difference.n for one in pairs), default=best.n)
     open_ = [one.title for one in pairs if not one.behind]
     if open_:

@@ -6,29 +6,19 @@ from pathlib import Path
 
 from bench.errors import unknown
 from bench.report.document import Document
+from bench.report.drawing import draw_together
+from bench.report.pictures import KINDS
 
 # By name: the module whose `write(document, folder)` makes it and returns the paths, the first to read first; and the
-# files that it may leave, so that a later report without them takes them away.
-FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "pdf": ("bench.report.pdf", ("report.pdf",)),
-    "html": ("bench.report.html", ("report.html",)),
-    "markdown": ("bench.report.markdown", ("report.md", "*.png")),
-    "latex": ("bench.report.latex", ("tables.tex",)),
-    "csv": ("bench.report.tidy", ("table.csv", "paired.csv")),
-    "parquet": ("bench.report.parquet", ("table.parquet", "paired.parquet")),
+# files that it may leave, so that a later report without them takes them away; and whether it has pictures.
+FORMATS: dict[str, tuple[str, tuple[str, ...], bool]] = {
+    "pdf": ("bench.report.pdf", ("report.pdf",), True),
+    "html": ("bench.report.html", ("report.html",), True),
+    "markdown": ("bench.report.markdown", ("report.md", "*.svg"), True),
+    "latex": ("bench.report.latex", ("tables.tex",), False),
+    "csv": ("bench.report.tidy", ("table.csv", "paired.csv"), False),
+    "parquet": ("bench.report.parquet", ("table.parquet", "paired.parquet"), False),
 }
-KINDS = (
-    "dice-latency",
-    "dice-counts",
-    "learning-curves",
-    "throughput",
-    "by-size",
-    "calls",
-    "paired-",
-    "outlines",
-    "regions",
-    "modules",
-)  # how our figures' names begin
 
 
 def write_report(document: Document, folder: Path, formats: Sequence[str] = tuple(FORMATS)) -> list[Path]:
@@ -39,11 +29,14 @@ def write_report(document: Document, folder: Path, formats: Sequence[str] = tupl
     """
     writers = {name: writer(name) for name in formats}
     folder.mkdir(parents=True, exist_ok=True)
+    if any(FORMATS[name][2] for name in formats):
+        draw_together([picture for part in document.parts for picture in part.pictures])
+    ours = tuple(f"{kind.name}-" for kind in KINDS)
     written = [path for write in writers.values() for path in write(document, folder)]
     for name in formats:
         for pattern in FORMATS[name][1]:
             for path in set(folder.glob(pattern)) - set(written):
-                if path.suffix != ".png" or path.name.startswith(KINDS):
+                if path.suffix != ".svg" or path.name.startswith(ours):
                     path.unlink()
     return written
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from bench.summary.estimates import Estimate, mean
 from bench.summary.rows import Row
-from bench.summary.sections import Section
 
 SUBJECT = "mdsa_unet"  # the network that this project is about: the others are compared with it unless told otherwise
 LEVEL = 0.05  # of significance, after Holm's correction
@@ -53,18 +52,16 @@ class Paired:
         return self.differs and self.difference.high < 0 and self.lost > self.won
 
 
-def reference_row(section: Section, against: str | None = None) -> Row | None:
+def reference_row(rows: Sequence[Row], against: str | None = None) -> Row | None:
     """Whom the others are compared with: the one named, else the subject, else the most accurate; None without Dice."""
-    scored = {row.network: row for row in reversed(section.rows) if row.dice}  # a trained one before own weights
+    scored = {row.network: row for row in reversed(rows) if row.dice}  # a trained one before own weights
     best = max(scored.values(), key=lambda row: row.dice.value if row.dice else 0.0, default=None)
     return scored.get(against or SUBJECT) or scored.get(SUBJECT) or best
 
 
-def paired(section: Section, reference: Row | None) -> list[Paired]:
+def paired(rows: Sequence[Row], reference: Row) -> list[Paired]:
     """Every other scored row against the reference, in the order of the rows; none where no unit is shared."""
-    if reference is None:
-        return []
-    others = [row for row in section.rows if row is not reference and row.dice]
+    others = [row for row in rows if row is not reference and row.dice]
     tested = [(row, found) for row in others if len(found := differences(row.dice_by_unit, reference.dice_by_unit))]
     p_values = [_wilcoxon(found) for _, found in tested]
     return [

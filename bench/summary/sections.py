@@ -1,13 +1,15 @@
 """Records to sections: what may be compared is put together, and nothing else."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from bench.environment import Environment
 from bench.measure.protocols import PROTOCOLS, Protocol
 from bench.quantities import CostSpec, DiceSpec, LatencySpec, MemorySpec, Scores
 from bench.records import Record
+from bench.summary.paired import Paired, paired, reference_row
 from bench.summary.rows import Row, longest, spec_of
 from bench.variants import PLAIN, name_of
 
@@ -18,7 +20,10 @@ USUAL_SIZE = 224
 
 @dataclass(frozen=True)
 class Section:
-    """Rows that may be compared: one data set and training, one machine and latency protocol."""
+    """Rows that may be compared: one data set and training, one machine and latency protocol.
+
+    Where networks are compared two by two, it is with the one called `against`, where it was scored.
+    """
 
     dice: DiceSpec | None
     latency: LatencySpec | None
@@ -26,6 +31,27 @@ class Section:
     environment: Environment
     rows: tuple[Row, ...]
     protocol: Protocol = PROTOCOLS["per_image"]
+    against: str | None = None
+
+    @cached_property
+    def reference(self) -> Row | None:
+        """Whom the others are compared with: the one named, else the subject, else the most accurate."""
+        return reference_row(self.rows, self.against)
+
+    @property
+    def paired(self) -> list[Paired]:
+        """Every other scored row against the reference, on the same units; none where nothing was scored."""
+        return self.paired_with(self.reference) if self.reference else []
+
+    def paired_with(self, reference: Row) -> list[Paired]:
+        """The same against any of the rows; kept, for tables, figures and sentences ask for the same."""
+        if id(reference) not in self._kept:
+            self._kept[id(reference)] = paired(self.rows, reference)
+        return self._kept[id(reference)]
+
+    @cached_property
+    def _kept(self) -> dict[int, list[Paired]]:
+        return {}
 
     @property
     def distance_unit(self) -> str:
@@ -69,8 +95,10 @@ def outdated(records: Sequence[Record]) -> list[Record]:
     return [r for r in records if r.job.network_digest != newest[r.job.network].job.network_digest]
 
 
-def sections(records: Sequence[Record], protocol: Protocol | None = None) -> list[Section]:
+def sections(records: Sequence[Record], protocol: Protocol | None = None, against: str | None = None) -> list[Section]:
     """Put the records that may be compared together. Without a `protocol` each data set is scored by its own.
+
+    Networks are compared two by two with the one called `against`, else with MDSA-UNet, else with the most accurate.
 
     Each training protocol on a data set makes a section for each machine and device that networks were timed on as they
     are, at the smallest batch. Networks that were timed and not trained make one at the usual size, else the smallest;
@@ -90,7 +118,8 @@ def sections(records: Sequence[Record], protocol: Protocol | None = None) -> lis
     ]
     swept = {_shape(r) for r in records if isinstance(r.job.spec, LatencySpec)} | {_shape(scored[0]) for scored in dice}
     alone = [counted for counted in cost if _shape(counted[0]) not in swept]
-    return found + [_section([], [], counted, set(), protocol) for counted in alone]
+    found += [_section([], [], counted, set(), protocol) for counted in alone]
+    return [replace(section, against=against) for section in found]
 
 
 def _scored(records: Sequence[Record]) -> list[list[Record]]:

@@ -76,12 +76,17 @@ class Speed:
         latency = self.latency_s(batch)
         return batch / latency.value if latency else None
 
+    @cached_property
+    def calls_s(self) -> tuple[float, ...]:
+        """Every timed call behind the single figures, of every process."""
+        return tuple(s for result in self._latencies(None, None, PLAIN) for s in result.samples_s)
+
     def percentile_s(self, percent: int) -> Estimate | None:
         """A percentile of single calls, all processes together, with a distribution-free 95 % interval.
 
         None where there are too few calls for such an interval.
         """
-        samples = np.sort([s for result in self._latencies(None, None, PLAIN) for s in result.samples_s])
+        samples = np.sort(self.calls_s)
         if len(samples) < PERCENTILES[percent]:
             return None
         low, high = _order_statistics(len(samples), percent / 100)

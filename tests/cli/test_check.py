@@ -70,7 +70,7 @@ def test_on_githubs_runners_the_step_gets_a_summary(place):
 def test_only_some_claims(place):
     assert len(json.loads(bench("check", "--only", "si", "--format", "json", cwd=place).stdout)) == 1
     refused = bench("check", "--only", "speed", cwd=place)
-    assert (refused.returncode, "no claim in claims.toml begins so; known: size" in refused.stderr) == (2, True)
+    assert (refused.returncode, "unknown claim in claims.toml 'speed'; known: size" in refused.stderr) == (2, True)
 
 
 def test_mistakes_in_the_claims_are_told_with_file_and_line(place):

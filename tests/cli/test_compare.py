@@ -68,7 +68,7 @@ def test_a_history_is_listed_drawn_and_written_as_json(tmp_path, bench):
     shown = bench("history", "mdsa_unet", "parameters")
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.count("█") > 30
-    assert (tmp_path / "reports" / "history-mdsa_unet-parameters.png").exists()
+    assert (tmp_path / "reports" / "history-mdsa_unet-parameters.svg").exists()
     assert [point["value"] for point in json.loads(bench("history", "mdsa_unet", "parameters", "--json").stdout)] == [
         100,
         103,

@@ -97,6 +97,17 @@ def test_the_table_fits_a_narrow_terminal(reference):
     assert "images/s" not in text
 
 
+def test_what_does_not_fit_in_a_line_goes_on_below(reference):
+    console = screen(width=60)
+    for shown in tables(sections(reference)[0]):
+        console.print(table(shown, console.width))
+    text = console.file.getvalue()
+    assert max(len(line) for line in text.splitlines()) <= 60
+    assert "…" not in text
+    assert text.count("Network") > len(tables(sections(reference)[0]))
+    assert {"Params", "Sensitivity", "Precision", "Holm"} <= set(text.split())
+
+
 def test_several_seeds_fit_a_narrow_terminal_too():
     console = screen(width=80)
     section = sections([dice_record(dice=(0.4, 0.6), seed=0), dice_record(dice=(0.6, 0.8), seed=1)])[0]

@@ -9,9 +9,9 @@ import pytest
 from handmade import cost_record, dice_record, latency_record
 
 from bench.predictions import Predictions
-from bench.report.document import Part, Picture, document
+from bench.report.document import Part, document
+from bench.report.drawing import CROWDED, Picture
 from bench.report.exhibits import Exhibit, Shown
-from bench.report.figures import CROWDED
 from bench.report.html_pictures import pictures_html, plotted
 from bench.summary.rows import Row
 from bench.summary.sections import sections

@@ -1,6 +1,4 @@
-from handmade import cost_record, latency_record
-
-from bench.report.more_figures import calls, dice_against_counts, has_calls, paired_differences
+from bench.report.more_figures import dice_against_counts, paired_differences
 from bench.summary.sections import sections
 
 
@@ -21,16 +19,3 @@ def test_paired_differences_have_a_line_a_network(reference):
     axes = paired_differences(section).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["U-Net"]
     assert "MDSA-UNet" in axes.get_xlabel()
-
-
-def test_calls_are_shown_over_their_median():
-    (section,) = sections([cost_record(), latency_record("unet", (0.1, 0.2, 0.3))])
-    (axes, *_) = calls(section).axes
-    assert has_calls(section)
-    assert "3 calls" in axes.lines[0].get_label()
-
-
-def test_nothing_is_drawn_of_nothing():
-    (section,) = sections([cost_record()])
-    assert dice_against_counts(section) is paired_differences(section) is calls(section) is None
-    assert not has_calls(section)

@@ -11,7 +11,8 @@ from handmade import cost_record, dice_record, latency_record, record
 
 from bench.claims.judge import judge
 from bench.quantities import CostSpec, Count
-from bench.report.document import Picture, document
+from bench.report.document import document
+from bench.report.drawing import Picture
 from bench.report.pdf import COMMAND, write
 from bench.report.tables import Column, table
 from bench.summary.rows import Row

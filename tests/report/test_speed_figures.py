@@ -1,10 +1,10 @@
-"""Sweeps are drawn where there is more than one point."""
+"""Sweeps and profiles as they are drawn."""
 
 import pytest
-from handmade import LATENCY, record
+from handmade import LATENCY, latency_record, record
 
 from bench.quantities import Latency, ModuleCost, Profile, ProfileSpec
-from bench.report.speed_figures import by_size, throughput, time_by_module
+from bench.report.speed_figures import by_size, calls, throughput, time_by_module
 from bench.summary.speeds import speeds
 
 
@@ -17,13 +17,18 @@ def test_throughput_by_batch_has_a_line_a_network_with_units():
     axes = throughput(found).axes[0]
     assert list(axes.lines[0].get_ydata()) == [10, 20, 20]
     assert axes.get_ylabel().startswith("images a second")
-    assert by_size(found) is None
 
 
 def test_latency_by_size():
     (found,) = speeds([timed(0.1), timed(0.4, size=448)])
     assert list(by_size(found).axes[0].lines[0].get_ydata()) == [100, 400]
-    assert throughput(found) is None
+
+
+def test_calls_are_shown_over_their_median():
+    (found,) = speeds([latency_record("unet", (0.1, 0.2, 0.3))])
+    (axes, *_) = calls(found).axes
+    assert "3 calls" in axes.lines[0].get_label()
+    assert list(axes.lines[0].get_xdata()) == pytest.approx([-50, 0, 50])
 
 
 def part(name, time_s):
@@ -38,4 +43,3 @@ def test_time_by_module_is_a_bar_of_shares_that_add_up_to_all_of_it():
     (axes,) = time_by_module(found).axes
     assert [patch.get_width() for patch in axes.patches] == pytest.approx([60, 30, 10])
     assert [text.get_text() for text in axes.texts] == ["encode", "decode", "other"]
-    assert time_by_module(speeds([timed(0.1)])[0]) is None

@@ -17,7 +17,7 @@ def test_where_nothing_was_scored_there_is_one_table():
 
 
 def test_another_network_to_compare_with(reference):
-    assert tables(sections(reference)[0], "unet")[-1].caption == "Paired with U-Net"
+    assert tables(sections(reference, against="unet")[0])[-1].caption == "Paired with U-Net"
 
 
 def test_seeds_are_told_with_their_deviation():

@@ -8,19 +8,20 @@ from bench.quantities import LatencySpec
 from bench.report.document import document
 from bench.report.write import FORMATS, write_report, writer
 from bench.summary.sections import sections
+from bench.summary.speeds import speeds
 
 
 def made(records):
-    return document(records, sections(records), [])
+    return document(records, sections(records), speeds(records))
 
 
 def test_report_tables_and_figures(tmp_path, reference):
     paths = write_report(made(reference), tmp_path / "reports", ["markdown", "csv"])
     names = [path.name for path in paths]
-    figures = [name for name in names if name.endswith(".png")]
+    figures = [name for name in names if name.endswith(".svg")]
     assert names == ["report.md", *figures, "table.csv", "paired.csv"]
     text = paths[0].read_text()
-    assert {"dice-latency-synthetic-224-cpu.png", "learning-curves-synthetic-224-cpu.png"} <= set(figures)
+    assert {"dice-latency-synthetic-224-cpu.svg", "learning-curves-synthetic-224-cpu.svg"} <= set(figures)
     assert all(f"]({name})" in text for name in figures)
     assert "Most accurate: MDSA-UNet" in text
     assert "bench run mdsa_unet unet --dataset synthetic" in text
@@ -33,7 +34,7 @@ def test_written_again_it_is_the_same(tmp_path, reference):
 
 
 def test_every_format_writes_what_it_says(tmp_path, reference):
-    for name, (_, patterns) in FORMATS.items():
+    for name, (_, patterns, _) in FORMATS.items():
         paths = write_report(made(reference), tmp_path / name, [name])
         assert paths
         assert all(any(path.match(pattern) for pattern in patterns) for path in paths)
@@ -50,11 +51,11 @@ def test_sections_of_one_name_do_not_overwrite_each_other(tmp_path, reference):
     machines = [LatencySpec(machine=name, device="cpu", threads=2) for name in ("a", "b")]
     timed = [record("unet", spec, reference[2].result) for spec in machines]
     write_report(made([cost_record(), *timed]), tmp_path, ["markdown"])
-    assert {path.name for path in tmp_path.glob("calls-*")} == {"calls-224-cpu.png", "calls-224-cpu-2.png"}
+    assert {path.name for path in tmp_path.glob("calls-*")} == {"calls-cpu.svg", "calls-cpu-2.svg"}
 
 
 def test_what_an_earlier_report_left_is_taken_away_and_nothing_else(tmp_path, reference):
     write_report(made(reference), tmp_path, ["markdown", "csv"])
-    (tmp_path / "mine.png").write_bytes(b"")
+    (tmp_path / "mine.svg").write_bytes(b"")
     write_report(made([cost_record()]), tmp_path, ["markdown", "csv"])
-    assert {path.name for path in tmp_path.iterdir()} == {"report.md", "table.csv", "mine.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"report.md", "table.csv", "mine.svg"}
