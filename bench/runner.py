@@ -37,9 +37,9 @@ def carry_out(plan: Plan, waiting: list[Job], out: Path, watcher: Watcher) -> li
         if any(_hopeless(job, before) for before in failed):
             continue
         watcher.begin(job, clock.left(waiting[number:]))
-        started = time.monotonic()
+        guess, started = clock.guess(job), time.monotonic()  # a guess is of what is still to do, so made before
         record = run(_order(plan, job, out), watcher.event)
-        clock.learn(job, time.monotonic() - started)
+        clock.learn(job, guess, time.monotonic() - started)
         watcher.end(record)
         if record.status in ("out_of_memory", "timed_out"):
             failed.append(job)
@@ -84,8 +84,9 @@ class Clock:
         self.plan = plan
         self.told: dict[str, list[tuple[float, float]]] = {}
 
-    def learn(self, job: Job, seconds: float) -> None:
-        self.told.setdefault(job.spec.quantity, []).append((self.guess(job), seconds))
+    def learn(self, job: Job, guess: float, seconds: float) -> None:
+        """What a job took that was thought to take `guess` seconds."""
+        self.told.setdefault(job.spec.quantity, []).append((guess, seconds))
 
     def left(self, jobs: list[Job]) -> float:
         """Seconds until all these jobs are done."""

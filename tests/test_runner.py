@@ -105,7 +105,7 @@ def test_the_clock_learns_from_what_jobs_took():
     clock = Clock(PLAN)
     costs = [job for job in PLAN.jobs if job.spec.quantity == "cost"]
     guess = clock.left(costs)
-    clock.learn(costs[0], 10 * clock.guess(costs[0]))
+    clock.learn(costs[0], clock.guess(costs[0]), 10 * clock.guess(costs[0]))
     assert clock.left(costs) == pytest.approx(10 * guess)
 
 
@@ -130,3 +130,29 @@ def test_a_training_that_is_complete_takes_no_time_again(tmp_path):
     card.parent.mkdir(parents=True)
     card.write_text("{}")
     assert Clock(planned, tmp_path).left([job]) < before / 2
+
+
+def test_a_training_that_took_as_long_as_guessed_leaves_the_next_guess_as_it_was(tmp_path, monkeypatch):
+    """The weights that it leaves behind shorten what is to do again, not what it took."""
+    planned = plan(Question(("unet", "unetpp"), ("dice",), find_budget("quick"), "synthetic", None, "cpu"))
+    clock, now, told = Clock(planned, tmp_path), [0.0], []
+
+    def run(order, tell):
+        now[0] += clock.guess(order.job)
+        card = tmp_path / "checkpoints" / order.job.training_key / "card.json"
+        card.parent.mkdir(parents=True)
+        card.write_text("{}")
+        record = Record(job=order.job, status="crashed", error="in a test", environment=ENVIRONMENT, before=STATE,
+                        after=STATE, wall_s=0.1, result=None)  # fmt: skip
+        Store(order.out).write(record)
+        return record
+
+    class Clerk(Listener):
+        def begin(self, job, seconds_left):
+            told.append(seconds_left)
+
+    expected = clock.left([planned.jobs[1]])
+    monkeypatch.setattr(runner, "run", run)
+    monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
+    carry_out(planned, list(planned.jobs), tmp_path, Clerk())
+    assert told[1] == pytest.approx(expected)

@@ -23,7 +23,7 @@ MARKS = {"ok": ("✓", "green"), "note": ("!", "yellow"), "bad": ("✗", "red")}
 @app.command()
 def doctor(
     device: Annotated[DeviceChoice, typer.Option(help="Where would be measured.")] = DeviceChoice.auto,
-    quick: Annotated[bool, typer.Option("--quick", help="Three pairs of processes, not ten.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Three pairs of processes, not ten or more.")] = False,
     repeat: Annotated[int, typer.Option(min=1, help="Time the network against itself so often.")] = 1,
     out: Annotated[Path, typer.Option(help="What is found is kept in its folder doctor/.")] = Path("results"),
     as_json: Json = False,

@@ -13,7 +13,7 @@ from bench.report.figures import STYLE, draw_front, look, plain_log
 from bench.summary.rows import Row
 from bench.summary.sections import Section
 
-LINE = 90  # characters of an axis's label in one line
+LINE = 76  # characters of an axis's label in one line
 Cost = Callable[[Row], float | None]
 
 

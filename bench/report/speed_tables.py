@@ -13,9 +13,14 @@ from bench.variants import PLAIN
 
 
 def speed_tables(speeds: Speeds) -> list[Table]:
-    """Single figures; then by batch, size and variant, each where more than one was measured; then memory, energy."""
+    """Single figures; then by batch, size and variant, each where more than one was measured; then memory, energy.
+
+    A table of nothing is left out.
+    """
     first = speeds.rows[0]
-    found = [_single(speeds, f"Speed at batch {first.batch}, {first.size}x{first.size}, {speeds.device}")]
+    found = []
+    if any(row.latency_s() for row in speeds.rows):
+        found.append(_single(speeds, f"Speed at batch {first.batch}, {first.size}x{first.size}, {speeds.device}"))
     if len(speeds.batches) > 1:
         found.append(_batches(speeds))
     if len(speeds.sizes) > 1:

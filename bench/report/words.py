@@ -7,6 +7,8 @@ from bench.summary.estimates import Estimate
 from bench.summary.rows import Row
 from bench.summary.sections import Section
 
+NAMED = 6  # names in a sentence that can still be read
+
 
 def sentences(section: Section) -> list[str]:
     """Who is most accurate, who is fastest, who is smallest; nothing where fewer than two networks can be compared."""
@@ -60,4 +62,7 @@ def _ranked(section: Section, value: Callable[[Row], Estimate | None], highest: 
 
 
 def _list(names: list[str]) -> str:
+    """ "U-Net, UNet++ and Swin-UNet"; of very many the first ones and how many more."""
+    if len(names) > NAMED + 1:
+        names = [*names[:NAMED], f"{len(names) - NAMED} others"]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

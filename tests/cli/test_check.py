@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from claiming import counted
+from commanding import bench
 
 from bench.records import Store
 
@@ -23,10 +24,11 @@ value = {value}
 """
 
 
-def bench(*arguments, cwd, root=ROOT, **variables):
+def of_copy(*arguments, root):
+    """The command by a copy of the code that lies in its own folder."""
     return subprocess.run(
-        [sys.executable, "-m", "bench.cli", *arguments], capture_output=True, text=True, check=False, cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(root), "COLUMNS": "200", **variables},
+        [sys.executable, "-m", "bench.cli", *arguments], capture_output=True, text=True, check=False, cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root), "COLUMNS": "200"},
     )  # fmt: skip
 
 
@@ -142,13 +144,13 @@ def test_one_more_convolution_fails_with_one_line_and_its_removal_passes(tmp_pat
         )
     )
     asked = ["check", "--only", "built-parameters", "--measure-missing", "--quiet", "--format", "github"]
-    dearer = bench(*asked, cwd=tmp_path, root=tmp_path)
+    dearer = of_copy(*asked, root=tmp_path)
     assert dearer.returncode == 1, dearer.stdout + dearer.stderr
     error, _total = dearer.stdout.splitlines()
     assert "file=bench/mdsa_unet.py" in error
     assert "parameters of mdsa_unet grew from 6,576,225 to 6,723,809; claimed at most 6,576,225" in error
     network.write_text(sound)
-    reverted = bench(*asked, cwd=tmp_path, root=tmp_path)
+    reverted = of_copy(*asked, root=tmp_path)
     assert (reverted.returncode, reverted.stdout.strip()) == (0, "1 holds, 0 fail, 0 undecided")
 
 

@@ -2,11 +2,24 @@
 
 import json
 
+import numpy as np
 import pytest
 from handmade import ENVIRONMENT, STATE, latency_record, record
 
 from bench.cli import checkup
-from bench.cli.checkup import Checkup, Failed, Pair, Same, judge, peak_rates, planned_for, rounds
+from bench.cli.checkup import (
+    MOST,
+    PAIRS,
+    RESOLUTION,
+    Checkup,
+    Failed,
+    Pair,
+    Same,
+    judge,
+    peak_rates,
+    planned_for,
+    rounds,
+)
 from bench.environment import environment
 from bench.quantities import LatencySpec, Peak, PeakSpec
 from bench.runner import Clock
@@ -105,12 +118,35 @@ def test_rounds_time_the_same_job_in_turn_under_two_names(monkeypatch):
     assert [order.out.name for order in asked] == ["A", "B"] * 3
     assert {order.threads for order in asked} == {environment().cores}
     assert not any(order.out.parent.exists() for order in asked)
-    assert told[1].startswith("timing mdsa_unet as B, process 2 of 6, about ")
+    assert told[1].startswith("timing mdsa_unet as B, pair 1 of 3, about ")
 
 
-def test_the_full_check_has_ten_pairs():
-    jobs = planned_for("cpu", quick=False).jobs
-    assert [job.spec.process for job in jobs if isinstance(job.spec, LatencySpec)] == list(range(10))
+@pytest.mark.parametrize(("spread", "pairs"), [(0.001, PAIRS), (0.5, MOST)])
+def test_a_full_check_goes_on_while_the_machine_is_too_loud_for_what_it_has(monkeypatch, spread, pairs):
+    chance = np.random.default_rng(0)
+
+    def run(order, tell):
+        seconds = 0.05 * float(np.exp(spread * chance.standard_normal()))
+        return latency_record("mdsa_unet", (seconds,), order.job.spec.process)
+
+    monkeypatch.setattr(checkup, "run", run)
+    planned = planned_for("cpu", quick=False)
+    found = list(rounds(planned, Clock(planned), 1, lambda text: None))
+    assert [pair.first.job.spec.process for pair in found] == list(range(pairs))
+
+
+def test_it_ends_as_soon_as_the_interval_is_narrow_enough(monkeypatch):
+    chance = np.random.default_rng(5)
+
+    def run(order, tell):
+        seconds = 0.05 * float(np.exp(0.08 * chance.standard_normal()))
+        return latency_record("mdsa_unet", (seconds,), order.job.spec.process)
+
+    monkeypatch.setattr(checkup, "run", run)
+    planned = planned_for("cpu", quick=False)
+    found = tuple(rounds(planned, Clock(planned), 1, lambda text: None))
+    assert PAIRS < len(found) < MOST
+    assert Same(found).ratio.resolution <= RESOLUTION < Same(found[:-1]).ratio.resolution
 
 
 def test_peak_rates_come_from_a_worker(monkeypatch):

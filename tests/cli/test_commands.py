@@ -1,22 +1,15 @@
 """The commands as a user types them: answers, exit codes, and words instead of tracebacks."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from commanding import bench
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent.parent
-
-
-def bench(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bench.cli", *arguments], capture_output=True, text=True, check=False, cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"},
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("command", [[], ["list"], ["run"], ["report"]])

@@ -1,28 +1,18 @@
 """`bench compare` and `bench history` as a user types them."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 
+import commanding
 import pytest
 from claiming import counted, timed
 from gitting import commit
 from handmade import ENVIRONMENT
 
-ROOT = Path(__file__).parent.parent.parent
-
 
 @pytest.fixture
 def bench(tmp_path):
-    def call(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "bench.cli", *arguments], capture_output=True, text=True, check=False, cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )  # fmt: skip
-
-    return call
+    return partial(commanding.bench, cwd=tmp_path)
 
 
 def test_two_revisions_are_compared_and_worse_fails_where_it_should(tmp_path, bench):

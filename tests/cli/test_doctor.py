@@ -63,7 +63,7 @@ def test_a_fit_machine(tmp_path):
     ):  # fmt: skip
         assert line in shown
     assert max(len(line) for line in shown.split("Kept in")[0].splitlines()) <= 80
-    assert "timing mdsa_unet as B, process 6 of 6, about" in done.stderr
+    assert "timing mdsa_unet as B, pair 3 of 3, about" in done.stderr
     assert kept(tmp_path)["fit"] is True
     assert [path.name for path in tmp_path.iterdir()] == ["doctor"]
 

@@ -1,16 +1,12 @@
 """`bench pick` and `bench report --format` as a user types them."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 
+import commanding
 import pytest
 
 from bench.records import Store
-
-ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
@@ -18,13 +14,7 @@ def bench(tmp_path, reference):
     for record in reference:
         Store(tmp_path / "results").write(record)
 
-    def call(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "bench.cli", *arguments], capture_output=True, text=True, check=False, cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"},
-        )  # fmt: skip
-
-    return call
+    return partial(commanding.bench, cwd=tmp_path)
 
 
 def test_the_choice_comes_first_and_why(bench):

@@ -27,6 +27,11 @@ def test_one_batch_and_one_size_make_one_table():
     assert cells(found["Speed at batch 1, 224x224, cpu"])["Latency (ms)"] == "100"
 
 
+def test_what_was_only_weighed_has_no_table_of_speed():
+    spec = MemorySpec(machine=LATENCY.machine, device="cpu", threads=2)
+    assert list(tables(record("unet", spec, Memory(weights_bytes=1, peak_bytes=2)))) == ["Peak memory at batch 1"]
+
+
 def test_a_batch_sweep_tells_its_knee_and_where_it_ended():
     ended = record("unet", LATENCY.model_copy(update={"batch": 8}), None, status="out_of_memory", error="no memory")
     table = tables(timed(0.1), timed(0.11, batch=2), timed(0.22, batch=4), ended)["Throughput by batch"]

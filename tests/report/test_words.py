@@ -47,3 +47,9 @@ def test_a_disturbed_time_is_not_the_fastest():
     busy = latency_record("unet", (0.1,) * 3).model_copy(update={"before": before, "after": after})
     quiet = [latency_record("unetpp", (0.2,) * 3), latency_record("mdsa_unet", (0.3,) * 3)]
     assert sentences(sections([busy, *quiet])[0])[0].startswith("Fastest: UNet++")
+
+
+def test_of_very_many_names_the_first_ones_are_told():
+    names = ["mdsa_unet", *(f"network_{n:02}" for n in range(12))]
+    said = sentences(sections([dice_record(name, (0.5, 0.6, 0.7)) for name in names])[0])[0]
+    assert said.endswith("network_00, network_01, network_02, network_03, network_04, network_05 and 6 others.")
