@@ -28,4 +28,6 @@ def bench(*arguments: str, cwd: Path | None = None, **variables: str) -> subproc
             main()
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
+            if isinstance(end.code, str):
+                err.write(end.code)  # as Python does
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())

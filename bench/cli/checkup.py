@@ -159,8 +159,9 @@ def rounds(planned: Plan, clock: Clock, runs: int, tell: Tell) -> Iterator[Pair]
             for half, name in enumerate("AB"):
                 waiting = 2 * (max(least, number + 1) + least * (runs - 1) - number) - half
                 more = " or more" if least < len(jobs) else ""
+                pair = f"{number + 1} of {least}{more}" if number < least else f"{number + 1} of at most {len(jobs)}"
                 left = f"about {duration(clock.left([job] * waiting))}{more} left"
-                tell(f"timing {NETWORK} as {name}, pair {number + 1} of {least}{more}, {left}")
+                tell(f"timing {NETWORK} as {name}, pair {pair}, {left}")
                 started = time.monotonic()
                 both.append(_measured(planned, job, Path(folder) / name))
                 clock.learn(job, clock.guess(job), time.monotonic() - started)

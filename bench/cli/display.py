@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -197,13 +198,18 @@ def table(shown: tables.Table, width: int) -> RenderableType:
 
     Where its columns are still too many for a line, they go on in a second table below, and so on.
     """
+    return Group(*_blocks(shown, width))
+
+
+def _blocks(shown: tables.Table, width: int) -> list[Table]:
     roomy = width >= ROOMY
     columns = [
         _column(shown, number, roomy) for number, column in enumerate(shown.columns) if roomy or not column.aside
     ]
     titles = [title for title, _ in shown.lines]
-    room = width - max(map(len, ["Network", *titles]))
-    return Group(*(_block(titles, some) for some in _fitting(columns, room)))
+    # A name of a hundred characters is folded: half of the line is the figures'.
+    named = min(max(map(cell_len, ["Network", *titles])), max(width // 2, cell_len("Network")))
+    return [_block(titles, some, named) for some in _fitting(columns, width - named)]
 
 
 def _column(shown: tables.Table, number: int, roomy: bool) -> list[Text]:
@@ -218,7 +224,7 @@ def _fitting(columns: list[list[Text]], room: int) -> Iterator[list[list[Text]]]
     group: list[list[Text]] = []
     used = 0
     for column in columns:
-        needed = GAP + max(len(line) for text in column for line in text.plain.splitlines() or [""])
+        needed = GAP + max(cell_len(line) for text in column for line in text.plain.splitlines() or [""])
         if group and used + needed > room:
             yield group
             group, used = [], 0
@@ -227,9 +233,9 @@ def _fitting(columns: list[list[Text]], room: int) -> Iterator[list[list[Text]]]
     yield group
 
 
-def _block(titles: list[str], columns: list[list[Text]]) -> Table:
+def _block(titles: list[str], columns: list[list[Text]], named: int) -> Table:
     drawn = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-    drawn.add_column("Network", no_wrap=True)
+    drawn.add_column("Network", max_width=named, overflow="fold")
     for header, *_ in columns:
         drawn.add_column(header, justify="right", no_wrap=True)
     for title, *cells in zip(titles, *(column[1:] for column in columns), strict=True):
@@ -303,7 +309,8 @@ class Progress:
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _tables(self) -> list[RenderableType]:
-        return [table(tables.tables(section)[0], self.console.width) for section in sections(self.records)]
+        # The first block of each: the line that says what runs now must not be pushed off the screen.
+        return [_blocks(tables.tables(section)[0], self.console.width)[0] for section in sections(self.records)]
 
     def _picture(self) -> RenderableType:
         if not self.doing:

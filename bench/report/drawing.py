@@ -2,9 +2,12 @@
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing import get_context
@@ -68,19 +71,29 @@ class Picture:
 def draw_together(pictures: Sequence[Picture]) -> None:
     """Draw pictures that will be asked for, on all cores: in forked processes, which have the records already.
 
-    Where there is one core, or processes cannot be forked safely, each is drawn when it is asked for.
+    Where there is one core, or processes cannot be forked safely or do not live, each is drawn when it is asked for.
     """
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
-    if min(cores, len(pictures)) < 2:
+    workers = min(cores, len(pictures))
+    if workers < 2:
         return
     from bench.report import figures  # noqa: F401  # matplotlib, once for all processes
 
-    with ProcessPoolExecutor(cores, get_context("fork"), initializer=_TOGETHER.extend, initargs=(pictures,)) as pool:
+    try:
+        pool = ProcessPoolExecutor(workers, get_context("fork"), initializer=_begin, initargs=(pictures,))
+    except (OSError, NotImplementedError):  # no shared memory here, as in some containers
+        return
+    with pool, suppress(BrokenProcessPool):
         for picture, drawn in zip(pictures, pool.map(_draw, range(len(pictures))), strict=True):
             vars(picture)["_drawn"] = drawn
 
 
 _TOGETHER: list[Picture] = []  # what a forked process draws from
+
+
+def _begin(pictures: Sequence[Picture]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    _TOGETHER.extend(pictures)
 
 
 def _draw(number: int) -> Drawn:

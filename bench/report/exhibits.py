@@ -111,7 +111,7 @@ def outlines(shown: Exhibit) -> "Figure":
     columns = 1 + len(shown.networks)
     with mpl.rc_context(STYLE):
         figure, grid = plt.subplots(
-            len(chosen), columns, figsize=(1.75 * columns, 2.05 * len(chosen)), layout="constrained", squeeze=False
+            len(chosen), columns, figsize=(1.75 * columns, 2.05 * len(chosen)), layout="compressed", squeeze=False
         )
         for axes_row, (rank, name) in zip(grid, chosen, strict=True):
             truth = shown.truths[shown.places[name]]
@@ -152,7 +152,7 @@ def regions(shown: Exhibit) -> "Figure":
     points = query_points(truth)
     with mpl.rc_context(STYLE):
         figure, grid = plt.subplots(
-            len(points), len(stages), figsize=(1.75 * len(stages), 2.0 * len(points)), layout="constrained",
+            len(points), len(stages), figsize=(1.75 * len(stages), 2.0 * len(points)), layout="compressed",
             squeeze=False,
         )  # fmt: skip
         for number, (axes_row, where, point) in enumerate(zip(grid, QUERIES, points, strict=True)):
@@ -199,7 +199,10 @@ def _cells(axes: "Axes", chosen: np.ndarray, point: tuple[int, int], size: int) 
         axes.add_patch(Rectangle((column * cell, row * cell), cell, cell, color="#E69F00", alpha=0.45, linewidth=0))
     row, column = divmod(own, side)
     axes.add_patch(Rectangle((column * cell, row * cell), cell, cell, fill=False, edgecolor="#56B4E9", linewidth=1.6))
-    axes.plot([point[1]], [point[0]], marker="+", color="#56B4E9", markersize=6)
+    for colour, long, thick in (("white", 9, 3.2), ("black", 8, 1.4)):  # to be seen on skin and on black
+        (cross,) = axes.plot([point[1]], [point[0]], marker="+", color=colour, zorder=5, clip_on=False)
+        cross.set(markersize=long, markeredgewidth=thick)
+    axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))  # a region at the edge would make its image smaller
 
 
 def _image(axes: "Axes", pixels: np.ndarray) -> None:

@@ -14,7 +14,7 @@ from bench.report.pictures import KINDS
 FORMATS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "pdf": ("bench.report.pdf", ("report.pdf",), True),
     "html": ("bench.report.html", ("report.html",), True),
-    "markdown": ("bench.report.markdown", ("report.md", "*.svg"), True),
+    "markdown": ("bench.report.markdown", ("report.md", "*.svg", "*.png"), True),
     "latex": ("bench.report.latex", ("tables.tex",), False),
     "csv": ("bench.report.tidy", ("table.csv", "paired.csv"), False),
     "parquet": ("bench.report.parquet", ("table.parquet", "paired.parquet"), False),
@@ -36,7 +36,7 @@ def write_report(document: Document, folder: Path, formats: Sequence[str] = tupl
     for name in formats:
         for pattern in FORMATS[name][1]:
             for path in set(folder.glob(pattern)) - set(written):
-                if path.suffix != ".svg" or path.name.startswith(ours):
+                if path.suffix not in (".svg", ".png") or path.name.startswith(ours):
                     path.unlink()
     return written
 

@@ -44,10 +44,11 @@ class Section:
         return self.paired_with(self.reference) if self.reference else []
 
     def paired_with(self, reference: Row) -> list[Paired]:
-        """The same against any of the rows; kept, for tables, figures and sentences ask for the same."""
-        if id(reference) not in self._kept:
-            self._kept[id(reference)] = paired(self.rows, reference)
-        return self._kept[id(reference)]
+        """The same against any of these rows; kept, for tables, figures and sentences ask for the same."""
+        place = next(number for number, row in enumerate(self.rows) if row is reference)
+        if place not in self._kept:
+            self._kept[place] = paired(self.rows, reference)
+        return self._kept[place]
 
     @cached_property
     def _kept(self) -> dict[int, list[Paired]]:

@@ -226,7 +226,8 @@ def _speeds(key: tuple[Any, ...], family: list[Record], costs: list[Record], pea
     machine, device, channels, classes = key
     members = [*family, *(r for r in costs if (spec_of(r).channels, spec_of(r).classes) == (channels, classes))]
     known = tuple(r for r in peaks if (spec_of(r).machine, spec_of(r).device) == (machine, device))
-    sizes, batches = {spec_of(r).size for r in family}, {spec_of(r).batch for r in family}
+    single = [r for r in family if isinstance(r.job.spec, LatencySpec)] or family  # what single figures are of
+    sizes, batches = {spec_of(r).size for r in single}, {spec_of(r).batch for r in single}
     size, batch = USUAL_SIZE if USUAL_SIZE in sizes else min(sizes), min(batches)
     names = sorted({r.job.network for r in family})
     rows = tuple(Speed(name, tuple(r for r in members if r.job.network == name), batch, size, known) for name in names)

@@ -131,7 +131,12 @@ def test_a_full_check_goes_on_while_the_machine_is_too_loud_for_what_it_has(monk
 
     monkeypatch.setattr(checkup, "run", run)
     planned = planned_for("cpu", quick=False)
-    found = list(rounds(planned, Clock(planned), 1, lambda text: None))
+    told = []
+    found = list(rounds(planned, Clock(planned), 1, told.append))
+    assert told[0].startswith(f"timing mdsa_unet as A, pair 1 of {PAIRS} or more, about ")
+    assert told[-1].startswith(
+        f"timing mdsa_unet as B, pair {pairs} of {'at most 40' if pairs > PAIRS else '10 or more'}, about "
+    )
     assert [pair.first.job.spec.process for pair in found] == list(range(pairs))
 
 

@@ -108,6 +108,16 @@ def test_what_does_not_fit_in_a_line_goes_on_below(reference):
     assert {"Params", "Sensitivity", "Precision", "Holm"} <= set(text.split())
 
 
+def test_a_name_longer_than_half_the_line_is_folded_and_no_figure_is_lost():
+    console = screen(width=60)
+    for shown in tables(sections([dice_record("n" * 100), dice_record("unet")])[0]):
+        console.print(table(shown, console.width))
+    text = console.file.getvalue()
+    assert max(len(line) for line in text.splitlines()) <= 60
+    assert text.count("n" * 30) >= 3
+    assert text.count("0.700") >= 2
+
+
 def test_several_seeds_fit_a_narrow_terminal_too():
     console = screen(width=80)
     section = sections([dice_record(dice=(0.4, 0.6), seed=0), dice_record(dice=(0.6, 0.8), seed=1)])[0]

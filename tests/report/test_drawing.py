@@ -1,5 +1,8 @@
 """A picture is drawn once, has room for its legend, and is the same bytes for the same records."""
 
+import os
+import sys
+
 import matplotlib.pyplot as plt
 import pytest
 
@@ -46,16 +49,50 @@ def test_pyplot_keeps_no_figure():
     assert plt.get_fignums() == before
 
 
+def several(count=4):
+    return [Picture(f"p{n}", "P", lambda n=n: figure(labels=[f"network {n}"])) for n in range(count)]
+
+
+@pytest.fixture
+def two_cores(monkeypatch):
+    if sys.platform != "linux":
+        pytest.skip("pictures are drawn together on Linux only")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+
+
+@pytest.mark.usefixtures("two_cores")
 def test_drawn_together_they_are_what_they_are_alone():
-    several = [Picture(f"p{n}", "P", lambda n=n: figure(labels=[f"network {n}"])) for n in range(4)]
-    alone = [Picture(f"p{n}", "P", lambda n=n: figure(labels=[f"network {n}"])).svg for n in range(4)]
-    draw_together(several)
-    assert [picture.svg for picture in several] == alone
+    together = several()
+    draw_together(together)
+    assert all("_drawn" in vars(picture) for picture in together)
+    assert [picture.svg for picture in together] == [picture.svg for picture in several()]
 
 
+@pytest.mark.usefixtures("two_cores")
 def test_a_picture_that_cannot_be_drawn_says_so_when_drawn_together_too():
     def fails():
         raise ValueError("no such axis")
 
     with pytest.raises(ValueError, match="no such axis"):
         draw_together([picture(), Picture("bad", "B", fails)])
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_a_process_that_dies_costs_no_report():
+    parent = os.getpid()
+
+    def dies():
+        if os.getpid() != parent:
+            os._exit(1)
+        return figure()
+
+    together = [Picture("p", "P", dies), *several(2)]
+    draw_together(together)
+    assert all(picture.svg.startswith("<?xml") for picture in together)
+
+
+def test_on_one_core_each_is_drawn_when_it_is_asked_for(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
+    together = several(2)
+    draw_together(together)
+    assert not any("_drawn" in vars(picture) for picture in together)
