@@ -74,18 +74,22 @@ def find(record: Record, folders: Sequence[Path]) -> tuple[Predictions, Path] | 
     return None
 
 
-def images(predictions: Predictions, folder: Path, dataset: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """uint8 images (n, 3, H, W) and true label maps (n, H, W) in the order of the ids; None where they are not here.
+def images(
+    predictions: Predictions, ids: Sequence[str], folder: Path, dataset: str
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """uint8 images (n, 3, H, W) and true label maps (n, H, W) of n of the ids; None where they are not here.
 
     From the folder's cache, else drawn anew where the data set is drawn.
     """
     cached = folder / predictions.cache
     if predictions.cache and (cached / "images.npy").exists():
-        return np.load(cached / "images.npy", mmap_mode="r"), np.load(cached / "masks.npy", mmap_mode="r")
-    return None if DATASETS[dataset].needs_root else _drawn(predictions, dataset)
+        places = [predictions.places[name] for name in ids]
+        pixels, truths = (np.load(cached / f"{kind}.npy", mmap_mode="r")[places] for kind in ("images", "masks"))
+        return pixels, truths
+    return None if DATASETS[dataset].needs_root else _drawn(predictions, ids, dataset)
 
 
-def _drawn(predictions: Predictions, dataset: str) -> tuple[np.ndarray, np.ndarray] | None:
+def _drawn(predictions: Predictions, ids: Sequence[str], dataset: str) -> tuple[np.ndarray, np.ndarray] | None:
     """The images of a data set that needs no files; None where it draws others now."""
     from PIL import Image
 
@@ -93,9 +97,9 @@ def _drawn(predictions: Predictions, dataset: str) -> tuple[np.ndarray, np.ndarr
     samples = {s.id: s for s in open_dataset(dataset, None).splits["test"]}
     if not set(predictions.ids) <= set(samples):
         return None
-    drawn = np.zeros((len(predictions.ids), 3, size, size), np.uint8)
-    truths = np.zeros((len(predictions.ids), size, size), np.uint8)
-    for place, name in enumerate(predictions.ids):
+    drawn = np.zeros((len(ids), 3, size, size), np.uint8)
+    truths = np.zeros((len(ids), size, size), np.uint8)
+    for place, name in enumerate(ids):
         image = Image.fromarray(samples[name].image()).resize((size, size), Image.Resampling.BILINEAR)
         drawn[place] = np.asarray(image).transpose(2, 0, 1)
         truths[place] = np.asarray(Image.fromarray(samples[name].mask()).resize((size, size), Image.Resampling.NEAREST))

@@ -34,9 +34,10 @@ def test_images_come_from_the_cache(tmp_path):
     (tmp_path / "cache" / "x").mkdir(parents=True)
     np.save(tmp_path / "cache" / "x" / "images.npy", np.full((2, 3, 8, 8), 7, np.uint8))
     np.save(tmp_path / "cache" / "x" / "masks.npy", MASKS)
-    pixels, truths = images(MADE, tmp_path, "ddti")
-    assert (int(pixels[0, 0, 0, 0]), truths.shape) == (7, (2, 8, 8))
-    assert images(MADE, tmp_path / "copied", "ddti") is None
+    pixels, truths = images(MADE, MADE.ids[1:], tmp_path, "ddti")
+    assert (int(pixels[0, 0, 0, 0]), truths.shape) == (7, (1, 8, 8))
+    assert np.array_equal(truths[0], MASKS[1])
+    assert images(MADE, MADE.ids, tmp_path / "copied", "ddti") is None
 
 
 def test_drawn_images_are_drawn_anew(tmp_path):
@@ -44,7 +45,7 @@ def test_drawn_images_are_drawn_anew(tmp_path):
 
     sample = open_dataset("synthetic").splits["test"][3]
     made = Predictions((sample.id,), np.zeros((1, 64, 64), np.uint8), {})
-    pixels, truths = images(made, tmp_path, "synthetic")
+    pixels, truths = images(made, made.ids, tmp_path, "synthetic")
     assert pixels.shape == (1, 3, 64, 64)
     assert pixels.std() > 0
     assert set(np.unique(truths)) == {0, 1}

@@ -59,9 +59,9 @@ class Picture:
             figure = self.draw()
             _make_room(figure)
             _dots_to_pixels(figure)
-            if layout := figure.get_layout_engine():  # saving would lay it out twice
+            if layout := figure.get_layout_engine():  # saving would lay it out and draw it twice
                 layout.execute(figure)
-                figure.set_layout_engine("none")
+                figure.set_layout_engine(None)
             figure.savefig(text, format="svg", metadata={"Date": None})
             plt.close(figure)
         width, height = figure.get_size_inches()

@@ -39,7 +39,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A section's networks on common test images. `images` uint8 (n, 3, H, W), `truths` (n, H, W), by `places`."""
+    """A section's networks on the test images to show. `images` uint8 (n, 3, H, W), `truths` (n, H, W), by `places`."""
 
     networks: tuple[Shown, ...]
     images: np.ndarray
@@ -47,22 +47,23 @@ class Exhibit:
     places: dict[str, int]
 
     @property
-    def ranked(self) -> list[str]:
-        """The images' ids from the best to the worst mean Dice of the networks."""
-        means = {name: np.mean([shown.dice[name] for shown in self.networks]) for name in self._common}
-        return sorted(means, key=lambda name: (-means[name], name))
-
-    @property
     def chosen(self) -> list[tuple[str, str]]:
         """The rank and id of the images to show; fewer where there are fewer than three."""
-        ranked = self.ranked
-        places = dict.fromkeys((0, (len(ranked) - 1) // 2, len(ranked) - 1))
-        return [(rank, ranked[place]) for rank, place in zip(RANKS, places, strict=False)]
+        return to_show(self.networks)
 
-    @property
-    def _common(self) -> list[str]:
-        """Images that every network has a Dice of."""
-        return [name for name in self.networks[0].dice if all(name in shown.dice for shown in self.networks)]
+
+def ranked(networks: Sequence[Shown]) -> list[str]:
+    """Ids of the images that every network has a Dice of, from the best to the worst mean of these."""
+    common = [name for name in networks[0].dice if all(name in shown.dice for shown in networks)]
+    means = {name: np.mean([shown.dice[name] for shown in networks]) for name in common}
+    return sorted(means, key=lambda name: (-means[name], name))
+
+
+def to_show(networks: Sequence[Shown]) -> list[tuple[str, str]]:
+    """The rank and id of the best, the median and the worst image; fewer where there are fewer than three."""
+    by_dice = ranked(networks)
+    places = dict.fromkeys((0, (len(by_dice) - 1) // 2, len(by_dice) - 1)) if by_dice else {}
+    return [(rank, by_dice[place]) for rank, place in zip(RANKS, places, strict=False)]
 
 
 def exhibit(section: Section, folders: Sequence[Path]) -> Exhibit | None:
@@ -72,11 +73,10 @@ def exhibit(section: Section, folders: Sequence[Path]) -> Exhibit | None:
     if not best or section.dice is None:
         return None
     (first, folder), *_ = best
-    pixels = images(first.predictions, folder, section.dice.dataset)
-    if pixels is None:
-        return None
-    made = Exhibit(tuple(shown for shown, _ in best), *pixels, first.predictions.places)
-    return made if made.ranked else None
+    networks = tuple(shown for shown, _ in best)
+    ids = [name for _, name in to_show(networks)]
+    pixels = images(first.predictions, ids, folder, section.dice.dataset) if ids else None
+    return Exhibit(networks, *pixels, {name: place for place, name in enumerate(ids)}) if pixels else None
 
 
 def _shown(row: Row, folders: Sequence[Path]) -> tuple[Shown, Path] | None:
