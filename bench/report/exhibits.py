@@ -101,30 +101,28 @@ def _dice(record: Record) -> dict[str, float]:
 
 def outlines(shown: Exhibit) -> "Figure":
     """Three images: the truth, then every network's outline in its colour over the truth's in white, and its Dice."""
-    import matplotlib as mpl
     import matplotlib.pyplot as plt
 
-    from bench.report.figures import STYLE, look
+    from bench.report.figures import look
     from bench.report.units import share
 
     chosen = shown.chosen
     columns = 1 + len(shown.networks)
-    with mpl.rc_context(STYLE):
-        figure, grid = plt.subplots(
-            len(chosen), columns, figsize=(1.75 * columns, 2.05 * len(chosen)), layout="compressed", squeeze=False
-        )
-        for axes_row, (rank, name) in zip(grid, chosen, strict=True):
-            truth = shown.truths[shown.places[name]]
-            for axes, network in zip(axes_row, (None, *shown.networks), strict=True):
-                _image(axes, shown.images[shown.places[name]])
-                _outline(axes, truth, "white", 0.9)
-                if network is None:
-                    axes.set_title(f"{rank}: truth", fontsize=8)
-                    continue
-                mask = network.predictions.masks[network.predictions.places[name]]
-                _outline(axes, mask, look(network.row.network)[0], 1.4)
-                axes.set_title(f"{network.row.title[:18]}  {share(network.dice[name])}", fontsize=8)
-        return figure
+    figure, grid = plt.subplots(
+        len(chosen), columns, figsize=(1.75 * columns, 2.05 * len(chosen)), layout="compressed", squeeze=False
+    )
+    for axes_row, (rank, name) in zip(grid, chosen, strict=True):
+        truth = shown.truths[shown.places[name]]
+        for axes, network in zip(axes_row, (None, *shown.networks), strict=True):
+            _image(axes, shown.images[shown.places[name]])
+            _outline(axes, truth, "white", 0.9)
+            if network is None:
+                axes.set_title(f"{rank}: truth", fontsize=8)
+                continue
+            mask = network.predictions.masks[network.predictions.places[name]]
+            _outline(axes, mask, look(network.row.network)[0], 1.4)
+            axes.set_title(f"{network.row.title[:18]}  {share(network.dice[name])}", fontsize=8)
+    return figure
 
 
 def looks_somewhere(shown: Exhibit) -> Shown | None:
@@ -139,10 +137,7 @@ def looks_somewhere(shown: Exhibit) -> Shown | None:
 
 def regions(shown: Exhibit) -> "Figure":
     """For three points of the median image, by stage: the point's own region, and those that its pixels attend to."""
-    import matplotlib as mpl
     import matplotlib.pyplot as plt
-
-    from bench.report.figures import STYLE
 
     network = looks_somewhere(shown)
     assert network
@@ -150,20 +145,19 @@ def regions(shown: Exhibit) -> "Figure":
     truth, pixels = shown.truths[shown.places[name]], shown.images[shown.places[name]]
     stages = network.predictions.chosen
     points = query_points(truth)
-    with mpl.rc_context(STYLE):
-        figure, grid = plt.subplots(
-            len(points), len(stages), figsize=(1.75 * len(stages), 2.0 * len(points)), layout="compressed",
-            squeeze=False,
-        )  # fmt: skip
-        for number, (axes_row, where, point) in enumerate(zip(grid, QUERIES, points, strict=True)):
-            for axes, (stage, found) in zip(axes_row, stages.items(), strict=True):
-                _image(axes, pixels)
-                _outline(axes, truth, "white", 0.7)
-                _cells(axes, found[network.predictions.places[name]], point, pixels.shape[-1])
-                if number == 0:
-                    axes.set_title(stage.partition(".")[0], fontsize=8)
-            axes_row[0].set_ylabel(where, fontsize=8)
-        return figure
+    figure, grid = plt.subplots(
+        len(points), len(stages), figsize=(1.75 * len(stages), 2.0 * len(points)), layout="compressed",
+        squeeze=False,
+    )  # fmt: skip
+    for number, (axes_row, where, point) in enumerate(zip(grid, QUERIES, points, strict=True)):
+        for axes, (stage, found) in zip(axes_row, stages.items(), strict=True):
+            _image(axes, pixels)
+            _outline(axes, truth, "white", 0.7)
+            _cells(axes, found[network.predictions.places[name]], point, pixels.shape[-1])
+            if number == 0:
+                axes.set_title(stage.partition(".")[0], fontsize=8)
+        axes_row[0].set_ylabel(where, fontsize=8)
+    return figure
 
 
 def query_points(truth: np.ndarray) -> list[tuple[int, int]]:

@@ -23,6 +23,7 @@ from bench.summary.sections import Section
 # Okabe and Ito's palette, less the yellow that white paper swallows; a marker each, for those who print in grey.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+# Set around a figure while bench.report.drawing draws and saves it.
 STYLE: dict[Any, Any] = {
     "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#e4e4e4",
     "axes.axisbelow": True, "figure.dpi": 100, "savefig.dpi": 160, "svg.hashsalt": "bench", "legend.frameon": False,
@@ -40,28 +41,25 @@ def look(network: str) -> tuple[str, str]:
 def dice_against_latency(section: Section) -> Figure:
     """Accuracy against cost, of those that have both: up and left is better, a point's area is its parameters."""
     rows = [row for row in section.rows if row.dice and row.latency_s]
-    with mpl.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
-        line = draw_front(
-            axes, [(row.latency_s.value * 1e3, row.dice.value) for row in rows if row.dice and row.latency_s]
-        )
-        for row in rows:
-            _point(axes, row)
-        axes.set_xscale("log")
-        plain_log(axes.xaxis)
-        axes.margins(x=0.18, y=0.18)
-        spec = section.latency
-        where = f", batch {spec.batch}, {spec.device}" if spec else ""
-        axes.set_xlabel(f"latency (ms, log scale){where}")
-        axes.set_ylabel(f"Dice, {section.dice.dataset} test" if section.dice else "Dice")
-        axes.set_title(
-            f"Up and left is better; area = parameters; bars = 95 % interval{line}",
-            loc="left",
-            fontsize=9,
-            color="#555",
-        )
-        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), labelspacing=1.1)
-        return figure
+    figure, axes = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
+    line = draw_front(axes, [(row.latency_s.value * 1e3, row.dice.value) for row in rows if row.dice and row.latency_s])
+    for row in rows:
+        _point(axes, row)
+    axes.set_xscale("log")
+    plain_log(axes.xaxis)
+    axes.margins(x=0.18, y=0.18)
+    spec = section.latency
+    where = f", batch {spec.batch}, {spec.device}" if spec else ""
+    axes.set_xlabel(f"latency (ms, log scale){where}")
+    axes.set_ylabel(f"Dice, {section.dice.dataset} test" if section.dice else "Dice")
+    axes.set_title(
+        f"Up and left is better; area = parameters; bars = 95 % interval{line}",
+        loc="left",
+        fontsize=9,
+        color="#555",
+    )
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), labelspacing=1.1)
+    return figure
 
 
 def draw_front(axes: Axes, points: Sequence[tuple[float, float]]) -> str:
@@ -104,18 +102,17 @@ def _point(axes: Axes, row: Row) -> None:
 def learning_curves(section: Section) -> Figure:
     """Training loss and validation Dice after each leg, a line a seed."""
     trained = [(row, [scores.curve for scores in row.trainings if scores.curve]) for row in section.rows]
-    with mpl.rc_context(STYLE):
-        figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.6), layout="constrained")
-        for row, curves in trained:
-            colour, marker = look(row.network)
-            for number, curve in enumerate(curves):
-                style = {"color": colour, "marker": marker, "markersize": 4, "linewidth": 1.5 if number == 0 else 0.8}
-                steps = [point.step for point in curve]
-                left.plot(steps, [point.loss for point in curve], **style)
-                label = row.title if number == 0 else None
-                right.plot(steps, [point.val_dice for point in curve], label=label, **style)
-        left.set(xlabel="step", ylabel="training loss (log): Dice + cross-entropy", yscale="log")
-        plain_log(left.yaxis)
-        right.set(xlabel="step", ylabel="Dice on validation images", ylim=(0, 1))
-        figure.legend(loc="outside right center")
-        return figure
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.6), layout="constrained")
+    for row, curves in trained:
+        colour, marker = look(row.network)
+        for number, curve in enumerate(curves):
+            style = {"color": colour, "marker": marker, "markersize": 4, "linewidth": 1.5 if number == 0 else 0.8}
+            steps = [point.step for point in curve]
+            left.plot(steps, [point.loss for point in curve], **style)
+            label = row.title if number == 0 else None
+            right.plot(steps, [point.val_dice for point in curve], label=label, **style)
+    left.set(xlabel="step", ylabel="training loss (log): Dice + cross-entropy", yscale="log")
+    plain_log(left.yaxis)
+    right.set(xlabel="step", ylabel="Dice on validation images", ylim=(0, 1))
+    figure.legend(loc="outside right center")
+    return figure

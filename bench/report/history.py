@@ -50,26 +50,22 @@ def draw(network: str, metric: Metric, points: Sequence[Point], to: Path) -> Pat
 
 def _draw(network: str, metric: Metric, points: Sequence[Point]) -> "Figure":
     """A step for each commit; figures of another machine or under other conditions are a line of their own."""
-    import matplotlib as mpl
     import matplotlib.pyplot as plt
 
-    from bench.report.figures import STYLE, look
+    from bench.report.figures import look
 
-    with mpl.rc_context(STYLE):
-        drawn, axes = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
-        colour, marker = look(network)
-        series: dict[str, list[tuple[int, float]]] = {}
-        for place, point in enumerate(points):
-            label = ", ".join(filter(None, (point.conditions, point.machine)))
-            series.setdefault(label, []).append((place, point.value))
-        for number, (label, line) in enumerate(series.items()):
-            style: dict[str, Any] = {"alpha": 1 / (1 + 0.5 * number), "linestyle": ("-", "--", ":")[number % 3]}
-            axes.plot(*zip(*line, strict=True), color=colour, marker=marker, label=label, **style)
-        axes.set_xticks(
-            range(len(points)), [f"{p.commit.name[:7]}\n{p.commit.at:%Y-%m-%d}" for p in points], fontsize=8
-        )
-        axes.yaxis.set_major_formatter(lambda value, _: in_unit(value, metric.unit) if value else "0")
-        axes.set_ylim(0, 1.15 * max(point.value for point in points) or 1)
-        axes.set_title(f"{metric.name} of {title_of(network)}, by commit", loc="left", fontsize=10)
-        axes.legend(loc="lower left", fontsize=8)
-        return drawn
+    drawn, axes = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
+    colour, marker = look(network)
+    series: dict[str, list[tuple[int, float]]] = {}
+    for place, point in enumerate(points):
+        label = ", ".join(filter(None, (point.conditions, point.machine)))
+        series.setdefault(label, []).append((place, point.value))
+    for number, (label, line) in enumerate(series.items()):
+        style: dict[str, Any] = {"alpha": 1 / (1 + 0.5 * number), "linestyle": ("-", "--", ":")[number % 3]}
+        axes.plot(*zip(*line, strict=True), color=colour, marker=marker, label=label, **style)
+    axes.set_xticks(range(len(points)), [f"{p.commit.name[:7]}\n{p.commit.at:%Y-%m-%d}" for p in points], fontsize=8)
+    axes.yaxis.set_major_formatter(lambda value, _: in_unit(value, metric.unit) if value else "0")
+    axes.set_ylim(0, 1.15 * max(point.value for point in points) or 1)
+    axes.set_title(f"{metric.name} of {title_of(network)}, by commit", loc="left", fontsize=10)
+    axes.legend(loc="lower left", fontsize=8)
+    return drawn

@@ -19,7 +19,7 @@ from bench.report.html_pictures import pictures_html, slug
 from bench.report.html_records import anchor, link, records_html, repeat
 from bench.report.tables import Table
 from bench.report.units import NONE
-from bench.report.verdicts import MARKS, before, claimed, count, found
+from bench.report.verdicts import MARKS, claimed, count, measured_parts
 from bench.summary.sections import outdated
 
 TEMPLATE = Path(__file__).with_name("template")
@@ -139,14 +139,13 @@ def _sharing(group: Sequence[Verdict], known: set[str]) -> str:
 
 
 def _verdict(verdict: Verdict, known: set[str]) -> str:
-    claim, measured = verdict.claim, verdict.measured
-    figure, bracket, interval = found(claim, measured).partition("[")
-    beside = ", ".join(filter(None, (bracket + interval, before(verdict))))
+    measured = verdict.measured
+    figure, beside = measured_parts(verdict)
     behind = _behind(measured.records, known) if measured else NONE
     machine = measured.machine if measured else ""
     return (
-        f'<td class="claimed">{escape(claimed(claim))}</td>'
-        f'<td class="measured">{escape(figure)}{_small(beside)}</td>'
+        f'<td class="claimed">{escape(claimed(verdict.claim))}</td>'
+        f'<td class="measured">{" ".join(filter(None, (escape(figure), _small(beside))))}</td>'
         f'<td class="behind">{behind}{_small(machine)}</td>'
     )
 

@@ -3,13 +3,12 @@
 import textwrap
 from collections.abc import Callable, Sequence
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.report.figures import STYLE, draw_front, look, plain_log
+from bench.report.figures import draw_front, look, plain_log
 from bench.summary.rows import Row
 from bench.summary.sections import Section
 
@@ -20,18 +19,17 @@ Cost = Callable[[Row], float | None]
 def dice_against_counts(section: Section) -> Figure:
     """Accuracy against multiply-adds and parameters, with the Pareto front."""
     rows = [row for row in section.rows if row.dice and row.cost]
-    with mpl.rc_context(STYLE):
-        figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.8), layout="constrained", sharey=True)
-        line = _against(
-            left, rows, lambda row: (row.cost.fvcore.macs or 0) / 1e9 if row.cost else None, "GMAC, fvcore (log)"
-        )
-        parameters = "million parameters (log)"
-        line = _against(right, rows, lambda row: row.cost.parameters / 1e6 if row.cost else None, parameters) or line
-        left.set_ylabel(f"Dice, {section.dice.dataset} test" if section.dice else "Dice")
-        left.set_title(f"Up and left is better{line}", loc="left", fontsize=9, color="#555")
-        handles, labels = left.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside right center")
-        return figure
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.8), layout="constrained", sharey=True)
+    line = _against(
+        left, rows, lambda row: (row.cost.fvcore.macs or 0) / 1e9 if row.cost else None, "GMAC, fvcore (log)"
+    )
+    parameters = "million parameters (log)"
+    line = _against(right, rows, lambda row: row.cost.parameters / 1e6 if row.cost else None, parameters) or line
+    left.set_ylabel(f"Dice, {section.dice.dataset} test" if section.dice else "Dice")
+    left.set_title(f"Up and left is better{line}", loc="left", fontsize=9, color="#555")
+    handles, labels = left.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center")
+    return figure
 
 
 def _against(axes: Axes, rows: Sequence[Row], cost: Cost, label: str) -> str:
@@ -55,20 +53,19 @@ def paired_differences(section: Section) -> Figure:
     """Every network's Dice less the reference's, image by image: a dot an image, the mean with its interval."""
     reference, found = section.reference, section.paired
     assert reference
-    with mpl.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(7.2, 1.2 + 0.55 * len(found)), layout="constrained")
-        jitter = np.random.default_rng(0)
-        for place, one in enumerate(reversed(found)):
-            colour, marker = look(one.row.network)
-            theirs = reference.dice_by_unit
-            units = [mine - theirs[unit] for unit, mine in one.row.dice_by_unit.items() if unit in theirs]
-            heights = place + jitter.uniform(-0.22, 0.22, len(units))
-            axes.plot(units, heights, ".", color=colour, alpha=0.25, markersize=4, linestyle="", zorder=2)
-            mean = one.difference
-            axes.plot([mean.low, mean.high], [place, place], color="black", linewidth=2.5, zorder=3)
-            axes.plot([mean.value], [place], marker=marker, color=colour, markeredgecolor="black", zorder=4)
-        axes.axvline(0, color="#888", linewidth=1)
-        axes.set_yticks(range(len(found)), [one.title for one in reversed(found)])
-        label = f"Dice less {reference.title}'s on the same {section.protocol.units}; left of 0 is worse"
-        axes.set_xlabel(textwrap.fill(label, LINE))
-        return figure
+    figure, axes = plt.subplots(figsize=(7.2, 1.2 + 0.55 * len(found)), layout="constrained")
+    jitter = np.random.default_rng(0)
+    for place, one in enumerate(reversed(found)):
+        colour, marker = look(one.row.network)
+        theirs = reference.dice_by_unit
+        units = [mine - theirs[unit] for unit, mine in one.row.dice_by_unit.items() if unit in theirs]
+        heights = place + jitter.uniform(-0.22, 0.22, len(units))
+        axes.plot(units, heights, ".", color=colour, alpha=0.25, markersize=4, linestyle="", zorder=2)
+        mean = one.difference
+        axes.plot([mean.low, mean.high], [place, place], color="black", linewidth=2.5, zorder=3)
+        axes.plot([mean.value], [place], marker=marker, color=colour, markeredgecolor="black", zorder=4)
+    axes.axvline(0, color="#888", linewidth=1)
+    axes.set_yticks(range(len(found)), [one.title for one in reversed(found)])
+    label = f"Dice less {reference.title}'s on the same {section.protocol.units}; left of 0 is worse"
+    axes.set_xlabel(textwrap.fill(label, LINE))
+    return figure

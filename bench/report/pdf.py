@@ -19,7 +19,7 @@ from bench.report.columns import Cell
 from bench.report.document import Document, Part
 from bench.report.drawing import Picture
 from bench.report.tables import Table
-from bench.report.verdicts import MARKS, before, claimed, count, found
+from bench.report.verdicts import MARKS, claimed, count, found, measured_parts
 
 TEMPLATE = Path(__file__).parent / "template" / "report.typ"
 TITLE = "Networks compared"
@@ -107,10 +107,8 @@ def _lines(group: Sequence[Verdict]) -> list[dict[str, str]]:
 
 
 def _line(verdict: Verdict) -> dict[str, str]:
-    """What is claimed, what was measured, and beside it its interval and what it was before."""
-    figure, bracket, rest = found(verdict.claim, verdict.measured).partition("[")
-    beside = ", ".join(filter(None, (bracket + rest, before(verdict))))
-    return {"claimed": claimed(verdict.claim), "figure": figure.strip(), "beside": beside}
+    figure, beside = measured_parts(verdict)
+    return {"claimed": claimed(verdict.claim), "figure": figure, "beside": beside}
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------------

@@ -70,13 +70,13 @@ OF_SPEEDS = (
         lambda s: any(row.profile for row in s.rows),
     ),
 )  # fmt: skip
-KINDS = (*OF_SECTION, *OF_EXHIBIT, *OF_SPEEDS)
+OF_SOURCE = {Section: OF_SECTION, Exhibit: OF_EXHIBIT, Speeds: OF_SPEEDS}
+KINDS = tuple(kind for kinds in OF_SOURCE.values() for kind in kinds)
 
 
 def pictures(name: str, source: Section | Exhibit | Speeds) -> Iterator[Picture]:
     """The pictures of one source that have something to show; `name` tells them from those of others."""
-    kinds = OF_SECTION if isinstance(source, Section) else OF_SPEEDS if isinstance(source, Speeds) else OF_EXHIBIT
-    for kind in kinds:
+    for kind in OF_SOURCE[type(source)]:
         if kind.has(source):
             yield Picture(f"{kind.name}-{name}", kind.caption(source), partial(_drawn, kind.draw, source))
 

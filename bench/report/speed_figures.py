@@ -3,14 +3,13 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.quantities import Profile
-from bench.report.figures import STYLE, look, plain_log
+from bench.report.figures import look, plain_log
 from bench.summary.speeds import Speed, Speeds
 
 NAMED = 0.009  # share of a bar that a letter of a name needs
@@ -18,76 +17,72 @@ NAMED = 0.009  # share of a bar that a letter of a name needs
 
 def throughput(speeds: Speeds) -> Figure:
     """Images a second by batch, the knee filled."""
-    with mpl.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
-        for row in speeds.rows:
-            _line(axes, row, speeds.batches, row.throughput)
-            knee = row.knee(speeds.batches)
-            if knee:
-                colour, marker = look(row.network)
-                axes.plot([knee], [row.throughput(knee) or 0.0], marker=marker, color=colour, markersize=10, alpha=0.4)
-        axes.set(xlabel="batch (log)", ylabel=f"images a second (log), {speeds.device}", xscale="log", yscale="log")
-        plain_log(axes.yaxis)
-        axes.set_xticks(speeds.batches, [str(batch) for batch in speeds.batches])
-        axes.minorticks_off()
-        axes.set_title("Large markers: the knee", loc="left", fontsize=9, color="#555")
-        figure.legend(loc="outside right center")
-        return figure
+    figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+    for row in speeds.rows:
+        _line(axes, row, speeds.batches, row.throughput)
+        knee = row.knee(speeds.batches)
+        if knee:
+            colour, marker = look(row.network)
+            axes.plot([knee], [row.throughput(knee) or 0.0], marker=marker, color=colour, markersize=10, alpha=0.4)
+    axes.set(xlabel="batch (log)", ylabel=f"images a second (log), {speeds.device}", xscale="log", yscale="log")
+    plain_log(axes.yaxis)
+    axes.set_xticks(speeds.batches, [str(batch) for batch in speeds.batches])
+    axes.minorticks_off()
+    axes.set_title("Large markers: the knee", loc="left", fontsize=9, color="#555")
+    figure.legend(loc="outside right center")
+    return figure
 
 
 def by_size(speeds: Speeds) -> Figure:
     """Latency and peak memory by image size."""
-    with mpl.rc_context(STYLE):
-        figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.8), layout="constrained")
-        for row in speeds.rows:
-            _line(left, row, speeds.sizes, partial(_milliseconds, row))
-            _line(right, row, speeds.sizes, partial(_mebibytes, row), labelled=False)
-        left.set(ylabel=f"latency (ms, log), {speeds.device}")
-        right.set(ylabel="inference peak memory (MiB, log)")
-        for axes in (left, right):
-            axes.set(xlabel="pixels a side (log)", xscale="log", yscale="log")
-            plain_log(axes.yaxis)
-            axes.set_xticks(speeds.sizes, [str(size) for size in speeds.sizes])
-            axes.minorticks_off()
-        figure.legend(loc="outside right center")
-        return figure
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.8), layout="constrained")
+    for row in speeds.rows:
+        _line(left, row, speeds.sizes, partial(_milliseconds, row))
+        _line(right, row, speeds.sizes, partial(_mebibytes, row), labelled=False)
+    left.set(ylabel=f"latency (ms, log), {speeds.device}")
+    right.set(ylabel="inference peak memory (MiB, log)")
+    for axes in (left, right):
+        axes.set(xlabel="pixels a side (log)", xscale="log", yscale="log")
+        plain_log(axes.yaxis)
+        axes.set_xticks(speeds.sizes, [str(size) for size in speeds.sizes])
+        axes.minorticks_off()
+    figure.legend(loc="outside right center")
+    return figure
 
 
 def calls(speeds: Speeds) -> Figure:
     """Every timed call over its network's median: what one call may take."""
     timed = [(row, row.calls_s) for row in speeds.rows if len(row.calls_s) > 1]
-    with mpl.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
-        for row, samples in timed:
-            colour, _ = look(row.network)
-            share = np.arange(1, len(samples) + 1) / len(samples)
-            label = f"{row.title} ({len(samples)} calls)"
-            axes.step(100 * (np.sort(samples) / np.median(samples) - 1), 100 * share, color=colour, label=label)
-        axes.set(xlabel="call over the median of the network's calls (%)", ylabel="share of calls (%)", ylim=(0, 100))
-        axes.set_xlim(*_middle([np.asarray(samples) for _, samples in timed]))
-        axes.axvline(0, color="#888", linewidth=1)
-        figure.legend(loc="outside right center")
-        return figure
+    figure, axes = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
+    for row, samples in timed:
+        colour, _ = look(row.network)
+        share = np.arange(1, len(samples) + 1) / len(samples)
+        label = f"{row.title} ({len(samples)} calls)"
+        axes.step(100 * (np.sort(samples) / np.median(samples) - 1), 100 * share, color=colour, label=label)
+    axes.set(xlabel="call over the median of the network's calls (%)", ylabel="share of calls (%)", ylim=(0, 100))
+    axes.set_xlim(*_middle([np.asarray(samples) for _, samples in timed]))
+    axes.axvline(0, color="#888", linewidth=1)
+    figure.legend(loc="outside right center")
+    return figure
 
 
 def time_by_module(speeds: Speeds) -> Figure:
     """Where each profiled network's time goes: a bar of its outermost modules."""
     profiled = [(row, row.profile) for row in speeds.rows if row.profile]
-    with mpl.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(9.6, 1.0 + 0.55 * len(profiled)), layout="constrained")
-        for place, (_, found) in enumerate(reversed(profiled)):
-            start = 0.0
-            for number, (name, share) in enumerate(_parts(found)):
-                shade = "#0072B2" if number % 2 == 0 else "#56B4E9"
-                axes.barh([place], [100 * share], left=[start], color=shade, edgecolor="white", height=0.7)
-                if share > NAMED * len(name):
-                    axes.text(start + 50 * share, place, name, ha="center", va="center", fontsize=7, color="white"
-                              if number % 2 == 0 else "black")  # fmt: skip
-                start += 100 * share
-        axes.set_yticks(range(len(profiled)), [row.title for row, _ in reversed(profiled)])
-        axes.set(xlabel="share of a forward pass, outermost modules in order (%)", xlim=(0, 100))
-        axes.grid(visible=False)
-        return figure
+    figure, axes = plt.subplots(figsize=(9.6, 1.0 + 0.55 * len(profiled)), layout="constrained")
+    for place, (_, found) in enumerate(reversed(profiled)):
+        start = 0.0
+        for number, (name, share) in enumerate(_parts(found)):
+            shade = "#0072B2" if number % 2 == 0 else "#56B4E9"
+            axes.barh([place], [100 * share], left=[start], color=shade, edgecolor="white", height=0.7)
+            if share > NAMED * len(name):
+                axes.text(start + 50 * share, place, name, ha="center", va="center", fontsize=7, color="white"
+                          if number % 2 == 0 else "black")  # fmt: skip
+            start += 100 * share
+    axes.set_yticks(range(len(profiled)), [row.title for row, _ in reversed(profiled)])
+    axes.set(xlabel="share of a forward pass, outermost modules in order (%)", xlim=(0, 100))
+    axes.grid(visible=False)
+    return figure
 
 
 def _parts(found: Profile) -> list[tuple[str, float]]:

@@ -59,6 +59,12 @@ def before(verdict: Verdict) -> str:
     return f"was {figure(verdict.claim, verdict.before)}"
 
 
+def measured_parts(verdict: Verdict) -> tuple[str, str]:
+    """What was measured: the figure, and what stands smaller beside it, its interval and what it was before."""
+    value, bracket, interval = found(verdict.claim, verdict.measured).partition("[")
+    return value.strip(), ", ".join(filter(None, (bracket + interval, before(verdict))))
+
+
 def sentence(verdict: Verdict) -> str:
     """One line: network, metric, what was measured, what it was before, what is claimed, why nothing is decided."""
     claim = verdict.claim

@@ -17,6 +17,14 @@ def screen(terminal: bool = False, width: int = 120) -> Console:
     return Console(file=io.StringIO(), force_terminal=terminal, width=width, color_system=None)
 
 
+def printed(section, width: int) -> str:
+    """All tables of a section on a screen of this width."""
+    console = screen(width=width)
+    for shown in tables(section):
+        console.print(table(shown, console.width))
+    return console.file.getvalue()
+
+
 def test_the_announcement_tells_machine_data_budget_jobs_and_time(tmp_path):
     console = screen(width=200)
     question = Question(("unet", "mdsa_unet"), ("cost", "dice"), find_budget("smoke"), "synthetic", None, "cpu")
@@ -87,10 +95,7 @@ def test_a_failed_network_is_a_row_that_says_so(reference):
 
 
 def test_the_table_fits_a_narrow_terminal(reference):
-    console = screen(width=80)
-    for shown in tables(sections(reference)[0]):
-        console.print(table(shown, console.width))
-    text = console.file.getvalue()
+    text = printed(sections(reference)[0], 80)
     assert max(len(line) for line in text.splitlines()) <= 80
     assert "…" not in text
     assert text.count("0.783 [0.600, 0.950]") == 2
@@ -98,10 +103,7 @@ def test_the_table_fits_a_narrow_terminal(reference):
 
 
 def test_what_does_not_fit_in_a_line_goes_on_below(reference):
-    console = screen(width=60)
-    for shown in tables(sections(reference)[0]):
-        console.print(table(shown, console.width))
-    text = console.file.getvalue()
+    text = printed(sections(reference)[0], 60)
     assert max(len(line) for line in text.splitlines()) <= 60
     assert "…" not in text
     assert text.count("Network") > len(tables(sections(reference)[0]))
@@ -109,20 +111,13 @@ def test_what_does_not_fit_in_a_line_goes_on_below(reference):
 
 
 def test_a_name_longer_than_half_the_line_is_folded_and_no_figure_is_lost():
-    console = screen(width=60)
-    for shown in tables(sections([dice_record("n" * 100), dice_record("unet")])[0]):
-        console.print(table(shown, console.width))
-    text = console.file.getvalue()
+    text = printed(sections([dice_record("n" * 100), dice_record("unet")])[0], 60)
     assert max(len(line) for line in text.splitlines()) <= 60
     assert text.count("n" * 30) >= 3
     assert text.count("0.700") >= 2
 
 
 def test_several_seeds_fit_a_narrow_terminal_too():
-    console = screen(width=80)
-    section = sections([dice_record(dice=(0.4, 0.6), seed=0), dice_record(dice=(0.6, 0.8), seed=1)])[0]
-    for shown in tables(section):
-        console.print(table(shown, console.width))
-    text = console.file.getvalue()
+    text = printed(sections([dice_record(dice=(0.4, 0.6), seed=0), dice_record(dice=(0.6, 0.8), seed=1)])[0], 80)
     assert "0.600 ± 0.141 [" in text
     assert "…" not in text
