@@ -40,12 +40,13 @@ class Network:
         return network
 
     @property
-    def file(self) -> Path:
-        """The file the network is written in."""
+    def files(self) -> tuple[Path, ...]:
+        """The files the network is written in: its module, or all of its package."""
         spec = find_spec(self.module)
         if spec is None or spec.origin is None:
             raise ModuleNotFoundError(self.module)
-        return Path(spec.origin)
+        file = Path(spec.origin)
+        return tuple(sorted(file.parent.glob("*.py"))) if file.stem == "__init__" else (file,)
 
     @cached_property
     def digest(self) -> str:
@@ -53,11 +54,16 @@ class Network:
 
         Comments, docstrings and layout are no part of it.
         """
-        tree = ast.parse(self.file.read_text())
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-                node.body = node.body[1:] or [ast.Pass()]
-        return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()[:12]
+        code = "\n".join(_code(file) for file in self.files)
+        return hashlib.sha256(code.encode()).hexdigest()[:12]
+
+
+def _code(file: Path) -> str:
+    tree = ast.parse(file.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
 
 
 NETWORKS = {

@@ -65,7 +65,8 @@ def test_one_seed_gives_one_network(name):
 def test_the_table_names_its_sources_and_its_own_keys(network):
     assert list(NETWORKS).count(network.name) == 1
     assert network.source[-4:].isdigit()
-    assert network.file.exists()
+    assert network.files
+    assert all(file.exists() for file in network.files)
 
 
 def test_unknown_network():

@@ -55,10 +55,11 @@ def doctor(
     _conclude(found, to, stopped)
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=1, allow_nan=False))
+    if found.same or not stopped:
+        kept = _keep(found, out)
+        to.print(f"\nKept in {kept}", markup=False, highlight=False, soft_wrap=True)
     if stopped:
         raise typer.Exit(130)
-    kept = _keep(found, out)
-    to.print(f"\nKept in {kept}", markup=False, highlight=False, soft_wrap=True)
     if not found.fit:
         raise typer.Exit(1)
 

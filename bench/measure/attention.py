@@ -2,7 +2,8 @@
 
 Definition: for one image, an attention whose queries lie in B windows of L, each with S keys, compares B L S of the
 (B L)^2 pairs that a dense attention over the same queries would. No unit, 0 to 1, lower is cheaper; 1 is dense.
-Only calls of `scaled_dot_product_attention` are seen; a product written out by hand is not.
+Seen are calls of `scaled_dot_product_attention`, and attention written out by hand where a softmax over keys is taken
+of scores (windows, heads, queries, keys) of which the same module made a product; other shapes are not seen.
 """
 
 from typing import Any
@@ -14,9 +15,9 @@ from torch.overrides import TorchFunctionMode
 
 
 def attended(network: nn.Module, image: Tensor) -> dict[str, float]:
-    """The share of each module that calls fused attention, by the module's name, for an image (1, channels, H, W).
+    """The share of each module that attends, by the module's name, for an image (1, channels, H, W).
 
-    Where a module calls it several times, the largest share counts. The network is left in eval mode.
+    Where a module attends several times, the largest share counts. The network is left in eval mode.
     """
     inside: list[str] = []
     calls = _Calls(inside)
@@ -35,20 +36,36 @@ def attended(network: nn.Module, image: Tensor) -> dict[str, float]:
     return calls.shares
 
 
+PRODUCTS = {torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm, torch.baddbmm, torch.einsum}
+SOFTMAXES = {F.softmax, torch.softmax, Tensor.softmax}
+
+
 class _Calls(TorchFunctionMode):
-    """Sees every call of fused attention, and which module makes it."""
+    """Sees every attention, and which module it is in."""
 
     def __init__(self, inside: list[str]) -> None:
         super().__init__()
         self.inside, self.shares = inside, dict[str, float]()
+        self.products = set[tuple[str, int, int]]()  # by module: the last two sides of what it multiplied
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        name = self.inside[-1] if self.inside else ""
         if func is F.scaled_dot_product_attention:
             query, key = (
                 args[place] if len(args) > place else kwargs[name] for place, name in enumerate(("query", "key"))
             )
-            windows, queries, keys = query.shape[:-3].numel(), query.shape[-2], key.shape[-2]
-            name = self.inside[-1] if self.inside else ""
-            self.shares[name] = max(keys / (windows * queries), self.shares.get(name, 0.0))
-        return func(*args, **kwargs)
+            self._see(name, query.shape[:-3].numel(), query.shape[-2], key.shape[-2])
+        elif func in SOFTMAXES:
+            scores = args[0] if args else kwargs["input"]
+            dim = args[1] if len(args) > 1 else kwargs.get("dim")
+            by_key = scores.dim() > 3 and dim in (-1, scores.dim() - 1)
+            if by_key and (name, *scores.shape[-2:]) in self.products:
+                self._see(name, scores.shape[:-3].numel(), *scores.shape[-2:])
+        output = func(*args, **kwargs)
+        if func in PRODUCTS and output.dim() > 1:
+            self.products.add((name, *output.shape[-2:]))
+        return output
+
+    def _see(self, name: str, windows: int, queries: int, keys: int) -> None:
+        self.shares[name] = max(keys / (windows * queries), self.shares.get(name, 0.0))

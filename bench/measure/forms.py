@@ -33,7 +33,7 @@ Run = Callable[[], Any]
 
 
 def is_plain(spec: LatencySpec) -> bool:
-    """Whether nothing was made of the network: contiguous, eager, float32."""
+    """Whether nothing was made of the network: eager, float32, weights laid out as it lays them, images contiguous."""
     return (spec.form, spec.precision, spec.memory_format) == ("eager", "float32", "contiguous")
 
 
@@ -52,8 +52,10 @@ def prepared(
     with _explained(spec):
         if spec.form == "folded":
             network = fold(network, batch)
-        layout = torch.channels_last if spec.memory_format == "channels_last" else torch.contiguous_format
-        network = network.to(DTYPES[spec.precision]).to(memory_format=layout)
+        network, layout = network.to(DTYPES[spec.precision]), torch.contiguous_format
+        if spec.memory_format == "channels_last":
+            layout = torch.channels_last
+            network = network.to(memory_format=layout)
         run = MAKERS[spec.form](network, batch.to(DTYPES[spec.precision], memory_format=layout), spec)
         if spec.device == "cuda":
             torch.cuda.synchronize()

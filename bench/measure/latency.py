@@ -77,8 +77,7 @@ def _ready(network: nn.Module, spec: LatencySpec) -> tuple[nn.Module, Tensor]:
     torch.set_num_threads(spec.threads)
     torch.backends.cudnn.benchmark = spec.cudnn_benchmark
     batch = random_images(spec.batch, spec.channels, spec.size)
-    network = network.eval().to(spec.device, torch.float32).to(memory_format=torch.contiguous_format)
-    return network, batch.to(spec.device)
+    return network.eval().to(spec.device, torch.float32), batch.to(spec.device)
 
 
 def _set_precision_switches(tf32: bool) -> None:
@@ -161,7 +160,7 @@ def _refuse_if_astray(found: Agreement, spec: LatencySpec, rounded: Callable[[],
 def _rounded(network: nn.Module, batch: Tensor, plain: Tensor) -> float:
     """How far the plain network's float32 output lies from its float64 one."""
     with torch.inference_mode():
-        exact = first_tensor(copy.deepcopy(network).to(memory_format=torch.contiguous_format).double()(batch.double()))
+        exact = first_tensor(copy.deepcopy(network).double()(batch.double()))
     return float((exact.cpu() - plain.cpu().double()).abs().max())
 
 

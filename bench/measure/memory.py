@@ -68,7 +68,9 @@ def _warm_up(build: Build, spec: MemorySpec) -> None:
 
 def _ready(network: nn.Module, spec: MemorySpec) -> nn.Module:
     """The network on the device, in the mode, precision and memory format of the conditions."""
-    return network.train(spec.mode == "training").to(spec.device, _dtype(spec)).to(memory_format=_layout(spec))
+    network = network.train(spec.mode == "training").to(spec.device, _dtype(spec))
+    # Contiguous is what networks are unless they lay out their own weights otherwise, which is left to them.
+    return network.to(memory_format=torch.channels_last) if spec.memory_format == "channels_last" else network
 
 
 def _dtype(spec: MemorySpec) -> torch.dtype:

@@ -27,6 +27,29 @@ def test_by_hand(windows, keys, share):
     assert attended(nn.Sequential(Windows(windows, keys)), torch.rand(1, 3, 8, 8)) == {"0": pytest.approx(share)}
 
 
+class ByHand(nn.Module):
+    """The same without fused attention: a product, a softmax, a product."""
+
+    def __init__(self, windows: int, keys: int, axis: int = -1) -> None:
+        super().__init__()
+        self.windows, self.keys, self.axis = windows, keys, axis
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        queries = x.flatten(2).transpose(1, 2).reshape(self.windows, 1, -1, x.shape[1])
+        keys = queries.flatten(0, 2)[: self.keys].expand(self.windows, 1, -1, -1)
+        return (queries @ keys.transpose(2, 3)).softmax(self.axis) @ keys
+
+
+@pytest.mark.parametrize(("windows", "keys", "share"), [(1, 64, 1.0), (4, 32, 1 / 2), (16, 4, 1 / 16)])
+def test_attention_written_out_by_hand(windows, keys, share):
+    assert attended(nn.Sequential(ByHand(windows, keys)), torch.rand(1, 3, 8, 8)) == {"0": pytest.approx(share)}
+
+
+def test_a_softmax_over_something_else_is_no_attention():
+    assert attended(ByHand(4, 16, axis=1), torch.rand(1, 3, 8, 8)) == {}
+    assert attended(nn.Softmax(-1), torch.rand(1, 3, 8, 8)) == {}
+
+
 def test_mdsa_unet_attends_to_1_4_and_16_of_49_regions_by_stage():
     network = find_network("mdsa_unet").build(3, 1, 224)
     assert attended(network, torch.rand(1, 3, 224, 224)) == pytest.approx(

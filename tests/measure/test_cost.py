@@ -75,12 +75,14 @@ def test_parameters_frozen_and_bytes():
 
 
 def test_mdsa_unet_costs_what_its_design_says():
-    """At 224 pixels: 4.501 G by fvcore, of which convolutions 2.700, linear 1.574 and matrix products 0.183."""
+    """At 224 pixels: 4.501 G by fvcore, of which matrix products 0.183, convolutions 2.700 and linear layers 1.574.
+
+    A linear layer of a map is done as a convolution of one pixel.
+    """
     found = cost(NETWORKS["mdsa_unet"].build(3, 1, 224), CostSpec())
     parts = found.fvcore.by_operator
     assert found.fvcore.macs / 1e9 == pytest.approx(4.501, abs=5e-4)
-    assert parts["conv"] / 1e9 == pytest.approx(2.700, abs=5e-4)
-    assert parts["linear"] / 1e9 == pytest.approx(1.574, abs=5e-4)
+    assert parts["conv"] / 1e9 == pytest.approx(2.700 + 1.574, abs=1e-3)
     assert (parts["matmul"] + parts["attention"]) / 1e9 == pytest.approx(0.183, abs=5e-4)
     assert found.doubt == ""
 

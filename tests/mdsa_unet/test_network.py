@@ -8,7 +8,8 @@ import torch
 from plain_mdsa_unet import PlainMDSAUNet
 from torch import nn
 
-from bench.mdsa_unet import MDSAUNet, SparseAttention, build, from_regions, to_regions
+from bench.mdsa_unet import MDSAUNet, build
+from bench.measure.counters import by_fvcore
 
 BLOCKS = {
     "down1": 24_032, "down2": 429_560, "down3": 1_694_912, "fuse2": 580_600, "fuse1": 124_720, "encode1": 129_632,
@@ -78,38 +79,6 @@ def test_a_grey_image_is_three_equal_channels():
     assert torch.equal(network(grey), network(grey.expand(-1, 3, -1, -1)))
 
 
-def test_regions_are_put_back_where_they_were():
-    y = torch.arange(2 * 6 * 9 * 4).view(2, 6, 9, 4).float()
-    cells = to_regions(y, 3)
-    assert cells.shape == (2, 9, 6, 4)
-    assert torch.equal(cells[0, 1], y[0, 0:2, 3:6].reshape(6, 4))
-    assert torch.equal(from_regions(cells, 3, 6, 9), y)
-
-
-def dense(y: torch.Tensor, scale: float, heads: int) -> torch.Tensor:
-    """Plain multi-head attention of every pixel to every pixel, written out."""
-    n, height, width, dim = y.shape
-    q = y.view(n, -1, heads, dim // heads).transpose(1, 2)
-    found = (q @ q.transpose(2, 3) * scale).softmax(-1) @ q
-    return found.transpose(1, 2).reshape(n, height, width, dim)
-
-
-@pytest.mark.parametrize(("height", "width"), [(6, 6), (5, 7)])
-def test_keeping_all_regions_is_dense_attention_and_padding_takes_no_part(height, width):
-    attention = SparseAttention(64, regions=3, top_k=9)
-    y = torch.randn(2, height, width, 64)
-    torch.testing.assert_close(attention.attend(y), dense(y, 64**-0.5, heads=2))
-
-
-def test_a_region_keeps_those_most_like_it():
-    attention = SparseAttention(32, regions=2, top_k=2)
-    directions = torch.zeros(4, 32)
-    directions[0, 0], directions[1, 1], directions[2, 0], directions[3, 1] = 1.0, 1.0, 5.0, 7.0
-    cells = directions.view(1, 4, 1, 32).expand(1, 4, 3, 32)
-    kept = attention.choose(cells, real=None)[0].sort(-1).values.tolist()
-    assert kept == [[0, 2], [1, 3], [0, 2], [1, 3]]  # by angle, not by length
-
-
 def output_and_gradient(network: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Both in float64, without dropout, for what is random cannot be compared."""
     for module in network.modules():
@@ -141,3 +110,36 @@ def test_it_computes_what_its_plain_definition_does_forward_and_backward(trainin
         # own gradient strays by up to 2e-3 here.
         error = 1e-2
     assert (gradient - exact_gradient).norm() <= error * exact_gradient.norm()
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
+def test_torch_compile_takes_it_whole(training):
+    torch.manual_seed(0)
+    network = build(3, 1, 64).train(training)
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    images = torch.randn(2, 3, 64, 64)
+    expected = network(images)
+    with torch.set_grad_enabled(training):
+        found = torch.compile(network, backend="eager", fullgraph=True)(images)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_regions_of_a_fixed_size_keep_the_cost_of_a_pixel():
+    """Attention's part of the multiply-adds grows faster than the image where regions grow with it, else not."""
+
+    def macs(size: int, **regions: int) -> int:
+        return by_fvcore(MDSAUNet(**regions).eval(), torch.randn(1, 3, size, size)).macs
+
+    fixed, growing = (macs(512, **regions) / macs(256, **regions) for regions in ({"region_size": 8}, {"regions": 8}))
+    assert fixed == pytest.approx(4, rel=0.02)
+    assert growing > 4.3
+
+
+def test_regions_of_8_pixels_at_224_are_the_7_by_7_of_the_paper():
+    networks = [MDSAUNet(regions=7).eval(), MDSAUNet(region_size=8).eval()]
+    networks[1].load_state_dict(networks[0].state_dict())
+    images = torch.randn(1, 3, 224, 224)
+    with torch.no_grad():
+        torch.testing.assert_close(networks[0](images), networks[1](images))

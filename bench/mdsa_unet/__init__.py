@@ -1,0 +1,5 @@
+"""MDSA-UNet, the subject: the network, its sparse attention, and the attention's kernel for CUDA."""
+
+from bench.mdsa_unet.network import MDSAUNet, build
+
+__all__ = ["MDSAUNet", "build"]

@@ -1,0 +1,71 @@
+"""How a map is cut into regions, and the map's pixels in the order of its regions."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class Grid(NamedTuple):
+    """`rows` x `columns` regions of `high` x `wide` pixels each; what they cover beyond the map is padding."""
+
+    rows: int
+    columns: int
+    high: int
+    wide: int
+
+    @classmethod
+    def over(cls, height: int, width: int, regions: int | None, region_size: int | None) -> "Grid":
+        """A map of so many pixels, cut into `regions` a side or else into regions of `region_size` pixels a side."""
+        if regions is not None:
+            return cls(regions, regions, -(-height // regions), -(-width // regions))
+        assert region_size is not None, "give regions or region_size"
+        return cls(-(-height // region_size), -(-width // region_size), region_size, region_size)
+
+    @property
+    def regions(self) -> int:
+        """R, in all."""
+        return self.rows * self.columns
+
+    @property
+    def pixels(self) -> int:
+        """P, of a region."""
+        return self.high * self.wide
+
+    def fits(self, height: int, width: int) -> bool:
+        """Whether there is no padding."""
+        return (self.rows * self.high, self.columns * self.wide) == (height, width)
+
+    def padded(self, y: Tensor) -> Tensor:
+        """(N, H, W, C) with zeros below and to the right, up to the sides that the regions cover."""
+        height, width = y.shape[1:3]
+        if self.fits(height, width):
+            return y
+        return F.pad(y, (0, 0, 0, self.columns * self.wide - width, 0, self.rows * self.high - height))
+
+    def cells(self, y: Tensor, heads: int) -> Tensor:
+        """(N, H, W, C) to (N, R, heads, P, C / heads): each region's pixels, head by head; one copy."""
+        n, dim = y.shape[0], y.shape[3]
+        parts = self.padded(y).reshape(n, self.rows, self.high, self.columns, self.wide, heads, dim // heads)
+        return parts.permute(0, 1, 3, 5, 2, 4, 6).reshape(n, self.regions, heads, self.pixels, dim // heads)
+
+    def map(self, cells: Tensor, height: int, width: int) -> Tensor:
+        """The inverse of `cells`, without the padding."""
+        n, _, heads, _, head_width = cells.shape
+        parts = cells.reshape(n, self.rows, self.columns, heads, self.high, self.wide, head_width)
+        whole = parts.permute(0, 1, 4, 2, 5, 3, 6).reshape(n, self.rows * self.high, -1, heads * head_width)
+        return whole[:, :height, :width]
+
+    def totals(self, y: Tensor) -> Tensor:
+        """(N, H, W, C) to (N, R, C): the sum over each region's pixels."""
+        n, dim = y.shape[0], y.shape[3]
+        parts = self.padded(y).reshape(n, self.rows, self.high, self.columns, self.wide, dim)
+        return parts.sum((2, 4)).flatten(1, 2)
+
+    def real(self, height: int, width: int, device: torch.device) -> Tensor | None:
+        """(R, P): True where a region's pixel lies in the map; None where all do."""
+        if self.fits(height, width):
+            return None
+        ones = torch.ones(1, height, width, 1, dtype=torch.bool, device=device)
+        return self.cells(ones, heads=1)[0, :, 0, :, 0]

@@ -1,0 +1,203 @@
+"""Region attention on CUDA in Triton: the kept regions are read where they lie in the map, forward and backward.
+
+Nothing is laid out anew, gathered or padded, and no table of scores is written: a program holds one block of queries
+and goes through its keys with a running softmax (Dao et al., FlashAttention, 2022). The gradient of what is query, key
+and value at once is the sum of three. A region's part as key comes from the regions that keep it, which are looked up,
+so that nothing is added up in an order that changes from run to run.
+"""
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from bench.mdsa_unet.grid import Grid
+
+HEAD_WIDTH = 32
+LONGEST = 64  # pixels of a block, of which scores and gradients lie in registers
+
+
+def attend_in_place(y: Tensor, kept: Tensor, grid: Grid, heads: int, scale: float) -> Tensor:
+    """Every pixel of the map y (N, H, W, heads * 32) attends to the regions (N, R, k) that its own region keeps.
+
+    Values are the keys. Products are of y's precision, float32 without TF32 unless torch allows it; sums are float32.
+    """
+    found: Tensor = _Attend.apply(y.contiguous(), kept.contiguous(), grid, heads, scale)
+    return found
+
+
+class _Attend(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, kept: Tensor, grid: Grid, heads: int, scale: float) -> Tensor:
+        n, height, width, _ = y.shape
+        found = torch.empty_like(y)
+        weight = y.new_empty((n, heads, height * width), dtype=torch.float32)  # log of a pixel's sum of exponentials
+        block, programs = _blocks(grid, n, heads)
+        _forward[programs](y, kept, found, weight, **_conditions(y, kept, grid, heads, scale, block))
+        ctx.save_for_backward(y, kept, found, weight)
+        ctx.facts = grid, heads, scale
+        return found
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
+        y, kept, found, weight = ctx.saved_tensors
+        grid, heads, scale = ctx.facts
+        gradient = gradients[0].contiguous()
+        as_query = torch.empty_like(y)
+        whole = torch.empty_like(y)
+        share = torch.empty_like(weight)  # of each pixel: found . gradient
+        block, programs = _blocks(grid, len(y), heads)
+        conditions = _conditions(y, kept, grid, heads, scale, block)
+        _backward_query[programs](y, kept, found, weight, gradient, share, as_query, **conditions)
+        _backward_key[programs](y, kept, weight, gradient, share, as_query, whole, **conditions)
+        return whole, None, None, None, None
+
+
+def _blocks(grid: Grid, n: int, heads: int) -> tuple[int, tuple[int, int, int]]:
+    """Pixels of a block, 16 at least, for a matrix unit takes no fewer; and the programs."""
+    block = min(LONGEST, max(16, triton.next_power_of_2(grid.pixels)))
+    return block, (triton.cdiv(grid.pixels, block), grid.regions, n * heads)
+
+
+def _conditions(y: Tensor, kept: Tensor, grid: Grid, heads: int, scale: float, block: int) -> dict[str, Any]:
+    return {
+        "height": y.shape[1], "width": y.shape[2], "scale": scale, "heads": heads, "columns": grid.columns,
+        "regions": grid.regions, "high": grid.high, "wide": grid.wide, "top_k": kept.shape[2], "D": HEAD_WIDTH,
+        "BLOCK": block, "KEPT": triton.next_power_of_2(kept.shape[2]),
+        "PRECISION": "tf32" if torch.backends.cuda.matmul.allow_tf32 else "ieee",
+    }  # fmt: skip
+
+
+@triton.jit
+def _pixels(region, number, columns, high, wide, height, width):
+    """Of pixels of a region, by number: the place in the map, and whether they lie in it."""
+    row = (region // columns) * high + number // wide
+    column = (region % columns) * wide + number % wide
+    return row * width + column, (number < high * wide) & (row < height) & (column < width)
+
+
+@triton.jit
+def _rows(pointer, place, real, heads, D: tl.constexpr):
+    """The pixels' values in one head, zeros for those that are not real."""
+    lane = tl.arange(0, D)
+    return tl.load(pointer + place[:, None] * (heads * D) + lane[None, :], mask=real[:, None], other=0.0)
+
+
+@triton.jit
+def _keys(kept, region, number, columns, high, wide, height, width, top_k):
+    """Of all the pixels that a region keeps, by number: as `_pixels`."""
+    slot = number // (high * wide)
+    chosen = tl.load(kept + region * top_k + slot, mask=slot < top_k, other=0).to(tl.int32)
+    place, real = _pixels(chosen, number % (high * wide), columns, high, wide, height, width)
+    return place, real & (slot < top_k)
+
+
+@triton.jit
+def _forward(
+    y, kept, found, weight,
+    height, width, scale, heads, columns, regions, high, wide, top_k,
+    D: tl.constexpr, BLOCK: tl.constexpr, KEPT: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    region, image, head = tl.program_id(1), tl.program_id(2) // heads, tl.program_id(2) % heads
+    start = image.to(tl.int64) * height * width
+    y += start * heads * D + head * D
+    found += start * heads * D + head * D
+    weight += (image.to(tl.int64) * heads + head) * height * width
+    kept += image * regions * top_k
+
+    number = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    place, real = _pixels(region, number, columns, high, wide, height, width)
+    query = _rows(y, place, real, heads, D)
+    largest = tl.full([BLOCK], -1e30, tl.float32)
+    total = tl.zeros([BLOCK], tl.float32)
+    sums = tl.zeros([BLOCK, D], tl.float32)
+    for first in range(0, top_k * high * wide, BLOCK):
+        there, counts = _keys(kept, region, first + tl.arange(0, BLOCK), columns, high, wide, height, width, top_k)
+        key = _rows(y, there, counts, heads, D)
+        scores = tl.dot(query, tl.trans(key), input_precision=PRECISION) * scale
+        scores = tl.where(counts[None, :], scores, -1e30)
+        larger = tl.maximum(largest, tl.max(scores, 1))
+        shares = tl.where(counts[None, :], tl.exp(scores - larger[:, None]), 0.0)
+        fade = tl.exp(largest - larger)
+        total = total * fade + tl.sum(shares, 1)
+        sums = sums * fade[:, None] + tl.dot(shares.to(key.dtype), key, input_precision=PRECISION)
+        largest = larger
+    total = tl.where(real, total, 1.0)  # a pixel of padding may have no key
+    lane = tl.arange(0, D)
+    values = (sums / total[:, None]).to(found.dtype.element_ty)
+    tl.store(found + place[:, None] * (heads * D) + lane[None, :], values, mask=real[:, None])
+    tl.store(weight + place, largest + tl.log(total), mask=real)
+
+
+@triton.jit
+def _backward_query(
+    y, kept, found, weight, gradient, share, as_query,
+    height, width, scale, heads, columns, regions, high, wide, top_k,
+    D: tl.constexpr, BLOCK: tl.constexpr, KEPT: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    region, image, head = tl.program_id(1), tl.program_id(2) // heads, tl.program_id(2) % heads
+    start = image.to(tl.int64) * height * width
+    map_start, weight_start = start * heads * D + head * D, (image.to(tl.int64) * heads + head) * height * width
+    y += map_start
+    kept += image * regions * top_k
+
+    number = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    place, real = _pixels(region, number, columns, high, wide, height, width)
+    query = _rows(y, place, real, heads, D)
+    slope = _rows(gradient + map_start, place, real, heads, D)
+    output = _rows(found + map_start, place, real, heads, D)
+    own = tl.sum(output.to(tl.float32) * slope.to(tl.float32), 1)
+    tl.store(share + weight_start + place, own, mask=real)
+    log_total = tl.load(weight + weight_start + place, mask=real, other=0.0)
+    sums = tl.zeros([BLOCK, D], tl.float32)
+    for first in range(0, top_k * high * wide, BLOCK):
+        there, counts = _keys(kept, region, first + tl.arange(0, BLOCK), columns, high, wide, height, width, top_k)
+        key = _rows(y, there, counts, heads, D)
+        scores = tl.dot(query, tl.trans(key), input_precision=PRECISION) * scale
+        both = real[:, None] & counts[None, :]
+        shares = tl.where(both, tl.exp(scores - log_total[:, None]), 0.0)
+        steep = shares * (tl.dot(slope, tl.trans(key), input_precision=PRECISION) - own[:, None]) * scale
+        sums += tl.dot(steep.to(key.dtype), key, input_precision=PRECISION)
+    lane = tl.arange(0, D)
+    values = sums.to(as_query.dtype.element_ty)
+    tl.store(as_query + map_start + place[:, None] * (heads * D) + lane[None, :], values, mask=real[:, None])
+
+
+@triton.jit
+def _backward_key(
+    y, kept, weight, gradient, share, as_query, whole,
+    height, width, scale, heads, columns, regions, high, wide, top_k,
+    D: tl.constexpr, BLOCK: tl.constexpr, KEPT: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    region, image, head = tl.program_id(1), tl.program_id(2) // heads, tl.program_id(2) % heads
+    start = image.to(tl.int64) * height * width
+    map_start, weight_start = start * heads * D + head * D, (image.to(tl.int64) * heads + head) * height * width
+    y += map_start
+    gradient += map_start
+    kept += image * regions * top_k
+
+    number = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    place, real = _pixels(region, number, columns, high, wide, height, width)
+    key = _rows(y, place, real, heads, D)
+    sums = _rows(as_query + map_start, place, real, heads, D).to(tl.float32)
+    slot = tl.arange(0, KEPT)
+    for other in range(regions):
+        chosen = tl.load(kept + other * top_k + slot, mask=slot < top_k, other=-1)
+        if tl.sum((chosen == region).to(tl.int32), 0) > 0:
+            for first in range(0, high * wide, BLOCK):
+                there, counts = _pixels(other, first + tl.arange(0, BLOCK), columns, high, wide, height, width)
+                query = _rows(y, there, counts, heads, D)
+                slope = _rows(gradient, there, counts, heads, D)
+                log_total = tl.load(weight + weight_start + there, mask=counts, other=0.0)
+                theirs = tl.load(share + weight_start + there, mask=counts, other=0.0)
+                scores = tl.dot(query, tl.trans(key), input_precision=PRECISION) * scale
+                both = counts[:, None] & real[None, :]
+                shares = tl.where(both, tl.exp(scores - log_total[:, None]), 0.0)
+                sums += tl.dot(tl.trans(shares.to(key.dtype)), slope, input_precision=PRECISION)
+                steep = shares * (tl.dot(slope, tl.trans(key), input_precision=PRECISION) - theirs[:, None]) * scale
+                sums += tl.dot(tl.trans(steep.to(key.dtype)), query, input_precision=PRECISION)
+    lane = tl.arange(0, D)
+    values = sums.to(whole.dtype.element_ty)
+    tl.store(whole + map_start + place[:, None] * (heads * D) + lane[None, :], values, mask=real[:, None])
