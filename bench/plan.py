@@ -116,7 +116,11 @@ def plan(question: Question, splits: Path | None = None) -> Plan:
     specs: list[Spec] = [spec for measure in makers if measure in question.measures
                          for spec in makers[measure](question, maps)]  # fmt: skip
     specs += _dice_specs(question, data) if data else []
-    jobs = [Job(network=n.name, network_digest=n.digest, spec=spec) for spec in specs for n in networks]
+    jobs = [
+        Job(network=network.name, network_digest=network.digest_for(spec.quantity), spec=spec)
+        for spec in specs
+        for network in networks
+    ]
     return Plan(question, (*_peaks(question), *jobs), data, environment().cores)
 
 

@@ -17,7 +17,8 @@ def claim(**facts) -> Claim:
 
 def now(record: Record, **changes) -> Record:
     """The record as of the network's present code."""
-    job = record.job.model_copy(update={"network_digest": find_network(record.job.network).digest})
+    digest = find_network(record.job.network).digest_for(record.job.spec.quantity)
+    job = record.job.model_copy(update={"network_digest": digest})
     return record.model_copy(update={"job": job, **changes})
 
 

@@ -87,3 +87,16 @@ def test_a_digest_follows_the_code_and_not_its_comments(tmp_path, monkeypatch):
     )
     other = digest_of(tmp_path, monkeypatch, "other_network", "def build(a):\n    return a + 2\n")
     assert plain == same != other
+
+
+def test_code_written_again_keeps_its_trainings_until_it_is_edited(tmp_path, monkeypatch):
+    code = digest_of(tmp_path, monkeypatch, "fast_network", "def build(a):\n    return 1 + a\n")
+    fast = Network("fast", "", "fast_network", 1, 1, "", same_function=(code, "an earlier one"))
+    assert (fast.digest_for("dice"), fast.digest_for("latency")) == ("an earlier one", code)
+    edited = Network("fast", "", "fast_network", 1, 1, "", same_function=("other code", "an earlier one"))
+    assert edited.digest_for("dice") == edited.digest_for("latency") == code
+
+
+def test_a_declaration_of_the_same_function_is_of_the_code_as_it_is():
+    for network in NETWORKS.values():
+        assert network.same_function[0] in ("", network.digest), network.name

@@ -1,6 +1,6 @@
 """A claim's figure from records, where a single one holds it: parameters, multiply-adds, memory, energy."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,10 +49,10 @@ def exact(claim: Claim, records: Sequence[Record], machine: str) -> Measured:
     return Measured(quotient, quotient, quotient, (mine.id, other.id), _machine(claim, mine))
 
 
-def previous(claim: Claim, records: Sequence[Record], current: Mapping[str, str]) -> float | None:
-    """The figure of the newest record of an older code of the claim's network; None where there is none."""
-    older = [r for r in fitting(claim, claim.network, records) if r.job.network_digest != current.get(claim.network)]
-    found = [(r.before.at, value) for r in older if r.status == "ok" and (value := _value(claim, r)) is not None]
+def previous(claim: Claim, older: Sequence[Record]) -> float | None:
+    """The figure of the newest of the records, all of older code, of the claim's network; None where there is none."""
+    fit = fitting(claim, claim.network, older)
+    found = [(r.before.at, value) for r in fit if r.status == "ok" and (value := _value(claim, r)) is not None]
     return max(found)[1] if found and not claim.against else None
 
 

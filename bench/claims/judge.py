@@ -4,7 +4,7 @@ A figure comes with the interval it lies in. Inside what the claim allows, with 
 with all of it, it fails; else nothing is decided, for a gate that cries wolf is switched off.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,17 +38,22 @@ def judge(claims: Sequence[Claim], records: Sequence[Record], machine: str) -> l
 
     Only records of the networks' present code count: an edited network is another network.
     """
-    current = {name: network.digest for name, network in NETWORKS.items()}
-    return [_verdict(claim, records, current, machine) for claim in claims]
+    of_now = [record for record in records if _is_of_now(record)]
+    older = [record for record in records if not _is_of_now(record)]
+    return [_verdict(claim, of_now, older, machine) for claim in claims]
 
 
-def _verdict(claim: Claim, records: Sequence[Record], current: Mapping[str, str], machine: str) -> Verdict:
-    of_now = [r for r in records if r.job.network_digest == current.get(r.job.network)]
+def _is_of_now(record: Record) -> bool:
+    network = NETWORKS.get(record.job.network)
+    return network is not None and record.job.network_digest == network.digest_for(record.job.spec.quantity)
+
+
+def _verdict(claim: Claim, of_now: Sequence[Record], older: Sequence[Record], machine: str) -> Verdict:
     try:
         measured = _measure(claim, of_now, machine)
     except Undecided as undecided:
         return Verdict(claim, "undecided", str(undecided), undecided.todo, undecided.measured)
-    before = previous(claim, records, current) if claim.about.tier == "exact" else None
+    before = previous(claim, older) if claim.about.tier == "exact" else None
     allowed = claim.allowed
     if allowed.low <= measured.low and measured.high <= allowed.high:
         return Verdict(claim, "holds", measured=measured, before=before)

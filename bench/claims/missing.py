@@ -79,4 +79,4 @@ def _next_process(spec: LatencySpec, names: Sequence[str], records: Sequence[Rec
 
 
 def _job(name: str, spec: Spec) -> Job:
-    return Job(network=name, network_digest=find_network(name).digest, spec=spec)
+    return Job(network=name, network_digest=find_network(name).digest_for(spec.quantity), spec=spec)

@@ -89,11 +89,16 @@ def named(found: list[Section]) -> dict[str, Section]:
 
 def outdated(records: Sequence[Record]) -> list[Record]:
     """Records of a network whose code was edited since: another network, though it has the same name."""
-    newest: dict[str, Record] = {}
+    newest: dict[tuple[str, bool], Record] = {}
     for record in records:
-        if record.job.network not in newest or record.before.at > newest[record.job.network].before.at:
-            newest[record.job.network] = record
-    return [r for r in records if r.job.network_digest != newest[r.job.network].job.network_digest]
+        if _code(record) not in newest or record.before.at > newest[_code(record)].before.at:
+            newest[_code(record)] = record
+    return [r for r in records if r.job.network_digest != newest[_code(r)].job.network_digest]
+
+
+def _code(record: Record) -> tuple[str, bool]:
+    """What went by the same digest: accuracy may go by that of the code which first computed the function."""
+    return record.job.network, record.job.spec.quantity == "dice"
 
 
 def sections(records: Sequence[Record], protocol: Protocol | None = None, against: str | None = None) -> list[Section]:

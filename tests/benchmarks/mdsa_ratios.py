@@ -1,7 +1,9 @@
 """MDSA-UNet against its plain form: latency, training step and peak memory as ratios of one interleaved run.
 
-The plain form is tests/plain_mdsa_unet.py, which is also its definition. Every figure comes from fresh processes, plain
-and ours in turn; a ratio is of pairs of processes, with its 95 % interval (bench/measure/ratio.py). On an idle machine:
+The plain form is tests/plain_mdsa_unet.py, which is also its definition; `folded` is ours with its batch norms folded.
+Every figure comes from fresh processes in turn; a ratio is of pairs of processes, with its 95 % interval
+(bench/measure/ratio.py). Times are taken twice, for the C library's allocator decides what the plain form's copies cost:
+as a script finds it (glibc's defaults), and as bench's workers set it, where freed memory is kept. On an idle machine:
 
     python tests/benchmarks/mdsa_ratios.py --out results/reference/mdsa_ratios.json
 """
@@ -37,17 +39,20 @@ from bench.quantities import LatencySpec, MemorySpec, PeakSpec  # noqa: E402
 
 SIZE = 224
 GOALS = {"latency": {1: 0.6, 4: 0.5, 8: 0.5, 16: 0.5}, "step": {4: 0.6}, "inference": {8: 0.5}, "training": {4: 0.5}}
-MACS = 4.45e9  # multiply-adds of an image, by torch's counter
+TIMES = ("latency", "step")
+MACS = 4.456e9  # multiply-adds of an image, by torch's counter
+ALLOCATORS: dict[str, dict[str, str]] = {"glibc": {}, "workers": ALLOCATOR}
 STEPS = 4  # timed training steps a process, after one that is not timed
 
 
 @dataclass(frozen=True)
 class Order:
-    """What one process measures: `what` of `side` at `batch`."""
+    """What one process measures: `what` of `side` at `batch`, with an allocator of ALLOCATORS."""
 
     side: str
     what: str
     batch: int
+    allocator: str
     threads: int
     device: str
 
@@ -89,34 +94,38 @@ def _steps(network: nn.Module, order: Order) -> Iterator[float]:
 
 
 def in_a_process(order: Order) -> list[float]:
-    variables = {**os.environ, **ALLOCATOR, "OMP_NUM_THREADS": str(order.threads)}
+    variables = {**os.environ, **ALLOCATORS[order.allocator], "OMP_NUM_THREADS": str(order.threads)}
     command = [sys.executable, __file__, "--child", json.dumps(vars(order))]
     done = subprocess.run(command, capture_output=True, text=True, env=variables, check=True)
     figures: list[float] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
 
-def compared(what: str, batch: int, goal: float, asked: argparse.Namespace) -> dict[str, Any]:
-    """One line of the table: both sides' medians, and their ratio."""
-    rounds = 1 if what in ("inference", "training") else asked.rounds
-    sides: dict[str, list[list[float]]] = {"ours": [], "plain": []}
-    for _ in range(rounds):
-        for side, found in sides.items():
-            found.append(in_a_process(Order(side, what, batch, asked.threads, asked.device)))
-    medians = {side: statistics.median(map(statistics.median, found)) for side, found in sides.items()}
-    quotient = ratio(sides["ours"], sides["plain"])
-    interval = [quotient.low, quotient.high] if rounds > 1 else None
-    return {"what": what, "batch": batch, **medians, "ratio": quotient.value, "interval": interval, "goal": goal,
-            "reached": quotient.value <= goal, "samples": sides}  # fmt: skip
+def compared(what: str, batch: int, goal: float, allocator: str, asked: argparse.Namespace) -> dict[str, Any]:
+    """One line of the table: each side's median, and its ratio to the plain form's."""
+    names = ("ours", "folded", "plain") if what == "latency" else ("ours", "plain")
+    found: dict[str, list[list[float]]] = {name: [] for name in names}
+    for _ in range(asked.rounds if what in TIMES else 1):
+        for name, runs in found.items():
+            runs.append(in_a_process(Order(name, what, batch, allocator, asked.threads, asked.device)))
+    ratios = {name: ratio(runs, found["plain"]) for name, runs in found.items() if name != "plain"}
+    return {
+        "what": what, "batch": batch, "allocator": allocator if what in TIMES else "", "goal": goal,
+        "medians": {name: statistics.median(map(statistics.median, runs)) for name, runs in found.items()},
+        "ratios": {name: [r.value, r.low, r.high] if r.pairs > 1 else [r.value] for name, r in ratios.items()},
+        "reached": ratios["ours"].value <= goal, "samples": found,
+    }  # fmt: skip
 
 
 def told(line: dict[str, Any]) -> str:
-    scale, unit = (1e3 / line["batch"], "ms/image") if line["what"] in ("latency", "step") else (2.0**-20, "MiB")
-    interval = " [{:.3f}, {:.3f}]".format(*line["interval"]) if line["interval"] else ""
-    return (
-        f"{line['what']:9} batch {line['batch']:2}: ours {scale * line['ours']:7.1f}, "
-        f"plain {scale * line['plain']:7.1f} {unit}, ratio {line['ratio']:.3f}{interval}, goal {line['goal']}"
+    scale, unit = (1e3 / line["batch"], "ms/image") if line["what"] in TIMES else (2.0**-20, "MiB")
+    medians = ", ".join(f"{name} {scale * median:.1f}" for name, median in line["medians"].items())
+    ratios = ", ".join(
+        f"{name} {found[0]:.3f}" + (" [{:.3f}, {:.3f}]".format(*found[1:]) if found[1:] else "")
+        for name, found in line["ratios"].items()
     )
+    head = f"{line['what']:9} batch {line['batch']:2} {line['allocator']:8}"
+    return f"{head} {medians} {unit}; over plain: {ratios}; goal {line['goal']}"
 
 
 def main() -> None:
@@ -134,17 +143,26 @@ def main() -> None:
     lines = []
     for what, goals in GOALS.items():
         for batch, goal in goals.items():
-            if asked.only in ("", what):
-                lines.append(compared(what, batch, goal, asked))
-                print(told(lines[-1]), flush=True)
+            for allocator in ALLOCATORS if what in TIMES else ("workers",):
+                if asked.only in ("", what):
+                    lines.append(compared(what, batch, goal, allocator, asked))
+                    print(told(lines[-1]), flush=True)
     best = peak(PeakSpec(machine="", device=asked.device, threads=asked.threads))
-    shares = {line["batch"]: MACS * line["batch"] / line["ours"] / best.macs_per_s for line in lines
-              if line["what"] == "latency"}  # fmt: skip
-    print(
-        f"of peak ({best.macs_per_s / 1e9:.1f} GMAC/s): " + ", ".join(f"batch {b} {s:.0%}" for b, s in shares.items())
-    )
+    shares = {
+        f"{name}, batch {line['batch']}, {line['allocator']}": MACS * line["batch"] / median / best.macs_per_s
+        for line in lines
+        if line["what"] == "latency"
+        for name, median in line["medians"].items()
+    }
+    print(f"of peak ({best.macs_per_s / 1e9:.1f} GMAC/s):", "; ".join(f"{name} {s:.0%}" for name, s in shares.items()))
     if asked.out:
-        facts = {"machine": environment().title, "torch": torch.__version__, "lines": lines, "of_peak": shares}
+        facts = {
+            "machine": environment().title,
+            "torch": torch.__version__,
+            "peak_macs_per_s": best.macs_per_s,
+            "lines": lines,
+            "of_peak": shares,
+        }
         asked.out.write_text(json.dumps(facts, indent=1) + "\n")
 
 

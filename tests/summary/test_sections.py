@@ -57,6 +57,16 @@ def test_a_network_whose_code_was_edited_is_not_mixed_with_what_it_was():
     assert outdated([old, new]) == [old]
 
 
+def test_a_training_goes_by_the_code_that_first_computed_the_function_and_stands_beside_counts_of_todays():
+    def of(record: Record, digest: str, at: str) -> Record:
+        job = record.job.model_copy(update={"network_digest": digest})
+        return record.model_copy(update={"job": job, "before": record.before.model_copy(update={"at": at})})
+
+    trained, counted = of(dice_record(), "a", "2026-01-01"), of(cost_record(), "b", "2026-02-01")
+    assert outdated([trained, counted]) == []
+    assert outdated([trained, counted, of(cost_record(), "c", "2026-03-01")]) == [counted]
+
+
 def test_no_records_make_no_section():
     assert sections([]) == []
 
