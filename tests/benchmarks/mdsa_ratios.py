@@ -2,8 +2,9 @@
 
 The plain form is tests/plain_mdsa_unet.py, which is also its definition; `folded` is ours with its batch norms folded.
 Every figure comes from fresh processes in turn; a ratio is of pairs of processes, with its 95 % interval
-(bench/measure/ratio.py). Times are taken twice, for the C library's allocator decides what the plain form's copies cost:
-as a script finds it (glibc's defaults), and as bench's workers set it, where freed memory is kept. On an idle machine:
+(bench/measure/ratio.py). Times are taken twice, for the C library's allocator decides what the plain form's copies
+cost: as a script finds it (glibc's defaults), and as bench's workers set it, where freed memory is kept. On an idle
+machine:
 
     python tests/benchmarks/mdsa_ratios.py --out results/reference/mdsa_ratios.json
 """
@@ -157,12 +158,9 @@ def main() -> None:
     print(f"of peak ({best.macs_per_s / 1e9:.1f} GMAC/s):", "; ".join(f"{name} {s:.0%}" for name, s in shares.items()))
     if asked.out:
         facts = {
-            "machine": environment().title,
-            "torch": torch.__version__,
-            "peak_macs_per_s": best.macs_per_s,
-            "lines": lines,
-            "of_peak": shares,
-        }
+            "machine": environment().title, "torch": torch.__version__, "peak_macs_per_s": best.macs_per_s,
+            "lines": lines, "of_peak": shares,
+        }  # fmt: skip
         asked.out.write_text(json.dumps(facts, indent=1) + "\n")
 
 
