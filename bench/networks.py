@@ -50,6 +50,12 @@ class Network:
         file = Path(spec.origin)
         return tuple(sorted(file.parent.glob("*.py"))) if file.stem == "__init__" else (file,)
 
+    @property
+    def place(self) -> str:
+        """Its file in this repository, of a package the first."""
+        folder = self.module.replace(".", "/")
+        return f"{folder}/__init__.py" if self.files[0].stem == "__init__" else f"{folder}.py"
+
     @cached_property
     def digest(self) -> str:
         """12 hexadecimal digits that change when the network's code does, and then it is measured again.

@@ -1,4 +1,4 @@
-"""MDSA-UNet written the plain way, as its definition: what bench/mdsa_unet.py must compute, and be cheaper than.
+"""MDSA-UNet written the plain way, as its definition: what bench/mdsa_unet must compute, and be cheaper than.
 
 Channels-first throughout, with a permutation before and after every step that wants channels last; keys and values are
 two copies of the map, of which each region gathers copies of its own; attention is two matrix products with a softmax

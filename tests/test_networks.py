@@ -6,7 +6,7 @@ import torch
 from bench.errors import UserError
 from bench.networks import NETWORKS, Network, find_network
 
-# MDSA-UNet, built to its public description, is 1.1 % under the paper's count; test_mdsa_unet.py holds it to the unit.
+# MDSA-UNet, built to its public description, is 1.1 % under the paper's count; tests/mdsa_unet holds it to the unit.
 AS_PUBLISHED = [name for name in NETWORKS if name != "mdsa_unet"]
 SIZE = 64
 

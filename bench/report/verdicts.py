@@ -194,7 +194,7 @@ def as_github(verdicts: Sequence[Verdict]) -> str:
 
 
 def _annotation(verdict: Verdict) -> str:
-    place = find_network(verdict.claim.network).module.replace(".", "/") + ".py"
+    place = find_network(verdict.claim.network).place
     title = f"claim {verdict.claim.name} {verdict.outcome if verdict.outcome == 'fails' else 'is undecided'}"
     properties = f"file={place},line=1,title={_escaped(title, ':,')}"
     return f"::{LEVELS[verdict.outcome]} {properties}::{_escaped(sentence(verdict))}"

@@ -134,7 +134,7 @@ def test_one_more_convolution_fails_with_one_line_and_its_removal_passes(tmp_pat
     for name in ("bench", "baselines", "results/reference"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "claims.toml", tmp_path)
-    network = tmp_path / "bench" / "mdsa_unet.py"
+    network = tmp_path / "bench" / "mdsa_unet" / "network.py"
     sound = network.read_text()
     line = "self.head = nn.Conv2d(fine, classes, 1)"
     assert line in sound
@@ -147,7 +147,7 @@ def test_one_more_convolution_fails_with_one_line_and_its_removal_passes(tmp_pat
     dearer = of_copy(*asked, root=tmp_path)
     assert dearer.returncode == 1, dearer.stdout + dearer.stderr
     error, _total = dearer.stdout.splitlines()
-    assert "file=bench/mdsa_unet.py" in error
+    assert "file=bench/mdsa_unet/__init__.py" in error
     assert "parameters of mdsa_unet grew from 6,576,225 to 6,723,809; claimed at most 6,576,225" in error
     network.write_text(sound)
     reverted = of_copy(*asked, root=tmp_path)

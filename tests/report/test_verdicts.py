@@ -45,8 +45,10 @@ def test_claims_of_one_table_share_a_line_where_they_are_undecided_for_one_reaso
 
 def test_github_annotates_the_networks_file_on_one_line(verdicts):
     error, notice, total = as_github(verdicts).splitlines()
-    assert error.startswith("::error file=bench/mdsa_unet.py,line=1,title=claim smaller fails::parameters of mdsa_unet")
-    assert notice.startswith("::notice file=bench/mdsa_unet.py,line=1,title=claim accurate is undecided::")
+    assert error.startswith(
+        "::error file=bench/mdsa_unet/__init__.py,line=1,title=claim smaller fails::parameters of mdsa_unet"
+    )
+    assert notice.startswith("::notice file=bench/mdsa_unet/__init__.py,line=1,title=claim accurate is undecided::")
     assert total == "1 holds, 1 fails, 1 undecided"
 
 
