@@ -4,7 +4,7 @@ Multiply-adds, latency and peak memory of one image of 128 to 1024 pixels a side
 proportional to pixels**exponent, over all sizes and from each to the next. Dense attention is one region that keeps
 itself. Latencies are medians of fresh processes in turn. On an idle machine:
 
-    python tests/benchmarks/mdsa_growth.py --out results/reference/mdsa_growth.json
+    python tests/benchmarks/mdsa_growth.py --out results/reference/mdsa_speed/growth.json
 """
 
 import argparse

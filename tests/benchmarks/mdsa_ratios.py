@@ -6,7 +6,7 @@ Every figure comes from fresh processes in turn; a ratio is of pairs of processe
 cost: as a script finds it (glibc's defaults), and as bench's workers set it, where freed memory is kept. On an idle
 machine:
 
-    python tests/benchmarks/mdsa_ratios.py --out results/reference/mdsa_ratios.json
+    python tests/benchmarks/mdsa_ratios.py --out results/reference/mdsa_speed/ratios.json
 """
 
 import argparse
