@@ -79,10 +79,30 @@ def _pixels(region, number, columns, high, wide, height, width):
 
 
 @triton.jit
+def _own(heads, height, width, D: tl.constexpr):
+    """This program's region and image, and where its head begins in maps, and in tables of one figure a pixel."""
+    image, head = (tl.program_id(2) // heads).to(tl.int64), tl.program_id(2) % heads
+    return (
+        tl.program_id(1),
+        image,
+        image * height * width * heads * D + head * D,
+        (image * heads + head) * height * width,
+    )
+
+
+@triton.jit
 def _rows(pointer, place, real, heads, D: tl.constexpr):
     """The pixels' values in one head, zeros for those that are not real."""
     lane = tl.arange(0, D)
     return tl.load(pointer + place[:, None] * (heads * D) + lane[None, :], mask=real[:, None], other=0.0)
+
+
+@triton.jit
+def _keep(pointer, values, place, real, heads, D: tl.constexpr):
+    """Write what `_rows` would read."""
+    lane = tl.arange(0, D)
+    target = pointer + place[:, None] * (heads * D) + lane[None, :]
+    tl.store(target, values.to(pointer.dtype.element_ty), mask=real[:, None])
 
 
 @triton.jit
@@ -100,11 +120,8 @@ def _forward(
     height, width, scale, heads, columns, regions, high, wide, top_k,
     D: tl.constexpr, BLOCK: tl.constexpr, KEPT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    region, image, head = tl.program_id(1), tl.program_id(2) // heads, tl.program_id(2) % heads
-    start = image.to(tl.int64) * height * width
-    y += start * heads * D + head * D
-    found += start * heads * D + head * D
-    weight += (image.to(tl.int64) * heads + head) * height * width
+    region, image, map_start, weight_start = _own(heads, height, width, D)
+    y += map_start
     kept += image * regions * top_k
 
     number = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -125,10 +142,8 @@ def _forward(
         sums = sums * fade[:, None] + tl.dot(shares.to(key.dtype), key, input_precision=PRECISION)
         largest = larger
     total = tl.where(real, total, 1.0)  # a pixel of padding may have no key
-    lane = tl.arange(0, D)
-    values = (sums / total[:, None]).to(found.dtype.element_ty)
-    tl.store(found + place[:, None] * (heads * D) + lane[None, :], values, mask=real[:, None])
-    tl.store(weight + place, largest + tl.log(total), mask=real)
+    _keep(found + map_start, sums / total[:, None], place, real, heads, D)
+    tl.store(weight + weight_start + place, largest + tl.log(total), mask=real)
 
 
 @triton.jit
@@ -137,9 +152,7 @@ def _backward_query(
     height, width, scale, heads, columns, regions, high, wide, top_k,
     D: tl.constexpr, BLOCK: tl.constexpr, KEPT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    region, image, head = tl.program_id(1), tl.program_id(2) // heads, tl.program_id(2) % heads
-    start = image.to(tl.int64) * height * width
-    map_start, weight_start = start * heads * D + head * D, (image.to(tl.int64) * heads + head) * height * width
+    region, image, map_start, weight_start = _own(heads, height, width, D)
     y += map_start
     kept += image * regions * top_k
 
@@ -160,9 +173,7 @@ def _backward_query(
         shares = tl.where(both, tl.exp(scores - log_total[:, None]), 0.0)
         steep = shares * (tl.dot(slope, tl.trans(key), input_precision=PRECISION) - own[:, None]) * scale
         sums += tl.dot(steep.to(key.dtype), key, input_precision=PRECISION)
-    lane = tl.arange(0, D)
-    values = sums.to(as_query.dtype.element_ty)
-    tl.store(as_query + map_start + place[:, None] * (heads * D) + lane[None, :], values, mask=real[:, None])
+    _keep(as_query + map_start, sums, place, real, heads, D)
 
 
 @triton.jit
@@ -171,9 +182,7 @@ def _backward_key(
     height, width, scale, heads, columns, regions, high, wide, top_k,
     D: tl.constexpr, BLOCK: tl.constexpr, KEPT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    region, image, head = tl.program_id(1), tl.program_id(2) // heads, tl.program_id(2) % heads
-    start = image.to(tl.int64) * height * width
-    map_start, weight_start = start * heads * D + head * D, (image.to(tl.int64) * heads + head) * height * width
+    region, image, map_start, weight_start = _own(heads, height, width, D)
     y += map_start
     gradient += map_start
     kept += image * regions * top_k
@@ -198,6 +207,4 @@ def _backward_key(
                 sums += tl.dot(tl.trans(shares.to(key.dtype)), slope, input_precision=PRECISION)
                 steep = shares * (tl.dot(slope, tl.trans(key), input_precision=PRECISION) - theirs[:, None]) * scale
                 sums += tl.dot(tl.trans(steep.to(key.dtype)), query, input_precision=PRECISION)
-    lane = tl.arange(0, D)
-    values = sums.to(whole.dtype.element_ty)
-    tl.store(whole + map_start + place[:, None] * (heads * D) + lane[None, :], values, mask=real[:, None])
+    _keep(whole + map_start, sums, place, real, heads, D)
