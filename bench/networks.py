@@ -89,7 +89,7 @@ NETWORKS = {
         Network("attention_unet", "Attention U-Net", "baselines.attention_unet", 34.88e6, 50.9e9, "Oktay et al. 2018"),
         Network(
             "mdsa_unet", "MDSA-UNet", "bench.mdsa_unet", 6.65e6, 4.54e9, "Li et al., IEEE JBHI 2025",
-            same_function=("07f46cf01f1c", "ec4126e8aab2"),
+            same_function=("94fa0382582e", "ec4126e8aab2"),
         ),
         Network("swin_unet", "Swin-UNet", "baselines.swin_unet", 27.17e6, 6.1e9, "Cao et al. 2021"),
         Network("unet", "U-Net", "baselines.unet", 31.04e6, 36.9e9, "Ronneberger et al. 2015"),

@@ -51,7 +51,8 @@ class _Attend(torch.autograd.Function):
         block, programs = _blocks(grid, len(y), heads)
         conditions = _conditions(y, kept, grid, heads, scale, block)
         _backward_query[programs](y, kept, found, weight, gradient, share, as_query, **conditions)
-        _backward_key[programs](y, kept, weight, gradient, share, as_query, whole, **conditions)
+        slots = triton.next_power_of_2(kept.shape[2])
+        _backward_key[programs](y, kept, weight, gradient, share, as_query, whole, KEPT=slots, **conditions)
         return whole, None, None, None, None
 
 
@@ -65,7 +66,7 @@ def _conditions(y: Tensor, kept: Tensor, grid: Grid, heads: int, scale: float, b
     return {
         "height": y.shape[1], "width": y.shape[2], "scale": scale, "heads": heads, "columns": grid.columns,
         "regions": grid.regions, "high": grid.high, "wide": grid.wide, "top_k": kept.shape[2], "D": HEAD_WIDTH,
-        "BLOCK": block, "KEPT": triton.next_power_of_2(kept.shape[2]),
+        "BLOCK": block,
         "PRECISION": "tf32" if torch.backends.cuda.matmul.allow_tf32 else "ieee",
     }  # fmt: skip
 
@@ -118,7 +119,7 @@ def _keys(kept, region, number, columns, high, wide, height, width, top_k):
 def _forward(
     y, kept, found, weight,
     height, width, scale, heads, columns, regions, high, wide, top_k,
-    D: tl.constexpr, BLOCK: tl.constexpr, KEPT: tl.constexpr, PRECISION: tl.constexpr,
+    D: tl.constexpr, BLOCK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     region, image, map_start, weight_start = _own(heads, height, width, D)
     y += map_start
@@ -150,7 +151,7 @@ def _forward(
 def _backward_query(
     y, kept, found, weight, gradient, share, as_query,
     height, width, scale, heads, columns, regions, high, wide, top_k,
-    D: tl.constexpr, BLOCK: tl.constexpr, KEPT: tl.constexpr, PRECISION: tl.constexpr,
+    D: tl.constexpr, BLOCK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     region, image, map_start, weight_start = _own(heads, height, width, D)
     y += map_start
