@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import re
 
 from bench.quantities import DiceSpec, Frozen, Spec
+
+LONGEST = 60  # letters of a network in a file name
 
 
 class Job(Frozen):
@@ -16,14 +19,19 @@ class Job(Frozen):
     @property
     def key(self) -> str:
         """A name for people and a hash of everything: "unet-latency-0f3a9c51d2e4"."""
-        return f"{self.network}-{self.spec.quantity}-{_hash(self, leave_out=set())}"
+        return f"{_for_files(self.network)}-{self.spec.quantity}-{_hash(self, leave_out=set())}"
 
     @property
     def training_key(self) -> str:
         """The name of the checkpoint this job trains or loads: all that shapes the weights, nothing of the scoring."""
         if not isinstance(self.spec, DiceSpec) or self.spec.train is None:
             raise TypeError(f"{self.network}: {self.spec.quantity} trains nothing")
-        return f"{self.network}-{self.spec.dataset}-{_hash(self, leave_out={'protocol', 'test_images'})}"
+        return f"{_for_files(self.network)}-{self.spec.dataset}-{_hash(self, leave_out={'protocol', 'test_images'})}"
+
+
+def _for_files(network: str) -> str:
+    """A network's name as part of a file's: of a path or a spec the last letters, for those tell it apart."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", network)[-LONGEST:].strip("-.")
 
 
 def _hash(job: Job, leave_out: set[str]) -> str:

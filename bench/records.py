@@ -32,6 +32,7 @@ class Record(Frozen):
     """One job's outcome: a result, or a failure that says why.
 
     `wall_s` is what the child needed in all, `window_s` what of it was measuring: from the network's being built on.
+    `notes` say what was done to the network's images and maps so that it could be measured at all.
     """
 
     schema_version: Literal[1] = 1
@@ -43,6 +44,7 @@ class Record(Frozen):
     after: State
     wall_s: float
     window_s: float | None = None
+    notes: tuple[str, ...] = ()
     result: Result | None = None
 
     @property

@@ -17,6 +17,7 @@ from bench.worker import Order, run
 START_S = {"peak": 10.0, "cost": 5.0, "memory": 4.0, "latency": 4.0, "energy": 12.0, "profile": 8.0, "dice": 11.0}
 MACS_PER_S = {"cpu": 50e9, "cuda": 5e12}
 BFLOAT16_GAIN = 3  # of native bfloat16 over float32: 2 with AVX-512, more with AMX
+UNKNOWN_MACS = 10e9  # of a network of which nothing was published
 MOVED = 15e9  # what moving bytes costs whatever the multiply-adds: why small networks are slower than they look
 
 
@@ -104,7 +105,8 @@ class Clock:
         rate = self.rate * (BFLOAT16_GAIN if native else 1)
         if isinstance(spec, PeakSpec):
             return START_S[spec.quantity]
-        return START_S[spec.quantity] + self._passes(job) * (find_network(job.network).macs + MOVED) / rate
+        macs = find_network(job.network).macs_at_224 or UNKNOWN_MACS
+        return START_S[spec.quantity] + self._passes(job) * (macs + MOVED) / rate
 
     def _passes(self, job: Job) -> float:
         """Forward passes of 224x224 pixels; a training step costs three of each image."""

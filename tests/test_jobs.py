@@ -62,3 +62,18 @@ def test_only_dice_has_a_checkpoint():
     latency = Job(network="unet", network_digest="d", spec=LatencySpec(machine="m", device="cpu", threads=1))
     with pytest.raises(TypeError, match="unet: latency trains nothing"):
         _ = latency.training_key
+
+
+@pytest.mark.parametrize(
+    ("network", "start"),
+    [
+        ("nets/mine.py:TinyNet?width=8", "nets-mine.py-TinyNet-width-8-cost-"),
+        ("smp:Unet/resnet34?pretrained=true", "smp-Unet-resnet34-pretrained-true-cost-"),
+        (f"{'/a' * 200}/mine.py:Net", "a-a-a"),
+    ],
+)
+def test_a_key_is_a_file_name_whatever_the_network_is_called(network, start):
+    key = COST.model_copy(update={"network": network}).key
+    assert key.startswith(start)
+    assert len(key) < 100
+    assert key != COST.model_copy(update={"network": f"{network}x"}).key

@@ -69,7 +69,7 @@ def test_tests_mirror_the_tree():
     missing = []
     for path in set(FILES) - inits:
         parts = path.relative_to(ROOT).parts
-        # Every baseline inherits the contract in tests/test_networks.py; commands are tested as they are typed.
+        # Every baseline inherits the contract in tests/networks/test_table.py; commands are tested as they are typed.
         if parts[0] == "baselines" or (parts[1] == "cli" and parts[2] != "display.py"):
             continue
         mirror = ROOT.joinpath("tests", *parts[1:-1], f"test_{parts[-1]}")

@@ -12,7 +12,8 @@ from bench.claims.claim import Claim
 from bench.claims.evidence import Measured, Undecided, exact, previous
 from bench.claims.interleaved import interleaved
 from bench.claims.scored import scored
-from bench.networks import NETWORKS
+from bench.errors import UserError
+from bench.networks import find_network
 from bench.records import Record
 
 Outcome = Literal["holds", "fails", "undecided"]
@@ -44,8 +45,11 @@ def judge(claims: Sequence[Claim], records: Sequence[Record], machine: str) -> l
 
 
 def _is_of_now(record: Record) -> bool:
-    network = NETWORKS.get(record.job.network)
-    return network is not None and record.job.network_digest == network.digest_for(record.job.spec.quantity)
+    try:
+        network = find_network(record.job.network)
+    except UserError:  # the machine's peak, or a network whose file is gone
+        return False
+    return record.job.network_digest == network.digest_for(record.job.spec.quantity)
 
 
 def _verdict(claim: Claim, of_now: Sequence[Record], older: Sequence[Record], machine: str) -> Verdict:

@@ -25,6 +25,13 @@ def list_(what: Annotated[Listed, typer.Argument(help="networks, datasets or bud
     if as_json:
         typer.echo(json.dumps(facts, indent=1))
         return
+    _print(facts)
+    if what is Listed.networks:
+        typer.echo("\nAny other by path or spec: path/to/file.py:Name, package.module:Name, smp:Unet/resnet34")
+
+
+def _print(facts: list[dict[str, Any]]) -> None:
+    """As columns."""
     columns = list(facts[0])
     widths = [max(len(str(fact[column])) for fact in [*facts, {c: c for c in columns}]) for column in columns]
     for line in [{column: column for column in columns}, *facts]:
@@ -34,16 +41,18 @@ def list_(what: Annotated[Listed, typer.Argument(help="networks, datasets or bud
 def _facts(what: Listed) -> list[dict[str, Any]]:
     """What there is, one dictionary a line."""
     if what is Listed.networks:
-        from bench.networks import NETWORKS
+        from bench.networks import NETWORKS, find_network
+        from bench.networks.installed import plug_ins
 
         return [
             {
                 "name": n.name,
-                "params": f"{n.parameters / 1e6:.2f} M",
-                "GMAC at 224": f"{n.macs / 1e9:.2f}",
+                "params": f"{n.parameters / 1e6:.2f} M" if n.parameters else "–",
+                "GMAC": f"{n.macs / 1e9:.2f} at {n.macs_size}" if n.macs else "–",
+                "groups": ", ".join(n.groups),
                 "source": n.source,
             }
-            for n in NETWORKS.values()
+            for n in (*NETWORKS.values(), *(find_network(name) for name in plug_ins()))
         ]
     if what is Listed.datasets:
         from bench.data import DATASETS

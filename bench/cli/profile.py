@@ -13,7 +13,7 @@ from bench.errors import UserError
 
 @app.command()
 def profile(
-    network: Annotated[str, typer.Argument(help="A name from `bench list networks`.")],
+    network: Annotated[str, typer.Argument(help="A name from `bench list networks`, or file.py:Name.")],
     size: Annotated[int, typer.Option(help="Pixels a side.", min=32)] = 224,
     batch: Annotated[int, typer.Option(help="Images in a batch.", min=1)] = 1,
     depth: Annotated[int, typer.Option(help="Levels of modules to show.", min=0)] = 2,

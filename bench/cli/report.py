@@ -27,6 +27,7 @@ def report(
     against: Annotated[
         str | None, typer.Option(help="Compare the others with this network. [default: mdsa_unet, else the best]")
     ] = None,
+    group: Annotated[str, typer.Option(help="Only networks of these groups: cnn, transformer, hybrid, ...")] = "",
     formats: Annotated[
         str, typer.Option("--format", help="By commas: pdf, html, markdown, latex, csv, parquet. [default: all]")
     ] = "",
@@ -56,12 +57,28 @@ def report(
     if not loaded.records:
         where = ", ".join(str(folder) for folder in folders or [Path("results")])
         raise UserError(f"no records in {where}; make some with `bench run --all`, or name another folder")
-    networks = {record.job.network for record in loaded.records}
+    records = _of_groups(loaded.records, group)
+    networks = {record.job.network for record in records}
     if against is not None and against not in networks:
         raise unknown("network in these records", against, networks)
     writable(to)
     names = [name.strip() for name in formats.split(",") if name.strip()]
-    conclude_with(loaded.records, to, as_json, folders or [Path("results")], by, against, claims, names)
+    conclude_with(records, to, as_json, folders or [Path("results")], by, against, claims, names)
+
+
+def _of_groups(records: "list[Record]", group: str) -> "list[Record]":
+    """The records of the networks of some groups, and the machines' own; all of them where no group is named."""
+    from bench.networks import NETWORKS
+    from bench.networks.table import in_groups
+
+    names = [name.strip() for name in group.split(",") if name.strip()]
+    if not names:
+        return records
+    wanted = in_groups(names)
+    kept = [r for r in records if r.job.network in wanted or r.job.spec.quantity == "peak"]
+    if not any(record.job.network in NETWORKS for record in kept):
+        raise UserError(f"no record is of a network of {group}; it has {', '.join(wanted)}")
+    return kept
 
 
 def conclude_with(

@@ -33,8 +33,18 @@ if TYPE_CHECKING:
 
 @app.command()
 def run(
-    networks: Annotated[list[str] | None, typer.Argument(help="Names from `bench list networks`.")] = None,
+    networks: Annotated[
+        list[str] | None,
+        typer.Argument(help="Names from `bench list networks`, file.py:Name, smp:Unet/resnet34, package.module:Name."),
+    ] = None,
     all_networks: Annotated[bool, typer.Option("--all", help="Every network in the table.")] = False,
+    group: Annotated[str, typer.Option(help="All of some groups: cnn, transformer, hybrid, light, paper.")] = "",
+    arg: Annotated[
+        list[str] | None, typer.Option(help="key=value for networks from elsewhere; give it once for each argument.")
+    ] = None,
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="Networks from elsewhere begin with the weights of their libraries.")
+    ] = False,
     dataset: Annotated[str, typer.Option(help="A name from `bench list datasets`.")] = "synthetic",
     data_root: DataRoot = None,
     classes: Classes = "",
@@ -81,6 +91,8 @@ def run(
       bench run --all
 
       bench run mdsa_unet unet --dataset isic2017 --data-root ISIC2017 --steps 600
+
+      bench run nets/mine.py:TinyNet --arg width=32 --group light
     """
     from bench.budgets import find_budget
     from bench.cli.display import announce, console
@@ -92,23 +104,14 @@ def run(
     chosen = device_of(device)
     sizes = _numbers("--size", size, least=1)
     question = Question(
-        networks=_chosen_networks(networks or [], all_networks),
+        networks=_chosen_networks(networks or [], all_networks, _names(group), arg or [], pretrained),
         measures=_names(measure) or _usual_measures(chosen),
         budget=find_budget(budget or ("paper" if chosen == "cuda" else "quick"), steps, epochs),
-        dataset=dataset,
-        data_root=data_root,
-        options=data_options(classes, split_file, fold),
-        device=chosen,
-        size=sizes[0],
-        sizes=sizes[1:],
-        batches=_numbers("--batch", batch, least=1),
-        variants=_names(variant),
-        seeds=_numbers("--seeds", seeds, least=0),
-        devices=devices,
-        patience=patience,
-        weights=weights,
+        dataset=dataset, data_root=data_root, options=data_options(classes, split_file, fold), device=chosen,
+        size=sizes[0], sizes=sizes[1:], batches=_numbers("--batch", batch, least=1), variants=_names(variant),
+        seeds=_numbers("--seeds", seeds, least=0), devices=devices, patience=patience, weights=weights,
         silence_s=timeout,
-    )
+    )  # fmt: skip
     for folder in (out, reports):
         writable(folder)
     planned = plan(question, out / "splits")
@@ -124,14 +127,27 @@ def run(
         raise typer.Exit(1)
 
 
-def _chosen_networks(names: list[str], everything: bool) -> tuple[str, ...]:
-    from bench.networks import NETWORKS
+def _chosen_networks(
+    names: list[str], everything: bool, groups: tuple[str, ...], arguments: list[str], pretrained: bool
+) -> tuple[str, ...]:
+    """The names in their one spelling, each once, and then those of the groups, or the whole table."""
+    from bench.networks import NETWORKS, with_arguments
+    from bench.networks.call import pairs
+    from bench.networks.table import in_groups
 
-    if everything and names:
-        raise UserError(f"both --all and {', '.join(names)} were given; give the names alone, or --all alone")
-    if not everything and not names:
+    if everything and (names or groups):
+        raise UserError(f"both --all and {', '.join((*names, *groups))} were given; give one of the two")
+    if not (everything or names or groups):
         raise UserError(f"no network was named; name some of {', '.join(NETWORKS)}, or give --all")
-    return tuple(NETWORKS) if everything else tuple(dict.fromkeys(names))
+    given = pairs(arguments)
+    named = [with_arguments(name, given, pretrained) for name in names]
+    if (given or pretrained) and all(name in NETWORKS for name in named):
+        option = "--arg" if given else "--pretrained"
+        raise UserError(
+            f"{option} is for networks from elsewhere, and none was named; those of the table are built as published, "
+            "from random weights: leave it out, or name one such as smp:Unet/resnet34"
+        )
+    return tuple(NETWORKS) if everything else tuple(dict.fromkeys([*named, *in_groups(groups)]))
 
 
 def _refuse_training(weights: Path | None, length: int | None) -> None:

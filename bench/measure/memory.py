@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.errors import UserError
+from bench.networks.outputs import supervised
 from bench.quantities import Memory, MemorySpec
 
 PASSES = 2  # what the first leaves behind (tables made when first needed, AdamW's state) the second has on top
@@ -108,7 +109,7 @@ def _train(network: nn.Module, images: Tensor, spec: MemorySpec) -> object:
         optimiser.zero_grad()
         with torch.autocast(spec.device, torch.bfloat16, enabled=spec.precision == "bfloat16"):
             output = network(images)
-        loss = _loss(output.float(), target)
+        loss = supervised(output, spec.classes, (spec.size, spec.size), lambda maps: _loss(maps, target))
         loss.backward()
         optimiser.step()
         kept = output, loss

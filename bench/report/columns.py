@@ -6,7 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.networks import NETWORKS
-from bench.report.units import difference, giga, mebibytes, millions, milliseconds, p_value, percent, share, significant
+from bench.report.units import (
+    NONE,
+    difference,
+    giga,
+    mebibytes,
+    millions,
+    milliseconds,
+    p_value,
+    percent,
+    share,
+    significant,
+)
 from bench.summary.estimates import Estimate
 from bench.summary.rows import Row
 from bench.summary.sections import Section
@@ -75,8 +86,22 @@ def _partial(row: Row) -> str:
     return PARTIAL if row.lost_seeds[0] and row.dice else ""
 
 
+KINDS = ("cnn", "transformer", "hybrid")
+
+
+def _kind(row: Row) -> float | None:
+    """The place of a network's kind among KINDS."""
+    return KINDS.index(NETWORKS[row.network].kind) if row.network in NETWORKS else None
+
+
+def _kind_text(place: float | None) -> str:
+    return NONE if place is None else KINDS[int(place)]
+
+
 def _published(row: Row, fact: str) -> float | None:
-    return getattr(NETWORKS[row.network], fact) if row.network in NETWORKS else None
+    """What was published for images of 224x224."""
+    network = NETWORKS.get(row.network)
+    return None if network is None or (fact == "macs" and network.macs_size != 224) else getattr(network, fact)
 
 
 MAIN = (
@@ -90,6 +115,7 @@ MAIN = (
     Column("Latency", "ms", lambda row: row.latency_s, milliseconds, min, tainted, optional=True),
     Column("Memory", "MiB", lambda row: row.memory.peak_bytes if row.memory else None, mebibytes, min, optional=True),
     Column("Dice", "", lambda row: row.dice, share, max, _partial, ranged=True, alike=True),
+    Column("Kind", "", _kind, _kind_text, aside=True, optional=True),
     Column("Published", "M", lambda row: _published(row, "parameters"), millions, aside=True, optional=True),
     Column("Published", "GMAC", lambda row: _published(row, "macs"), giga, aside=True, optional=True),
 )

@@ -14,6 +14,7 @@ from bench.records import Record
 from bench.report.drawing import Picture
 from bench.report.exhibits import Exhibit, exhibit
 from bench.report.pictures import pictures
+from bench.report.published import published_table
 from bench.report.speed_tables import speed_tables
 from bench.report.tables import Table, tables
 from bench.report.words import sentences
@@ -99,7 +100,8 @@ def _part(name: str, section: Section, folders: Sequence[Path]) -> Part:
     shown = exhibit(section, folders) if section.dice else None
     drawn = (*pictures(name, section), *(pictures(name, shown) if shown else ()))
     says = [*sentences(section), *([NO_IMAGES] if section.dice and not shown else [])]
-    return Part(name, _title(section), tuple(says), tuple(tables(section)), drawn, section, shown)
+    told = (*tables(section), *filter(None, [published_table(section)]))
+    return Part(name, _title(section), tuple(says), told, drawn, section, shown)
 
 
 def _title(section: Section) -> str:
@@ -107,12 +109,17 @@ def _title(section: Section) -> str:
     spec = section.dice or section.latency or section.cost
     data = f"{section.dice.dataset.upper()} at " if section.dice else "At "
     size = f"{spec.size}x{spec.size}" if spec else ""
-    return f"{data}{size}" + (f", {section.latency.device}" if section.latency else "")
+    device = f", {section.latency.device}" if section.latency else ""
+    return f"{data}{size}{device}{_kind(section)}"
 
 
 def _speed_part(name: str, speeds: Speeds) -> Part:
-    title = f"Speed and memory, {speeds.device}"
+    title = f"Speed and memory, {speeds.device}{_kind(speeds)}"
     return Part(name, title, (), tuple(speed_tables(speeds)), tuple(pictures(name, speeds)), speeds=speeds)
+
+
+def _kind(source: Section | Speeds) -> str:
+    return ", pre-trained" if source.pretrained else ""
 
 
 def _training_command(section: Section) -> str:

@@ -20,9 +20,13 @@ from bench.summary.front import front
 from bench.summary.rows import Row
 from bench.summary.sections import Section
 
-# Okabe and Ito's palette, less the yellow that white paper swallows; a marker each, for those who print in grey.
+# Okabe and Ito's palette, less the yellow that white paper swallows.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+# The shape says what a network is made of, and tells it from its kind's others for those who print in grey: the first
+# seven of a kind have its first shape in a colour each, the next seven its second. `start` is the first one's colour.
+SHAPES = {"cnn": ("o", "D"), "transformer": ("s",), "hybrid": ("^", "v")}
+START = {"cnn": 0, "transformer": 4, "hybrid": 3}
+OTHERS = ("P", "X")  # networks from elsewhere
 # Set around a figure while bench.report.drawing draws and saves it.
 STYLE: dict[Any, Any] = {
     "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#e4e4e4",
@@ -32,10 +36,14 @@ STYLE: dict[Any, Any] = {
 
 
 def look(network: str) -> tuple[str, str]:
-    """A network's colour and marker: by its place in the table, by its name when it is not in there."""
-    names = list(NETWORKS)
-    number = names.index(network) if network in names else int(hashlib.sha256(network.encode()).hexdigest(), 16)
-    return PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
+    """A network's colour and marker: by its kind and its place among these, by its name when it is not in the table."""
+    if network not in NETWORKS:
+        number = int(hashlib.sha256(network.encode()).hexdigest(), 16)
+        return PALETTE[number % len(PALETTE)], OTHERS[number // len(PALETTE) % len(OTHERS)]
+    kind = NETWORKS[network].kind
+    own = [name for name, other in NETWORKS.items() if other.kind == kind]
+    place = sorted(own, key=lambda name: "paper" not in NETWORKS[name].groups).index(network)
+    return PALETTE[(START[kind] + place) % len(PALETTE)], SHAPES[kind][place // len(PALETTE)]
 
 
 def dice_against_latency(section: Section) -> Figure:

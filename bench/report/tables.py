@@ -81,6 +81,7 @@ def notes(section: Section) -> list[str]:
     """What a reader must know beside the figures: conditions, conventions, doubts, failures."""
     lines = [*_conditions(section)]
     for row in section.rows:
+        lines += [f"{row.title}: {note}" for note in row.notes]
         if row.cost and row.cost.doubt:
             lines.append(f"{UNVERIFIED} {row.title}: multiply-adds unverified, {row.cost.doubt}")
         lines += [f"{TAINTED} {row.title}: {why}" for why in row.taints]
@@ -138,7 +139,8 @@ def _weights(section: Section, scored: DiceSpec) -> str:
     if scored.train is None:
         names = sorted({row.weights_file for row in section.rows if row.weights_file})
         return f"weights from {', '.join(names)}, trained elsewhere"
-    return f"no pre-training, {training(scored.train)}, {_seeds(section)}, {_chosen(scored.train)}"
+    start = "encoders pre-trained" if section.pretrained else "no pre-training"
+    return f"{start}, {training(scored.train)}, {_seeds(section)}, {_chosen(scored.train)}"
 
 
 def training(train: TrainSpec) -> str:

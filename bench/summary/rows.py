@@ -37,6 +37,11 @@ class Row:
         return next((scores.weights_file for scores in self._results(Scores)), "")
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What was done to the network's images and maps so that it could be measured."""
+        return tuple(dict.fromkeys(note for record in self.records for note in record.notes))
+
+    @property
     def cost(self) -> Cost | None:
         """Parameters and multiply-adds."""
         return next(self._results(Cost), None)

@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.environment import Environment
 from bench.measure.protocols import PROTOCOLS, Protocol
+from bench.networks import is_pretrained
 from bench.quantities import CostSpec, DiceSpec, LatencySpec, MemorySpec, Scores
 from bench.records import Record
 from bench.summary.paired import Paired, paired, reference_row
@@ -20,7 +21,7 @@ USUAL_SIZE = 224
 
 @dataclass(frozen=True)
 class Section:
-    """Rows that may be compared: one data set and training, one machine and latency protocol.
+    """Rows that may be compared: one data set and training, one machine and latency protocol, all pre-trained or none.
 
     Where networks are compared two by two, it is with the one called `against`, where it was scored.
     """
@@ -32,6 +33,7 @@ class Section:
     rows: tuple[Row, ...]
     protocol: Protocol = PROTOCOLS["per_image"]
     against: str | None = None
+    pretrained: bool = False
 
     @cached_property
     def reference(self) -> Row | None:
@@ -73,6 +75,7 @@ class Section:
         spec = self.dice or self.latency or self.cost
         parts = [self.dice.dataset if self.dice else "", str(spec.size if spec else "")]
         parts.append(self.latency.device if self.latency else "")
+        parts.append("pretrained" if self.pretrained else "")
         return "-".join(part for part in parts if part)
 
 
@@ -108,10 +111,20 @@ def sections(records: Sequence[Record], protocol: Protocol | None = None, agains
 
     Each training protocol on a data set makes a section for each machine and device that networks were timed on as they
     are, at the smallest batch. Networks that were timed and not trained make one at the usual size, else the smallest;
-    counts that fit neither make sections of their own. Sweeps and variants are `bench.summary.speeds`.
+    counts that fit neither make sections of their own. Networks that begin pre-trained are kept apart from the others.
+    Sweeps and variants are `bench.summary.speeds`.
     """
     old = {id(record) for record in outdated(records)}
     records = [record for record in records if id(record) not in old]
+    apart = [[r for r in records if is_pretrained(r.job.network) is pretrained] for pretrained in (False, True)]
+    plain, pretrained = (_sections(kind, protocol) for kind in apart)
+    return [
+        *(replace(section, against=against) for section in plain),
+        *(replace(section, against=against, pretrained=True) for section in pretrained),
+    ]
+
+
+def _sections(records: Sequence[Record], protocol: Protocol | None) -> list[Section]:
     dice = _scored(records)
     timed = _timed(records, {_shape(scored[0]) for scored in dice})
     cost = grouped(records, CostSpec, set())
@@ -124,8 +137,7 @@ def sections(records: Sequence[Record], protocol: Protocol | None = None, agains
     ]
     swept = {_shape(r) for r in records if isinstance(r.job.spec, LatencySpec)} | {_shape(scored[0]) for scored in dice}
     alone = [counted for counted in cost if _shape(counted[0]) not in swept]
-    found += [_section([], [], counted, set(), protocol) for counted in alone]
-    return [replace(section, against=against) for section in found]
+    return found + [_section([], [], counted, set(), protocol) for counted in alone]
 
 
 def _scored(records: Sequence[Record]) -> list[list[Record]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.environment import Environment
 from bench.measure.ratio import ratio
-from bench.networks import title_of
+from bench.networks import is_pretrained, title_of
 from bench.quantities import (
     Cost,
     CostSpec,
@@ -171,11 +171,12 @@ class Speed:
 
 @dataclass(frozen=True)
 class Speeds:
-    """All networks on one machine and device, with one number of channels and maps."""
+    """All networks on one machine and device, with one number of channels and maps; pre-trained ones apart."""
 
     device: str
     environment: Environment
     rows: tuple[Speed, ...]
+    pretrained: bool = False
 
     @cached_property
     def batches(self) -> list[int]:
@@ -216,14 +217,20 @@ def speeds(records: Sequence[Record]) -> list[Speeds]:
     for record in records:
         spec = record.job.spec
         if id(record) not in old and isinstance(spec, LatencySpec | MemorySpec | EnergySpec | ProfileSpec):
-            families.setdefault((spec.machine, spec.device, spec.channels, spec.classes), []).append(record)
+            families.setdefault(_family(record), []).append(record)
     costs = [r for r in records if id(r) not in old and isinstance(r.job.spec, CostSpec)]
     peaks = [r for r in records if isinstance(r.job.spec, PeakSpec)]
     return [_speeds(key, family, costs, peaks) for key, family in families.items()]
 
 
+def _family(record: Record) -> tuple[Any, ...]:
+    """What networks have in common that are shown together."""
+    spec = spec_of(record)
+    return spec.machine, spec.device, spec.channels, spec.classes, is_pretrained(record.job.network)
+
+
 def _speeds(key: tuple[Any, ...], family: list[Record], costs: list[Record], peaks: list[Record]) -> Speeds:
-    machine, device, channels, classes = key
+    machine, device, channels, classes, pretrained = key
     members = [*family, *(r for r in costs if (spec_of(r).channels, spec_of(r).classes) == (channels, classes))]
     known = tuple(r for r in peaks if (spec_of(r).machine, spec_of(r).device) == (machine, device))
     single = [r for r in family if isinstance(r.job.spec, LatencySpec)] or family  # what single figures are of
@@ -231,7 +238,7 @@ def _speeds(key: tuple[Any, ...], family: list[Record], costs: list[Record], pea
     size, batch = USUAL_SIZE if USUAL_SIZE in sizes else min(sizes), min(batches)
     names = sorted({r.job.network for r in family})
     rows = tuple(Speed(name, tuple(r for r in members if r.job.network == name), batch, size, known) for name in names)
-    return Speeds(device, family[0].environment, rows)
+    return Speeds(device, family[0].environment, rows, pretrained)
 
 
 def _order_statistics(n: int, share: float) -> tuple[int, int]:

@@ -11,12 +11,17 @@ from torch import Tensor, nn
 from bench.errors import Diverged
 from bench.measure.overlap import overlap
 from bench.measure.score import label_maps
+from bench.networks.outputs import supervised
 from bench.quantities import TrainSpec
+from bench.training.guard import guarded
 from bench.training.parallel import share_buffers
 
 
 class SegmentationTask(pl.LightningModule):
     """Dice plus cross-entropy, AdamW, linear warm-up then a cosine to zero over all steps.
+
+    Of a network that returns several maps in training, all are held against the masks (deep supervision), further ones
+    with halved weights.
 
     On several devices each process has its share of the images, and what is said of a step or a check is of all of
     them, the same in each process.
@@ -24,20 +29,23 @@ class SegmentationTask(pl.LightningModule):
 
     def __init__(self, network: nn.Module, spec: TrainSpec, maps: int) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last)
+        self.network = guarded(network.to(memory_format=torch.channels_last))
         self.spec, self.maps = spec, maps
         one = maps == 1
         self.loss = DiceCELoss(sigmoid=one, softmax=not one, to_onehot_y=not one)
         self.val_scores: list[float] = []
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, maps, H, W); channels-last, which is what convolutions in bfloat16 are fast in."""
+    def forward(self, images: Tensor) -> Any:
+        """Logits (N, maps, H, W), in training maybe several; channels-last, which is what bfloat16 is fast in."""
         return self.network(images.contiguous(memory_format=torch.channels_last))
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> dict[str, Tensor]:
         images, masks = batch
         # In full precision: a Dice over 50,000 pixels does not fit bfloat16's eight bits.
-        loss: Tensor = self.loss(self(images).float(), self._target(masks))
+        target = self._target(masks)
+        loss = supervised(
+            self(images), self.maps, (masks.shape[-2], masks.shape[-1]), lambda maps: self.loss(maps, target)
+        )
         mean = self.trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean")
         if not torch.isfinite(mean):  # in all processes at once, so none waits for the others' gradients
             raise Diverged(f"the loss became {mean.item()} at step {self.global_step + 1} of {self.spec.steps}")

@@ -13,7 +13,7 @@ from bench.errors import Diverged, UserError
 from bench.quantities import CostSpec, EnergySpec, LatencySpec, MemorySpec, PeakSpec, ProfileSpec, Result
 from bench.records import Record, Store
 from bench.worker import Order, Tell
-from bench.worker.build import BUILT_S, build
+from bench.worker.build import BUILT_S, NOTES, build
 from bench.worker.dice import StopRun, dice
 
 SIGN_S = 20.0  # between two signs of life
@@ -70,7 +70,7 @@ def _do(order: Order, tell: Tell) -> dict[str, Any]:
         end = time.monotonic()
         record = Record(
             job=order.job, status="ok", environment=environment(), before=before, after=state(),
-            wall_s=end - start, window_s=end - (BUILT_S[0] if BUILT_S else start), result=result,
+            wall_s=end - start, window_s=end - (BUILT_S[0] if BUILT_S else start), notes=tuple(NOTES), result=result,
         )  # fmt: skip
         Store(order.out).write(record)
     return {"end": "ok"}

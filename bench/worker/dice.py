@@ -84,12 +84,14 @@ def _open(order: Order, spec: DiceSpec) -> DataSet:
 
 def _own(order: Order, network: "nn.Module") -> dict[str, Any]:
     """Load the user's file; what Scores say of where the weights come from."""
+    from bench.networks.adapt import inside
+
     path = order.weights
     assert path
     with _stopping():
         if weights_digest(path) != _spec(order).weights:
             raise UserError(f"weights {path} changed while the run was under way; start the run again")
-        load_weights(network, path)
+        load_weights(inside(network), path)
     return {"loaded": True, "best_step": 0, "curve": (), "train_images_per_s": None, "weights_file": path.name}
 
 

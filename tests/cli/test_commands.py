@@ -9,6 +9,8 @@ import pytest
 from commanding import bench
 from PIL import Image
 
+from bench.networks import NETWORKS
+
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -33,6 +35,12 @@ MISTAKES = {
     "unknown network": (["run", "unett"], "unknown network 'unett'; did you mean 'unet'"),
     "no network": (["run"], "no network was named; name some of attention_unet"),
     "networks and all": (["run", "unet", "--all"], "both --all and unet were given"),
+    "unknown group": (["run", "--group", "cnns"], "unknown group 'cnns'; did you mean 'cnn'"),
+    "a file that is not there": (["run", "mine.py:Net"], "no file 'mine.py' here"),
+    "a spec without an encoder": (["run", "smp:Unet"], "write smp:ARCHITECTURE/ENCODER"),
+    "an argument for the table": (["run", "unet", "--arg", "width=8"], "--arg is for networks from elsewhere"),
+    "an argument without value": (["run", "smp:Unet/resnet18", "--arg", "width"], "is written key=value"),
+    "pre-trained from the table": (["run", "unet", "--pretrained"], "built as published, from random weights"),
     "unknown data set": (
         ["run", "unet", "--dataset", "isic207"],
         "unknown data set 'isic207'; did you mean 'isic2017'",
@@ -80,7 +88,8 @@ def test_cuda_is_refused_where_there_is_none(tmp_path):
 def test_show_plan_measures_nothing(tmp_path):
     done = bench("run", "--all", "--show-plan", cwd=tmp_path)
     assert done.returncode == 0
-    assert "36; about" in done.stderr
+    # The machine once; of each network parameters, memory twice, latency in three processes, Dice.
+    assert f"{1 + 7 * len(NETWORKS)}; about" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -24,8 +24,12 @@ def assert_same(network: nn.Module, other: nn.Module, batch: torch.Tensor) -> No
     assert float((plain - found).abs().max()) <= 1e-5 * float(plain.abs().max())
 
 
-# MDSA-UNet's batch norm on one-pixel features follows no convolution, in each of its five blocks.
-@pytest.mark.parametrize(("name", "left"), {**dict.fromkeys(NETWORKS, 0), "mdsa_unet": 5}.items())
+# What follows no convolution: MDSA-UNet's batch norms on one-pixel features, CMUNeXt's after an activation, those
+# before a convolution in ResUNet++.
+LEFT = {"mdsa_unet": 5, "cmunext": 33, "resunetpp": 15}
+
+
+@pytest.mark.parametrize(("name", "left"), {**dict.fromkeys(NETWORKS, 0), **LEFT}.items())
 def test_every_network_folds_and_stays_the_same_function(name, left):
     torch.manual_seed(0)
     network = used(NETWORKS[name].build(3, 2, 32))

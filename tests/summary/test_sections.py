@@ -109,3 +109,11 @@ def test_somebodys_own_weights_stand_beside_the_trained_networks():
     assert [row.cost is not None for row in section.rows] == [False, True, True]
     (alone,) = sections([own])
     assert [row.title for row in alone.rows] == ["U-Net (theirs.pt)"]
+
+
+def test_pretrained_networks_are_never_beside_others():
+    plain, trained = "smp:Unet/resnet18", "smp:Unet/resnet18?pretrained=true"
+    found = sections([dice_record("unet"), dice_record(plain), dice_record(trained), latency_record(trained)])
+    assert [[row.network for row in section.rows] for section in found] == [[plain, "unet"], [trained]]
+    assert [section.pretrained for section in found] == [False, True]
+    assert found[1].name == "synthetic-224-cpu-pretrained"

@@ -35,3 +35,17 @@ def test_a_perfect_prediction_has_no_loss(maps, labels):
     made = task(maps)
     assert made.loss(logits, made._target(masks)).item() == pytest.approx(0, abs=1e-3)
     assert made.loss(-logits, made._target(masks)).item() > 1
+
+
+def test_deep_supervision_holds_every_map_against_the_masks():
+    class Deep(nn.Module):
+        def forward(self, images):
+            right = 40 * (images[:, :1] - 0.5)
+            return (right, -right[..., ::2, ::2]) if self.training else right
+
+    made = SegmentationTask(Deep(), SPEC, 1)
+    masks = torch.randint(0, 2, (2, 16, 16))
+    images = masks[:, None].float().expand(-1, 3, -1, -1)
+    made.trainer = type("Trainer", (), {"strategy": type("S", (), {"reduce": staticmethod(lambda x, reduce_op: x)})})
+    with_both = made.training_step((images, masks), 0)["loss"].item()
+    assert with_both > 1  # the second map is all wrong, at a third of the weight

@@ -1,0 +1,53 @@
+"""What a network may put out: one map of logits, several with deep supervision, in a tuple, a list or a dict."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils._pytree import tree_leaves
+
+
+def logit_maps(output: Any, classes: int) -> list[Tensor]:
+    """The maps (N, classes, H, W) in an output, the main one first: the first of the largest.
+
+    One map may be without its dimension of classes, and come as (N, H, W). For one class two maps are taken too, of
+    background and foreground: `binary` makes one of them. Everything else in the output is passed over.
+    """
+    wanted = (classes, 2) if classes == 1 else (classes,)
+    tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+    maps = [t[:, None] if classes == 1 and t.dim() == 3 else t for t in tensors]
+    maps = [t for t in maps if t.dim() == 4 and t.shape[1] in wanted]
+    return sorted(maps, key=lambda t: -t.shape[-2] * t.shape[-1])  # stable: of equals the order they came in
+
+
+def binary(logits: Tensor, classes: int) -> Tensor:
+    """Two maps where one class is wanted to one: by how much the foreground leads is the softmax's logit."""
+    return logits[:, 1:] - logits[:, :1] if classes == 1 and logits.shape[1] == 2 else logits
+
+
+def resized(maps: Tensor, height: int, width: int) -> Tensor:
+    """The maps at this size, bilinear; the same where they have it."""
+    if tuple(maps.shape[-2:]) == (height, width):
+        return maps
+    return F.interpolate(maps, (height, width), mode="bilinear", align_corners=False)
+
+
+def supervised(output: Any, classes: int, size: tuple[int, int], loss: Callable[[Tensor], Tensor]) -> Tensor:
+    """A loss over all maps of an output, each brought to `size`; each further map weighs half of the one before.
+
+    The weights add up to 1, as in nnU-Net (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z), so that a network with
+    deep supervision trains with the steps of one without.
+    """
+    losses = [loss(resized(binary(maps, classes).float(), *size)) for maps in logit_maps(output, classes)]
+    weights = _halving(len(losses))
+    total = weights[0] * losses[0]
+    for weight, one in zip(weights[1:], losses[1:], strict=True):
+        total = total + weight * one
+    return total
+
+
+def _halving(count: int) -> Sequence[float]:
+    """1 for one, 2/3 and 1/3 for two, 4/7, 2/7 and 1/7 for three."""
+    halves = [0.5**number for number in range(count)]
+    return [half / sum(halves) for half in halves]

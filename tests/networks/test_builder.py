@@ -1,0 +1,59 @@
+"""A builder is given what its parameters ask for, by whatever name."""
+
+import pytest
+from torch import nn
+
+from bench.errors import UserError
+from bench.networks.builder import construct
+
+FACTS = (1, 4, 96)
+
+
+class Net(nn.Module):
+    def __init__(self, **known):
+        super().__init__()
+        self.known = known
+
+
+class Empty(Net):
+    def __init__(self):
+        super().__init__()
+
+
+def by_other_names(n_channels, num_classes=2, img_size=(224, 224), width=8):
+    return Net(channels=n_channels, classes=num_classes, size=img_size, width=width)
+
+
+def test_known_facts_go_to_parameters_of_known_names_and_a_pair_stays_a_pair():
+    assert construct(by_other_names, "net", FACTS, {}).known == {
+        "channels": 1, "classes": 4, "size": (96, 96), "width": 8
+    }  # fmt: skip
+
+
+def test_the_users_own_argument_stands():
+    assert construct(by_other_names, "net", FACTS, {"num_classes": 9, "width": 3}).known["classes"] == 9
+
+
+def test_a_builder_that_asks_for_nothing_is_given_nothing():
+    assert construct(Empty, "net", FACTS, {}).known == {}
+
+
+@pytest.mark.parametrize(
+    ("builder", "arguments", "said"),
+    [
+        (by_other_names, {"widht": 3}, "no argument 'widht'; did you mean 'width'"),
+        (lambda depth: Net(depth=depth), {}, "needs depth; give it: --arg depth=VALUE"),
+        (lambda: "a network", {}, "gives a str, not a torch.nn.Module"),
+        (3, {}, "is a int; name a class or a function"),
+    ],
+)
+def test_what_cannot_be_called_is_told_in_words(builder, arguments, said):
+    with pytest.raises(UserError, match=said):
+        construct(builder, "net", FACTS, arguments)
+
+
+def test_a_builder_that_takes_all_is_given_all():
+    assert construct(lambda classes, **more: Net(classes=classes, **more), "net", FACTS, {"depth": 2}).known == {
+        "classes": 4,
+        "depth": 2,
+    }
