@@ -28,6 +28,9 @@ SplitFile = Annotated[
     Path | None, typer.Option(help="Which group is on which side. [default: as published, else drawn once]")
 ]
 Fold = Annotated[int, typer.Option(help="Number of a published fold, for TN3K 0 to 4.")]
+Arg = Annotated[
+    list[str] | None, typer.Option(help="key=value for networks from elsewhere; give it once for each argument.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")]
 

@@ -310,7 +310,8 @@ class Progress:
 
     def _tables(self) -> list[RenderableType]:
         # The first block of each: the line that says what runs now must not be pushed off the screen.
-        return [_blocks(tables.tables(section)[0], self.console.width)[0] for section in sections(self.records)]
+        found = sections(self.records, running=True)
+        return [_blocks(tables.tables(section)[0], self.console.width)[0] for section in found]
 
     def _picture(self) -> RenderableType:
         if not self.doing:

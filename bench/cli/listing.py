@@ -43,12 +43,13 @@ def _facts(what: Listed) -> list[dict[str, Any]]:
     if what is Listed.networks:
         from bench.networks import NETWORKS, find_network
         from bench.networks.installed import plug_ins
+        from bench.report.units import NONE, giga, millions
 
         return [
             {
                 "name": n.name,
-                "params": f"{n.parameters / 1e6:.2f} M" if n.parameters else "–",
-                "GMAC": f"{n.macs / 1e9:.2f} at {n.macs_size}" if n.macs else "–",
+                "params": f"{millions(n.parameters)} M" if n.parameters else NONE,
+                "GMAC": f"{giga(n.macs)} at {n.macs_size}" if n.macs else NONE,
                 "groups": ", ".join(n.groups),
                 "source": n.source,
             }

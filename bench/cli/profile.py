@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.app import DeviceChoice, Json, app, device_of
+from bench.cli.app import Arg, DeviceChoice, Json, app, device_of
 from bench.errors import UserError
 
 
 @app.command()
 def profile(
     network: Annotated[str, typer.Argument(help="A name from `bench list networks`, or file.py:Name.")],
+    arg: Arg = None,
     size: Annotated[int, typer.Option(help="Pixels a side.", min=32)] = 224,
     batch: Annotated[int, typer.Option(help="Images in a batch.", min=1)] = 1,
     depth: Annotated[int, typer.Option(help="Levels of modules to show.", min=0)] = 2,
@@ -24,9 +25,10 @@ def profile(
 
     Example: bench profile mdsa_unet --depth 3
     """
-    from bench.networks import find_network
+    from bench.networks import find_network, with_arguments
+    from bench.networks.call import pairs
 
-    found = find_network(network)
+    found = find_network(with_arguments(network, pairs(arg or [])))
     where = device_of(device)
 
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler logs on standard error that there is no GPU

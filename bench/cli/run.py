@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.app import (
+    Arg,
     Classes,
     DataRoot,
     DeviceChoice,
@@ -39,9 +40,7 @@ def run(
     ] = None,
     all_networks: Annotated[bool, typer.Option("--all", help="Every network in the table.")] = False,
     group: Annotated[str, typer.Option(help="All of some groups: cnn, transformer, hybrid, light, paper.")] = "",
-    arg: Annotated[
-        list[str] | None, typer.Option(help="key=value for networks from elsewhere; give it once for each argument.")
-    ] = None,
+    arg: Arg = None,
     pretrained: Annotated[
         bool, typer.Option("--pretrained", help="Networks from elsewhere begin with the weights of their libraries.")
     ] = False,

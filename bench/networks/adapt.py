@@ -1,13 +1,15 @@
 """Makes anybody's network keep the contract: what it needs is declared beside its builder, or found out on one image.
 
 Declared: `image_size` (pixels a side), `in_channels`, `main` (the place of the main map in the output, or its key), as
-attributes of the class or function that makes it, or of the network. Found out: another size or number of channels that
+an argument that the builder does not have itself, or as an attribute of the class or function, or of the network. Found
+out: another size or number of channels that
 it takes where it cannot take these, smaller maps, two maps for one class, a sigmoid or softmax at its end.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -18,6 +20,7 @@ from bench.networks.outputs import binary, logit_maps, resized
 
 SIZES = (256, 224, 512, 384, 128)  # tried where the one asked for fails
 CHANNELS = (3, 1)
+DECLARED = ("image_size", "in_channels", "main")
 SMALLEST = 1e-6  # what a probability is clipped to before it becomes a logit
 ENDS = {"SigmoidBackward0": "sigmoid", "SoftmaxBackward0": "softmax"}
 
@@ -82,6 +85,8 @@ class Adapted(nn.Module):
         return images
 
     def _leaving(self, maps: Tensor, height: int, width: int) -> Tensor:
+        if self.needs.end and maps.dtype in (torch.bfloat16, torch.float16):
+            maps = maps.float()  # next to 1 a half precision holds nothing that is less, and the logit of 1 is infinite
         if self.needs.end == "sigmoid":
             maps = torch.logit(maps, eps=SMALLEST)
         elif self.needs.end == "softmax":
@@ -89,23 +94,30 @@ class Adapted(nn.Module):
         return resized(binary(maps, self.asked.classes), height, width)
 
 
-def adapted(network: nn.Module, name: str, channels: int, classes: int, size: int, builder: Any = None) -> nn.Module:
+def adapted(
+    network: nn.Module,
+    name: str,
+    facts: tuple[int, int, int],
+    builder: Any = None,
+    declared: Mapping[str, Any] = MappingProxyType({}),
+) -> nn.Module:
     """The network itself where it keeps the contract, else one that adapts it.
 
     It is tried on one random image, in eval mode; no generator is moved by that. UserError where it takes no image of
-    any size that is tried, or puts out no map of the classes.
+    any size that is tried, or puts out no map of the classes. `facts` are channels, classes and size; what is
+    `declared` goes before what builder or network declare.
     """
-    asked = Asked(channels, classes, size)
-    declared = {word: _declared(word, network, builder) for word in ("image_size", "in_channels", "main")}
+    asked = Asked(*facts)
+    known = {word: declared.get(word, _declared(word, network, builder)) for word in DECLARED}
     was = network.training
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        needs, output = _tried(network.eval(), name, asked, declared)
+        needs, output = _tried(network.eval(), name, asked, known)
     network.train(was)
-    main = _main(output, classes, needs.main)
-    plain = isinstance(output, Tensor) and tuple(output.shape) == (1, classes, size, size)
+    main = _main(output, asked.classes, needs.main)
+    plain = isinstance(output, Tensor) and tuple(output.shape) == (1, asked.classes, asked.size, asked.size)
     needs = Needs(needs.channels, needs.size, needs.main, _end_of(main))
-    if plain and needs == Needs(channels, size, needs.main):
+    if plain and needs == Needs(asked.channels, asked.size, needs.main):
         return network
     return Adapted(network, asked, needs)
 
@@ -124,7 +136,8 @@ def _declared(word: str, network: nn.Module, builder: Any) -> Any:
     found = getattr(builder, word, None)
     found = found if found is not None else getattr(network, word, None)
     found = found[0] if word == "image_size" and isinstance(found, tuple | list) and found else found
-    return found if word == "main" or isinstance(found, int) else None
+    allowed = int | str if word == "main" else int  # a network may call a layer `main`
+    return found if isinstance(found, allowed) else None
 
 
 def _tried(network: nn.Module, name: str, asked: Asked, declared: dict[str, Any]) -> tuple[Needs, Any]:

@@ -11,10 +11,26 @@ if TYPE_CHECKING:
     from torch import nn
 
 # What the field's code calls the three facts that the harness knows.
-CHANNELS = ("in_channels", "in_chans", "n_channels", "num_channels", "input_channels", "in_ch", "img_ch", "channels")
+CHANNELS = ("in_channels", "in_chans", "n_channels", "num_channels", "input_channels", "input_channel",
+            "in_ch", "img_ch", "channels")  # fmt: skip
 CLASSES = ("classes", "num_classes", "n_classes", "num_class", "out_channels", "output_channels", "out_chans", "out_ch",
            "output_ch")  # fmt: skip
 SIZE = ("image_size", "img_size", "input_size", "img_dim")
+
+
+def made(
+    builder: Callable[..., Any], name: str, facts: tuple[int, int, int], arguments: Mapping[str, Any]
+) -> "nn.Module":
+    """The network that a class or function makes, adapted to images and maps of these (channels, classes, size).
+
+    Arguments that it does not have itself may declare what bench.networks.adapt would else find out.
+    """
+    from bench.networks.adapt import DECLARED, adapted
+
+    own = {parameter.name for parameter in _parameters(builder, name)}
+    declared = {key: value for key, value in arguments.items() if key in DECLARED and key not in own}
+    others = {key: value for key, value in arguments.items() if key not in declared}
+    return adapted(construct(builder, name, facts, others), name, facts, builder, declared)
 
 
 def construct(

@@ -48,13 +48,11 @@ class InstalledNetwork(Network):
 
     def build(self, in_channels: int, classes: int, image_size: int) -> "nn.Module":
         """What the class or function makes, adapted to these images."""
-        from bench.networks.adapt import adapted
-        from bench.networks.builder import construct
+        from bench.networks.builder import made
 
         module, _, attribute = self.target.partition(":")
         builder = _attribute(import_module(module), attribute)
-        network = construct(builder, self.title, (in_channels, classes, image_size), self.call.values)
-        return adapted(network, self.title, in_channels, classes, image_size, builder)
+        return made(builder, self.title, (in_channels, classes, image_size), self.call.values)
 
 
 @cache

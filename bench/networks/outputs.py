@@ -1,24 +1,32 @@
 """What a network may put out: one map of logits, several with deep supervision, in a tuple, a list or a dict."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils._pytree import tree_leaves
 
 
 def logit_maps(output: Any, classes: int) -> list[Tensor]:
-    """The maps (N, classes, H, W) in an output, the main one first: the first of the largest.
+    """The maps (N, classes, H, W) in an output, the main one first: of the largest the least nested, then the first.
 
     One map may be without its dimension of classes, and come as (N, H, W). For one class two maps are taken too, of
     background and foreground: `binary` makes one of them. Everything else in the output is passed over.
     """
     wanted = (classes, 2) if classes == 1 else (classes,)
-    tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
-    maps = [t[:, None] if classes == 1 and t.dim() == 3 else t for t in tensors]
-    maps = [t for t in maps if t.dim() == 4 and t.shape[1] in wanted]
-    return sorted(maps, key=lambda t: -t.shape[-2] * t.shape[-1])  # stable: of equals the order they came in
+    found = [(t[:, None] if classes == 1 and t.dim() == 3 else t, depth) for t, depth in _tensors(output)]
+    maps = [(t, depth) for t, depth in found if t.dim() == 4 and t.shape[1] in wanted]
+    ordered = sorted(maps, key=lambda one: (-one[0].shape[-2] * one[0].shape[-1], one[1]))  # equals stay in order
+    return [t for t, _ in ordered]
+
+
+def _tensors(output: Any, depth: int = 0) -> Iterator[tuple[Tensor, int]]:
+    """The tensors in an output, and how many tuples, lists and dicts each lies in."""
+    if isinstance(output, Tensor):
+        yield output, depth
+    elif isinstance(output, dict | list | tuple):
+        for one in output.values() if isinstance(output, dict) else output:
+            yield from _tensors(one, depth + 1)
 
 
 def binary(logits: Tensor, classes: int) -> Tensor:

@@ -49,17 +49,15 @@ class FileNetwork(Network):
     @cached_property
     def digest(self) -> str:
         """Of its file's code and of that of the neighbours it imports."""
-        return code_digest(sorted(_with_neighbours(self.path)))
+        return code_digest(sorted(_with_neighbours(self.path.absolute())))
 
     def build(self, in_channels: int, classes: int, image_size: int) -> "nn.Module":
         """What the class or function makes, adapted to these images."""
-        from bench.networks.adapt import adapted
-        from bench.networks.builder import construct
+        from bench.networks.builder import made
 
         attribute = self.call.what.rpartition(":")[2]
         builder = getattr(_imported(self.path), attribute)
-        network = construct(builder, attribute, (in_channels, classes, image_size), self.call.values)
-        return adapted(network, attribute, in_channels, classes, image_size, builder)
+        return made(builder, attribute, (in_channels, classes, image_size), self.call.values)
 
 
 def _such_as(path: str, holds: list[str]) -> str:
@@ -100,12 +98,13 @@ def _with_neighbours(path: Path) -> set[Path]:
 
 
 def _neighbours(path: Path) -> Iterator[Path]:
-    """The files of the modules that a file imports, which lie beside it or in its package."""
+    """The files of the modules that a file imports, where they lie in the folder that it is imported from."""
+    top, _ = _importable(path)
     for node in ast.walk(_parsed(path)):
         if isinstance(node, ast.Import):
-            modules, folder = [alias.name for alias in node.names], path.parent
+            modules, folder = [alias.name for alias in node.names], top
         elif isinstance(node, ast.ImportFrom):
-            folder = path.parents[max(0, node.level - 1)]
+            folder = path.parents[node.level - 1] if node.level else top
             modules = [".".join(filter(None, [node.module, alias.name])) for alias in node.names]
             modules += [node.module] if node.module else []
         else:
@@ -115,19 +114,29 @@ def _neighbours(path: Path) -> Iterator[Path]:
             yield from (file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file())
 
 
+def _importable(path: Path) -> tuple[Path, list[str]]:
+    """The folder that a file is imported from, and its dotted name there, which in a package has more than one part."""
+    top, parts = path.resolve().parent, [path.stem]
+    while (top / "__init__.py").exists():
+        top, parts = top.parent, [top.name, *parts]
+    return top, parts
+
+
 def _imported(path: Path) -> Any:
     """The module of a file, in its package where its folder is one; UserError with what failed.
 
     A file alone gets a name that no other module has: one called `random.py` must not stand in for Python's.
     """
-    top, parts = path.resolve().parent, [path.stem]
-    while (top / "__init__.py").exists():
-        top, parts = top.parent, [top.name, *parts]
+    top, parts = _importable(path)
     sys.path.insert(0, str(top))  # for its neighbours
     try:
         return import_module(".".join(parts)) if len(parts) > 1 else _loaded(path, f"own_{path.stem}")
     except UserError:
         raise
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"'{path}' imports '{error.name}', which is not installed; install it where bench is"
+        ) from error
     except Exception as error:
         raise UserError(
             f"'{path}' cannot be imported ({type(error).__name__}: {error}); see that `python {path}` runs"

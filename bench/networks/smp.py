@@ -54,14 +54,14 @@ class SmpNetwork(Network):
         from bench.networks.builder import refuse_strange
 
         architecture, _, encoder = self.call.what.removeprefix(PREFIX).partition("/")
-        made, arguments = getattr(smp, architecture), self._arguments()
+        architecture_class, arguments = getattr(smp, architecture), self._arguments()
         if not encoder.startswith("tu-"):  # the library passes over what it does not know; timm's encoders take more
-            refuse_strange(signature(made).parameters.values(), arguments, self.title)
+            refuse_strange(signature(architecture_class).parameters.values(), arguments, self.title)
         try:
-            network = made(encoder, in_channels=in_channels, classes=classes, **arguments)
+            network = architecture_class(encoder, in_channels=in_channels, classes=classes, **arguments)
         except Exception as error:  # whatever the library, timm or a hub's client raise
             raise UserError(_explained(error, self.call.what, encoder, arguments[WEIGHTS])) from error
-        return adapted(network, self.title, in_channels, classes, image_size)
+        return adapted(network, self.title, (in_channels, classes, image_size))
 
     def _arguments(self) -> dict[str, Any]:
         values = self.call.values

@@ -114,7 +114,7 @@ MAIN = (
     ),
     Column("Latency", "ms", lambda row: row.latency_s, milliseconds, min, tainted, optional=True),
     Column("Memory", "MiB", lambda row: row.memory.peak_bytes if row.memory else None, mebibytes, min, optional=True),
-    Column("Dice", "", lambda row: row.dice, share, max, _partial, ranged=True, alike=True),
+    Column("Dice", "", lambda row: row.dice, share, max, _partial, ranged=True, optional=True, alike=True),
     Column("Kind", "", _kind, _kind_text, aside=True, optional=True),
     Column("Published", "M", lambda row: _published(row, "parameters"), millions, aside=True, optional=True),
     Column("Published", "GMAC", lambda row: _published(row, "macs"), giga, aside=True, optional=True),
@@ -165,7 +165,8 @@ def worth_showing(columns: Sequence[Column], rows: Sequence[Any]) -> tuple[Colum
 
 def cells(columns: Sequence[Column], rows: Sequence[Any]) -> list[tuple[Cell, ...]]:
     """For each row its cells, in the order of the columns."""
-    return list(zip(*(_column(column, rows) for column in columns), strict=True))
+    by_column = [_column(column, rows) for column in columns]
+    return [tuple(column[place] for column in by_column) for place in range(len(rows))]
 
 
 def _column(column: Column, rows: Sequence[Any]) -> list[Cell]:

@@ -3,6 +3,7 @@
 Every format is a renderer of one `Document`, so that no two of them can say different things.
 """
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,7 +136,7 @@ def _training_command(section: Section) -> str:
                     if isinstance(r.job.spec, DiceSpec) and r.job.spec.train})  # fmt: skip
     root = "" if spec.dataset == "synthetic" else f" --data-root {spec.dataset.upper()}"
     parts = [
-        f"bench run {' '.join(row.network for row in section.rows)} --dataset {spec.dataset}{root}",
+        f"bench run {shlex.join(row.network for row in section.rows)} --dataset {spec.dataset}{root}",
         f"--budget {budget}" if budget else "",
         f"--steps {train.steps}",
         f"--seeds {','.join(map(str, seeds))}" if seeds != [0] else "",
@@ -153,7 +154,7 @@ def _timing_command(speeds: Speeds) -> str:
     batches = [first.batch, *(b for b in speeds.batches if b != first.batch)]
     sizes = [first.size, *(s for s in speeds.sizes if s != first.size)]
     parts = [
-        f"bench run {' '.join(row.network for row in speeds.rows)} --measure {','.join(quantities)}",
+        f"bench run {shlex.join(row.network for row in speeds.rows)} --measure {','.join(quantities)}",
         f"--batch {','.join(map(str, batches))}" if len(batches) > 1 else "",
         f"--size {','.join(map(str, sizes))}" if sizes != [224] else "",
         f"--variant {','.join(variants)}" if variants else "",

@@ -1,4 +1,4 @@
-"""Figures of a section beside the main one: Dice against counts, paired differences."""
+"""Figures of a section beside the main one: Dice and latency against counts, paired differences."""
 
 import textwrap
 from collections.abc import Callable, Sequence
@@ -12,6 +12,7 @@ from bench.report.figures import draw_front, look, plain_log
 from bench.summary.rows import Row
 from bench.summary.sections import Section
 
+SHAPES_SAY = "circle, diamond: CNN; square: transformer; triangle: hybrid"
 LINE = 76  # characters of an axis's label in one line
 Cost = Callable[[Row], float | None]
 
@@ -47,6 +48,44 @@ def _against(axes: Axes, rows: Sequence[Row], cost: Cost, label: str) -> str:
     axes.margins(x=0.12, y=0.12)
     axes.set_xlabel(label)
     return line
+
+
+def latency_against_counts(section: Section) -> Figure:
+    """What multiply-adds do not tell: latency against them, with lines of equal speed in multiply-adds a second."""
+    points = [
+        (row.cost.torch.macs / 1e9, row.latency_s.value * 1e3, row)
+        for row in section.rows
+        if row.latency_s and row.cost and row.cost.torch.macs
+    ]
+    figure, axes = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
+    for macs, milliseconds, row in points:
+        colour, marker = look(row.network)
+        axes.plot([macs], [milliseconds], marker=marker, color=colour, linestyle="", label=row.title, zorder=3)
+    axes.set(xscale="log", yscale="log", xlabel="GMAC, torch (log)", ylabel="latency (ms, log)")
+    axes.margins(0.12)
+    _equal_speeds(axes, [1e3 * macs / milliseconds for macs, milliseconds, _ in points])
+    plain_log(axes.xaxis)
+    plain_log(axes.yaxis)
+    axes.set_title(f"Down is faster; {SHAPES_SAY}", loc="left", fontsize=9, color="#555")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def _equal_speeds(axes: Axes, speeds: Sequence[float]) -> None:
+    """A line for each power of ten of GMAC a second near the points', with its name where it enters the picture."""
+    x, y = axes.get_xlim(), axes.get_ylim()
+    for power in range(int(np.floor(np.log10(min(speeds)))), int(np.ceil(np.log10(max(speeds)))) + 1):
+        speed = 10.0**power
+        axes.plot(x, [1e3 * macs / speed for macs in x], color="#bbb", linewidth=0.8, linestyle=":", zorder=1)
+        if y[0] < 1e3 * x[0] / speed < y[1]:
+            axes.annotate(
+                f"{speed:g} GMAC/s", (x[0], 1e3 * x[0] / speed), (3, 2), textcoords="offset points", fontsize=7
+            )
+        elif x[0] < y[0] * speed / 1e3 < x[1]:
+            axes.annotate(
+                f"{speed:g} GMAC/s", (y[0] * speed / 1e3, y[0]), (3, 2), textcoords="offset points", fontsize=7
+            )
+    axes.set(xlim=x, ylim=y)
 
 
 def paired_differences(section: Section) -> Figure:

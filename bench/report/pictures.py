@@ -38,6 +38,10 @@ OF_SECTION = (
         "more_figures:dice_against_counts", lambda s: sum(bool(row.dice and row.cost) for row in s.rows) > 1,
     ),
     Kind(
+        "latency-counts", lambda s: "Latency against multiply-adds", "more_figures:latency_against_counts",
+        lambda s: not s.dice and sum(bool(row.latency_s and row.cost and row.cost.torch.macs) for row in s.rows) > 2,
+    ),
+    Kind(
         "paired", lambda s: f"Paired differences of Dice, {_data(s)}", "more_figures:paired_differences",
         lambda s: bool(s.paired),
     ),

@@ -21,13 +21,17 @@ def significant(value: float | None, digits: int = 3) -> str:
 
 
 def millions(count: float | None) -> str:
-    """A count in millions, two decimals: parameters are published so."""
-    return NONE if count is None else f"{count / 1e6:.2f}"
+    """A count in millions, two decimals, three below one: parameters are published so."""
+    return NONE if count is None else _as_published(count / 1e6)
 
 
 def giga(count: float | None) -> str:
-    """A count in thousands of millions, two decimals: multiply-adds are published so."""
-    return NONE if count is None else f"{count / 1e9:.2f}"
+    """A count in thousands of millions, two decimals, three below one: multiply-adds are published so."""
+    return NONE if count is None else _as_published(count / 1e9)
+
+
+def _as_published(value: float) -> str:
+    return f"{value:.3f}" if 0 < value < 0.9995 else f"{value:.2f}"
 
 
 def milliseconds(seconds: float | None) -> str:

@@ -1,6 +1,6 @@
 """Records to sections: what may be compared is put together, and nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -104,40 +104,65 @@ def _code(record: Record) -> tuple[str, bool]:
     return record.job.network, record.job.spec.quantity == "dice"
 
 
-def sections(records: Sequence[Record], protocol: Protocol | None = None, against: str | None = None) -> list[Section]:
+def sections(
+    records: Sequence[Record], protocol: Protocol | None = None, against: str | None = None, running: bool = False
+) -> list[Section]:
     """Put the records that may be compared together. Without a `protocol` each data set is scored by its own.
 
     Networks are compared two by two with the one called `against`, else with MDSA-UNet, else with the most accurate.
 
     Each training protocol on a data set makes a section for each machine and device that networks were timed on as they
-    are, at the smallest batch. Networks that were timed and not trained make one at the usual size, else the smallest;
-    counts that fit neither make sections of their own. Networks that begin pre-trained are kept apart from the others.
-    Sweeps and variants are `bench.summary.speeds`.
+    are, at the smallest batch. Networks that were timed and not trained make one at the usual size, else the smallest,
+    in which all that were timed stand; while a run is `running`, those that are still to be scored stand with those
+    that are. Counts that fit neither make sections of their own. Networks that begin pre-trained are kept apart from
+    the others. Sweeps and variants are `bench.summary.speeds`.
     """
     old = {id(record) for record in outdated(records)}
     records = [record for record in records if id(record) not in old]
     apart = [[r for r in records if is_pretrained(r.job.network) is pretrained] for pretrained in (False, True)]
-    plain, pretrained = (_sections(kind, protocol) for kind in apart)
+    plain, pretrained = (_sections(kind, protocol, running) for kind in apart)
     return [
         *(replace(section, against=against) for section in plain),
         *(replace(section, against=against, pretrained=True) for section in pretrained),
     ]
 
 
-def _sections(records: Sequence[Record], protocol: Protocol | None) -> list[Section]:
+def _sections(records: Sequence[Record], protocol: Protocol | None, running: bool) -> list[Section]:
     dice = _scored(records)
     timed = _timed(records, {_shape(scored[0]) for scored in dice})
     cost = grouped(records, CostSpec, set())
-    joined = [(scored, group) for scored in dice for group in _alike(scored, timed) or [[]]]
-    joined += [([], group) for group in timed if not _alike(group, dice)]
-    elsewhere = {record.job.network for scored in dice for record in scored}
+    wanted = _names(record for scored in dice for record in scored) if running else _names(records)
+
+    def unscored(*groups: list[Record]) -> set[str]:
+        """The networks of groups of one shape that no data set was scored with."""
+        scored = _names(r for group in groups[:1] for other in _alike(group, dice) for r in other)
+        return _names(r for group in groups for r in group) - scored
+
     found = [
-        _section(scored, group, next(iter(_alike(scored or group, cost)), []), elsewhere, protocol)
-        for scored, group in joined
+        _section(scored, group, _counted(scored, cost), wanted - _names(scored), protocol)
+        for scored in dice
+        for group in _alike(scored, timed) or [[]]
     ]
-    swept = {_shape(r) for r in records if isinstance(r.job.spec, LatencySpec)} | {_shape(scored[0]) for scored in dice}
-    alone = [counted for counted in cost if _shape(counted[0]) not in swept]
+    found += [
+        _section([], group, _counted(group, cost), set(), protocol)
+        for group in timed
+        if not _alike(group, dice) or (not running and unscored(group, _counted(group, cost)))
+    ]
+    swept = {_shape(r) for r in records if isinstance(r.job.spec, LatencySpec)}
+    alone = [
+        counted
+        for counted in cost
+        if _shape(counted[0]) not in swept and (not _alike(counted, dice) or (not running and unscored(counted)))
+    ]
     return found + [_section([], [], counted, set(), protocol) for counted in alone]
+
+
+def _names(records: Iterable[Record]) -> set[str]:
+    return {record.job.network for record in records}
+
+
+def _counted(group: list[Record], cost: list[list[Record]]) -> list[Record]:
+    return next(iter(_alike(group, cost)), [])
 
 
 def _scored(records: Sequence[Record]) -> list[list[Record]]:
@@ -187,11 +212,9 @@ def _weighed(records: Sequence[Record], timed: Record) -> list[Record]:
 
 
 def _section(
-    scored: list[Record], timed: list[Record], counted: list[Record], elsewhere: set[str], protocol: Protocol | None
+    scored: list[Record], timed: list[Record], counted: list[Record], absent: set[str], protocol: Protocol | None
 ) -> Section:
-    """One section; a network that was scored `elsewhere` and not here would only add empty cells."""
-    here = {record.job.network for record in scored}
-    absent = elsewhere - here if here else set()
+    """One section, less the networks that are `absent`: not scored here, they would only add empty cells."""
     members = [record for record in (*counted, *timed, *scored) if record.job.network not in absent]
     names = sorted({record.job.network for record in members})
     dice: DiceSpec | None = _first(scored)

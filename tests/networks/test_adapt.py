@@ -23,7 +23,7 @@ class Net(nn.Module):
 
 
 def of(network, classes=1, builder=None):
-    return adapted(network, "Net", 3, classes, 96, builder)
+    return adapted(network, "Net", (3, classes, 96), builder)
 
 
 def test_who_keeps_the_contract_stays_as_it_is_and_draws_no_random_number():
@@ -84,6 +84,16 @@ def test_probabilities_become_the_logits_they_came_from(end, maps):
     wanted = logits if maps == 1 else logits[:, 1:] - logits[:, :1]
     torch.testing.assert_close(network(IMAGES), wanted, atol=1e-4, rtol=1e-4)
     assert "undone" in network.notes[0]
+
+
+def test_a_sigmoid_in_half_precision_gives_finite_logits_and_gradients():
+    network = of(Net(torch.sigmoid)).train()
+    inside(network).layer.bias.data.fill_(20.0)  # next to 1, where bfloat16 has no other number
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = network(IMAGES)
+    logits.mean().backward()
+    assert logits.isfinite().all()
+    assert all(p.grad.isfinite().all() for p in network.parameters())
 
 
 def test_a_softmax_over_several_classes_is_undone_up_to_a_constant():

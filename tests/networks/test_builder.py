@@ -1,10 +1,11 @@
 """A builder is given what its parameters ask for, by whatever name."""
 
 import pytest
+import torch
 from torch import nn
 
 from bench.errors import UserError
-from bench.networks.builder import construct
+from bench.networks.builder import construct, made
 
 FACTS = (1, 4, 96)
 
@@ -57,3 +58,23 @@ def test_a_builder_that_takes_all_is_given_all():
         "classes": 4,
         "depth": 2,
     }
+
+
+class Two(nn.Module):
+    """Two maps of one size, of which the second is the main one."""
+
+    def __init__(self, in_channels):
+        super().__init__()
+        self.layer = nn.Conv2d(in_channels, 1, 1)
+
+    def forward(self, x):
+        return self.layer(x) - 1, self.layer(x)
+
+
+def test_what_it_does_not_take_itself_may_be_declared_as_an_argument():
+    network = made(Two, "Two", (3, 1, 32), {"main": -1, "image_size": 48}).eval()
+    images = torch.rand(2, 3, 32, 32)
+    assert "48x48" in network.notes[0]
+    inside = nn.functional.interpolate(images, (48, 48), mode="bilinear")
+    wanted = nn.functional.interpolate(network.network.layer(inside), (32, 32), mode="bilinear")
+    torch.testing.assert_close(network(images), wanted)

@@ -20,6 +20,11 @@ def test_of_equals_the_first_is_the_main_one_and_other_numbers_of_classes_are_pa
     assert logit_maps([other, first, second], 4)[0] is first
 
 
+def test_of_equals_the_least_nested_is_the_main_one():
+    main = torch.zeros(1, 1, 8, 8)
+    assert logit_maps(((torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8)), main), 1)[0] is main
+
+
 def test_a_map_without_classes_and_two_maps_for_one_class():
     assert logit_maps(torch.zeros(2, 8, 8), 1)[0].shape == (2, 1, 8, 8)
     two = torch.randn(2, 2, 8, 8)

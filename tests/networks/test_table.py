@@ -11,7 +11,7 @@ from bench.networks.outputs import logit_maps
 from bench.networks.table import in_groups
 
 # MDSA-UNet, built to its public description, is 1.1 % under the paper's count; tests/mdsa_unet holds it to the unit.
-# What a paper's count has more than the network: layers that MISSFormer's published code never calls, and less: MALUNet's
+# What a count in a paper has more than the network: layers that MISSFormer's code never calls; and less: MALUNet's
 # group norms. Their files say so.
 COUNTED = {"missformer": 7_009_792, "malunet": -2_912}
 AS_PUBLISHED = [name for name in NETWORKS if name != "mdsa_unet"]

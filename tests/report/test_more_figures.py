@@ -1,4 +1,9 @@
-from bench.report.more_figures import dice_against_counts, paired_differences
+"""Figures beside the main one show what the rows hold."""
+
+import pytest
+from handmade import cost_record, latency_record
+
+from bench.report.more_figures import dice_against_counts, latency_against_counts, paired_differences
 from bench.summary.sections import sections
 
 
@@ -19,3 +24,13 @@ def test_paired_differences_have_a_line_a_network(reference):
     axes = paired_differences(section).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["U-Net"]
     assert "MDSA-UNet" in axes.get_xlabel()
+
+
+def test_latency_against_multiply_adds_has_a_point_a_network_and_lines_of_equal_speed():
+    names = ("unet", "mdsa_unet", "swin_unet")
+    records = [cost_record(name, macs=10**10) for name in names] + [latency_record(name) for name in names]
+    axes = latency_against_counts(sections(records)[0]).axes[0]
+    points = {line.get_label(): line.get_xydata()[0] for line in axes.lines if not line.get_label().startswith("_")}
+    assert points.keys() == {"U-Net", "MDSA-UNet", "Swin-UNet"}
+    assert list(points["U-Net"]) == pytest.approx([10, 310])
+    assert {text.get_text() for text in axes.texts} <= {"10 GMAC/s", "100 GMAC/s"}

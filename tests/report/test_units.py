@@ -11,6 +11,7 @@ from bench.report.units import duration, giga, millions, milliseconds, share, si
     ("text", "expected"),
     [
         (millions(6_576_225), "6.58"), (giga(4_501_320_320), "4.50"), (milliseconds(0.0123456), "12.3"),
+        (millions(53_374), "0.053"), (giga(0), "0.00"), (millions(999_900), "1.00"),
         (milliseconds(1.5), "1500"), (share(0.81649), "0.816"), (share(1.0), "1.000"),
         (significant(0), "0"), (significant(-12.345), "-12.3"), (significant(999.6), "1000"),
     ],

@@ -74,9 +74,14 @@ def test_no_records_make_no_section():
 def test_a_network_scored_on_another_data_set_alone_is_no_empty_row_here(reference):
     before = dice_record("unet")
     spec = before.job.spec.model_copy(update={"dataset": "ddti"})
-    found = sections([*reference, latency_record("unetpp"), record("unet", spec, before.result)])
-    rows = {section.dice.dataset: [row.network for row in section.rows] for section in found}
-    assert rows == {"synthetic": ["mdsa_unet", "unet", "unetpp"], "ddti": ["unet", "unetpp"]}
+    records = [*reference, latency_record("unetpp"), record("unet", spec, before.result)]
+    rows = {section.name: [row.network for row in section.rows] for section in sections(records)}
+    assert rows == {
+        "synthetic-224-cpu": ["mdsa_unet", "unet"], "ddti-224-cpu": ["unet"],
+        "224-cpu": ["mdsa_unet", "unet", "unetpp"],
+    }  # fmt: skip
+    under_way = {section.name: [row.network for row in section.rows] for section in sections(records, running=True)}
+    assert under_way == {"synthetic-224-cpu": ["mdsa_unet", "unet", "unetpp"], "ddti-224-cpu": ["unet", "unetpp"]}
 
 
 def test_a_sweep_stands_beside_nothing_but_its_first_batch_and_the_trained_size(reference):
@@ -117,3 +122,18 @@ def test_pretrained_networks_are_never_beside_others():
     assert [[row.network for row in section.rows] for section in found] == [[plain, "unet"], [trained]]
     assert [section.pretrained for section in found] == [False, True]
     assert found[1].name == "synthetic-224-cpu-pretrained"
+
+
+def test_networks_that_no_data_set_was_scored_with_stand_with_all_that_were_timed():
+    records = [made(name) for name in ("unet", "unetpp") for made in (cost_record, latency_record)]
+    records.append(dice_record("unet"))
+    assert [[row.network for row in section.rows] for section in sections(records)] == [["unet"], ["unet", "unetpp"]]
+    assert [section.name for section in sections(records)] == ["synthetic-224-cpu", "224-cpu"]
+    assert [[row.network for row in section.rows] for section in sections(records, running=True)] == [
+        ["unet", "unetpp"]
+    ]
+
+
+def test_a_network_that_was_counted_alone_is_not_lost_beside_scored_ones():
+    found = sections([dice_record("unet"), cost_record("unetpp")])
+    assert [[row.network for row in section.rows] for section in found] == [["unet"], ["unetpp"]]
