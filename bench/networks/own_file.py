@@ -29,11 +29,11 @@ class FileNetwork(Network):
     def called(cls, call: Call) -> "FileNetwork":
         """The network of a path; UserError where there is no such file, or nothing of that name in it."""
         path, _, attribute = call.what.rpartition(":") if ".py:" in call.what else (call.what, "", "")
-        holds = _names_in(Path(path))
+        own, imported = _names_in(Path(path))
         if not attribute:
-            raise UserError(f"name the class or function in '{path}' that makes the network, {_such_as(path, holds)}")
-        if attribute not in holds:
-            raise unknown(f"name in {path}", attribute, [name for name in holds if not name.startswith("_")])
+            raise UserError(f"name the class or function in '{path}' that makes the network, {_such_as(path, own)}")
+        if attribute not in own + imported and "*" not in imported:
+            raise unknown(f"name in {path}", attribute, [name for name in own if not name.startswith("_")])
         return cls(str(call), attribute, source=path, groups=("own",), call=call)
 
     @property
@@ -49,7 +49,7 @@ class FileNetwork(Network):
     @cached_property
     def digest(self) -> str:
         """Of its file's code and of that of the neighbours it imports."""
-        return code_digest(sorted(_with_neighbours(self.path.absolute())))
+        return code_digest(sorted(_with_neighbours(self.path.resolve())))
 
     def build(self, in_channels: int, classes: int, image_size: int) -> "nn.Module":
         """What the class or function makes, adapted to these images."""
@@ -65,13 +65,13 @@ def _such_as(path: str, holds: list[str]) -> str:
     return f"such as {path}:{best}"
 
 
-def _names_in(path: Path) -> list[str]:
-    """What the file defines or imports at its top level, classes and functions first."""
+def _names_in(path: Path) -> tuple[list[str], list[str]]:
+    """What the file defines at its top level, and what it imports there."""
     tree = _parsed(path)
     defined = [n.name for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef)]
     imported = [a.asname or a.name for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom) for a in n.names]
     assigned = [t.id for n in tree.body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)]
-    return [*defined, *assigned, *imported]
+    return [*defined, *assigned], imported
 
 
 def _parsed(path: Path) -> ast.Module:
@@ -98,8 +98,9 @@ def _with_neighbours(path: Path) -> set[Path]:
 
 
 def _neighbours(path: Path) -> Iterator[Path]:
-    """The files of the modules that a file imports, where they lie in the folder that it is imported from."""
-    top, _ = _importable(path)
+    """The files of the modules that a file imports from its own folder or package; nothing else is part of its code."""
+    top, parts = _importable(path)
+    own = top / parts[0] if len(parts) > 1 else top
     for node in ast.walk(_parsed(path)):
         if isinstance(node, ast.Import):
             modules, folder = [alias.name for alias in node.names], top
@@ -111,7 +112,8 @@ def _neighbours(path: Path) -> Iterator[Path]:
             continue
         for module in modules:
             place = folder.joinpath(*module.split("."))
-            yield from (file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file())
+            if place.is_relative_to(own):
+                yield from (file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file())
 
 
 def _importable(path: Path) -> tuple[Path, list[str]]:

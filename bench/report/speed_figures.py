@@ -18,7 +18,7 @@ NAMED = 0.009  # share of a bar that a letter of a name needs
 def throughput(speeds: Speeds) -> Figure:
     """Images a second by batch, the knee filled."""
     figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
-    for row in speeds.rows:
+    for row in speeds.swept(lambda s: s.batch):
         _line(axes, row, speeds.batches, row.throughput)
         knee = row.knee(speeds.batches)
         if knee:
@@ -36,7 +36,7 @@ def throughput(speeds: Speeds) -> Figure:
 def by_size(speeds: Speeds) -> Figure:
     """Latency and peak memory by image size."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.8), layout="constrained")
-    for row in speeds.rows:
+    for row in speeds.swept(lambda s: s.size):
         _line(left, row, speeds.sizes, partial(_milliseconds, row))
         _line(right, row, speeds.sizes, partial(_mebibytes, row), labelled=False)
     left.set(ylabel=f"latency (ms, log), {speeds.device}")

@@ -9,7 +9,7 @@ from bench.report.tables import Table, table
 from bench.report.units import NONE, mebibytes, milliseconds, percent, share, significant
 from bench.summary.estimates import Estimate
 from bench.summary.speeds import KNEE, PERCENTILES, Speed, Speeds, growth
-from bench.variants import PLAIN
+from bench.variants import PLAIN, name_of
 
 
 def speed_tables(speeds: Speeds) -> list[Table]:
@@ -71,7 +71,7 @@ def _batches(speeds: Speeds) -> Table:
         if row.throughput(batch) is None and (failure := row.failure("latency", batch=batch))
     ]
     return table(
-        "Throughput by batch", columns, speeds.rows,
+        "Throughput by batch", columns, speeds.swept(lambda s: s.batch),
         f"knee: the smallest batch with {100 * KNEE:.0f} % of the best throughput; beyond it a larger one mostly waits",
         *ended,
     )  # fmt: skip
@@ -92,7 +92,7 @@ def _sizes(speeds: Speeds) -> Table:
         Column("Growth", "memory", exponent(_bytes), _exponent, min),
     )
     return table(
-        "Cost as the image grows", columns, speeds.rows,
+        "Cost as the image grows", columns, speeds.swept(lambda s: s.size),
         "growth: the exponent of the number of pixels that fits best; 1 is in step with the image, 2 with its square "
         "(memory: the inference peak less the weights)",
     )  # fmt: skip
@@ -156,7 +156,7 @@ class Deployed:
 
 
 def _variants(speeds: Speeds) -> Table:
-    rows = [Deployed(row, variant) for row in speeds.rows for variant in speeds.variants]
+    rows = [Deployed(row, variant) for row in speeds.swept(name_of) for variant in speeds.variants]
     columns = (
         Column("Latency", "ms", lambda row: row.latency_s, milliseconds, ranged=True),
         Column("To eager", "ratio", lambda row: row.over_plain, significant, ranged=True),

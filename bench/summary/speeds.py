@@ -196,6 +196,14 @@ class Speeds:
         names = self._seen(name_of)
         return sorted(names, key=lambda name: (name != PLAIN, name))
 
+    def swept(self, fact: Callable[[LatencySpec], Any]) -> tuple[Speed, ...]:
+        """The networks that were timed at more than one value of a condition, or tried; all, where none was."""
+
+        def values(row: Speed) -> set[Any]:
+            return {fact(r.job.spec) for r in row.records if isinstance(r.job.spec, LatencySpec)}
+
+        return tuple(row for row in self.rows if len(values(row)) > 1) or self.rows
+
     def _seen(self, fact: Callable[[LatencySpec], T | None]) -> list[T]:
         specs = (r.job.spec for row in self.rows for r in row.records)
         return sorted({f for s in specs if isinstance(s, LatencySpec) and (f := fact(s)) is not None})  # type: ignore[type-var]

@@ -51,6 +51,21 @@ def test_a_file_in_a_package_may_import_its_siblings(tmp_path, monkeypatch):
     assert find_network("lab/nets/tiny.py:TinyNet").build(3, 1, 32)(torch.rand(1, 3, 32, 32)).shape == (1, 1, 32, 32)
 
 
+def test_what_lies_beside_a_files_package_is_not_its_code(tmp_path):
+    lab, other = tmp_path / "lab", tmp_path / "other.py"
+    lab.mkdir()
+    (lab / "__init__.py").touch()
+    other.write_text("WIDTH = 8\n")
+    (lab / "tiny.py").write_text(f"import lab.blocks\nimport other\n{TINY.replace('from blocks', 'from lab.blocks')}")
+    (lab / "blocks.py").write_text(BLOCKS)
+    name = f"{lab / 'tiny.py'}:TinyNet"
+    before = find_network(name).digest
+    other.write_text("WIDTH = 9\n")
+    assert find_network(name).digest == before
+    (lab / "blocks.py").write_text(BLOCKS.replace("ReLU", "GELU"))
+    assert find_network(name).digest != before
+
+
 def test_a_file_may_be_called_as_a_module_of_python(tiny):
     import random
 
@@ -91,3 +106,9 @@ def test_a_file_that_cannot_be_imported_says_why(tiny):
     tiny.write_text(f"import a_module_that_nobody_has\n{TINY}")
     with pytest.raises(UserError, match="imports 'a_module_that_nobody_has', which is not installed"):
         find_network("tiny.py:TinyNet").build(3, 1, 32)
+
+
+def test_a_name_that_came_by_a_star_is_believed(tiny):
+    other = tiny.with_name("all.py")
+    other.write_text("from tiny import *\n")
+    assert find_network("all.py:TinyNet").build(3, 1, 32)(torch.rand(1, 3, 32, 32)).shape == (1, 1, 32, 32)

@@ -37,6 +37,13 @@ def test_throughput_rises_to_a_knee():
     assert row.knee([1]) is None
 
 
+def test_a_sweep_is_of_those_that_were_timed_at_more_than_one_value():
+    records = [timed(1.0), timed(2.0, batch=4), timed(3.0, "unetpp")]
+    (found,) = speeds(records)
+    assert [row.network for row in found.swept(lambda s: s.batch)] == ["unet"]
+    assert [row.network for row in found.swept(lambda s: s.size)] == ["unet", "unetpp"]
+
+
 def test_single_figures_are_of_the_smallest_batch_and_the_usual_size():
     (found,) = speeds([timed(9.0, size=512), timed(1.0), timed(5.0, batch=4), timed(0.2, size=128)])
     assert found.rows[0].latency_s().value == 1.0
