@@ -2,8 +2,8 @@
 
 Declared: `image_size` (pixels a side), `in_channels`, `main` (the place of the main map in the output, or its key), as
 an argument that the builder does not have itself, or as an attribute of the class or function, or of the network. Found
-out: another size or number of channels that
-it takes where it cannot take these, smaller maps, two maps for one class, a sigmoid or softmax at its end.
+out: another size or number of channels that it takes where it cannot take these, smaller maps, two maps for one class,
+a sigmoid or softmax at its end.
 """
 
 from collections.abc import Iterator, Mapping

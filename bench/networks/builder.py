@@ -66,14 +66,16 @@ def _parameters(builder: Callable[..., Any], name: str) -> list[inspect.Paramete
 
 
 def _known(parameters: list[inspect.Parameter], facts: tuple[int, int, int]) -> dict[str, Any]:
-    """What the harness gives, by the parameters' own names; of two names for one fact the first."""
-    named = {parameter.name: parameter for parameter in parameters if parameter.kind in NAMED}
+    """What the harness gives, by the parameters' own names; of two names for one fact the first.
+
+    A pair may be a size; `channels` whose default is a list are the widths of stages, no fact of ours.
+    """
+    named = {parameter.name: parameter.default for parameter in parameters if parameter.kind in NAMED}
     given: dict[str, Any] = {}
     for words, fact in zip((CHANNELS, CLASSES, SIZE), facts, strict=True):
-        word = next((word for word in words if word in named), None)
-        if word:
-            pair = isinstance(named[word].default, tuple | list)
-            given[word] = type(named[word].default)((fact, fact)) if pair else fact
+        fitting = [w for w in words if w in named and (words is SIZE or not isinstance(named[w], tuple | list))]
+        for word in fitting[:1]:
+            given[word] = type(named[word])((fact, fact)) if isinstance(named[word], tuple | list) else fact
     return given
 
 

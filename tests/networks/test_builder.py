@@ -31,6 +31,13 @@ def test_known_facts_go_to_parameters_of_known_names_and_a_pair_stays_a_pair():
     }  # fmt: skip
 
 
+def test_widths_of_stages_are_no_number_of_channels():
+    def wide(channels=(8, 16), n_classes=2):
+        return Net(channels=channels, classes=n_classes)
+
+    assert construct(wide, "net", FACTS, {}).known == {"channels": (8, 16), "classes": 4}
+
+
 def test_the_users_own_argument_stands():
     assert construct(by_other_names, "net", FACTS, {"num_classes": 9, "width": 3}).known["classes"] == 9
 
