@@ -37,3 +37,12 @@ def bad_size(network: str, height: int, width: int, divisor: int) -> UserError:
     return UserError(
         f"{network} needs sides that divide by {divisor}, got {height}x{width}; pad the input to {up[0]}x{up[1]}"
     )
+
+
+def first_line(error: BaseException) -> str:
+    """An error's text in one line, or its kind where it has none.
+
+    >>> first_line(ValueError("too wide\\nby far")), first_line(ValueError())
+    ('too wide', 'ValueError')
+    """
+    return (str(error) or type(error).__name__).splitlines()[0]

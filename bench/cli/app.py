@@ -48,12 +48,16 @@ def about(version: Annotated[bool, typer.Option("--version", help="Print the ver
         raise typer.Exit
 
 
+def names_in(text: str) -> tuple[str, ...]:
+    """The names of an option that takes several by commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def data_options(classes: str, split_file: Path | None, fold: int) -> "Options":
     """What the shared options say of a data set."""
     from bench.data import Options
 
-    names = tuple(name.strip() for name in classes.split(",") if name.strip())
-    return Options(classes=names, split_file=split_file, fold=fold)
+    return Options(classes=names_in(classes), split_file=split_file, fold=fold)
 
 
 def writable(folder: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.app import DeviceChoice, Quiet, app, device_of, writable
+from bench.cli.app import DeviceChoice, Quiet, app, device_of, names_in, writable
 
 if TYPE_CHECKING:
     from bench.claims.claim import Claim
@@ -73,7 +73,7 @@ def check(
 def _chosen(claims: "list[Claim]", only: str, path: Path) -> "list[Claim]":
     from bench.errors import unknown
 
-    wanted = tuple(name.strip() for name in only.split(",") if name.strip())
+    wanted = names_in(only)
     for name in wanted:
         if not any(claim.name.startswith(name) for claim in claims):
             tables = dict.fromkeys(claim.name.partition("/")[0] for claim in claims)

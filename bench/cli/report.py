@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.app import Json, app, writable
+from bench.cli.app import Json, app, names_in, writable
 from bench.errors import UserError, unknown
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def report(
     if against is not None and against not in networks:
         raise unknown("network in these records", against, networks)
     writable(to)
-    names = [name.strip() for name in formats.split(",") if name.strip()]
+    names = names_in(formats)
     conclude_with(records, to, as_json, folders or [Path("results")], by, against, claims, names)
 
 
@@ -71,7 +71,7 @@ def _of_groups(records: "list[Record]", group: str) -> "list[Record]":
     from bench.networks import NETWORKS
     from bench.networks.table import in_groups
 
-    names = [name.strip() for name in group.split(",") if name.strip()]
+    names = names_in(group)
     if not names:
         return records
     wanted = in_groups(names)

@@ -20,6 +20,7 @@ from bench.cli.app import (
     app,
     data_options,
     device_of,
+    names_in,
     writable,
 )
 from bench.cli.report import conclude_with
@@ -103,11 +104,11 @@ def run(
     chosen = device_of(device)
     sizes = _numbers("--size", size, least=1)
     question = Question(
-        networks=_chosen_networks(networks or [], all_networks, _names(group), arg or [], pretrained),
-        measures=_names(measure) or _usual_measures(chosen),
+        networks=_chosen_networks(networks or [], all_networks, names_in(group), arg or [], pretrained),
+        measures=names_in(measure) or _usual_measures(chosen),
         budget=find_budget(budget or ("paper" if chosen == "cuda" else "quick"), steps, epochs),
         dataset=dataset, data_root=data_root, options=data_options(classes, split_file, fold), device=chosen,
-        size=sizes[0], sizes=sizes[1:], batches=_numbers("--batch", batch, least=1), variants=_names(variant),
+        size=sizes[0], sizes=sizes[1:], batches=_numbers("--batch", batch, least=1), variants=names_in(variant),
         seeds=_numbers("--seeds", seeds, least=0), devices=devices, patience=patience, weights=weights,
         silence_s=timeout,
     )  # fmt: skip
@@ -152,10 +153,6 @@ def _chosen_networks(
 def _refuse_training(weights: Path | None, length: int | None) -> None:
     if weights and length:
         raise UserError(f"--weights {weights} is trained already; leave --steps and --epochs out")
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _usual_measures(device: "Device") -> tuple[str, ...]:

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.errors import UserError
-from bench.networks.outputs import binary, logit_maps, resized
+from bench.errors import UserError, first_line
+from bench.networks.outputs import binary, logit_maps, resized, tensors_in
 
 SIZES = (256, 224, 512, 384, 128)  # tried where the one asked for fails
 CHANNELS = (3, 1)
@@ -142,14 +142,14 @@ def _declared(word: str, network: nn.Module, builder: Any) -> Any:
 
 def _tried(network: nn.Module, name: str, asked: Asked, declared: dict[str, Any]) -> tuple[Needs, Any]:
     """The first size and channels that the network takes, and what it put out; what was declared goes first."""
-    first: Exception | None = None
+    refusals: list[Exception] = []
     for size, channels in _candidates(asked, declared):
         try:
             output = network(torch.rand(1, channels, size, size))
         except MemoryError:
             raise
         except Exception as error:  # a network may refuse an image with anything
-            first = first or error
+            refusals.append(error)
             continue
         needs = Needs(channels, size, declared["main"])
         if not logit_maps(output, asked.classes):
@@ -158,7 +158,7 @@ def _tried(network: nn.Module, name: str, asked: Asked, declared: dict[str, Any]
     tried = ", ".join(str(size) for size in dict.fromkeys(size for size, _ in _candidates(asked, declared)))
     raise UserError(
         f"{name} takes no image of {asked.channels}x{asked.size}x{asked.size} "
-        f"({type(first).__name__}: {_first_line(first)}), nor of {tried} pixels a side with "
+        f"({type(refusals[0]).__name__}: {first_line(refusals[0])}), nor of {tried} pixels a side with "
         f"{', '.join(map(str, CHANNELS))} channels; declare what it takes: image_size = 256, in_channels = 3 beside it"
     )
 
@@ -190,16 +190,10 @@ def _end_of(main: Tensor) -> str:
 
 
 def _no_maps(output: Any, name: str, asked: Asked) -> str:
-    from torch.utils._pytree import tree_leaves
-
-    shapes = [str(tuple(leaf.shape)) for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+    shapes = [str(tuple(found.shape)) for found, _ in tensors_in(output)]
     said = ", ".join(shapes[:4]) or f"a {type(output).__name__}"
     one = "one map" if asked.classes == 1 else f"{asked.classes} maps"
     return (
         f"{name} puts out {said} for one image; {one} (1, {asked.classes}, height, width) of logits are needed: "
         "give its parameter for the number of classes a name such as num_classes, or set it with --arg"
     )
-
-
-def _first_line(error: Exception | None) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -30,11 +30,12 @@ class InstalledNetwork(Network):
     target: str
 
     @classmethod
-    def called(cls, call: Call) -> "InstalledNetwork":
-        """The network of `module:Name`; UserError where no such module is installed."""
-        module = call.what.partition(":")[0]
+    def called(cls, call: Call, target: str = "") -> "InstalledNetwork":
+        """The network of `module:Name`, or of what a name stands for; UserError where no such module is installed."""
+        target = target or call.what
+        module = target.partition(":")[0]
         _refuse_absent(module, call.what)
-        return cls(str(call), call.what, source=module.partition(".")[0], groups=("own",), call=call, target=call.what)
+        return cls(str(call), call.what, source=module.partition(".")[0], groups=("own",), call=call, target=target)
 
     @property
     def place(self) -> str:
@@ -64,11 +65,7 @@ def plug_ins() -> dict[str, str]:
 def plug_in(call: Call) -> InstalledNetwork | None:
     """The network that an installed package offers under this name; None where there is none."""
     target = plug_ins().get(call.what)
-    if target is None:
-        return None
-    _refuse_absent(target.partition(":")[0], call.what)
-    source = target.partition(":")[0].partition(".")[0]
-    return InstalledNetwork(str(call), call.what, source=source, groups=("own",), call=call, target=target)
+    return None if target is None else InstalledNetwork.called(call, target)
 
 
 def _refuse_absent(module: str, what: str) -> None:

@@ -14,19 +14,19 @@ def logit_maps(output: Any, classes: int) -> list[Tensor]:
     background and foreground: `binary` makes one of them. Everything else in the output is passed over.
     """
     wanted = (classes, 2) if classes == 1 else (classes,)
-    found = [(t[:, None] if classes == 1 and t.dim() == 3 else t, depth) for t, depth in _tensors(output)]
+    found = [(t[:, None] if classes == 1 and t.dim() == 3 else t, depth) for t, depth in tensors_in(output)]
     maps = [(t, depth) for t, depth in found if t.dim() == 4 and t.shape[1] in wanted]
     ordered = sorted(maps, key=lambda one: (-one[0].shape[-2] * one[0].shape[-1], one[1]))  # equals stay in order
     return [t for t, _ in ordered]
 
 
-def _tensors(output: Any, depth: int = 0) -> Iterator[tuple[Tensor, int]]:
+def tensors_in(output: Any, depth: int = 0) -> Iterator[tuple[Tensor, int]]:
     """The tensors in an output, and how many tuples, lists and dicts each lies in."""
     if isinstance(output, Tensor):
         yield output, depth
     elif isinstance(output, dict | list | tuple):
         for one in output.values() if isinstance(output, dict) else output:
-            yield from _tensors(one, depth + 1)
+            yield from tensors_in(one, depth + 1)
 
 
 def binary(logits: Tensor, classes: int) -> Tensor:

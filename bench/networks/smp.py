@@ -7,7 +7,7 @@ from importlib.metadata import version
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError, first_line, unknown
 from bench.networks.call import PRETRAINED, WEIGHTS, Call
 from bench.networks.network import Network
 
@@ -79,7 +79,7 @@ def _explained(error: Exception, what: str, encoder: str, weights: str | None) -
         near = get_close_matches(encoder, known, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else "timm's models are there as tu-NAME"
         return f"unknown encoder '{encoder}'; {hint}"
-    said = (str(error) or type(error).__name__).splitlines()[0]
+    said = first_line(error)
     if weights and not isinstance(error, TypeError):
         return (
             f"the weights '{weights}' of {what} are not on this machine and could not be fetched ({said}); "

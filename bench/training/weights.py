@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import UserError
+from bench.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -93,7 +93,7 @@ def _read(path: Path) -> "dict[str, Tensor]":
     except pickle.UnpicklingError as error:
         raise UserError(_refusal(path, error)) from None
     except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        why = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+        why = first_line(error).rstrip(".")
         raise UserError(f"{path} cannot be read as weights ({why}); copy it anew, or save a state dict anew") from None
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from bench.environment import environment, state
-from bench.errors import Diverged, UserError
+from bench.errors import Diverged, UserError, first_line
 from bench.quantities import CostSpec, EnergySpec, LatencySpec, MemorySpec, PeakSpec, ProfileSpec, Result
 from bench.records import Record, Store
 from bench.worker import Order, Tell
@@ -61,11 +61,11 @@ def _do(order: Order, tell: Tell) -> dict[str, Any]:
         return {"end": "diverged", "error": str(error)}
     except Exception as error:  # a stranger's network may raise anything, and that is a row of the table
         if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error):
-            return {"end": "out_of_memory", "error": _first_line(error)}
+            return {"end": "out_of_memory", "error": first_line(error)}
         import traceback
 
         traceback.print_exc()
-        return {"end": "crashed", "error": f"{type(error).__name__}: {_first_line(error)}"}
+        return {"end": "crashed", "error": f"{type(error).__name__}: {first_line(error)}"}
     if result is not None:
         end = time.monotonic()
         record = Record(
@@ -74,10 +74,6 @@ def _do(order: Order, tell: Tell) -> dict[str, Any]:
         )  # fmt: skip
         Store(order.out).write(record)
     return {"end": "ok"}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _peak(order: Order, tell: Tell) -> Result:
