@@ -12,13 +12,14 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
+from bench.mdsa_unet.frugal import plus, remade
 from bench.mdsa_unet.grid import Grid
+from bench.mdsa_unet.layers import Chain, Pixelwise, Pointwise
 
 HEAD_WIDTH = 32
 HAS_TRITON = find_spec("triton") is not None  # it comes with torch for CUDA on Linux alone
-MANY = 32  # queries of a region
+FEW = 128  # keys of a region
 
 
 class MultiScale(nn.Module):
@@ -27,35 +28,23 @@ class MultiScale(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         part = dim // 4
-        self.inward = nn.Conv2d(dim, dim, 1)
+        self.inward = Pointwise(dim, dim, 1)
         self.scales = nn.ModuleList(
-            nn.Sequential(
+            Chain(
                 nn.Conv2d(part, part, kernel, padding=kernel // 2, groups=part, bias=False),
-                nn.Conv2d(part, part, 1, bias=False),
+                Pointwise(part, part, 1, bias=False),
                 nn.BatchNorm2d(part),
-                nn.ReLU(inplace=True),
             )
             if kernel > 1
-            else nn.Sequential(nn.BatchNorm2d(part), nn.ReLU(inplace=True))
+            else Chain(nn.BatchNorm2d(part))
             for kernel in (1, 3, 5, 7)
         )
-        self.outward = nn.Conv2d(dim, dim, 1)
+        self.outward = Pointwise(dim, dim, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         parts = self.inward(x).chunk(4, dim=1)
-        return self.outward(torch.cat([scale(part) for scale, part in zip(self.scales, parts, strict=True)], dim=1))
-
-
-class Pixelwise(nn.Linear):
-    """The same linear map of every pixel: (N, H, W, in) to (N, H, W, out).
-
-    Done as a 1x1 convolution: where maps are channels-last, the two are one product of matrices, and torch gives a
-    convolution to oneDNN, a linear layer to MKL, which on AMD's processors takes longer.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        weight = self.weight[:, :, None, None]
-        return F.conv2d(x.permute(0, 3, 1, 2), weight, self.bias).permute(0, 2, 3, 1)
+        scaled = torch.cat([scale(part) for scale, part in zip(self.scales, parts, strict=True)], dim=1)
+        return self.outward(scaled.relu_())
 
 
 class SparseAttention(nn.Module):
@@ -77,46 +66,57 @@ class SparseAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) to the same."""
         y = self.aggregate(x.permute(0, 3, 1, 2))
-        local = self.local(y).permute(0, 2, 3, 1)
-        return self.project(local.add_(self.attend(y.permute(0, 2, 3, 1))))
+        return self.project(self.attend(y.permute(0, 2, 3, 1), self.local(y).permute(0, 2, 3, 1)))
 
-    def attend(self, y: Tensor) -> Tensor:
-        """(N, H, W, C) to the same; sides that the regions do not divide are padded, and the output is cropped."""
+    def attend(self, y: Tensor, local: Tensor) -> Tensor:
+        """What the pixels of y (N, H, W, C) find, plus `local`, of the same shape, which inference overwrites.
+
+        Sides that the regions do not divide are padded, and the sum is cropped.
+        """
         height, width = y.shape[1:3]
         grid = Grid.over(height, width, self.regions, self.region_size)
         if y.is_cuda and HAS_TRITON and y.dtype != torch.float64:
-            from bench.mdsa_unet.kernel import attend_in_place
+            return plus(local, partial(self._attend_in_place, grid=grid), y)
+        attend = partial(self._attend_copies, grid=grid)
+        if self.top_k > 1:  # what is gathered is large
+            attend = partial(remade, attend)
+        # Added region by region, in the order in which it is found, which saves a copy.
+        return grid.map(plus(grid.parts(local, self.heads), attend, y), height, width)
 
-            kept = self.choose(grid.totals(y), grid.real(height, width, y.device))
-            return attend_in_place(y, kept, grid, self.heads, self.scale)
-        return frugally(partial(self._attend_copies, grid=grid), y)
+    def _attend_in_place(self, y: Tensor, grid: Grid) -> Tensor:
+        """(N, H, W, C) to the same."""
+        from bench.mdsa_unet.kernel import attend_in_place
+
+        kept = self.choose(y, grid, lambda: grid.totals(y))
+        return attend_in_place(y, kept, grid, self.heads, self.scale)
 
     def _attend_copies(self, y: Tensor, grid: Grid) -> Tensor:
-        height, width = y.shape[1:3]
+        """(N, H, W, C) to the regions' parts, as `Grid.parts` gives them."""
         cells = grid.cells(y, self.heads)
-        real = grid.real(height, width, y.device)
-        kept = self.choose(cells.sum(3).flatten(2), real)
+        kept = self.choose(y, grid, lambda: cells.sum(3).flatten(2))
         keys = cells if kept.shape[2] == 1 else gathered(cells, kept)
+        real = grid.real(y.shape[1], y.shape[2], y.device)
         mask = None
         if real is not None:
             # A finite penalty: a region that is all padding would make a softmax of nothing but -inf, which is NaN.
             mask = torch.where(real[kept].flatten(2), 0.0, -1e9).to(y.dtype)[:, :, None, None]
-        return grid.map(attention(cells, keys, mask, self.scale), height, width)
+        found = attention(cells, keys, mask, self.scale)
+        return found.unflatten(3, (grid.high, grid.wide)).unflatten(1, (grid.rows, grid.columns))
 
     @torch.no_grad()
-    def choose(self, totals: Tensor, real: Tensor | None) -> Tensor:
-        """The coarse filter: indices (N, R, k) of the regions nearest to each by angle, itself the first of them.
+    def choose(self, y: Tensor, grid: Grid, totals: Callable[[], Tensor]) -> Tensor:
+        """The coarse filter: of y (N, H, W, C) indices (N, R, k) of the regions nearest to each by angle, itself first.
 
-        Of the sums (N, R, C) over each region's pixels, for the angle between two sums is that between two means.
+        By `totals` (N, R, C), the sums over their pixels, for the angle between two sums is that between two means.
         """
-        n, regions, _ = totals.shape
         if self.top_k == 1:
-            return torch.arange(regions, device=totals.device).view(1, -1, 1).expand(n, -1, 1)
-        direction = F.normalize(totals, dim=-1)
+            return torch.arange(grid.regions, device=y.device).view(1, -1, 1).expand(len(y), -1, 1)
+        direction = F.normalize(totals(), dim=-1)
         likeness = direction @ direction.transpose(1, 2)
+        real = grid.real(y.shape[1], y.shape[2], y.device)
         if real is not None:
             likeness = likeness.masked_fill(~real.any(1), -math.inf)
-        return likeness.topk(min(self.top_k, regions), dim=-1).indices
+        return likeness.topk(min(self.top_k, grid.regions), dim=-1).indices
 
 
 def gathered(cells: Tensor, kept: Tensor) -> Tensor:
@@ -130,11 +130,11 @@ def gathered(cells: Tensor, kept: Tensor) -> Tensor:
 def attention(queries: Tensor, keys: Tensor, mask: Tensor | None, scale: float) -> Tensor:
     """Softmax attention in which values are the keys: (N, R, heads, P, D) and (N, R, heads, L, D) to the first's shape.
 
-    Where queries are few, torch's fused attention for CPUs takes longer than a product, a softmax and a product.
+    Where keys are few, torch's fused attention for CPUs takes longer than a product, a softmax and a product.
     """
     several = queries.flatten(0, 1), keys.flatten(0, 1)  # (N * R, heads, ...)
     penalty = None if mask is None else mask.flatten(0, 1)
-    if queries.is_cuda or queries.shape[3] >= MANY:
+    if queries.is_cuda or keys.shape[3] > FEW:
         found = F.scaled_dot_product_attention(*several, several[1], attn_mask=penalty, scale=scale)
         return found.view_as(queries)
     q, k = (part.flatten(0, 1) for part in several)
@@ -143,24 +143,3 @@ def attention(queries: Tensor, keys: Tensor, mask: Tensor | None, scale: float) 
     if penalty is not None:
         scores = scores + penalty
     return torch.bmm(scores.softmax(-1).flatten(0, 1), k).view_as(queries)
-
-
-def frugally(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """function(x), with little memory for what is made on the way; x (N, ...), each image for itself.
-
-    In training that is made again in the backward pass instead of being kept. In inference on a CPU images go one by
-    one, for the maps of one fit the processor's cache where a batch's do not. For what is cheap to make and large to
-    keep, draws no random numbers and has no batch norm.
-    """
-    if torch.is_grad_enabled():
-        again: Tensor = checkpoint(function, x, use_reentrant=False, preserve_rng_state=False)
-        return again
-    if len(x) == 1 or x.is_cuda or torch.compiler.is_compiling():
-        return function(x)
-    first, *others = x.split(1)
-    found = function(first)
-    whole = found.new_empty(len(x), *found.shape[1:])
-    whole[:1] = found
-    for number, image in enumerate(others, start=1):
-        whole[number : number + 1] = function(image)
-    return whole

@@ -44,18 +44,20 @@ class Grid(NamedTuple):
             return y
         return F.pad(y, (0, 0, 0, self.columns * self.wide - width, 0, self.rows * self.high - height))
 
+    def parts(self, y: Tensor, heads: int) -> Tensor:
+        """(N, H, W, C) to (N, rows, columns, heads, high, wide, C / heads): a view, where there is no padding."""
+        n, dim = y.shape[0], y.shape[3]
+        whole = self.padded(y).view(n, self.rows, self.high, self.columns, self.wide, heads, dim // heads)
+        return whole.permute(0, 1, 3, 5, 2, 4, 6)
+
+    def map(self, parts: Tensor, height: int, width: int) -> Tensor:
+        """The inverse of `parts`, without the padding; a view of what `parts` viewed."""
+        whole = parts.permute(0, 1, 4, 2, 5, 3, 6).flatten(5).flatten(3, 4).flatten(1, 2)
+        return whole[:, :height, :width]
+
     def cells(self, y: Tensor, heads: int) -> Tensor:
         """(N, H, W, C) to (N, R, heads, P, C / heads): each region's pixels, head by head; one copy."""
-        n, dim = y.shape[0], y.shape[3]
-        parts = self.padded(y).reshape(n, self.rows, self.high, self.columns, self.wide, heads, dim // heads)
-        return parts.permute(0, 1, 3, 5, 2, 4, 6).reshape(n, self.regions, heads, self.pixels, dim // heads)
-
-    def map(self, cells: Tensor, height: int, width: int) -> Tensor:
-        """The inverse of `cells`, without the padding."""
-        n, _, heads, _, head_width = cells.shape
-        parts = cells.reshape(n, self.rows, self.columns, heads, self.high, self.wide, head_width)
-        whole = parts.permute(0, 1, 4, 2, 5, 3, 6).reshape(n, self.rows * self.high, -1, heads * head_width)
-        return whole[:, :height, :width]
+        return self.parts(y, heads).flatten(4, 5).flatten(1, 2)
 
     def totals(self, y: Tensor) -> Tensor:
         """(N, H, W, C) to (N, R, C): the sum over each region's pixels."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from bench.mdsa_unet.grid import Grid
 
 HEAD_WIDTH = 32
-LONGEST = 64  # pixels of a block, of which scores and gradients lie in registers
+LEAST, MOST = 16, 64  # pixels of a block: a matrix unit takes no fewer, and scores and gradients lie in registers
 
 
 def attend_in_place(y: Tensor, kept: Tensor, grid: Grid, heads: int, scale: float) -> Tensor:
@@ -34,8 +34,8 @@ class _Attend(torch.autograd.Function):
         n, height, width, _ = y.shape
         found = torch.empty_like(y)
         weight = y.new_empty((n, heads, height * width), dtype=torch.float32)  # log of a pixel's sum of exponentials
-        block, programs = _blocks(grid, n, heads)
-        _forward[programs](y, kept, found, weight, **_conditions(y, kept, grid, heads, scale, block))
+        programs, conditions = _launch(y, grid, heads, scale, kept.shape[2])
+        _forward[programs](y, kept, found, weight, **conditions)
         ctx.save_for_backward(y, kept, found, weight)
         ctx.facts = grid, heads, scale
         return found
@@ -48,27 +48,29 @@ class _Attend(torch.autograd.Function):
         as_query = torch.empty_like(y)
         whole = torch.empty_like(y)
         share = torch.empty_like(weight)  # of each pixel: found . gradient
-        block, programs = _blocks(grid, len(y), heads)
-        conditions = _conditions(y, kept, grid, heads, scale, block)
+        keeps = kept.new_zeros((len(y), grid.regions, grid.regions), dtype=torch.int8).scatter_(2, kept, 1)
+        programs, conditions = _launch(y, grid, heads, scale, kept.shape[2])
         _backward_query[programs](y, kept, found, weight, gradient, share, as_query, **conditions)
-        slots = triton.next_power_of_2(kept.shape[2])
-        _backward_key[programs](y, kept, weight, gradient, share, as_query, whole, KEPT=slots, **conditions)
+        _backward_key[programs](y, keeps, weight, gradient, share, as_query, whole, **conditions)
         return whole, None, None, None, None
 
 
-def _blocks(grid: Grid, n: int, heads: int) -> tuple[int, tuple[int, int, int]]:
-    """Pixels of a block, 16 at least, for a matrix unit takes no fewer; and the programs."""
-    block = min(LONGEST, max(16, triton.next_power_of_2(grid.pixels)))
-    return block, (triton.cdiv(grid.pixels, block), grid.regions, n * heads)
+def _launch(y: Tensor, grid: Grid, heads: int, scale: float, top_k: int) -> tuple[tuple[int, int, int], dict[str, Any]]:
+    """The programs, by block, region, and image and head; and what each is told.
 
-
-def _conditions(y: Tensor, kept: Tensor, grid: Grid, heads: int, scale: float, block: int) -> dict[str, Any]:
-    return {
+    A program has OWN pixels of one region and goes through the others by OTHERS.
+    """
+    own, others = _block(grid.pixels), _block(top_k * grid.pixels)
+    return (triton.cdiv(grid.pixels, own), grid.regions, len(y) * heads), {
         "height": y.shape[1], "width": y.shape[2], "scale": scale, "heads": heads, "columns": grid.columns,
-        "regions": grid.regions, "high": grid.high, "wide": grid.wide, "top_k": kept.shape[2], "D": HEAD_WIDTH,
-        "BLOCK": block,
+        "regions": grid.regions, "high": grid.high, "wide": grid.wide, "top_k": top_k, "D": HEAD_WIDTH,
+        "OWN": own, "OTHERS": others,
         "PRECISION": "tf32" if torch.backends.cuda.matmul.allow_tf32 else "ieee",
     }  # fmt: skip
+
+
+def _block(pixels: int) -> int:
+    return min(MOST, max(LEAST, triton.next_power_of_2(pixels)))
 
 
 @triton.jit
@@ -119,20 +121,20 @@ def _keys(kept, region, number, columns, high, wide, height, width, top_k):
 def _forward(
     y, kept, found, weight,
     height, width, scale, heads, columns, regions, high, wide, top_k,
-    D: tl.constexpr, BLOCK: tl.constexpr, PRECISION: tl.constexpr,
+    D: tl.constexpr, OWN: tl.constexpr, OTHERS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     region, image, map_start, weight_start = _own(heads, height, width, D)
     y += map_start
     kept += image * regions * top_k
 
-    number = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    number = tl.program_id(0) * OWN + tl.arange(0, OWN)
     place, real = _pixels(region, number, columns, high, wide, height, width)
     query = _rows(y, place, real, heads, D)
-    largest = tl.full([BLOCK], -1e30, tl.float32)
-    total = tl.zeros([BLOCK], tl.float32)
-    sums = tl.zeros([BLOCK, D], tl.float32)
-    for first in range(0, top_k * high * wide, BLOCK):
-        there, counts = _keys(kept, region, first + tl.arange(0, BLOCK), columns, high, wide, height, width, top_k)
+    largest = tl.full([OWN], -1e30, tl.float32)
+    total = tl.zeros([OWN], tl.float32)
+    sums = tl.zeros([OWN, D], tl.float32)
+    for first in range(0, top_k * high * wide, OTHERS):
+        there, counts = _keys(kept, region, first + tl.arange(0, OTHERS), columns, high, wide, height, width, top_k)
         key = _rows(y, there, counts, heads, D)
         scores = tl.dot(query, tl.trans(key), input_precision=PRECISION) * scale
         scores = tl.where(counts[None, :], scores, -1e30)
@@ -151,13 +153,13 @@ def _forward(
 def _backward_query(
     y, kept, found, weight, gradient, share, as_query,
     height, width, scale, heads, columns, regions, high, wide, top_k,
-    D: tl.constexpr, BLOCK: tl.constexpr, PRECISION: tl.constexpr,
+    D: tl.constexpr, OWN: tl.constexpr, OTHERS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     region, image, map_start, weight_start = _own(heads, height, width, D)
     y += map_start
     kept += image * regions * top_k
 
-    number = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    number = tl.program_id(0) * OWN + tl.arange(0, OWN)
     place, real = _pixels(region, number, columns, high, wide, height, width)
     query = _rows(y, place, real, heads, D)
     slope = _rows(gradient + map_start, place, real, heads, D)
@@ -165,9 +167,9 @@ def _backward_query(
     own = tl.sum(output.to(tl.float32) * slope.to(tl.float32), 1)
     tl.store(share + weight_start + place, own, mask=real)
     log_total = tl.load(weight + weight_start + place, mask=real, other=0.0)
-    sums = tl.zeros([BLOCK, D], tl.float32)
-    for first in range(0, top_k * high * wide, BLOCK):
-        there, counts = _keys(kept, region, first + tl.arange(0, BLOCK), columns, high, wide, height, width, top_k)
+    sums = tl.zeros([OWN, D], tl.float32)
+    for first in range(0, top_k * high * wide, OTHERS):
+        there, counts = _keys(kept, region, first + tl.arange(0, OTHERS), columns, high, wide, height, width, top_k)
         key = _rows(y, there, counts, heads, D)
         scores = tl.dot(query, tl.trans(key), input_precision=PRECISION) * scale
         both = real[:, None] & counts[None, :]
@@ -179,25 +181,30 @@ def _backward_query(
 
 @triton.jit
 def _backward_key(
-    y, kept, weight, gradient, share, as_query, whole,
+    y, keeps, weight, gradient, share, as_query, whole,
     height, width, scale, heads, columns, regions, high, wide, top_k,
-    D: tl.constexpr, BLOCK: tl.constexpr, KEPT: tl.constexpr, PRECISION: tl.constexpr,
+    D: tl.constexpr, OWN: tl.constexpr, OTHERS: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     region, image, map_start, weight_start = _own(heads, height, width, D)
     y += map_start
     gradient += map_start
-    kept += image * regions * top_k
+    keeps += image * regions * regions + region
 
-    number = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    number = tl.program_id(0) * OWN + tl.arange(0, OWN)
     place, real = _pixels(region, number, columns, high, wide, height, width)
     key = _rows(y, place, real, heads, D)
     sums = _rows(as_query + map_start, place, real, heads, D).to(tl.float32)
-    slot = tl.arange(0, KEPT)
-    for other in range(regions):
-        chosen = tl.load(kept + other * top_k + slot, mask=slot < top_k, other=-1)
-        if tl.sum((chosen == region).to(tl.int32), 0) > 0:
-            for first in range(0, high * wide, BLOCK):
-                there, counts = _pixels(other, first + tl.arange(0, BLOCK), columns, high, wide, height, width)
+    pixels = high * wide
+    together = tl.maximum(OTHERS // pixels, 1)  # regions
+    for first in range(0, regions, together):
+        for ahead in range(0, together * pixels, OTHERS):
+            inside = ahead + tl.arange(0, OTHERS)
+            other = first + inside // pixels
+            keep = (inside < together * pixels) & (other < regions)
+            keep = keep & (tl.load(keeps + other * regions, mask=keep, other=0) > 0)
+            if tl.sum(keep.to(tl.int32), 0) > 0:
+                there, counts = _pixels(other, inside % pixels, columns, high, wide, height, width)
+                counts = counts & keep
                 query = _rows(y, there, counts, heads, D)
                 slope = _rows(gradient, there, counts, heads, D)
                 log_total = tl.load(weight + weight_start + there, mask=counts, other=0.0)

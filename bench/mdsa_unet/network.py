@@ -16,16 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.mdsa_unet.attention import Pixelwise, SparseAttention, frugally
+from bench.mdsa_unet.attention import SparseAttention
+from bench.mdsa_unet.frugal import plus, remade
+from bench.mdsa_unet.layers import Pixelwise, Pointwise, conv_bn
 
 WIDTHS = (128, 320, 512)
 TOP_K = (1, 4, 16)  # regions kept by each stage, from the finest map to the deepest
 DROP = 0.1
-
-
-def conv_bn(inward: int, outward: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    """Convolution with bias and "same" padding, then batch norm."""
-    return nn.Sequential(nn.Conv2d(inward, outward, kernel, stride, kernel // 2), nn.BatchNorm2d(outward))
 
 
 class Downsample(nn.Module):
@@ -72,13 +69,13 @@ class ContextGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) to the same."""
-        return frugally(self._from_hidden, self.inward(x))
+        return self.outward(remade(self._gated, self.inward(x)))
 
-    def _from_hidden(self, hidden: Tensor) -> Tensor:
+    def _gated(self, hidden: Tensor) -> Tensor:
         gate = self.context(hidden.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         # In place where no gradient needs the factors.
         gated = gate * hidden if torch.is_grad_enabled() else gate.mul_(hidden)
-        return self.outward(F.gelu(self.norm(gated)))
+        return F.gelu(self.norm(gated))
 
 
 class Block(nn.Module):
@@ -96,8 +93,11 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.position(x).add_(x).permute(0, 2, 3, 1)
         x = self.drop(self.attention(self.norm_attention(x))).add_(x)
-        x = self.drop(self.glu(self.norm_glu(x))).add_(x)
+        x = plus(x, self._gated, x)
         return x.permute(0, 3, 1, 2)
+
+    def _gated(self, x: Tensor) -> Tensor:
+        return self.drop(self.glu(self.norm_glu(x)))
 
 
 class MDSAUNet(nn.Module):
@@ -128,7 +128,7 @@ class MDSAUNet(nn.Module):
         self.decode2 = Block(*stages[1])
         self.fuse1 = Fuse(middle, fine)
         self.decode1 = Block(*stages[0])
-        self.head = nn.Conv2d(fine, classes, 1)
+        self.head = Pointwise(fine, classes, 1)
         self.apply(initialise)
         self.to(memory_format=torch.channels_last)
 

@@ -23,8 +23,8 @@ def fold(network: nn.Module, batch: Tensor) -> nn.Module:
 
     Who follows whom is not read off the code but seen in one call with `batch`: a pair is folded where, in every call,
     the layer's output went into that batch norm once and nowhere else, and the batch norm read nothing else. Layers
-    with hooks or a class of their own are left, for what they do to their weights is unknown. Source of the formula:
-    Jacob et al., CVPR 2018, eq. 14.
+    with hooks or a class of their own are left, for what they do to their weights is unknown, unless the class says
+    `same_as`: which layer's function it computes. Source of the formula: Jacob et al., CVPR 2018, eq. 14.
     """
     network = copy.deepcopy(network).eval()
     for layer, norm in _pairs(network, batch):
@@ -97,6 +97,11 @@ class _Watch(TorchDispatchMode):
         return self.calls[module][-1]
 
 
+def _kind(layer: nn.Module) -> type[nn.Module]:
+    kind: type[nn.Module] = getattr(layer, "same_as", type(layer))
+    return kind
+
+
 def _pairs(network: nn.Module, batch: Tensor) -> list[tuple[nn.Module, nn.Module]]:
     """Layers and the batch norms that are theirs alone, as seen in one call."""
     watch = _Watch()
@@ -104,7 +109,7 @@ def _pairs(network: nn.Module, batch: Tensor) -> list[tuple[nn.Module, nn.Module
     for module in network.modules():
         if module._forward_hooks or module._forward_pre_hooks:
             continue
-        if type(module) in FOLDABLE:
+        if _kind(module) in FOLDABLE:
             handles.append(module.register_forward_hook(watch.after_layer))
         elif type(module) in FOLDABLE.values() and not module.training and module.running_var is not None:
             handles += [
@@ -118,11 +123,11 @@ def _pairs(network: nn.Module, batch: Tensor) -> list[tuple[nn.Module, nn.Module
     del output
     for handle in handles:
         handle.remove()
-    found = [(layer, _only_partner(calls)) for layer, calls in watch.calls.items() if type(layer) in FOLDABLE]
+    found = [(layer, _only_partner(calls)) for layer, calls in watch.calls.items() if _kind(layer) in FOLDABLE]
     return [
         (layer, norm)
         for layer, norm in found
-        if type(norm) is FOLDABLE[type(layer)] and norm and _only_partner(watch.calls[norm]) is layer
+        if type(norm) is FOLDABLE[_kind(layer)] and norm and _only_partner(watch.calls[norm]) is layer
     ]
 
 

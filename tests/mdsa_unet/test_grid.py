@@ -12,7 +12,7 @@ def test_regions_are_put_back_where_they_were():
     cells = grid.cells(y, heads=2)
     assert cells.shape == (2, 9, 2, 6, 2)
     assert torch.equal(cells[0, 1, 1], y[0, 0:2, 3:6, 2:].reshape(6, 2))
-    assert torch.equal(grid.map(cells, 6, 9), y)
+    assert torch.equal(grid.map(grid.parts(y, heads=2), 6, 9), y)
     assert grid.real(6, 9, y.device) is None
 
 
@@ -23,7 +23,7 @@ def test_what_the_regions_cover_beyond_the_map_is_zero_and_not_real():
     assert grid.real(3, 5, y.device).tolist() == [[True] * 6, [True, True, False] * 2, [True] * 3 + [False] * 3,
                                                   [True, True] + [False] * 4]  # fmt: skip
     assert grid.cells(y, heads=1).sum((2, 3, 4)).tolist() == grid.totals(y).sum(2).tolist() == [[6, 4, 3, 2]]
-    assert torch.equal(grid.map(grid.cells(y, heads=1), 3, 5), y)
+    assert torch.equal(grid.map(grid.parts(y, heads=1), 3, 5), y)
 
 
 @pytest.mark.parametrize(("sides", "rows", "columns"), [((16, 24), 2, 3), ((17, 8), 3, 1)])

@@ -54,11 +54,11 @@ def test_it_gives_what_pytorch_gives_forward_and_backward(attend_in_place, case)
     grid = Grid.over(height, width, regions, region_size)
     y = torch.randn(n, height, width, dim, device=DEVICE)
     gradient = torch.randn_like(y)
-    kept = attention.choose(grid.totals(y), grid.real(height, width, y.device))
+    kept = attention.choose(y, grid, partial(grid.totals, y))
     slow, fast = (
         found(y.clone().requires_grad_(), gradient)
         for found in (
-            partial(run, lambda x: attention._attend_copies(x, grid)),
+            partial(run, lambda x: grid.map(attention._attend_copies(x, grid), height, width)),
             partial(run, lambda x: attend_in_place(x, kept, grid, attention.heads, attention.scale)),
         )
     )

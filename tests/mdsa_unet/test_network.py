@@ -63,6 +63,8 @@ def test_vectors(size):
     y.square().mean().backward()
     picked = (y.mean(), y.std(), y[0, 0, 0, 0], y[0, 0, 100, 50], y[0, 0, -1, -1], image.grad.norm())
     assert [value.item() for value in picked] == pytest.approx(VECTORS[size], abs=1e-8)
+    with torch.inference_mode():  # where images go one by one, sums are in place and batch norms in weights
+        torch.testing.assert_close(network(image.expand(2, -1, -1, -1)), y.expand(2, -1, -1, -1), rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (33, 47), (100, 64)])
@@ -116,15 +118,15 @@ def test_it_computes_what_its_plain_definition_does_forward_and_backward(trainin
 @pytest.mark.parametrize("training", [False, True], ids=["evaluation", "training"])
 def test_torch_compile_takes_it_whole(training):
     torch.manual_seed(0)
-    network = build(3, 1, 64).train(training)
+    network = build(3, 1, 64).double().train(training)  # in float32 rounding alone can turn a choice of regions
     for module in network.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-    images = torch.randn(2, 3, 64, 64)
-    expected = network(images)
+    images = torch.randn(2, 3, 64, 64, dtype=torch.float64)
     with torch.set_grad_enabled(training):
+        expected = network(images)
         found = torch.compile(network, backend="eager", fullgraph=True)(images)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found, expected)
 
 
 def test_regions_of_a_fixed_size_keep_the_cost_of_a_pixel():

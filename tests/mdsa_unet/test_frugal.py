@@ -1,0 +1,43 @@
+"""What is computed frugally is what is computed plainly."""
+
+import torch
+from torch import nn
+
+from bench.mdsa_unet.frugal import plus, remade
+
+
+def inside() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 4))
+
+
+def test_remade_changes_no_output_and_no_gradient_and_keeps_nothing_inside():
+    function = inside()
+    x = torch.randn(3, 5, 4, requires_grad=True)
+    kept: list[torch.Size] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.shape) or t, lambda t: t):
+        found = remade(function, x)
+    expected = function(x)
+    torch.testing.assert_close(found, expected)
+    assert torch.Size([3, 5, 8]) not in kept
+    for given, right in zip(*(torch.autograd.grad(y.sum(), x) for y in (found, expected)), strict=True):
+        torch.testing.assert_close(given, right)
+    with torch.no_grad():
+        torch.testing.assert_close(remade(function, x), expected)
+
+
+def test_a_sum_is_taken_in_place_and_image_by_image_in_inference_alone():
+    layers, seen = inside(), []
+
+    def function(x: torch.Tensor) -> torch.Tensor:
+        seen.append(len(x))
+        return layers(x)
+
+    whole, x = torch.randn(3, 5, 4), torch.randn(3, 5, 4)
+    expected, before = whole + function(x), whole.clone()
+    assert torch.equal(plus(whole, function, x), expected)
+    assert torch.equal(whole, before)
+    with torch.no_grad():
+        torch.testing.assert_close(plus(whole, function, x), expected)
+    torch.testing.assert_close(whole, expected.detach())
+    assert seen == [3, 3, 1, 1, 1]

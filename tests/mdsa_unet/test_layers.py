@@ -1,0 +1,70 @@
+"""Each way of doing a product gives what torch's own layer gives, in value and gradient."""
+
+import pytest
+import torch
+from torch import nn
+
+from bench.mdsa_unet.layers import Chain, Pixelwise, Pointwise, conv_bn
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def image() -> torch.Tensor:
+    torch.manual_seed(0)
+    return torch.randn(2, 12, 5, 7, dtype=torch.float64).to(DEVICE, memory_format=torch.channels_last)
+
+
+def twin(layer: nn.Module, plain: nn.Module) -> tuple[nn.Module, nn.Module]:
+    """Both with the same weights, in float64 on the device."""
+    plain.load_state_dict(layer.state_dict())
+    return layer.to(DEVICE, torch.float64), plain.to(DEVICE, torch.float64)
+
+
+def same(found: torch.Tensor, expected: torch.Tensor, layers: tuple[nn.Module, nn.Module]) -> None:
+    torch.testing.assert_close(found, expected)
+    ours, plain = layers
+    given_of, right_of = (
+        torch.autograd.grad(found.sin().sum(), [*ours.parameters()]),
+        torch.autograd.grad(expected.sin().sum(), [*plain.parameters()]),
+    )
+    for given, right in zip(given_of, right_of, strict=True):
+        torch.testing.assert_close(given, right)
+
+
+def test_a_linear_map_of_every_pixel():
+    ours, plain = layers = twin(Pixelwise(12, 6), nn.Linear(12, 6))
+    x = image().permute(0, 2, 3, 1)
+    same(ours(x), plain(x), layers)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_1x1_convolution(bias):
+    ours, plain = layers = twin(Pointwise(12, 6, 1, bias=bias), nn.Conv2d(12, 6, 1, bias=bias))
+    same(ours(image()), plain(image()), layers)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_batch_norm_in_the_weights_before_it_is_the_batch_norm(bias):
+    layers = nn.Conv2d(12, 6, 3, 2, 1, bias=bias), nn.BatchNorm2d(6), nn.ReLU(), nn.BatchNorm2d(6), Pointwise(6, 4, 1)
+    plain, ours = nn.Sequential(*layers).to(DEVICE, torch.float64), Chain(*layers)
+    plain(image())  # for running statistics
+    plain.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(ours(image()), plain(image()))
+    torch.testing.assert_close(ours(image()), plain(image()))
+
+
+def test_in_training_a_batch_norm_sees_the_batch():
+    ours = conv_bn(12, 4, 1).to(DEVICE, torch.float64)
+    with torch.no_grad():
+        found = ours(image())
+    assert ours[1].num_batches_tracked == 1
+    torch.testing.assert_close(found.mean((0, 2, 3)), torch.zeros_like(found[0, :, 0, 0]))
+
+
+def test_hooks_of_layers_are_called_in_inference():
+    ours, seen = conv_bn(12, 4, 3).to(DEVICE, torch.float64).eval(), []
+    ours[0].register_forward_hook(lambda *called: seen.append("convolution"))
+    with torch.no_grad():
+        ours(image())
+    assert seen == ["convolution"]
