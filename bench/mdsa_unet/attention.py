@@ -28,18 +28,18 @@ class MultiScale(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         part = dim // 4
-        self.inward = Pointwise(dim, dim, 1)
+        self.inward = Pointwise(dim, dim)
         self.scales = nn.ModuleList(
             Chain(
                 nn.Conv2d(part, part, kernel, padding=kernel // 2, groups=part, bias=False),
-                Pointwise(part, part, 1, bias=False),
+                Pointwise(part, part, bias=False),
                 nn.BatchNorm2d(part),
             )
             if kernel > 1
             else Chain(nn.BatchNorm2d(part))
             for kernel in (1, 3, 5, 7)
         )
-        self.outward = Pointwise(dim, dim, 1)
+        self.outward = Pointwise(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         parts = self.inward(x).chunk(4, dim=1)
@@ -69,7 +69,7 @@ class SparseAttention(nn.Module):
         return self.project(self.attend(y.permute(0, 2, 3, 1), self.local(y).permute(0, 2, 3, 1)))
 
     def attend(self, y: Tensor, local: Tensor) -> Tensor:
-        """What the pixels of y (N, H, W, C) find, plus `local`, of the same shape, which inference overwrites.
+        """What the pixels of y (N, H, W, C) find, plus `local`, of the same shape, which inference may overwrite.
 
         Sides that the regions do not divide are padded, and the sum is cropped.
         """

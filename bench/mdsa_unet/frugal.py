@@ -21,11 +21,11 @@ def remade(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 def plus(whole: Tensor, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """whole + function(x); in inference `whole` is overwritten, on a CPU image by image.
 
-    For the maps of one image fit a processor's cache where a batch's do not.
+    For the maps of one image fit a processor's cache where a batch's do not. A graph is made of the whole batch.
     """
     if torch.is_grad_enabled():
         return whole + function(x)
-    if x.is_cuda or torch.compiler.is_compiling():
+    if x.is_cuda or torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined]
         return whole.add_(function(x))
     for part, image in zip(whole.split(1), x.split(1), strict=True):
         part.add_(function(image))

@@ -22,7 +22,8 @@ LEAST, MOST = 16, 64  # pixels of a block: a matrix unit takes no fewer, and sco
 def attend_in_place(y: Tensor, kept: Tensor, grid: Grid, heads: int, scale: float) -> Tensor:
     """Every pixel of the map y (N, H, W, heads * 32) attends to the regions (N, R, k) that its own region keeps.
 
-    Values are the keys. Products are of y's precision, float32 without TF32 unless torch allows it; sums are float32.
+    A region that keeps one keeps itself. Values are the keys. Products are of y's precision, float32 without TF32
+    unless torch allows it; sums are float32.
     """
     found: Tensor = _Attend.apply(y.contiguous(), kept.contiguous(), grid, heads, scale)
     return found
@@ -195,8 +196,9 @@ def _backward_key(
     key = _rows(y, place, real, heads, D)
     sums = _rows(as_query + map_start, place, real, heads, D).to(tl.float32)
     pixels = high * wide
-    together = tl.maximum(OTHERS // pixels, 1)  # regions
-    for first in range(0, regions, together):
+    alone = top_k == 1  # the only region that it keeps, and that keeps it, is itself
+    together = tl.where(alone, 1, tl.maximum(OTHERS // pixels, 1))  # regions
+    for first in range(tl.where(alone, region, 0), tl.where(alone, region + 1, regions), together):
         for ahead in range(0, together * pixels, OTHERS):
             inside = ahead + tl.arange(0, OTHERS)
             other = first + inside // pixels

@@ -7,7 +7,7 @@ map out channels-first and back: twice the time.
 """
 
 from itertools import pairwise
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,9 @@ class Pointwise(nn.Conv2d):
 
     same_as: ClassVar[type[nn.Module]] = nn.Conv2d
 
+    def __init__(self, inward: int, outward: int, bias: bool = True) -> None:
+        super().__init__(inward, outward, 1, bias=bias)
+
     def forward(self, x: Tensor) -> Tensor:
         if not x.is_cuda:
             return super().forward(x)
@@ -38,8 +41,8 @@ class Pointwise(nn.Conv2d):
 class Chain(nn.Sequential):
     """Layers one after the other, of which a batch norm after a convolution goes into its weights in inference.
 
-    On a CPU, and at each call: a pass over the weights instead of one over the map. Layers that somebody has hooked are
-    called one by one, so that the hooks are.
+    Not on CUDA, and at each call: a pass over the weights instead of one over the map. Layers that somebody has hooked
+    are called one by one, so that the hooks are.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -48,22 +51,25 @@ class Chain(nn.Sequential):
         done = None
         for layer, after in pairwise([*self, None]):
             if layer is done:
-                continue
-            if isinstance(layer, nn.Conv2d) and isinstance(after, nn.BatchNorm2d) and _join(layer, after):
+                done = None
+            elif after is not None and _may_join(layer, after):
                 x, done = _joined(layer, after, x), after
             else:
                 x = layer(x)
         return x
 
 
-def _join(layer: nn.Conv2d, norm: nn.BatchNorm2d) -> bool:
-    hooked = any(part._forward_hooks or part._forward_pre_hooks for part in (layer, norm))
-    return not (hooked or norm.training)
+def _may_join(layer: Any, norm: Any) -> bool:
+    """Whether both are what `_joined` takes them for; half precision would round the product of weight and scale."""
+    known = type(layer) in (nn.Conv2d, Pointwise) and type(norm) is nn.BatchNorm2d
+    if not known or norm.training or not norm.affine or norm.running_mean is None or layer.padding_mode != "zeros":
+        return False
+    if any(part._forward_hooks or part._forward_pre_hooks for part in (layer, norm)):
+        return False
+    return layer.weight.dtype == norm.weight.dtype and layer.weight.dtype in (torch.float32, torch.float64)
 
 
-def _joined(layer: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
+def _joined(layer: Any, norm: Any, x: Tensor) -> Tensor:
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     mean = norm.running_mean if layer.bias is None else norm.running_mean - layer.bias
     weight, bias = layer.weight * scale.view(-1, 1, 1, 1), norm.bias - mean * scale
@@ -72,5 +78,6 @@ def _joined(layer: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
 
 def conv_bn(inward: int, outward: int, kernel: int, stride: int = 1) -> Chain:
     """Convolution with bias and "same" padding, then batch norm."""
-    form = Pointwise if kernel == 1 else nn.Conv2d
-    return Chain(form(inward, outward, kernel, stride, kernel // 2), nn.BatchNorm2d(outward))
+    if kernel == stride == 1:
+        return Chain(Pointwise(inward, outward), nn.BatchNorm2d(outward))
+    return Chain(nn.Conv2d(inward, outward, kernel, stride, kernel // 2), nn.BatchNorm2d(outward))

@@ -93,10 +93,10 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.position(x).add_(x).permute(0, 2, 3, 1)
         x = self.drop(self.attention(self.norm_attention(x))).add_(x)
-        x = plus(x, self._gated, x)
+        x = plus(x, self._feed_forward, x)
         return x.permute(0, 3, 1, 2)
 
-    def _gated(self, x: Tensor) -> Tensor:
+    def _feed_forward(self, x: Tensor) -> Tensor:
         return self.drop(self.glu(self.norm_glu(x)))
 
 
@@ -128,7 +128,7 @@ class MDSAUNet(nn.Module):
         self.decode2 = Block(*stages[1])
         self.fuse1 = Fuse(middle, fine)
         self.decode1 = Block(*stages[0])
-        self.head = Pointwise(fine, classes, 1)
+        self.head = Pointwise(fine, classes)
         self.apply(initialise)
         self.to(memory_format=torch.channels_last)
 

@@ -98,7 +98,8 @@ class _Watch(TorchDispatchMode):
 
 
 def _kind(layer: nn.Module) -> type[nn.Module]:
-    kind: type[nn.Module] = getattr(layer, "same_as", type(layer))
+    """What its class says of itself; what that of a parent says does not count, for a forward pass may differ."""
+    kind: type[nn.Module] = vars(type(layer)).get("same_as", type(layer))
     return kind
 
 

@@ -39,14 +39,17 @@ def test_a_linear_map_of_every_pixel():
 
 @pytest.mark.parametrize("bias", [False, True])
 def test_a_1x1_convolution(bias):
-    ours, plain = layers = twin(Pointwise(12, 6, 1, bias=bias), nn.Conv2d(12, 6, 1, bias=bias))
+    ours, plain = layers = twin(Pointwise(12, 6, bias=bias), nn.Conv2d(12, 6, 1, bias=bias))
     same(ours(image()), plain(image()), layers)
 
 
 @pytest.mark.parametrize("bias", [False, True])
 def test_a_batch_norm_in_the_weights_before_it_is_the_batch_norm(bias):
-    layers = nn.Conv2d(12, 6, 3, 2, 1, bias=bias), nn.BatchNorm2d(6), nn.ReLU(), nn.BatchNorm2d(6), Pointwise(6, 4, 1)
+    layers = nn.Conv2d(12, 6, 3, 2, 1, bias=bias), nn.BatchNorm2d(6), nn.ReLU(), nn.BatchNorm2d(6), Pointwise(6, 4)
     plain, ours = nn.Sequential(*layers).to(DEVICE, torch.float64), Chain(*layers)
+    for layer in plain:
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.normal_(layer.weight), nn.init.normal_(layer.bias)
     plain(image())  # for running statistics
     plain.eval()
     with torch.no_grad():
@@ -62,9 +65,44 @@ def test_in_training_a_batch_norm_sees_the_batch():
     torch.testing.assert_close(found.mean((0, 2, 3)), torch.zeros_like(found[0, :, 0, 0]))
 
 
-def test_hooks_of_layers_are_called_in_inference():
+@pytest.mark.parametrize("part", [0, 1])
+def test_hooks_of_layers_are_called_in_inference(part):
     ours, seen = conv_bn(12, 4, 3).to(DEVICE, torch.float64).eval(), []
-    ours[0].register_forward_hook(lambda *called: seen.append("convolution"))
+    ours[part].register_forward_hook(lambda *called: seen.append(part))
     with torch.no_grad():
         ours(image())
-    assert seen == ["convolution"]
+    assert seen == [part]
+
+
+class Doubled(nn.Conv2d):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+NORM = nn.BatchNorm2d(12)
+PLAIN = nn.Conv2d(12, 12, 3, padding=1)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (Doubled(12, 12, 1), NORM),
+        (PLAIN, nn.BatchNorm2d(12, affine=False)),
+        (PLAIN, nn.BatchNorm2d(12, track_running_stats=False)),
+        (nn.Conv2d(12, 12, 3, padding=1, padding_mode="reflect"), NORM),
+        (PLAIN, NORM, nn.ReLU(), NORM),
+        (NORM, PLAIN),
+    ],
+    ids=["a class of its own", "no weights", "no statistics", "padding that is not zero", "used twice", "before"],
+)
+def test_what_could_be_joined_wrongly(layers):
+    plain, ours = (form(*layers).to(DEVICE, torch.float64).eval() for form in (nn.Sequential, Chain))
+    with torch.no_grad():
+        torch.testing.assert_close(ours(image()), plain(image()))
+
+
+def test_half_precision_keeps_its_batch_norm():
+    layers = nn.Conv2d(12, 6, 3).to(torch.bfloat16), nn.BatchNorm2d(6)  # in float32, as torch advises
+    plain, ours = (form(*layers).to(DEVICE).eval() for form in (nn.Sequential, Chain))
+    with torch.no_grad():
+        assert torch.equal(ours(image().bfloat16()), plain(image().bfloat16()))

@@ -81,6 +81,28 @@ def test_a_linear_layer_folds():
     assert_same(network, fold(network, batch), batch)
 
 
+class Likewise(nn.Conv2d):
+    """Another way to compute the same."""
+
+    same_as = nn.Conv2d
+
+    def forward(self, x):
+        return super().forward(x)
+
+
+class Otherwise(Likewise):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+@pytest.mark.parametrize(("kind", "left"), [(Likewise, 0), (Otherwise, 1)])
+def test_a_layer_of_a_class_of_its_own_folds_where_the_class_itself_says_what_it_computes(kind, left):
+    network = used(nn.Sequential(kind(3, 4, 3), nn.BatchNorm2d(4)))
+    batch = torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    assert norms(fold(network, batch)) == left
+    assert_same(network, fold(network, batch), batch)
+
+
 class Tricky(nn.Module):
     """Two convolutions, a batch norm, and a forward pass that is given."""
 
