@@ -70,7 +70,9 @@ class Order:
 
     @property
     def name(self) -> str:
-        return self.side if self.form == "eager" else f"{self.side} {self.form}"
+        if self.form == "eager":
+            return self.side
+        return self.form if self.side == "ours" else f"{self.side} {self.form}"
 
 
 def made(side: str) -> nn.Module:
