@@ -138,12 +138,10 @@ def test_one_more_convolution_fails_with_one_line_and_its_removal_passes(tmp_pat
     shutil.copy(ROOT / "claims.toml", tmp_path)
     network = tmp_path / "bench" / "mdsa_unet" / "network.py"
     sound = network.read_text()
-    line = "self.head = nn.Conv2d(fine, classes, 1)"
+    line = "self.head = Pointwise(fine, classes)"
     assert line in sound
     network.write_text(
-        sound.replace(
-            line, "self.head = nn.Sequential(nn.Conv2d(fine, fine, 3, padding=1), nn.Conv2d(fine, classes, 1))"
-        )
+        sound.replace(line, "self.head = nn.Sequential(nn.Conv2d(fine, fine, 3, padding=1), Pointwise(fine, classes))")
     )
     asked = ["check", "--only", "built-parameters", "--measure-missing", "--quiet", "--format", "github"]
     dearer = of_copy(*asked, root=tmp_path)
