@@ -1,4 +1,4 @@
-"""Networks whose batch norms are as after a training, for tests of what is made of them."""
+"""Networks whose batch norms and biases are as after a training, for tests of what is made of them."""
 
 from torch import nn
 
@@ -6,7 +6,10 @@ NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 def used(network: nn.Module) -> nn.Module:
-    """In double precision and eval mode, its batch norms as after a training: fresh ones do next to nothing."""
+    """In double precision and eval mode, with batch norms and biases as after a training: fresh ones do nothing."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear) and layer.bias is not None:
+            nn.init.uniform_(layer.bias, -0.1, 0.1)
     for norm in network.modules():
         if isinstance(norm, NORMS) and norm.running_var is not None:
             nn.init.normal_(norm.running_mean)

@@ -13,7 +13,7 @@ from bench.errors import UserError, unknown
 from bench.measure.protocols import find_protocol
 from bench.networks import find_network
 from bench.quantities import Device, Frozen
-from bench.variants import PLAIN, conditions
+from bench.variants import PLAIN, ordered
 
 Relation = Literal["equals", "at_most", "at_least"]
 FACTOR_CONDITIONS = ("channels", "classes", "size", "batch", "device", "machine", "variant", "module")
@@ -69,13 +69,20 @@ class Claim(Frozen):
             raise ValueError(f"must be a finite number, got {given}")
         return given
 
+    @field_validator("variant")
+    @classmethod
+    def _as_records_say_it(cls, given: str) -> str:
+        try:
+            return ordered(given)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+
     @model_validator(mode="after")
     def _known(self) -> Self:
         try:
             for name in self.networks:
                 find_network(name)
             find_metric(self.metric)
-            conditions(self.variant)
             if self.protocol:
                 find_protocol(self.protocol)
             if self.dataset and self.dataset not in DATASETS:

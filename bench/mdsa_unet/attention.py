@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +47,21 @@ class MultiScale(nn.Module):
         scaled = torch.cat([scale(part) for scale, part in zip(self.scales, parts, strict=True)], dim=1)
         return self.outward(scaled.relu_())
 
+    @torch.no_grad()
+    def folded_form(self) -> nn.Module:
+        """The first scale's batch norm, which follows a quarter of `inward` alone, in the weights of that quarter."""
+        first: Any = self.scales[0]
+        if isinstance(first, nn.Identity):
+            return self
+        norm, inward = first[0], cast(Any, self.inward)
+        scale = norm.weight * (norm.running_var.double() + norm.eps).rsqrt()
+        weight, bias, quarter = inward.weight.clone(), inward.bias.clone(), len(scale)
+        weight[:quarter] = weight[:quarter] * scale.view(-1, 1, 1, 1)
+        bias[:quarter] = (bias[:quarter] - norm.running_mean) * scale + norm.bias
+        inward.weight, inward.bias = nn.Parameter(weight), nn.Parameter(bias)
+        self.scales[0] = nn.Identity()
+        return self
+
 
 class SparseAttention(nn.Module):
     """MDSA: every pixel attends to the pixels of the `top_k` regions most like its own.
@@ -68,6 +84,15 @@ class SparseAttention(nn.Module):
         y = self.aggregate(x.permute(0, 3, 1, 2))
         return self.project(self.attend(y.permute(0, 2, 3, 1), self.local(y).permute(0, 2, 3, 1)))
 
+    @torch.no_grad()
+    def folded_form(self) -> nn.Module:
+        """What `local` adds to every pixel alike is added by `project`."""
+        local: Any = self.local
+        if local.bias is not None:
+            self.project.bias = nn.Parameter(self.project.bias + self.project.weight @ local.bias)
+            local.bias = None
+        return self
+
     def attend(self, y: Tensor, local: Tensor) -> Tensor:
         """What the pixels of y (N, H, W, C) find, plus `local`, of the same shape, which inference may overwrite.
 
@@ -76,7 +101,8 @@ class SparseAttention(nn.Module):
         height, width = y.shape[1:3]
         grid = Grid.over(height, width, self.regions, self.region_size)
         if y.is_cuda and HAS_TRITON and y.dtype != torch.float64:
-            return plus(local, partial(self._attend_in_place, grid=grid), y)
+            found = self._attend_in_place(y, grid)
+            return local + found if torch.is_grad_enabled() else local.add_(found)
         attend = partial(self._attend_copies, grid=grid)
         if self.top_k > 1:  # what is gathered is large
             attend = partial(remade, attend)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+AT_A_TIME = {"cuda": 2**22}  # values, which make a dozen maps that a GPU's cache holds; elsewhere one image
+
 
 def remade(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """function(x), of which training keeps x alone and makes the rest again in the backward pass.
@@ -19,14 +21,15 @@ def remade(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 
 def plus(whole: Tensor, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """whole + function(x); in inference `whole` is overwritten, on a CPU image by image.
+    """whole + function(x); in inference `whole` is overwritten, image by image, on CUDA some images at a time.
 
-    For the maps of one image fit a processor's cache where a batch's do not. A graph is made of the whole batch.
+    For what is made of a few images fits a cache where a batch's does not. A graph is made of the whole batch.
     """
     if torch.is_grad_enabled():
         return whole + function(x)
-    if x.is_cuda or torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined]
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined]
         return whole.add_(function(x))
-    for part, image in zip(whole.split(1), x.split(1), strict=True):
-        part.add_(function(image))
+    images = max(1, AT_A_TIME.get(x.device.type, 0) // max(1, x.shape[1:].numel()))
+    for part, given in zip(whole.split(images), x.split(images), strict=True):
+        part.add_(function(given))
     return whole

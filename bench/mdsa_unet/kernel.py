@@ -16,14 +16,15 @@ from torch import Tensor
 from bench.mdsa_unet.grid import Grid
 
 HEAD_WIDTH = 32
-LEAST, MOST = 16, 64  # pixels of a block: a matrix unit takes no fewer, and scores and gradients lie in registers
+LEAST = 16  # pixels of a block: a matrix unit takes no fewer
+OWN, OTHERS = 64, 32  # and at most: scores and gradients lie in registers, which blocks of 64 and 64 overflow
 
 
 def attend_in_place(y: Tensor, kept: Tensor, grid: Grid, heads: int, scale: float) -> Tensor:
     """Every pixel of the map y (N, H, W, heads * 32) attends to the regions (N, R, k) that its own region keeps.
 
-    A region that keeps one keeps itself. Values are the keys. Products are of y's precision, float32 without TF32
-    unless torch allows it; sums are float32.
+    A region that keeps one keeps itself. Values are the keys. Products are of y's precision, those of float32 as
+    exact as float32 unless torch allows TF32; sums are float32.
     """
     found: Tensor = _Attend.apply(y.contiguous(), kept.contiguous(), grid, heads, scale)
     return found
@@ -61,17 +62,25 @@ def _launch(y: Tensor, grid: Grid, heads: int, scale: float, top_k: int) -> tupl
 
     A program has OWN pixels of one region and goes through the others by OTHERS.
     """
-    own, others = _block(grid.pixels), _block(top_k * grid.pixels)
+    own, others = _block(grid.pixels, OWN), _block(top_k * grid.pixels, OTHERS)
     return (triton.cdiv(grid.pixels, own), grid.regions, len(y) * heads), {
         "height": y.shape[1], "width": y.shape[2], "scale": scale, "heads": heads, "columns": grid.columns,
         "regions": grid.regions, "high": grid.high, "wide": grid.wide, "top_k": top_k, "D": HEAD_WIDTH,
         "OWN": own, "OTHERS": others,
-        "PRECISION": "tf32" if torch.backends.cuda.matmul.allow_tf32 else "ieee",
+        "PRECISION": _precision(y),
     }  # fmt: skip
 
 
-def _block(pixels: int) -> int:
-    return min(MOST, max(LEAST, triton.next_power_of_2(pixels)))
+def _block(pixels: int, most: int) -> int:
+    return min(most, max(LEAST, triton.next_power_of_2(pixels)))
+
+
+def _precision(y: Tensor) -> str:
+    """How products of float32 are made; "tf32x3" is as exact but for the last bits, in three products of TF32."""
+    if torch.backends.cuda.matmul.allow_tf32:
+        return "tf32"
+    has_units = y.is_cuda and torch.version.hip is None and torch.cuda.get_device_capability(y.device) >= (8, 0)
+    return "tf32x3" if has_units else "ieee"
 
 
 @triton.jit

@@ -6,6 +6,7 @@ gives a linear layer to cuBLAS, which adds the bias on the way, and a convolutio
 map out channels-first and back: twice the time.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -36,6 +37,25 @@ class Pointwise(nn.Conv2d):
         if not x.is_cuda:
             return super().forward(x)
         return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+
+
+class Position(nn.Conv2d):
+    """The map plus a 3x3 convolution of each of its channels: (N, dim, H, W) to the same."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim, dim, 3, padding=1, groups=dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).add_(x)
+
+    @torch.no_grad()
+    def folded_form(self) -> nn.Module:
+        """One convolution, with the map itself in the middle of its weights."""
+        plain = nn.utils.skip_init(nn.Conv2d, self.in_channels, self.in_channels, 3, padding=1, groups=self.groups)
+        weight = self.weight.clone()
+        weight[:, 0, 1, 1] += 1
+        plain.weight, plain.bias = nn.Parameter(weight), self.bias
+        return plain
 
 
 class Chain(nn.Sequential):
@@ -74,6 +94,11 @@ def _joined(layer: Any, norm: Any, x: Tensor) -> Tensor:
     mean = norm.running_mean if layer.bias is None else norm.running_mean - layer.bias
     weight, bias = layer.weight * scale.view(-1, 1, 1, 1), norm.bias - mean * scale
     return F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
+
+
+def resized(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Bilinear; the corners of the outermost pixels, not their centres, stay where they are."""
+    return F.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 def conv_bn(inward: int, outward: int, kernel: int, stride: int = 1) -> Chain:

@@ -10,15 +10,15 @@ Maps are (N, C, H, W) in channels-last memory throughout, so that a permutation 
 """
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.mdsa_unet.attention import SparseAttention
+from bench.mdsa_unet.folded import FoldedFuse
 from bench.mdsa_unet.frugal import plus, remade
-from bench.mdsa_unet.layers import Pixelwise, Pointwise, conv_bn
+from bench.mdsa_unet.layers import Pixelwise, Pointwise, Position, conv_bn, resized
 
 WIDTHS = (128, 320, 512)
 TOP_K = (1, 4, 16)  # regions kept by each stage, from the finest map to the deepest
@@ -56,6 +56,9 @@ class Fuse(nn.Module):
         both = torch.cat([resized(deep, skip.shape[-2:]), skip], dim=1)
         return self.point(both) + self.local(both)
 
+    def folded_form(self) -> nn.Module:
+        return FoldedFuse(self.point, self.local)
+
 
 class ContextGLU(nn.Module):
     """Gated feed-forward: each hidden channel is scaled by its own 3x3 neighbourhood."""
@@ -83,7 +86,7 @@ class Block(nn.Module):
 
     def __init__(self, dim: int, top_k: int, regions: int | None, region_size: int | None) -> None:
         super().__init__()
-        self.position = nn.Conv2d(dim, dim, 3, padding=1, groups=dim)
+        self.position = Position(dim)
         self.norm_attention = nn.LayerNorm(dim, eps=1e-6)
         self.attention = SparseAttention(dim, top_k, regions, region_size)
         self.norm_glu = nn.LayerNorm(dim, eps=1e-6)
@@ -91,7 +94,7 @@ class Block(nn.Module):
         self.drop = nn.Dropout(DROP)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.position(x).add_(x).permute(0, 2, 3, 1)
+        x = self.position(x).permute(0, 2, 3, 1)
         x = self.drop(self.attention(self.norm_attention(x))).add_(x)
         x = plus(x, self._feed_forward, x)
         return x.permute(0, 3, 1, 2)
@@ -142,11 +145,6 @@ class MDSAUNet(nn.Module):
         middle = self.decode2(self.fuse2(deep, middle))
         fine = self.decode1(self.fuse1(middle, fine))
         return resized(self.head(fine), image.shape[-2:])
-
-
-def resized(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear; the corners of the outermost pixels, not their centres, stay where they are."""
-    return F.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 def initialise(module: nn.Module) -> None:

@@ -1,4 +1,7 @@
-"""Folding: each batch norm becomes part of the layer before it, which is exact but for rounding, and faster."""
+"""Folding: the form of a network for inference, which is exact but for rounding, and faster.
+
+Each batch norm becomes part of the layer before it, and a module that knows a cheaper form of its own takes it.
+"""
 
 import copy
 from collections import defaultdict
@@ -7,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -25,13 +29,41 @@ def fold(network: nn.Module, batch: Tensor) -> nn.Module:
     the layer's output went into that batch norm once and nowhere else, and the batch norm read nothing else. Layers
     with hooks or a class of their own are left, for what they do to their weights is unknown, unless the class says
     `same_as`: which layer's function it computes. Source of the formula: Jacob et al., CVPR 2018, eq. 14.
+
+    Then a module whose class has a method `folded_form` becomes the module that this returns, what lies inside before
+    what it lies in. It is called on the copy, in eval mode, with batch norms folded, and may take the module apart, but
+    not change its parameters in place, for others may share them. An inherited method does not count; neither does one
+    of a module in which something is hooked or parametrised.
     """
     network = copy.deepcopy(network).eval()
     for layer, norm in _pairs(network, batch):
         _absorb(layer, norm)
-        for name in [name for name, module in network.named_modules(remove_duplicate=False) if module is norm]:
-            network.set_submodule(name, nn.Identity())
+        network = _with(network, norm, nn.Identity())
+    for module in _inside_first(network):
+        folded_form = vars(type(module)).get("folded_form")
+        if folded_form and not any(_is_hooked(part) or is_parametrized(part) for part in module.modules()):
+            network = _with(network, module, folded_form(module))
+    return network.eval()
+
+
+def _inside_first(network: nn.Module) -> list[nn.Module]:
+    found: dict[nn.Module, None] = {}
+    for child in network.children():
+        found.update(dict.fromkeys(_inside_first(child)))
+    return [*found, network]
+
+
+def _with(network: nn.Module, module: nn.Module, other: nn.Module) -> nn.Module:
+    """The network with another module, wherever it had that one."""
+    if network is module:
+        return other
+    for name in [name for name, found in network.named_modules(remove_duplicate=False) if found is module]:
+        network.set_submodule(name, other)
     return network
+
+
+def _is_hooked(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 @torch.no_grad()
@@ -108,7 +140,7 @@ def _pairs(network: nn.Module, batch: Tensor) -> list[tuple[nn.Module, nn.Module
     watch = _Watch()
     handles = []
     for module in network.modules():
-        if module._forward_hooks or module._forward_pre_hooks:
+        if _is_hooked(module):
             continue
         if _kind(module) in FOLDABLE:
             handles.append(module.register_forward_hook(watch.after_layer))

@@ -50,13 +50,13 @@ def prepared(
     _refuse_impossible(spec)
     start = clock()
     with _explained(spec):
-        if spec.form == "folded":
+        if spec.form.startswith("folded"):
             network = fold(network, batch)
         network, layout = network.to(DTYPES[spec.precision]), torch.contiguous_format
         if spec.memory_format == "channels_last":
             layout = torch.channels_last
             network = network.to(memory_format=layout)
-        run = MAKERS[spec.form](network, batch.to(DTYPES[spec.precision], memory_format=layout), spec)
+        run = MAKERS[_made(spec)](network, batch.to(DTYPES[spec.precision], memory_format=layout), spec)
         if spec.device == "cuda":
             torch.cuda.synchronize()
         seconds = clock() - start
@@ -66,20 +66,26 @@ def prepared(
     return run, None if spec.form == "eager" else seconds
 
 
+def _made(spec: LatencySpec) -> str:
+    """What is made of the network once it is folded, if it is."""
+    return spec.form.removeprefix("folded+")
+
+
 def _refuse_impossible(spec: LatencySpec) -> None:
-    if spec.form == "cuda_graph" and spec.device != "cuda":
-        raise UserError(f"the form cuda_graph needs a CUDA device, got {spec.device}; time it on cuda, or leave it out")
-    if spec.form != "onnx":
+    form = spec.form
+    if _made(spec) == "cuda_graph" and spec.device != "cuda":
+        raise UserError(f"the form {form} needs a CUDA device, got {spec.device}; time it on cuda, or leave it out")
+    if _made(spec) != "onnx":
         return
     if not (spec.precision == "float32" and spec.memory_format == "contiguous"):
         raise UserError(
-            f"the form onnx is timed in float32 and contiguous, got {spec.precision} and {spec.memory_format}; "
+            f"the form {form} is timed in float32 and contiguous, got {spec.precision} and {spec.memory_format}; "
             "leave out the form or the condition"
         )
     absent = [package for package in ONNX_PACKAGES if find_spec(package) is None]
     if absent:
         raise UserError(
-            f"the form onnx needs {', '.join(ONNX_PACKAGES)}; not installed: {', '.join(absent)}; "
+            f"the form {form} needs {', '.join(ONNX_PACKAGES)}; not installed: {', '.join(absent)}; "
             "pip install 'mdsa-bench[onnx]'"
         )
 

@@ -5,7 +5,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Precision = Literal["float32", "bfloat16", "float16"]
-Form = Literal["eager", "folded", "compiled", "cuda_graph", "onnx"]
+Form = Literal[
+    "eager", "folded", "compiled", "cuda_graph", "onnx", "folded+compiled", "folded+cuda_graph", "folded+onnx"
+]
 MemoryFormat = Literal["contiguous", "channels_last"]
 Device = Literal["cpu", "cuda"]
 

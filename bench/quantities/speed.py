@@ -12,7 +12,7 @@ class LatencySpec(Pass):
 
     `process` numbers the repeats, each in a fresh process. Warm-up lasts at least `warmup_calls` and `warmup_s` and
     until it is flat; then come at least `samples` calls and `seconds`. `form` is what was made of the network before it
-    was timed: batch norms folded into convolutions, torch.compile, a CUDA graph, ONNX Runtime.
+    was timed: folded (bench/measure/fold.py), torch.compile, a CUDA graph, ONNX Runtime.
     """
 
     quantity: Literal["latency"] = "latency"

@@ -1,9 +1,10 @@
 """What is computed frugally is what is computed plainly."""
 
+import pytest
 import torch
 from torch import nn
 
-from bench.mdsa_unet.frugal import plus, remade
+from bench.mdsa_unet.frugal import AT_A_TIME, plus, remade
 
 
 def inside() -> nn.Module:
@@ -26,7 +27,9 @@ def test_remade_changes_no_output_and_no_gradient_and_keeps_nothing_inside():
         torch.testing.assert_close(remade(function, x), expected)
 
 
-def test_a_sum_is_taken_in_place_and_image_by_image_in_inference_alone():
+@pytest.mark.parametrize(("values", "parts"), [(1, [1, 1, 1]), (40, [2, 1]), (10**6, [3])])
+def test_a_sum_is_taken_in_place_and_some_images_at_a_time_in_inference_alone(monkeypatch, values, parts):
+    monkeypatch.setitem(AT_A_TIME, "cpu", values)
     layers, seen = inside(), []
 
     def function(x: torch.Tensor) -> torch.Tensor:
@@ -40,4 +43,4 @@ def test_a_sum_is_taken_in_place_and_image_by_image_in_inference_alone():
     with torch.no_grad():
         torch.testing.assert_close(plus(whole, function, x), expected)
     torch.testing.assert_close(whole, expected.detach())
-    assert seen == [3, 3, 1, 1, 1]
+    assert seen == [3, 3, *parts]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.mdsa_unet.layers import Chain, Pixelwise, Pointwise, conv_bn
+from bench.mdsa_unet.layers import Chain, Pixelwise, Pointwise, Position, conv_bn
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -41,6 +41,14 @@ def test_a_linear_map_of_every_pixel():
 def test_a_1x1_convolution(bias):
     ours, plain = layers = twin(Pointwise(12, 6, bias=bias), nn.Conv2d(12, 6, 1, bias=bias))
     same(ours(image()), plain(image()), layers)
+
+
+def test_a_position_is_added_and_in_inference_may_be_one_convolution():
+    ours, plain = layers = twin(Position(12), nn.Conv2d(12, 12, 3, padding=1, groups=12))
+    same(ours(image()), image() + plain(image()), layers)
+    with torch.no_grad():
+        expected = ours(image())
+        torch.testing.assert_close(ours.folded_form()(image()), expected)
 
 
 @pytest.mark.parametrize("bias", [False, True])

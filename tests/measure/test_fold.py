@@ -24,9 +24,8 @@ def assert_same(network: nn.Module, other: nn.Module, batch: torch.Tensor) -> No
     assert float((plain - found).abs().max()) <= 1e-5 * float(plain.abs().max())
 
 
-# What follows no convolution: MDSA-UNet's batch norms on one-pixel features, CMUNeXt's after an activation, those
-# before a convolution in ResUNet++.
-LEFT = {"mdsa_unet": 5, "cmunext": 33, "resunetpp": 15}
+# What follows no convolution: CMUNeXt's after an activation, those before a convolution in ResUNet++.
+LEFT = {"cmunext": 33, "resunetpp": 15}
 
 
 @pytest.mark.parametrize(("name", "left"), {**dict.fromkeys(NETWORKS, 0), **LEFT}.items())
@@ -213,3 +212,90 @@ def test_a_layer_with_a_hook_is_left():
     batch = torch.randn(2, 3, 4, 4, dtype=torch.float64)
     assert norms(fold(network, batch)) == 1
     assert_same(network, fold(network, batch), batch)
+
+
+class Twice(nn.Module):
+    """Doubles; deployed, by a layer that says so."""
+
+    def __init__(self, inside: nn.Module) -> None:
+        super().__init__()
+        self.inside = inside
+
+    def forward(self, x):
+        return 2 * self.inside(x)
+
+    def folded_form(self):
+        return nn.Sequential(self.inside, nn.Dropout(), Scaled(2.0))
+
+
+class Scaled(nn.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        return self.factor * x
+
+
+class Thrice(Twice):
+    """Inherits a form that is not its own."""
+
+    def forward(self, x):
+        return 3 * self.inside(x)
+
+
+def scaled(network: nn.Module) -> int:
+    return sum(isinstance(module, Scaled) for module in network.modules())
+
+
+@pytest.mark.parametrize(
+    ("network", "forms"),
+    [
+        (nn.Sequential(Twice(nn.Conv2d(3, 3, 1)), nn.BatchNorm2d(3)), 1),
+        (Twice(nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3))), 1),
+        (Twice(Twice(nn.Conv2d(3, 3, 1))), 2),
+        (Thrice(Twice(nn.Conv2d(3, 3, 1))), 1),
+    ],
+    ids=["before a norm", "the network itself", "one in another", "of a parent"],
+)
+def test_a_module_takes_the_form_that_its_class_gives_it(network, forms):
+    network = used(network)
+    batch = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    folded = fold(network, batch)
+    assert (scaled(folded), scaled(network)) == (forms, 0)
+    assert_same(network, folded, batch)
+    assert_same(network, fold(folded, batch), batch)
+
+
+@pytest.mark.parametrize("change", ["hooked", "parametrised"])
+def test_a_module_keeps_its_form_where_somebody_changed_something_in_it(change):
+    network = Twice(nn.Conv2d(3, 3, 1))
+    if change == "hooked":
+        network.inside.register_forward_hook(lambda layer, args, output: output.abs())
+    else:
+        nn.utils.parametrizations.weight_norm(network.inside)
+    network = used(network)
+    batch = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    assert scaled(fold(network, batch)) == 0
+    assert_same(network, fold(network, batch), batch)
+
+
+def test_a_module_used_twice_takes_its_form_twice_and_before_what_it_lies_in():
+    class Sees(nn.Module):
+        def __init__(self, inside):
+            super().__init__()
+            self.inside = inside
+
+        def forward(self, x):
+            return self.inside(x)
+
+        def folded_form(self):
+            assert scaled(self.inside) == 1
+            return self.inside
+
+    shared = Twice(nn.Conv2d(3, 3, 1))
+    network = used(nn.Sequential(shared, Sees(shared)))
+    batch = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    folded = fold(network, batch)
+    assert folded[0] is folded[1]
+    assert_same(network, folded, batch)

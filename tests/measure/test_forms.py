@@ -1,6 +1,7 @@
 """Each form against the plain network, and what is refused."""
 
 import itertools
+import re
 import shutil
 from contextlib import contextmanager
 
@@ -105,9 +106,10 @@ def test_a_network_that_cannot_take_a_memory_format_is_refused():
         made(Views(), memory_format="channels_last")
 
 
-def test_a_cuda_graph_is_refused_without_cuda():
-    with pytest.raises(UserError, match="cuda_graph needs a CUDA device, got cpu"):
-        made(small(), form="cuda_graph")
+@pytest.mark.parametrize("form", ["cuda_graph", "folded+cuda_graph"])
+def test_a_cuda_graph_is_refused_without_cuda(form):
+    with pytest.raises(UserError, match=rf"the form {re.escape(form)} needs a CUDA device, got cpu"):
+        made(small(), form=form)
 
 
 @pytest.mark.slow
@@ -136,10 +138,11 @@ def needs_onnx():
         pytest.importorskip(package)
 
 
-def test_onnx():
+@pytest.mark.parametrize("form", ["onnx", "folded+onnx"])
+def test_onnx(form):
     needs_onnx()
     plain, _ = made(small())
-    found, seconds = made(small(), form="onnx")
+    found, seconds = made(small(), form=form)
     assert seconds == 1
     torch.testing.assert_close(first_tensor(found), plain)
 
@@ -242,7 +245,7 @@ def test_onnx_runtime_is_told_the_conditions(cuda, switch, tf32, search):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("form", ["folded", "compiled", "cuda_graph"])
+@pytest.mark.parametrize("form", ["folded", "compiled", "cuda_graph", "folded+cuda_graph"])
 def test_forms_on_cuda(form):
     network, batch = small().cuda(), torch.rand(2, 3, 16, 16, device="cuda")
     with torch.inference_mode():
