@@ -127,16 +127,20 @@ def _compiled(network: nn.Module, batch: Tensor, spec: LatencySpec) -> Run:
 
 
 def _cuda_graph(network: nn.Module, batch: Tensor, spec: LatencySpec) -> Run:
+    with torch.inference_mode():
+        return captured(partial(network, batch))
+
+
+def captured(run: Run) -> Run:
     """One call recorded, after calls on a side stream in which libraries set themselves up; then played back."""
     graph, side = torch.cuda.CUDAGraph(), torch.cuda.Stream()
-    with torch.inference_mode():
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(SIDE_CALLS):
-                network(batch)
-        torch.cuda.current_stream().wait_stream(side)
-        with torch.cuda.graph(graph):
-            output = network(batch)
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(SIDE_CALLS):
+            run()
+    torch.cuda.current_stream().wait_stream(side)
+    with torch.cuda.graph(graph):
+        output = run()
 
     def replay() -> Any:
         graph.replay()

@@ -28,13 +28,12 @@ sys.path[:0] = [str(Path(__file__).parent)]
 from mdsa_ratios import MACS, SIZE, made, told_ratios  # noqa: E402
 
 from bench.environment import environment  # noqa: E402
-from bench.measure.forms import prepared  # noqa: E402
+from bench.measure.forms import Run, captured, prepared  # noqa: E402
 from bench.measure.memory import memory  # noqa: E402
 from bench.measure.peak import peak  # noqa: E402
 from bench.measure.ratio import ratio  # noqa: E402
 from bench.quantities import LatencySpec, MemorySpec, PeakSpec  # noqa: E402
 
-Run = Callable[[], Any]
 Line = dict[str, Any]
 
 # Of ours, and of the plain form beside it.
@@ -122,19 +121,7 @@ def _training_step(side: str, form: str, batch: int, device: str) -> Run:
         network.zero_grad(set_to_none=True)
         run()
 
-    return eager if form == "eager" else _captured(run)
-
-
-def _captured(run: Run) -> Run:
-    graph, side = torch.cuda.CUDAGraph(), torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(WARM):
-            run()
-    torch.cuda.current_stream().wait_stream(side)
-    with torch.cuda.graph(graph):
-        run()
-    return graph.replay
+    return eager if form == "eager" else captured(run)
 
 
 def peak_memory(mode: str, batch: int, asked: argparse.Namespace) -> Line:
