@@ -1,7 +1,7 @@
 """MDSA, multi-scale dynamic sparse attention: every pixel attends to the pixels of the regions most like its own.
 
-Query, key and value are one tensor. It is laid out once by regions and heads, and gathered once; where a region keeps
-itself alone, it is not gathered at all. On CUDA a kernel reads the kept regions in the map itself.
+Query, key and value are one tensor. It is laid out once by regions and heads, and gathered at once; where a region
+keeps itself alone, it is not gathered at all. On CUDA a kernel reads the kept regions in the map itself.
 """
 
 import math
@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.mdsa_unet.frugal import plus, remade
+from bench.mdsa_unet.frugal import added, plus
 from bench.mdsa_unet.grid import Grid
-from bench.mdsa_unet.layers import Chain, Pixelwise, Pointwise
+from bench.mdsa_unet.layers import Chain, Depthwise, NormOfPart, Pixelwise, Pointwise, dense_gradient, line_of
+from bench.mdsa_unet.products import attention
 
 HEAD_WIDTH = 32
 HAS_TRITON = find_spec("triton") is not None  # it comes with torch for CUDA on Linux alone
-FEW = 128  # keys of a region
 
 
 class MultiScale(nn.Module):
@@ -37,15 +37,15 @@ class MultiScale(nn.Module):
                 nn.BatchNorm2d(part),
             )
             if kernel > 1
-            else Chain(nn.BatchNorm2d(part))
+            else Chain(NormOfPart(part))
             for kernel in (1, 3, 5, 7)
         )
         self.outward = Pointwise(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         parts = self.inward(x).chunk(4, dim=1)
-        scaled = torch.cat([scale(part) for scale, part in zip(self.scales, parts, strict=True)], dim=1)
-        return self.outward(scaled.relu_())
+        scaled = [dense_gradient(scale(part)) for scale, part in zip(self.scales, parts, strict=True)]
+        return self.outward(torch.cat(scaled, dim=1).relu_())
 
     @torch.no_grad()
     def folded_form(self) -> nn.Module:
@@ -53,11 +53,10 @@ class MultiScale(nn.Module):
         first: Any = self.scales[0]
         if isinstance(first, nn.Identity):
             return self
-        norm, inward = first[0], cast(Any, self.inward)
-        scale = norm.weight * (norm.running_var.double() + norm.eps).rsqrt()
-        weight, bias, quarter = inward.weight.clone(), inward.bias.clone(), len(scale)
-        weight[:quarter] = weight[:quarter] * scale.view(-1, 1, 1, 1)
-        bias[:quarter] = (bias[:quarter] - norm.running_mean) * scale + norm.bias
+        (slope, shift), inward = line_of(first[0]), cast(Any, self.inward)
+        weight, bias, quarter = inward.weight.clone(), inward.bias.clone(), len(slope)
+        weight[:quarter] *= slope.view(-1, 1, 1, 1)
+        bias[:quarter] = bias[:quarter] * slope + shift
         inward.weight, inward.bias = nn.Parameter(weight), nn.Parameter(bias)
         self.scales[0] = nn.Identity()
         return self
@@ -76,7 +75,7 @@ class SparseAttention(nn.Module):
         self.top_k, self.regions, self.region_size = top_k, regions, region_size
         self.heads, self.scale = dim // HEAD_WIDTH, dim**-0.5
         self.aggregate = MultiScale(dim)
-        self.local = nn.Conv2d(dim, dim, 5, padding=2, groups=dim)
+        self.local = Depthwise(dim, 5)
         self.project = Pixelwise(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -101,11 +100,8 @@ class SparseAttention(nn.Module):
         height, width = y.shape[1:3]
         grid = Grid.over(height, width, self.regions, self.region_size)
         if y.is_cuda and HAS_TRITON and y.dtype != torch.float64:
-            found = self._attend_in_place(y, grid)
-            return local + found if torch.is_grad_enabled() else local.add_(found)
+            return added(local, self._attend_in_place(y, grid))
         attend = partial(self._attend_copies, grid=grid)
-        if self.top_k > 1:  # what is gathered is large
-            attend = partial(remade, attend)
         # Added region by region, in the order in which it is found, which saves a copy.
         return grid.map(plus(grid.parts(local, self.heads), attend, y), height, width)
 
@@ -120,13 +116,12 @@ class SparseAttention(nn.Module):
         """(N, H, W, C) to the regions' parts, as `Grid.parts` gives them."""
         cells = grid.cells(y, self.heads)
         kept = self.choose(y, grid, lambda: cells.sum(3).flatten(2))
-        keys = cells if kept.shape[2] == 1 else gathered(cells, kept)
         real = grid.real(y.shape[1], y.shape[2], y.device)
         mask = None
         if real is not None:
             # A finite penalty: a region that is all padding would make a softmax of nothing but -inf, which is NaN.
-            mask = torch.where(real[kept].flatten(2), 0.0, -1e9).to(y.dtype)[:, :, None, None]
-        found = attention(cells, keys, mask, self.scale)
+            mask = torch.where(real[kept].flatten(2), 0.0, -1e9).to(y.dtype)
+        found = attention(cells, None if kept.shape[2] == 1 else kept, mask, self.scale)
         return found.unflatten(3, (grid.high, grid.wide)).unflatten(1, (grid.rows, grid.columns))
 
     @torch.no_grad()
@@ -143,29 +138,3 @@ class SparseAttention(nn.Module):
         if real is not None:
             likeness = likeness.masked_fill(~real.any(1), -math.inf)
         return likeness.topk(min(self.top_k, grid.regions), dim=-1).indices
-
-
-def gathered(cells: Tensor, kept: Tensor) -> Tensor:
-    """Of (N, R, heads, P, D) the kept regions (N, R, k) of each region, in a row: (N, R, heads, k * P, D)."""
-    n, regions, heads, _, width = cells.shape
-    first = torch.arange(0, n * regions, regions, device=kept.device).view(n, 1, 1, 1)
-    rows = (first + kept[:, :, None]) * heads + torch.arange(heads, device=kept.device).view(1, 1, heads, 1)
-    return cells.flatten(0, 2).index_select(0, rows.flatten()).view(n, regions, heads, -1, width)
-
-
-def attention(queries: Tensor, keys: Tensor, mask: Tensor | None, scale: float) -> Tensor:
-    """Softmax attention in which values are the keys: (N, R, heads, P, D) and (N, R, heads, L, D) to the first's shape.
-
-    Where keys are few, torch's fused attention for CPUs takes longer than a product, a softmax and a product.
-    """
-    several = queries.flatten(0, 1), keys.flatten(0, 1)  # (N * R, heads, ...)
-    penalty = None if mask is None else mask.flatten(0, 1)
-    if queries.is_cuda or keys.shape[3] > FEW:
-        found = F.scaled_dot_product_attention(*several, several[1], attn_mask=penalty, scale=scale)
-        return found.view_as(queries)
-    q, k = (part.flatten(0, 1) for part in several)
-    scores = torch.baddbmm(q.new_zeros(1, 1, 1), q, k.transpose(1, 2), beta=0, alpha=scale)
-    scores = scores.view(*several[0].shape[:3], -1)
-    if penalty is not None:
-        scores = scores + penalty
-    return torch.bmm(scores.softmax(-1).flatten(0, 1), k).view_as(queries)

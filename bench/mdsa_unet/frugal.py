@@ -20,15 +20,19 @@ def remade(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return again
 
 
+def added(whole: Tensor, other: Tensor) -> Tensor:
+    """whole + other; in inference `whole` is overwritten."""
+    return whole + other if torch.is_grad_enabled() else whole.add_(other)
+
+
 def plus(whole: Tensor, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """whole + function(x); in inference `whole` is overwritten, image by image, on CUDA some images at a time.
+    """The same of function(x), in inference image by image, on CUDA some images at a time.
 
     For what is made of a few images fits a cache where a batch's does not. A graph is made of the whole batch.
     """
-    if torch.is_grad_enabled():
-        return whole + function(x)
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined]
-        return whole.add_(function(x))
+    graph = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined]
+    if graph or torch.is_grad_enabled():
+        return added(whole, function(x))
     images = max(1, AT_A_TIME.get(x.device.type, 0) // max(1, x.shape[1:].numel()))
     for part, given in zip(whole.split(images), x.split(images), strict=True):
         part.add_(function(given))

@@ -61,9 +61,7 @@ class Grid(NamedTuple):
 
     def totals(self, y: Tensor) -> Tensor:
         """(N, H, W, C) to (N, R, C): the sum over each region's pixels."""
-        n, dim = y.shape[0], y.shape[3]
-        parts = self.padded(y).reshape(n, self.rows, self.high, self.columns, self.wide, dim)
-        return parts.sum((2, 4)).flatten(1, 2)
+        return self.parts(y, heads=1).sum((4, 5)).flatten(1, 3)
 
     def real(self, height: int, width: int, device: torch.device) -> Tensor | None:
         """(R, P): True where a region's pixel lies in the map; None where all do."""

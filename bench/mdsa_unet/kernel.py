@@ -15,7 +15,6 @@ from torch import Tensor
 
 from bench.mdsa_unet.grid import Grid
 
-HEAD_WIDTH = 32
 LEAST = 16  # pixels of a block: a matrix unit takes no fewer
 OWN, OTHERS = 64, 32  # and at most: scores and gradients lie in registers, which blocks of 64 and 64 overflow
 
@@ -65,7 +64,7 @@ def _launch(y: Tensor, grid: Grid, heads: int, scale: float, top_k: int) -> tupl
     own, others = _block(grid.pixels, OWN), _block(top_k * grid.pixels, OTHERS)
     return (triton.cdiv(grid.pixels, own), grid.regions, len(y) * heads), {
         "height": y.shape[1], "width": y.shape[2], "scale": scale, "heads": heads, "columns": grid.columns,
-        "regions": grid.regions, "high": grid.high, "wide": grid.wide, "top_k": top_k, "D": HEAD_WIDTH,
+        "regions": grid.regions, "high": grid.high, "wide": grid.wide, "top_k": top_k, "D": y.shape[3] // heads,
         "OWN": own, "OTHERS": others,
         "PRECISION": _precision(y),
     }  # fmt: skip

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from bench.mdsa_unet.attention import SparseAttention
 from bench.mdsa_unet.folded import FoldedFuse
 from bench.mdsa_unet.frugal import plus, remade
-from bench.mdsa_unet.layers import Pixelwise, Pointwise, Position, conv_bn, resized
+from bench.mdsa_unet.layers import Pixelwise, Pointwise, Position, conv_bn, dense_gradient, resized
 
 WIDTHS = (128, 320, 512)
 TOP_K = (1, 4, 16)  # regions kept by each stage, from the finest map to the deepest
@@ -53,7 +53,7 @@ class Fuse(nn.Module):
         )
 
     def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
-        both = torch.cat([resized(deep, skip.shape[-2:]), skip], dim=1)
+        both = torch.cat([dense_gradient(resized(deep, skip.shape[-2:])), skip], dim=1)
         return self.point(both) + self.local(both)
 
     def folded_form(self) -> nn.Module:

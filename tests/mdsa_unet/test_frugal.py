@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.mdsa_unet.frugal import AT_A_TIME, plus, remade
+from bench.mdsa_unet.frugal import AT_A_TIME, added, plus, remade
 
 
 def inside() -> nn.Module:
@@ -25,6 +25,14 @@ def test_remade_changes_no_output_and_no_gradient_and_keeps_nothing_inside():
         torch.testing.assert_close(given, right)
     with torch.no_grad():
         torch.testing.assert_close(remade(function, x), expected)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_what_is_added_to_is_overwritten_in_inference_alone(training):
+    whole, other = torch.ones(3), torch.full((3,), 2.0)
+    with torch.set_grad_enabled(training):
+        assert added(whole, other).tolist() == [3, 3, 3]
+    assert whole.tolist() == ([1, 1, 1] if training else [3, 3, 3])
 
 
 @pytest.mark.parametrize(("values", "parts"), [(1, [1, 1, 1]), (40, [2, 1]), (10**6, [3])])

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.mdsa_unet.layers import Chain, Pixelwise, Pointwise, Position, conv_bn
+from bench.mdsa_unet.layers import Chain, Depthwise, NormOfPart, Pixelwise, Pointwise, Position, conv_bn, dense_gradient
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -41,6 +41,39 @@ def test_a_linear_map_of_every_pixel():
 def test_a_1x1_convolution(bias):
     ours, plain = layers = twin(Pointwise(12, 6, bias=bias), nn.Conv2d(12, 6, 1, bias=bias))
     same(ours(image()), plain(image()), layers)
+
+
+def test_a_convolution_of_each_channel_by_itself():
+    ours, plain = layers = twin(Depthwise(12, 5), nn.Conv2d(12, 12, 5, padding=2, groups=12))
+    same(ours(image()), plain(image()), layers)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(image()), plain(image()))
+        ours.bias = None
+    torch.testing.assert_close(ours(image()), plain(image()) - plain.bias[:, None, None])
+
+
+def test_the_gradient_of_maps_that_are_concatenated_lies_densely():
+    def seen(maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        both = torch.cat([maps, 2 * image()], dim=1)
+        return both, torch.autograd.grad(both.sin().sum(), maps)[0]
+
+    maps = (2 * image()).requires_grad_()
+    (dense, gradient), (plain, part) = seen(dense_gradient(maps)), seen(maps)
+    torch.testing.assert_close((dense, gradient), (plain, part))
+    (whole,) = torch.autograd.grad(torch.cat([dense_gradient(maps), image()], dim=1).sin().sum(), maps)
+    assert is_dense(whole)
+    assert DEVICE == "cuda" or not is_dense(part)
+    with torch.no_grad():
+        assert dense_gradient(maps) is maps
+
+
+def is_dense(maps: torch.Tensor) -> bool:
+    return maps.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_batch_norm_of_a_part_of_a_map():
+    ours, plain = layers = twin(NormOfPart(4), nn.BatchNorm2d(4))
+    same(ours(image()[:, :4]), plain(image()[:, :4]), layers)
 
 
 def test_a_position_is_added_and_in_inference_may_be_one_convolution():
