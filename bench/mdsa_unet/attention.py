@@ -43,9 +43,12 @@ class MultiScale(nn.Module):
         self.outward = Pointwise(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.outward(torch.cat(self._scaled(x), dim=1).relu_())
+
+    def _scaled(self, x: Tensor) -> list[Tensor]:
+        """Each quarter's features; what they are made of is let go before `outward` takes room of its own."""
         parts = self.inward(x).chunk(4, dim=1)
-        scaled = [dense_gradient(scale(part)) for scale, part in zip(self.scales, parts, strict=True)]
-        return self.outward(torch.cat(scaled, dim=1).relu_())
+        return [dense_gradient(scale(part)) for scale, part in zip(self.scales, parts, strict=True)]
 
     @torch.no_grad()
     def folded_form(self) -> nn.Module:

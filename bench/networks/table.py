@@ -34,7 +34,7 @@ NETWORKS = {
         ),
         NetworkRow(
             "mdsa_unet", "MDSA-UNet", 6.65e6, 4.54e9, 224, "Li et al., IEEE JBHI 2025", ("hybrid", "paper"),
-            "bench.mdsa_unet", ("20235c2297eb", "ec4126e8aab2"),
+            "bench.mdsa_unet", ("6b652b709fa6", "ec4126e8aab2"),
         ),
         NetworkRow(
             "missformer", "MISSFormer", 42.46e6, 9.89e9, 224, "Huang et al. 2021", ("transformer",),
