@@ -2,9 +2,9 @@
 
 from handmade import ENVIRONMENT, LATENCY, STATE, cost_record, dice_record, latency_record
 
-from bench.claims.claim import Claim
+from bench.judge.claim import Claim
 from bench.networks import find_network
-from bench.records import Record
+from bench.run.store import Record
 
 MACHINE = ENVIRONMENT.fingerprint
 

@@ -3,7 +3,7 @@
 import pytest
 from handmade import cost_record, dice_record, latency_record
 
-from bench.records import Record
+from bench.run.store import Record
 
 
 @pytest.fixture

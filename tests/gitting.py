@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from bench.records import Record, Store
+from bench.run.store import Record, Store
 
 
 def git(folder: Path, *arguments: str) -> str:

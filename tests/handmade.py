@@ -2,8 +2,7 @@
 
 import math
 
-from bench.environment import Environment, State
-from bench.jobs import Job
+from bench.machine import Environment, State
 from bench.quantities import (
     Cost,
     CostSpec,
@@ -18,7 +17,8 @@ from bench.quantities import (
     Spec,
     TrainSpec,
 )
-from bench.records import Record
+from bench.run.job import Job
+from bench.run.store import Record
 
 ENVIRONMENT = Environment(
     cpu="A CPU", cores=2, memory_bytes=24 * 2**30, gpus=(), driver="", system="Linux x86_64", python="3.11.7",

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.budgets import find_budget
-from bench.plan import Question, plan
-from bench.worker import Order
+from bench.quantities.budget import find_budget
+from bench.run.plan import Question, plan
+from bench.run.worker import Order
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="this system lists no children")
 

@@ -11,9 +11,8 @@ FILES = [path for folder in ("bench", "baselines") for path in sorted((ROOT / fo
 
 # The road of a number. A stage imports only from stages before it; in a folder, a file may import its neighbours.
 ROAD = (
-    "errors", "files", "quantities", "environment", "mdsa_unet", "networks", "data", "budgets", "variants", "jobs",
-    "measure", "training", "records", "revisions", "predictions", "plan", "worker", "runner",
-    "summary", "claims", "compare", "history", "pick", "report", "cli",
+    "errors", "files", "stats", "quantities", "machine", "mdsa_unet", "networks", "data", "measure", "training", "run",
+    "read", "judge", "report", "cli",
 )  # fmt: skip
 
 

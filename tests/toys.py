@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from bench.data.prepared import Prepared
-from bench.jobs import Job
 from bench.quantities import DiceSpec, TrainSpec
+from bench.run.job import Job
 from bench.training.card import Card
+from bench.training.devices import Process
 from bench.training.train import Task, train
 
 SPEC = TrainSpec(steps=10, leg=4, batch=2, learning_rate=0.05)  # the last leg is cut short
@@ -52,6 +53,10 @@ def job(spec: TrainSpec = SPEC) -> Job:
     )
 
 
+def task(of: Job, folder: Path, process: Process | None = None) -> Task:
+    return Task(of.training_key, of.network, of.network_digest, of.spec, folder, process or Process())
+
+
 def blank(count: int) -> Prepared:
     """Discs whose masks are empty: by these, every network is as good as any other."""
     return replace(discs(count), masks=torch.zeros(count, 32, 32, dtype=torch.uint8))
@@ -61,7 +66,7 @@ def trained(
     folder: Path, spec: TrainSpec = SPEC, tell=lambda event: None, val_set: Prepared | None = None
 ) -> tuple[Small, Card]:
     network = small()
-    return network, train(network, Task(job(spec), folder), discs(6), val_set or discs(3), tell)
+    return network, train(network, task(job(spec), folder), discs(6), val_set or discs(3), tell)
 
 
 def same(one: nn.Module, other: nn.Module) -> bool:

@@ -71,7 +71,7 @@ def writable(folder: Path) -> None:
 
 def device_of(choice: DeviceChoice) -> "Device":
     """What `auto` means here; refuses `cuda` on a machine without it."""
-    from bench.environment import cuda_usable
+    from bench.machine import cuda_usable
 
     if choice is DeviceChoice.cpu:
         return "cpu"

@@ -10,11 +10,11 @@ import typer
 from bench.cli.app import DeviceChoice, Quiet, app, device_of, names_in, writable
 
 if TYPE_CHECKING:
-    from bench.claims.claim import Claim
-    from bench.claims.judge import Verdict
-    from bench.jobs import Job
+    from bench.judge.claim import Claim
+    from bench.judge.verdict import Verdict
     from bench.quantities import Device
-    from bench.records import Record
+    from bench.run.job import Job
+    from bench.run.store import Record
 
 PROCESSES = 6  # of each network of a quotient: two more than are needed, should something disturb some
 
@@ -52,9 +52,9 @@ def check(
 
       bench check --measure-missing --only paper-parameters,built --format github
     """
-    from bench.claims.judge import judge
-    from bench.claims.read import read_claims
-    from bench.environment import environment
+    from bench.judge.claims_file import read_claims
+    from bench.judge.verdict import judge
+    from bench.machine import environment
 
     asked = _chosen(read_claims(claims), only, claims)
     records = _records(folders or [], out)
@@ -84,7 +84,7 @@ def _chosen(claims: "list[Claim]", only: str, path: Path) -> "list[Claim]":
 def _records(folders: list[Path], out: Path) -> "list[Record]":
     """All records of the folders. A damaged one is an error here: a gate that looks past it is open."""
     from bench.errors import UserError
-    from bench.records import load, record_folders
+    from bench.run.store import load, record_folders
 
     loaded = load(folders or record_folders(out))
     if loaded.problems:
@@ -98,8 +98,8 @@ def _measure(
     """Measure what would decide more, as `bench run` does."""
     from dataclasses import replace
 
-    from bench.budgets import find_budget
-    from bench.claims.missing import missing_jobs
+    from bench.judge.missing import missing_jobs
+    from bench.quantities.budget import find_budget
 
     chosen = device_of(device)
     budget = replace(find_budget("quick"), processes=PROCESSES)
@@ -108,11 +108,11 @@ def _measure(
 
 
 def _carry_out(jobs: "list[Job]", device: "Device", out: Path, quiet: bool) -> "list[Record]":
-    from bench.budgets import find_budget
     from bench.cli.display import Progress, console
-    from bench.plan import Question, of_jobs
-    from bench.records import Store
-    from bench.runner import carry_out, missing
+    from bench.quantities.budget import find_budget
+    from bench.run.local import carry_out, missing
+    from bench.run.plan import Question, of_jobs
+    from bench.run.store import Store
 
     networks = tuple(dict.fromkeys(job.network for job in jobs))
     question = Question(networks, (), find_budget("quick"), "synthetic", None, device)

@@ -8,7 +8,7 @@ import typer
 from bench.cli.app import app
 
 if TYPE_CHECKING:
-    from bench.records import Record
+    from bench.run.store import Record
 
 
 class Format(StrEnum):
@@ -39,8 +39,8 @@ def compare(
 
       bench compare HEAD~1 HEAD --fail-on worse
     """
-    from bench.compare import compare as compared
     from bench.errors import UserError
+    from bench.judge.compare import compare as compared
     from bench.report.changes import FORMATS
 
     changes = compared(_records(base), _records(head))
@@ -53,7 +53,7 @@ def compare(
 
 def _records(given: str) -> "list[Record]":
     from bench.errors import UserError
-    from bench.revisions import read_side
+    from bench.read.revisions import read_side
 
     loaded = read_side(given)
     for problem in loaded.problems:

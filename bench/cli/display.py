@@ -20,20 +20,20 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.data import SPLITS, DataSet
-from bench.environment import environment
-from bench.jobs import Job
+from bench.machine import environment
 from bench.networks import title_of
-from bench.plan import Plan
 from bench.quantities import DiceSpec, LatencySpec
-from bench.records import Record
+from bench.read.sections import Section, sections
+from bench.read.speeds import Speeds
 from bench.report import tables
 from bench.report.columns import TAINTED, UNVERIFIED, Cell, Column
 from bench.report.speed_tables import speed_tables
 from bench.report.units import duration, percent, share, significant
 from bench.report.words import sentences
-from bench.runner import Clock
-from bench.summary.sections import Section, sections
-from bench.summary.speeds import Speeds
+from bench.run.job import Job
+from bench.run.local import Clock
+from bench.run.plan import Plan
+from bench.run.store import Record
 
 
 def console(stderr: bool = True) -> Console:

@@ -13,9 +13,9 @@ from bench.cli.app import DeviceChoice, Json, app, device_of, writable
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bench.cli.checkup import Checkup, Same, Tell
-    from bench.environment.fitness import Finding
-    from bench.plan import Plan
+    from bench.judge.noise import Checkup, Same, Tell
+    from bench.machine.doctor import Finding
+    from bench.run.plan import Plan
 
 MARKS = {"ok": ("✓", "green"), "note": ("!", "yellow"), "bad": ("✗", "red")}
 
@@ -39,9 +39,9 @@ def doctor(
 
       bench doctor --quick --device cpu
     """
-    from bench.cli.checkup import Checkup
     from bench.cli.display import console
-    from bench.environment import environment
+    from bench.judge.noise import Checkup
+    from bench.machine import environment
 
     found = Checkup(device_of(device), quick, environment())
     writable(out)
@@ -66,9 +66,9 @@ def doctor(
 
 def _examine(found: "Checkup", repeat: int, to: "Console") -> None:
     """Find out one thing after the other, and show each once it is known."""
-    from bench.cli.checkup import NETWORK, Failed, planned_for, watch
-    from bench.environment import cuda_usable
-    from bench.environment.fitness import Finding, findings
+    from bench.judge.noise import NETWORK, Failed, planned_for, watch
+    from bench.machine import cuda_usable
+    from bench.machine.doctor import Finding, findings
 
     before, after = watch()
     _machine(found, after.memory_free_bytes, to)
@@ -105,11 +105,11 @@ def _machine(found: "Checkup", free: int | None, to: "Console") -> None:
 
 
 def _peak(found: "Checkup", planned: "Plan", to: "Console") -> None:
-    from bench.cli.checkup import peak_rates
+    from bench.judge.noise import peak_rates
     from bench.report.units import significant
 
     with _progress() as tell:
-        tell("measuring peak rates, some seconds")
+        tell("measuring peak rates", 5.0, "")
         found.peak = peak_rates(planned)
     threads = f", {planned.threads} threads" if found.device == "cpu" else ""
     product, copied = significant(found.peak.macs_per_s / 1e9), significant(found.peak.bytes_per_s / 1e9)
@@ -118,8 +118,8 @@ def _peak(found: "Checkup", planned: "Plan", to: "Console") -> None:
 
 def _same(found: "Checkup", planned: "Plan", repeat: int, to: "Console") -> None:
     """Time the network against itself so often; a run that is stopped leaves the pairs it has."""
-    from bench.cli.checkup import Pair, Same, rounds
-    from bench.runner import Clock
+    from bench.judge.noise import Pair, Same, rounds
+    from bench.run.local import Clock
 
     clock = Clock(planned)
     for number in range(repeat):
@@ -145,7 +145,7 @@ def _interval(same: "Same", to: "Console") -> None:
 
 def _conclude(found: "Checkup", to: "Console", stopped: bool) -> None:
     """What the measurements say, and the verdict."""
-    from bench.cli.checkup import judge
+    from bench.judge.noise import judge
 
     _add(found, judge(found, stopped), to)
     spoiled = sum(finding.mark == "bad" for finding in found.findings)
@@ -214,7 +214,13 @@ def _progress() -> "Iterator[Tell]":
 
     to = console()
     if not to.is_terminal:
-        yield lambda doing: to.print(doing, markup=False, highlight=False, soft_wrap=True)
+        yield lambda *told: to.print(_doing(*told), markup=False, highlight=False, soft_wrap=True)
         return
     with Live(console=to, auto_refresh=False, transient=True) as live:
-        yield lambda doing: live.update(Text(doing, "cyan"), refresh=True)
+        yield lambda *told: live.update(Text(_doing(*told), "cyan"), refresh=True)
+
+
+def _doing(what: str, seconds_left: float, more: str) -> str:
+    from bench.report.units import duration
+
+    return f"{what}, about {duration(seconds_left)}{more} left"

@@ -22,9 +22,9 @@ def history(
 
     Example: bench history mdsa_unet latency
     """
-    from bench.claims.metrics import find_metric
     from bench.errors import UserError
-    from bench.history import history as points_of
+    from bench.judge.history import history as points_of
+    from bench.judge.metrics import find_metric
     from bench.networks import find_network
 
     find_network(network)

@@ -62,7 +62,7 @@ def _facts(what: Listed) -> list[dict[str, Any]]:
             {"name": d.name, "needs files": "yes" if d.needs_root else "no", "what": d.title, "published": d.published}
             for d in DATASETS.values()
         ]
-    from bench.budgets import BUDGETS
+    from bench.quantities.budget import BUDGETS
 
     return [
         {

@@ -11,8 +11,8 @@ from bench.cli.app import Json, app
 from bench.errors import UserError
 
 if TYPE_CHECKING:
-    from bench.pick import Candidate
-    from bench.summary.sections import Section
+    from bench.judge.pick import Candidate
+    from bench.read.sections import Section
 
 SUFFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 
@@ -37,10 +37,10 @@ def pick(
 
     Example: bench pick --max-latency-ms 100 --max-params 10M --dataset isic2017
     """
-    from bench.environment import environment
-    from bench.pick import choose_section
-    from bench.pick import pick as picked
-    from bench.summary.sections import sections
+    from bench.judge.pick import choose_section
+    from bench.judge.pick import pick as picked
+    from bench.machine import environment
+    from bench.read.sections import sections
 
     bounds = {
         "latency": None if max_latency_ms is None else max_latency_ms / 1e3,
@@ -63,7 +63,7 @@ def pick(
 
 
 def _records(folders: list[Path]) -> list[Any]:
-    from bench.records import load, record_folders
+    from bench.run.store import load, record_folders
 
     loaded = load(folders or record_folders(Path("results")))
     for problem in loaded.problems:
@@ -93,7 +93,7 @@ def _told(section: "Section", candidates: "list[Candidate]") -> str:
 
 
 def _facts(candidate: "Candidate") -> dict[str, Any]:
-    from bench.pick import LIMITS, number
+    from bench.judge.pick import LIMITS, number
 
     return {
         "network": candidate.row.network, "fits": candidate.fits,

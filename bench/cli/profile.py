@@ -39,7 +39,7 @@ def profile(
 
     from bench.cli.display import console
     from bench.cli.tree import following, show
-    from bench.environment import environment
+    from bench.machine import environment
     from bench.measure.profile import profile as measure
     from bench.quantities import ProfileSpec
 

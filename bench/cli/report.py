@@ -12,9 +12,9 @@ from bench.errors import UserError, unknown
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bench.claims.judge import Verdict
-    from bench.measure.protocols import Protocol
-    from bench.records import Record
+    from bench.judge.verdict import Verdict
+    from bench.quantities.protocols import Protocol
+    from bench.run.store import Record
 
 
 @app.command()
@@ -44,9 +44,9 @@ def report(
 
       bench report --format html,latex
     """
-    from bench.measure.protocols import find_protocol
-    from bench.records import load
-    from bench.summary.sections import outdated
+    from bench.quantities.protocols import find_protocol
+    from bench.read.sections import outdated
+    from bench.run.store import load
 
     by = find_protocol(protocol) if protocol else None
     loaded = load(folders or [Path("results")])
@@ -93,12 +93,12 @@ def conclude_with(
 ) -> None:
     """Write the report; print the tables, what they say in words, and where it lies."""
     from bench.cli.display import conclude, console
+    from bench.read.sections import sections
+    from bench.read.speeds import speeds
     from bench.report.document import document
     from bench.report.tidy import paired_rows, tidy_rows
     from bench.report.verdicts import count
     from bench.report.write import FORMATS, write_report
-    from bench.summary.sections import sections
-    from bench.summary.speeds import speeds
 
     found, timed = sections(records, protocol, against), speeds(records)
     verdicts = _verdicts(records, claims)
@@ -114,9 +114,9 @@ def conclude_with(
 
 def _verdicts(records: "list[Record]", claims: Path | None) -> "list[Verdict]":
     """What the records say of the claims in the file, or of those in ./claims.toml where there are any."""
-    from bench.claims.judge import judge
-    from bench.claims.read import read_claims
-    from bench.environment import environment
+    from bench.judge.claims_file import read_claims
+    from bench.judge.verdict import judge
+    from bench.machine import environment
 
     usual = Path("claims.toml")
     if claims is None and not usual.exists():

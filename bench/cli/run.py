@@ -27,10 +27,10 @@ from bench.cli.report import conclude_with
 from bench.errors import UserError
 
 if TYPE_CHECKING:
-    from bench.jobs import Job
-    from bench.plan import Plan
     from bench.quantities import Device
-    from bench.records import Record
+    from bench.run.job import Job
+    from bench.run.plan import Plan
+    from bench.run.store import Record
 
 
 @app.command()
@@ -94,11 +94,11 @@ def run(
 
       bench run nets/mine.py:TinyNet --arg width=32 --group light
     """
-    from bench.budgets import find_budget
     from bench.cli.display import announce, console
-    from bench.plan import Question, keep_split, plan
-    from bench.records import Store
-    from bench.runner import missing
+    from bench.quantities.budget import find_budget
+    from bench.run.local import missing
+    from bench.run.plan import Question, keep_split, plan
+    from bench.run.store import Store
 
     _refuse_training(weights, steps or epochs)
     chosen = device_of(device)
@@ -173,8 +173,8 @@ def _numbers(option: str, text: str, least: int) -> tuple[int, ...]:
 def _carry_out(planned: "Plan", waiting: "list[Job]", out: Path, quiet: bool) -> "list[Record]":
     """Do the plan under a progress display; on Ctrl-C say what is kept and how to go on."""
     from bench.cli.display import Progress, console, overhead
-    from bench.records import Store
-    from bench.runner import carry_out, missing
+    from bench.run.local import carry_out, missing
+    from bench.run.store import Store
 
     ready = [record for job in planned.jobs if job not in waiting and (record := Store(out).find(job))]
     begun = time.monotonic()

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from bench.environment import environment
-from bench.environment.system import processors, text
+from bench.machine import environment
+from bench.machine.system import processors, text
 from bench.quantities import Device, Peak, PeakSpec
 
 SIZES = {"cpu": (512, 1024, 2048, 4096), "cuda": (4096, 8192, 16384)}

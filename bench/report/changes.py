@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bench.compare import Change
+from bench.judge.compare import Change
 from bench.networks import title_of
 from bench.report.markdown import escaped
 from bench.report.units import NONE, difference, in_unit, percent_change

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from bench.pick import LIMITS, Broken, Candidate, number
+from bench.judge.pick import LIMITS, Broken, Candidate, number
+from bench.read.sections import Section
 from bench.report.units import in_unit
-from bench.summary.sections import Section
 
 
 def because(section: Section, candidates: Sequence[Candidate]) -> str:

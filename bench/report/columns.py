@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.networks import NETWORKS
+from bench.read.rows import Row
+from bench.read.sections import Section
 from bench.report.units import (
     NONE,
     difference,
@@ -18,9 +20,7 @@ from bench.report.units import (
     share,
     significant,
 )
-from bench.summary.estimates import Estimate
-from bench.summary.rows import Row
-from bench.summary.sections import Section
+from bench.stats.estimate import Estimate
 
 Text = Callable[[float | None], str]
 # A count that is doubted, a time that was disturbed, a score from which a failed seed is missing: never the best.

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.budgets import BUDGETS
-from bench.claims.judge import Verdict
+from bench.judge.verdict import Verdict
 from bench.quantities import QUANTITIES, DiceSpec
-from bench.records import Record
+from bench.quantities.budget import BUDGETS
+from bench.quantities.variants import PLAIN
+from bench.read.sections import Section, named
+from bench.read.speeds import Speeds
 from bench.report.drawing import Picture
 from bench.report.exhibits import Exhibit, exhibit
 from bench.report.pictures import pictures
@@ -19,9 +21,7 @@ from bench.report.published import published_table
 from bench.report.speed_tables import speed_tables
 from bench.report.tables import Table, tables
 from bench.report.words import sentences
-from bench.summary.sections import Section, named
-from bench.summary.speeds import Speeds
-from bench.variants import PLAIN
+from bench.run.store import Record
 
 QUESTION = "How accurate and how cheap are these networks, measured alike?"
 NO_IMAGES = "No test images are shown, for they, or the predictions on them, do not lie beside these records."

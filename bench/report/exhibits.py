@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bench.predictions import Predictions, find, images
 from bench.quantities import Scores
-from bench.records import Record
-from bench.summary.rows import Row
-from bench.summary.sections import Section
+from bench.read.rows import Row
+from bench.read.sections import Section
+from bench.run.predictions import Predictions, find, images
+from bench.run.store import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

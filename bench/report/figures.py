@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from bench.networks import NETWORKS
+from bench.read.front import front
+from bench.read.rows import Row
+from bench.read.sections import Section
 from bench.report.units import millions
-from bench.summary.front import front
-from bench.summary.rows import Row
-from bench.summary.sections import Section
 
 # Okabe and Ito's palette, less the yellow that white paper swallows.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")

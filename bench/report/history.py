@@ -5,9 +5,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.claims.metrics import Metric
 from bench.files import write_whole
-from bench.history import Point
+from bench.judge.history import Point
+from bench.judge.metrics import Metric
 from bench.networks import title_of
 from bench.report.drawing import Picture
 from bench.report.units import in_unit

@@ -10,9 +10,9 @@ from itertools import groupby
 from pathlib import Path
 from string import Template
 
-from bench.claims.judge import Verdict
 from bench.files import write_whole
-from bench.records import Record
+from bench.judge.verdict import Verdict
+from bench.read.sections import outdated
 from bench.report.columns import Cell, Column
 from bench.report.document import Document, Part
 from bench.report.html_pictures import pictures_html, slug
@@ -20,7 +20,7 @@ from bench.report.html_records import anchor, link, records_html, repeat
 from bench.report.tables import Table
 from bench.report.units import NONE
 from bench.report.verdicts import MARKS, claimed, count, measured_parts
-from bench.summary.sections import outdated
+from bench.run.store import Record
 
 TEMPLATE = Path(__file__).with_name("template")
 # Of which quantity's records a column's figures are, by its header or its name; the others' by the kind of their part.

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from bench.read.rows import Row
 from bench.report.columns import MAIN, Cell, Column, cells, worth_showing
 from bench.report.document import Part
 from bench.report.drawing import Picture
-from bench.summary.estimates import Estimate
-from bench.summary.rows import Row
+from bench.stats.estimate import Estimate
 
 # What the plot can have on its horizontal axis, and what makes a base unit the axis's.
 SCALES = {"Latency (ms)": 1e3, "GMAC (fvcore)": 1e-9, "Params (M)": 1e-6, "Memory (MiB)": 2.0**-20}

@@ -9,11 +9,11 @@ from typing import Any
 
 from bench.networks import title_of
 from bench.quantities import Cost, DiceSpec, Energy, Latency, LatencySpec, Memory, MemorySpec, Peak, Scores
-from bench.records import Record
+from bench.quantities.variants import name_of
+from bench.read.rows import taints
 from bench.report.html_pictures import slug
 from bench.report.units import duration, giga, mebibytes, millions, milliseconds, share, significant
-from bench.summary.rows import taints
-from bench.variants import name_of
+from bench.run.store import Record
 
 MOST = 60  # samples of a record that are shown; its file holds them all
 WIDTH, HEIGHT = 320, 28  # of a strip of samples

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bench.read.rows import Row
+from bench.read.sections import Section
 from bench.report.figures import draw_front, look, plain_log
-from bench.summary.rows import Row
-from bench.summary.sections import Section
 
 SHAPES_SAY = "circle, diamond: CNN; square: transformer; triangle: hybrid"
 LINE = 76  # characters of an axis's label in one line

@@ -13,8 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench.claims.judge import Verdict
 from bench.files import write_whole
+from bench.judge.verdict import Verdict
 from bench.report.columns import Cell
 from bench.report.document import Document, Part
 from bench.report.drawing import Picture

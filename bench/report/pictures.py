@@ -6,10 +6,10 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from bench.read.sections import Section
+from bench.read.speeds import Speeds
 from bench.report.drawing import Picture
 from bench.report.exhibits import Exhibit, looks_somewhere
-from bench.summary.sections import Section
-from bench.summary.speeds import Speeds
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

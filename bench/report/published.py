@@ -11,11 +11,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from bench.read.rows import Row
+from bench.read.sections import Section
 from bench.report.columns import Cell, Column, cells
 from bench.report.tables import Table
 from bench.report.units import NONE, giga, millions, share
-from bench.summary.rows import Row
-from bench.summary.sections import Section
 
 
 @dataclass(frozen=True)

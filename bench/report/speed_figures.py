@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.quantities import Profile
+from bench.read.speeds import Speed, Speeds
 from bench.report.figures import look, plain_log
-from bench.summary.speeds import Speed, Speeds
 
 NAMED = 0.009  # share of a bar that a letter of a name needs
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.quantities import Latency
+from bench.quantities.variants import PLAIN, name_of
+from bench.read.speeds import KNEE, PERCENTILES, Speed, Speeds, growth
 from bench.report.columns import TAINTED, Column, tainted
 from bench.report.tables import Table, table
 from bench.report.units import NONE, mebibytes, milliseconds, percent, share, significant
-from bench.summary.estimates import Estimate
-from bench.summary.speeds import KNEE, PERCENTILES, Speed, Speeds, growth
-from bench.variants import PLAIN, name_of
+from bench.stats.estimate import Estimate
 
 
 def speed_tables(speeds: Speeds) -> list[Table]:

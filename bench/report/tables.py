@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.quantities import DiceSpec, TrainSpec
+from bench.read.paired import LEVEL
+from bench.read.rows import Row
+from bench.read.sections import Section
 from bench.report.columns import (
     MAIN,
     PAIRED,
@@ -18,9 +21,6 @@ from bench.report.columns import (
     worth_showing,
 )
 from bench.report.units import NONE
-from bench.summary.paired import LEVEL
-from bench.summary.rows import Row
-from bench.summary.sections import Section
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.files import write_whole
+from bench.read.rows import Row
+from bench.read.sections import Section, named
 from bench.report.document import Document
-from bench.summary.estimates import Estimate
-from bench.summary.rows import Row
-from bench.summary.sections import Section, named
+from bench.stats.estimate import Estimate
 
 
 def write(document: Document, folder: Path) -> list[Path]:

@@ -96,7 +96,7 @@ def percent_change(value: float) -> str:
     return f"{100 * value:+.{places}f} %"
 
 
-# How a base unit of `bench.claims.metrics` is written.
+# How a base unit of `bench.judge.metrics` is written.
 IN_UNITS: dict[str, tuple[Callable[[float], str], str]] = {
     "parameters": (lambda value: f"{value:,.0f}", ""),
     "multiply-adds": (lambda value: significant(value / 1e9, 5), " GMAC"),

@@ -10,9 +10,9 @@ from itertools import groupby
 from typing import Any
 from xml.etree import ElementTree
 
-from bench.claims.claim import Claim
-from bench.claims.evidence import Measured
-from bench.claims.judge import Verdict
+from bench.judge.claim import Claim
+from bench.judge.evidence import Measured
+from bench.judge.verdict import Verdict
 from bench.networks import find_network, title_of
 from bench.report.markdown import escaped
 from bench.report.units import NONE, difference, in_unit, significant

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
+from bench.read.rows import Row
+from bench.read.sections import Section
 from bench.report.units import giga, millions, milliseconds, share
-from bench.summary.estimates import Estimate
-from bench.summary.rows import Row
-from bench.summary.sections import Section
+from bench.stats.estimate import Estimate
 
 NAMED = 6  # names in a sentence that can still be read
 

@@ -3,8 +3,8 @@
 Imports no torch, for a plan is checked with it.
 """
 
-from bench.environment import cuda_devices, environment
 from bench.errors import UserError
+from bench.machine import cuda_devices, environment
 from bench.quantities import Device, Frozen
 
 

@@ -15,9 +15,8 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import nn
 
 from bench.data.prepared import Prepared
-from bench.environment import environment
 from bench.files import alone_in, write_whole
-from bench.jobs import Job
+from bench.machine import environment
 from bench.quantities import DiceSpec, TrainSpec
 from bench.training.card import Card, keep
 from bench.training.devices import Process
@@ -32,16 +31,17 @@ PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
 
 @dataclass(frozen=True)
 class Task:
-    """The training of a job, the folder for its checkpoint, and which of its processes this is."""
+    """A training: of which network and code, for what scoring, where its checkpoint lies, which process this is.
 
-    job: Job
+    `key` names the training: all that shapes the weights.
+    """
+
+    key: str
+    network: str
+    network_digest: str
+    scoring: DiceSpec
     folder: Path
     process: Process = field(default_factory=Process)
-
-    @property
-    def scoring(self) -> DiceSpec:
-        assert isinstance(self.job.spec, DiceSpec)
-        return self.job.spec
 
     @property
     def spec(self) -> TrainSpec:
@@ -129,9 +129,9 @@ def _keep(network: nn.Module, task: Task, watch: Watch) -> Card:
     state = torch.load(best_path, map_location="cpu", weights_only=True)
     weights = {name.removeprefix("network."): tensor for name, tensor in state["state_dict"].items()}
     network.load_state_dict(weights)
-    step, job, scoring = state["global_step"], task.job, task.scoring
+    step, scoring = state["global_step"], task.scoring
     card = Card(
-        key=job.training_key, network=job.network, network_digest=job.network_digest, dataset=scoring.dataset,
+        key=task.key, network=task.network, network_digest=task.network_digest, dataset=scoring.dataset,
         data=scoring.data, labels=scoring.labels, channels=scoring.channels, classes=scoring.classes,
         size=scoring.size, spec=task.spec, commit=environment().commit, best_step=step,
         val_dice=next(point.val_dice for point in watch.curve if point.step == step), curve=tuple(watch.curve),

@@ -2,7 +2,7 @@
 
 First calls take seconds on a GPU, and one is often lent for minutes only; so, unlike on a CPU (mdsa_ratios.py), one
 process makes every form once and then times all of them in turn, round by round. A ratio is of pairs of rounds, with
-its 95 % interval (bench/measure/ratio.py). Each form of ours stands beside the plain form deployed alike: on small
+its 95 % interval (bench/stats/ratio.py). Each form of ours stands beside the plain form deployed alike: on small
 batches that is a CUDA graph, for eager code waits for the processor there. float32 without TF32.
 
     python tests/benchmarks/mdsa_cuda.py --out results/reference/mdsa_speed/cuda.json
@@ -27,12 +27,12 @@ sys.path[:0] = [str(Path(__file__).parent)]
 
 from mdsa_ratios import MACS, SIZE, made, told_ratios  # noqa: E402
 
-from bench.environment import environment  # noqa: E402
+from bench.machine import environment  # noqa: E402
 from bench.measure.forms import Run, captured, prepared  # noqa: E402
 from bench.measure.memory import memory  # noqa: E402
 from bench.measure.peak import peak  # noqa: E402
-from bench.measure.ratio import ratio  # noqa: E402
 from bench.quantities import LatencySpec, MemorySpec, PeakSpec  # noqa: E402
+from bench.stats.ratio import ratio  # noqa: E402
 
 Line = dict[str, Any]
 

@@ -24,7 +24,7 @@ import torch
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS.parent)]
 
-from bench.environment import ALLOCATOR, environment  # noqa: E402
+from bench.machine import ALLOCATOR, environment  # noqa: E402
 from bench.mdsa_unet import MDSAUNet  # noqa: E402
 from bench.measure.counters import by_fvcore  # noqa: E402
 from bench.measure.latency import latency  # noqa: E402

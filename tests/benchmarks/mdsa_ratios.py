@@ -1,7 +1,7 @@
 """MDSA-UNet against its plain form on a CPU: latency, training step and peak memory as ratios of one interleaved run.
 
 The plain form is tests/plain_mdsa_unet.py, which is also its definition; ours is timed as it is and folded. Each figure
-comes from fresh processes in turn; a ratio is of pairs of processes, with its 95 % interval (bench/measure/ratio.py).
+comes from fresh processes in turn; a ratio is of pairs of processes, with its 95 % interval (bench/stats/ratio.py).
 Times are taken twice, for the C library's allocator decides what the plain form's copies cost: as a script finds it
 (glibc's defaults), and as bench's workers set it, where freed memory is kept. On an idle machine:
 
@@ -30,14 +30,14 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
 from plain_mdsa_unet import PlainMDSAUNet  # noqa: E402
 
-from bench.environment import ALLOCATOR, environment  # noqa: E402
+from bench.machine import ALLOCATOR, environment  # noqa: E402
 from bench.mdsa_unet import build  # noqa: E402
 from bench.measure.fold import fold  # noqa: E402
 from bench.measure.latency import latency  # noqa: E402
 from bench.measure.memory import memory  # noqa: E402
 from bench.measure.peak import peak  # noqa: E402
-from bench.measure.ratio import ratio  # noqa: E402
 from bench.quantities import LatencySpec, MemorySpec, PeakSpec  # noqa: E402
+from bench.stats.ratio import ratio  # noqa: E402
 
 SIZE = 224
 GOALS = {"latency": {1: 0.6, 4: 0.5, 8: 0.5, 16: 0.5}, "step": {4: 0.6}, "inference": {8: 0.5}, "training": {4: 0.5}}

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from bench.environment import environment
+from bench.machine import environment
 
 # Small images, for the noise and not the networks are what is tested; it is true by a factor of three.
 CLAIMS = """

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch.utils.benchmark import Timer
 
-from bench.environment import environment
+from bench.machine import environment
 from bench.measure.latency import latency
 from bench.networks import find_network
 from bench.quantities import LatencySpec

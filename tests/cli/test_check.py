@@ -11,7 +11,7 @@ import pytest
 from claiming import counted
 from commanding import bench
 
-from bench.records import Store
+from bench.run.store import Store
 
 ROOT = Path(__file__).parent.parent.parent
 CLAIM = """[size]

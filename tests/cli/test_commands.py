@@ -76,7 +76,7 @@ def test_mistakes_are_answered_in_words_with_exit_code_2_and_nothing_is_written(
 
 
 def test_cuda_is_refused_where_there_is_none(tmp_path):
-    from bench.environment import cuda_usable
+    from bench.machine import cuda_usable
 
     if cuda_usable():
         pytest.skip("this machine has CUDA")
@@ -124,7 +124,7 @@ def test_a_failed_network_ends_the_run_with_exit_code_1(tmp_path):
 
 
 def test_damaged_records_are_named_and_left_out_of_the_report(tmp_path, reference):
-    from bench.records import Store
+    from bench.run.store import Store
 
     for record in reference:
         Store(tmp_path).write(record)
@@ -148,7 +148,7 @@ def test_what_needs_no_torch_does_not_wait_for_it(arguments):
 
 
 def test_a_report_by_another_protocol_and_against_another_network(tmp_path, reference):
-    from bench.records import Store
+    from bench.run.store import Store
 
     for record in reference:
         Store(tmp_path / "records").write(record)
@@ -162,7 +162,7 @@ def test_a_report_by_another_protocol_and_against_another_network(tmp_path, refe
 
 
 def test_a_report_of_stored_records_does_not_import_torch(tmp_path, reference):
-    from bench.records import Store
+    from bench.run.store import Store
 
     for record in reference:
         Store(tmp_path).write(record)

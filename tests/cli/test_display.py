@@ -5,12 +5,12 @@ import io
 from handmade import cost_record, dice_record, record
 from rich.console import Console
 
-from bench.budgets import find_budget
 from bench.cli.display import Progress, announce, conclude, table
-from bench.plan import Question, plan
 from bench.quantities import CostSpec
+from bench.quantities.budget import find_budget
+from bench.read.sections import sections
 from bench.report.tables import tables
-from bench.summary.sections import sections
+from bench.run.plan import Question, plan
 
 
 def screen(terminal: bool = False, width: int = 120) -> Console:

@@ -6,9 +6,10 @@ import pytest
 from handmade import ENVIRONMENT, STATE, latency_record, record
 from typer.testing import CliRunner
 
-from bench.cli import app, checkup
-from bench.environment import fitness
-from bench.environment.fitness import Finding
+from bench.cli import app
+from bench.judge import noise as checkup
+from bench.machine import doctor as fitness
+from bench.machine.doctor import Finding
 from bench.quantities import LatencySpec, Peak
 
 PEAK = Peak(macs_per_s=99.1e9, bytes_per_s=39.7e9)
@@ -34,7 +35,7 @@ def machine(monkeypatch):
     """A machine of which one thing is noted; a test may put other findings in the list."""
     found = [Finding("note", "this is a virtual machine: neighbours may slow it unseen", "repeat on another day")]
     monkeypatch.setattr(checkup, "run", Worker())
-    monkeypatch.setattr("bench.environment.environment", lambda: ENVIRONMENT)
+    monkeypatch.setattr("bench.machine.environment", lambda: ENVIRONMENT)
     monkeypatch.setattr(checkup, "watch", lambda: (STATE, STATE))
     monkeypatch.setattr(fitness, "findings", lambda *_: list(found))
     monkeypatch.setenv("COLUMNS", "80")

@@ -6,7 +6,7 @@ from functools import partial
 import commanding
 import pytest
 
-from bench.records import Store
+from bench.run.store import Store
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench.environment import ALLOCATOR
 from bench.errors import UserError
+from bench.machine import ALLOCATOR
 from bench.measure.memory import Resident, by_getrusage, by_ps, memory
 from bench.quantities import Memory, MemorySpec
 

@@ -2,7 +2,7 @@ import json
 
 from claiming import counted, timed, trained
 
-from bench.compare import compare
+from bench.judge.compare import compare
 from bench.report.changes import as_json, as_markdown, as_text, moved, sentence
 
 

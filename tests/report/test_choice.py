@@ -1,8 +1,8 @@
 import pytest
 
-from bench.pick import pick
+from bench.judge.pick import pick
+from bench.read.sections import sections
 from bench.report.choice import because, line
-from bench.summary.sections import sections
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 from handmade import STATE, cost_record, dice_record, latency_record, record
 
 from bench.quantities import CostSpec
+from bench.read.sections import sections
 from bench.report.columns import MAIN, accuracy, cells
-from bench.summary.sections import sections
 
 
 def by_header(section, columns):

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 from handmade import cost_record, latency_record
 
+from bench.read.sections import sections
+from bench.read.speeds import speeds
 from bench.report.document import document
-from bench.summary.sections import sections
-from bench.summary.speeds import speeds
 
 
 def made(records, **options):

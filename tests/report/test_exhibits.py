@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from handmade import dice_record
 
-from bench.predictions import Predictions, path_of
+from bench.read.sections import sections
 from bench.report.exhibits import exhibit, looks_somewhere, outlines, query_points, regions
-from bench.summary.sections import sections
+from bench.run.predictions import Predictions, path_of
 
 SIZE = 112
 

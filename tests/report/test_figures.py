@@ -4,8 +4,8 @@ import pytest
 from handmade import dice_record
 
 from bench.networks import NETWORKS
+from bench.read.sections import sections
 from bench.report.figures import dice_against_latency, learning_curves, look
-from bench.summary.sections import sections
 
 
 def test_each_network_of_the_table_has_a_look_of_its_own():

@@ -1,9 +1,9 @@
 from datetime import UTC, datetime
 
-from bench.claims.metrics import find_metric
-from bench.history import Point
+from bench.judge.history import Point
+from bench.judge.metrics import find_metric
+from bench.read.revisions import Commit
 from bench.report.history import as_text, draw, facts
-from bench.revisions import Commit
 
 
 def point(number, value, machine="A CPU"):

@@ -12,13 +12,13 @@ import pytest
 from claiming import claim, counted, timed, trained
 from handmade import cost_record, dice_record, latency_record, record
 
-from bench.claims.judge import judge
+from bench.judge.verdict import judge
 from bench.quantities import CostSpec, LatencySpec
+from bench.read.sections import sections
+from bench.read.speeds import speeds
 from bench.report.document import document
 from bench.report.html import page, write
 from bench.report.html_records import anchor
-from bench.summary.sections import sections
-from bench.summary.speeds import speeds
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 VOID = {"meta", "link", "br", "img", "input", "hr"}

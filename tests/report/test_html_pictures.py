@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from handmade import cost_record, dice_record, latency_record
 
-from bench.predictions import Predictions
+from bench.read.rows import Row
+from bench.read.sections import sections
 from bench.report.document import Part, document
 from bench.report.drawing import CROWDED, Picture
 from bench.report.exhibits import Exhibit, Shown
 from bench.report.html_pictures import pictures_html, plotted
-from bench.summary.rows import Row
-from bench.summary.sections import sections
+from bench.run.predictions import Predictions
 
 
 def part(records):

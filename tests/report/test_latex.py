@@ -4,9 +4,9 @@ import subprocess
 import pytest
 from handmade import cost_record
 
+from bench.read.sections import sections
 from bench.report.document import document
 from bench.report.latex import escaped, write
-from bench.summary.sections import sections
 
 
 def made(records):

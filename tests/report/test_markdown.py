@@ -3,9 +3,9 @@
 from handmade import cost_record, dice_record, record
 
 from bench.quantities import CostSpec, Count
+from bench.read.sections import sections
 from bench.report import markdown as written
 from bench.report.tables import tables
-from bench.summary.sections import sections
 
 
 def markdown(section) -> str:

@@ -3,8 +3,8 @@
 import pytest
 from handmade import cost_record, latency_record
 
+from bench.read.sections import sections
 from bench.report.more_figures import dice_against_counts, latency_against_counts, paired_differences
-from bench.summary.sections import sections
 
 
 def test_dice_against_counts_has_a_point_a_network_and_the_front(reference):

@@ -1,8 +1,8 @@
 import pandas as pd
 
+from bench.read.sections import sections
 from bench.report.document import document
 from bench.report.parquet import write
-from bench.summary.sections import sections
 
 
 def test_the_rows_come_back_typed(tmp_path, reference):

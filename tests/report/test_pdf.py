@@ -9,15 +9,15 @@ import pytest
 from claiming import claim, counted, timed, trained
 from handmade import cost_record, dice_record, latency_record, record
 
-from bench.claims.judge import judge
+from bench.judge.verdict import judge
 from bench.quantities import CostSpec, Count
+from bench.read.rows import Row
+from bench.read.sections import sections
+from bench.read.speeds import speeds
 from bench.report.document import document
 from bench.report.drawing import Picture
 from bench.report.pdf import COMMAND, write
 from bench.report.tables import Column, table
-from bench.summary.rows import Row
-from bench.summary.sections import sections
-from bench.summary.speeds import speeds
 
 HOSTILE = "<script> 100% #let x_1 $y$ *b* @z \\n \\$ [c] {d} \"e\" 'f' ~ ^ -- `g`"
 LONG = "a_network_with_a_name_of_sixty_characters_" + "x" * 18

@@ -7,9 +7,9 @@ import pytest
 from handmade import LATENCY, cost_record, dice_record, latency_record, record
 
 from bench.quantities import Latency
+from bench.read.sections import sections
+from bench.read.speeds import speeds
 from bench.report.pictures import KINDS, pictures
-from bench.summary.sections import sections
-from bench.summary.speeds import speeds
 
 
 def names(source):

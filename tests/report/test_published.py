@@ -6,8 +6,8 @@ from pathlib import Path
 from handmade import dice_record
 
 from bench.networks import NETWORKS
+from bench.read.sections import sections
 from bench.report.published import METRICS, figures, published_table
-from bench.summary.sections import sections
 
 FILE = Path(__file__).parents[2] / "baselines" / "published.csv"
 

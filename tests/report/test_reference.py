@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from bench.claims.judge import judge
-from bench.claims.read import read_claims
-from bench.records import load
+from bench.judge.claims_file import read_claims
+from bench.judge.verdict import judge
+from bench.read.sections import outdated, sections
+from bench.read.speeds import speeds
 from bench.report.document import document
 from bench.report.markdown import markdown
 from bench.report.tables import tables
 from bench.report.write import write_report
-from bench.summary.sections import outdated, sections
-from bench.summary.speeds import speeds
+from bench.run.store import load
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "results" / "reference"

@@ -4,8 +4,8 @@ import pytest
 from handmade import LATENCY, latency_record, record
 
 from bench.quantities import Latency, ModuleCost, Profile, ProfileSpec
+from bench.read.speeds import speeds
 from bench.report.speed_figures import by_size, calls, throughput, time_by_module
-from bench.summary.speeds import speeds
 
 
 def timed(seconds: float, **conditions):

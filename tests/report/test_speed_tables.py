@@ -3,8 +3,8 @@
 from handmade import LATENCY, record
 
 from bench.quantities import Agreement, Energy, EnergySpec, Latency, Memory, MemorySpec
+from bench.read.speeds import speeds
 from bench.report.speed_tables import speed_tables
-from bench.summary.speeds import speeds
 
 
 def timed(seconds: float, agreement: Agreement | None = None, **conditions):

@@ -2,8 +2,8 @@
 
 from handmade import DICE, cost_record, dice_record, latency_record, record
 
+from bench.read.sections import sections
 from bench.report.tables import notes, tables
-from bench.summary.sections import sections
 
 
 def test_cost_beside_accuracy_then_accuracy_in_full_then_the_pairs(reference):

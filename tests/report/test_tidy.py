@@ -5,9 +5,9 @@ import io
 
 import pytest
 
+from bench.read.sections import sections
 from bench.report.tidy import csv as as_csv
 from bench.report.tidy import paired_rows, tidy_rows
-from bench.summary.sections import sections
 
 
 def test_it_is_unrounded_and_leads_back_to_the_records(reference):

@@ -5,7 +5,7 @@ import pytest
 from claiming import MACHINE, claim, counted, timed, trained
 from handmade import cost_record
 
-from bench.claims.judge import judge
+from bench.judge.verdict import judge
 from bench.report.verdicts import FORMATS, as_github, as_json, as_junit, as_markdown, as_text, claimed, found, sentence
 
 

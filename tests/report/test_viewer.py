@@ -6,10 +6,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from bench.predictions import Predictions
+from bench.read.rows import Row
 from bench.report.exhibits import Exhibit, Shown
 from bench.report.viewer import viewer
-from bench.summary.rows import Row
+from bench.run.predictions import Predictions
 
 SIZE = 20
 

@@ -2,9 +2,9 @@
 
 from handmade import STATE, dice_record, latency_record
 
-from bench.measure.protocols import PROTOCOLS
+from bench.quantities.protocols import PROTOCOLS
+from bench.read.sections import sections
 from bench.report.words import sentences
-from bench.summary.sections import sections
 
 
 def test_who_is_most_accurate_fastest_and_smallest(reference):

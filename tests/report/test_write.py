@@ -5,10 +5,10 @@ from handmade import cost_record, record
 
 from bench.errors import UserError
 from bench.quantities import LatencySpec
+from bench.read.sections import sections
+from bench.read.speeds import speeds
 from bench.report.document import document
 from bench.report.write import FORMATS, write_report, writer
-from bench.summary.sections import sections
-from bench.summary.speeds import speeds
 
 
 def made(records):

@@ -5,8 +5,8 @@ import math
 import pytest
 from toys import SPEC, job, same, small, trained
 
-from bench.environment import environment
 from bench.errors import UserError
+from bench.machine import environment
 from bench.quantities import ImageScore, Scores
 from bench.training.card import complete, load, mean_dice
 

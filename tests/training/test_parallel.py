@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
-from toys import LEFT, SPEC, Small, discs, job, left_in, same, small
+from toys import LEFT, SPEC, Small, discs, job, left_in, same, small, task
 
 from bench.errors import Diverged
 from bench.measure.score import score
@@ -51,8 +51,8 @@ class Explodes(Small):
 TRAININGS = ((Plain, 3, "plain"), (small, 1, "whole"), (small, 1, "resumed"), (Explodes, 3, "explodes"))
 
 
-def task(folder: Path, rank: int, port: str) -> Task:
-    return Task(job(TWO), folder, Process(rank=rank, port=int(port)))
+def task_of(folder: Path, rank: int, port: str) -> Task:
+    return task(job(TWO), folder, Process(rank=rank, port=int(port)))
 
 
 def second(root: Path, ports: list[str]) -> None:
@@ -60,7 +60,7 @@ def second(root: Path, ports: list[str]) -> None:
     torch.set_num_threads(1)
     for (network, checked, name), port in zip(TRAININGS, ports, strict=True):
         try:
-            take_part(network(), task(root / name, 1, port), discs(6), discs(checked))
+            take_part(network(), task_of(root / name, 1, port), discs(6), discs(checked))
         except Diverged as error:
             print(name, error)
 
@@ -96,7 +96,7 @@ def first(network: nn.Module, checked: int, root: Path, name: str, port: str):
             shutil.copytree(folder, root / "resumed")
 
     try:
-        return network, train(network, task(folder, 0, port), discs(6), discs(checked), keep)
+        return network, train(network, task_of(folder, 0, port), discs(6), discs(checked), keep)
     except Diverged as error:
         return network, error
 
@@ -111,7 +111,7 @@ def test_without_batch_norm_two_processes_come_to_what_one_does(found, tmp_path)
     network, card = found[0]["plain"]
     alone = Plain()
     one = TWO.model_copy(update={"devices": 1})
-    expected = train(alone, Task(job(one), tmp_path), discs(6), discs(3), lambda event: None)
+    expected = train(alone, task(job(one), tmp_path), discs(6), discs(3), lambda event: None)
     assert [point.step for point in card.curve] == [4, 8, 10]
     for point, other in zip(card.curve, expected.curve, strict=True):
         assert (point.loss, point.val_dice) == pytest.approx((other.loss, other.val_dice), abs=1e-4)

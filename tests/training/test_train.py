@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from toys import LEFT, SPEC, Killed, Small, blank, discs, job, kill_at, kill_now, left_in, same, small, trained
+from toys import LEFT, SPEC, Killed, Small, blank, discs, job, kill_at, kill_now, left_in, same, small, task, trained
 
 from bench.errors import Diverged, UserError
 from bench.files import alone_in
 from bench.training import card as cards
 from bench.training.card import load
-from bench.training.train import Task, train
+from bench.training.train import train
 
 
 def without_speed(card):
@@ -46,7 +46,7 @@ def test_the_best_is_known_also_after_the_folder_was_moved(tmp_path):
 def test_a_part_that_has_two_names_is_kept(tmp_path):
     network = small()
     network.again = network.layers[0]
-    card = train(network, Task(job(), tmp_path), discs(6), discs(3), lambda event: None)
+    card = train(network, task(job(), tmp_path), discs(6), discs(3), lambda event: None)
     fresh = small()
     fresh.again = fresh.layers[0]
     assert load(fresh, tmp_path, card.key, SPEC) == card
@@ -109,7 +109,7 @@ class Explodes(Small):
 
 def test_a_loss_that_is_no_number_stops_the_training_and_says_where(tmp_path):
     with pytest.raises(Diverged, match="the loss became nan at step 1 of 10"):
-        train(Explodes(), Task(job(), tmp_path), discs(6), discs(3), lambda event: None)
+        train(Explodes(), task(job(), tmp_path), discs(6), discs(3), lambda event: None)
 
 
 def test_two_runs_do_not_train_in_one_folder(tmp_path):

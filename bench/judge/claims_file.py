@@ -1,0 +1,92 @@
+"""Reads a file of claims: TOML, one table a claim. Whatever is wrong is named with its file and line."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from bench.errors import UserError, unknown
+from bench.judge.claim import Claim, contradiction
+
+OURS = ("name", "line")  # fields that the file does not give
+
+
+def read_claims(path: Path) -> list[Claim]:
+    """The claims of a file in its order; one `against` a list of networks is one claim each.
+
+    UserError naming file and line where the file cannot be read, a table is no claim, or two claims contradict.
+    """
+    try:
+        text = path.read_text()
+        tables = tomllib.loads(text)
+    except OSError as error:
+        raise UserError(f"cannot read the claims in '{path}': {error.strerror}; give --claims FILE") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: no text file: {error.reason} at byte {error.start}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}:{_line_in(str(error))}: no TOML: {error}") from None
+    claims = [claim for name, table in tables.items() for claim in _claims(path, text, name, table)]
+    if not claims:
+        raise UserError(f"{path}: no claim in it; a claim is a table: [name], then says, source, network, metric ...")
+    if two := contradiction(claims):
+        first, second = two
+        raise UserError(
+            f"{path}:{second.line}: [{second.name}] allows {second.allowed} and [{first.name}] in line {first.line} "
+            f"allows {first.allowed} of the same thing: they cannot both hold; take one away"
+        )
+    return claims
+
+
+def _claims(path: Path, text: str, name: str, table: Any) -> list[Claim]:
+    """The claims of one table."""
+    if not isinstance(table, dict):
+        where = _line_of(text, "", name)
+        raise UserError(f"{path}:{where}: '{name}' stands outside of a table; put it below a [name of its claim]")
+    known = [field for field in Claim.model_fields if field not in OURS]
+    for key in table:
+        if key not in known:
+            where = _line_of(text, name, key)
+            raise UserError(f"{path}:{where}: [{name}]: {unknown('key', key, known)}")
+    against = table.get("against")
+    several = isinstance(against, list)
+    others = against if several else [against]
+    line = _line_of(text, name)
+    found = []
+    for other in others or [[]]:
+        facts = {**table, "name": f"{name}/{other}" if several else name, "line": line}
+        facts |= {"against": other} if against is not None else {}
+        try:
+            found.append(Claim.model_validate(facts, strict=True))
+        except ValidationError as error:
+            raise UserError(f"{path}:{_told(text, name, error)}") from None
+    return found
+
+
+def _told(text: str, name: str, error: ValidationError) -> str:
+    """Line, claim and fault."""
+    first = error.errors()[0]
+    key = str(first["loc"][0]) if first["loc"] else ""
+    said = str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] == "missing":
+        return f"{_line_of(text, name)}: [{name}] has no `{key}`; add it"
+    got = f", got {first['input']!r}" if key and first["type"] != "value_error" else ""
+    return f"{_line_of(text, name, key)}: [{name}]{f' `{key}`' if key else ''}: {said}{got}"
+
+
+def _line_of(text: str, name: str, key: str = "") -> int:
+    """The line, from 1, of a table's header or of a key in it; the header's where the key is not found."""
+    inside, header = not name, 0
+    for number, line in enumerate(text.splitlines(), 1):
+        if found := re.match(r"\s*\[\s*[\"']?([^\"'\]]*?)[\"']?\s*\]", line):
+            inside = found[1] == name
+            header = number if inside else header
+        if inside and key and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
+            return number
+    return header or 1
+
+
+def _line_in(message: str) -> str:
+    found = re.search(r"line (\d+)", message)
+    return found[1] if found else "last line"

@@ -1,0 +1,145 @@
+"""A claim's figure from records, where a single one holds it: parameters, multiply-adds, memory, energy."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.judge.claim import Claim
+from bench.machine import taint
+from bench.run.store import Record
+
+NOTHING = "no record of {network} under these conditions"
+MEASURE = "bench check --measure-missing"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A figure in base units, its 95 % interval, the ids of the records behind it, and the machine they are of.
+
+    Of a count the interval is the figure. `noise` is the share by which the control network differs from itself.
+    """
+
+    value: float
+    low: float
+    high: float
+    records: tuple[str, ...]
+    machine: str = ""
+    noise: float = 0.0
+    n: int = 1
+
+
+class Undecided(Exception):
+    """Why the records decide nothing. `todo` says what would help; `measured` what is known all the same."""
+
+    def __init__(self, reason: str, todo: str = "", measured: Measured | None = None) -> None:
+        super().__init__(reason)
+        self.todo, self.measured = todo, measured
+
+
+def exact(claim: Claim, records: Sequence[Record], machine: str) -> Measured:
+    """The figure, or the quotient of two, from one record of each network. Raises Undecided."""
+    ours, mine = _figure(claim, claim.network, records, machine)
+    if not claim.against:
+        return Measured(ours, ours, ours, (mine.id,), _machine(claim, mine))
+    theirs, other = _figure(claim, claim.against, records, machine)
+    _refuse_two_machines(mine, other)
+    if not theirs:
+        raise Undecided(f"the {claim.metric} of {claim.against} is 0, of which nothing is a share")
+    quotient = ours / theirs
+    return Measured(quotient, quotient, quotient, (mine.id, other.id), _machine(claim, mine))
+
+
+def previous(claim: Claim, older: Sequence[Record]) -> float | None:
+    """The figure of the newest of the records, all of older code, of the claim's network; None where there is none."""
+    fit = fitting(claim, claim.network, older)
+    found = [(r.before.at, value) for r in fit if r.status == "ok" and (value := _value(claim, r)) is not None]
+    return max(found)[1] if found and not claim.against else None
+
+
+def fitting(claim: Claim, network: str, records: Iterable[Record]) -> list[Record]:
+    """The network's records under the claim's conditions, failures included, oldest first."""
+    wanted: dict[str, Any] = {name: getattr(claim, name) for name in ("channels", "classes", "size", "batch", "device")
+              if name in claim.about.conditions}  # fmt: skip
+    if claim.about.quantity == "memory":
+        wanted["mode"] = claim.metric.removeprefix("memory_")
+        wanted["memory_format"], wanted["precision"] = "contiguous", "float32"
+    if claim.about.quantity == "energy":
+        wanted["precision"] = "float32"
+    found = [r for r in records if r.job.network == network and r.job.spec.quantity == claim.about.quantity]
+    found = [r for r in found if all(getattr(r.job.spec, name) == value for name, value in wanted.items())]
+    return sorted(on_machine(claim, found), key=lambda r: r.before.at)
+
+
+def on_machine(claim: Claim, records: Iterable[Record]) -> list[Record]:
+    """The records of the machine that the claim names; all where it names none."""
+    if not claim.machine:
+        return list(records)
+    names = [(r, (r.environment.cpu, r.environment.fingerprint, *r.environment.gpus)) for r in records]
+    return [r for r, known in names if claim.machine in known]
+
+
+def preferred(records: Iterable[Record], machine: str) -> list[Record]:
+    """Those of this machine where there are any, else those of the machine that was measured on last; oldest first."""
+    found = sorted(records, key=lambda r: r.before.at)
+    machines = [_fingerprint(r) for r in found]
+    wanted = machine if machine in machines else next(reversed(machines), "")
+    return [r for r in found if _fingerprint(r) == wanted]
+
+
+def _figure(claim: Claim, network: str, records: Sequence[Record], machine: str) -> tuple[float, Record]:
+    """One network's figure and the record it is from."""
+    found = preferred(fitting(claim, network, records), machine)
+    if not found:
+        where = f" on {claim.machine}" if claim.machine else ""
+        raise Undecided(NOTHING.format(network=network) + where, MEASURE)
+    record = next((r for r in reversed(found) if r.status == "ok"), found[-1])
+    if record.status != "ok":
+        raise Undecided(f"{network}: {record.status.replace('_', ' ')}: {record.error}")
+    doubt = claim.about.doubt(record.result)
+    value = _value(claim, record)
+    if value is None and claim.module:
+        known = ", ".join(getattr(record.result, "attended", {}))
+        if not known:
+            raise Undecided(f"{network}'s record has no share of pairs, for it is older than the measure", MEASURE)
+        raise Undecided(f"{network} has no module '{claim.module}' that attends; known: {known}")
+    if doubt or value is None:
+        raise Undecided(f"{network} is unverified: {doubt or 'no figure'}")
+    _refuse_tainted(claim, record)
+    return value, record
+
+
+def _value(claim: Claim, record: Record) -> float | None:
+    read = claim.about.value
+    return None if read is None or record.result is None else read(record.result, claim.module)
+
+
+def _refuse_tainted(claim: Claim, record: Record) -> None:
+    if claim.about.quantity != "energy":
+        return
+    spoiled = taint(record.before, record.after, record.environment.cores, _spec(record).device)
+    if spoiled:
+        raise Undecided(f"{record.job.network} was disturbed while it was measured: {'; '.join(spoiled)}")
+
+
+def _refuse_two_machines(one: Record, other: Record) -> None:
+    """Two figures that depend on the machine must be of the same one."""
+    ours, theirs = _fingerprint(one), _fingerprint(other)
+    if ours != theirs:
+        raise Undecided(
+            f"measured on two machines: {one.job.network} on {one.environment.title}, {other.job.network} on "
+            f"{other.environment.title}",
+            MEASURE,
+        )
+
+
+def _machine(claim: Claim, record: Record) -> str:
+    return "" if claim.about.tier == "exact" else record.environment.title
+
+
+def _fingerprint(record: Record) -> str:
+    """The machine that a record's figure depends on; nothing where it depends on none."""
+    return str(getattr(record.job.spec, "machine", ""))
+
+
+def _spec(record: Record) -> Any:
+    return record.job.spec

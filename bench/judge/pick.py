@@ -1,0 +1,106 @@
+"""Which network to use under a budget, and why: the most accurate of those that fit, from records alone."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.errors import UserError, unknown
+from bench.read.rows import Row
+from bench.read.sections import Section
+from bench.stats.estimate import Estimate
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Something a budget bounds: how a row's figure is read in base units, and whether the bound is from above."""
+
+    name: str
+    unit: str
+    value: Callable[[Row], float | Estimate | None]
+    upper: bool = True
+
+
+LIMITS = {
+    limit.name: limit
+    for limit in (
+        Limit("latency", "seconds", lambda row: row.latency_s),
+        Limit("parameters", "parameters", lambda row: row.cost.parameters if row.cost else None),
+        Limit("multiply-adds", "multiply-adds", lambda row: row.cost.fvcore.macs if row.cost else None),
+        Limit("memory", "bytes", lambda row: row.memory.peak_bytes if row.memory else None),
+        Limit("dice", "score", lambda row: row.dice, upper=False),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A limit that a row does not keep; `value` is None where it was not measured."""
+
+    limit: Limit
+    bound: float
+    value: float | None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A row and the limits it breaks; `rivals` are those that fit too and are behind it by no more than chance."""
+
+    row: Row
+    broken: tuple[Broken, ...]
+    rivals: tuple[Row, ...] = ()
+
+    @property
+    def fits(self) -> bool:
+        """Whether it keeps every limit."""
+        return not self.broken
+
+
+def choose_section(found: Sequence[Section], dataset: str, device: str, machine: str) -> Section:
+    """The section that answers: of the data set and device, on this machine where there is one.
+
+    UserError where there is none, or where several data sets were scored and none is named.
+    """
+    datasets = sorted({section.dice.dataset for section in found if section.dice})
+    if dataset and dataset not in datasets:
+        raise unknown("data set in these records", dataset, datasets)
+    if not dataset and len(datasets) > 1:
+        raise UserError(f"these records are of several data sets; give --dataset with one of {', '.join(datasets)}")
+    fitting = [s for s in found if not datasets or (s.dice and s.dice.dataset == (dataset or datasets[0]))]
+    timed = [s for s in fitting if device and s.latency and s.latency.device == device]
+    if device and not timed:
+        raise UserError(f"nothing in these records was timed on {device}; time it with `bench run --measure latency`")
+    here = [s for s in timed or fitting if s.environment.fingerprint == machine]
+    return (here or timed or fitting)[0]
+
+
+def pick(section: Section, bounds: Mapping[str, float]) -> list[Candidate]:
+    """Every row, those that fit first, of these the most accurate; without a Dice, the fastest, then the smallest."""
+    candidates = [Candidate(row, _broken(row, bounds)) for row in section.rows]
+    ranked = sorted(candidates, key=lambda candidate: (not candidate.fits, *_rank(candidate.row)))
+    if not ranked or not ranked[0].fits:
+        return ranked
+    fitting = {id(candidate.row) for candidate in ranked if candidate.fits}
+    close = [one.row for one in section.paired_with(ranked[0].row) if not one.behind and id(one.row) in fitting]
+    return [Candidate(ranked[0].row, (), tuple(close)) if ranked[0].row.dice else ranked[0], *ranked[1:]]
+
+
+def _broken(row: Row, bounds: Mapping[str, float]) -> tuple[Broken, ...]:
+    found = []
+    for name, bound in bounds.items():
+        limit = LIMITS[name]
+        value = number(limit.value(row))
+        if value is None or (value > bound if limit.upper else value < bound):
+            found.append(Broken(limit, bound, value))
+    return tuple(found)
+
+
+def _rank(row: Row) -> tuple[Any, ...]:
+    figures = (LIMITS[name].value(row) for name in ("dice", "latency", "parameters"))
+    dice, latency, parameters = map(number, figures)
+    last = float("inf")
+    return -dice if dice is not None else last, latency or last, parameters or last
+
+
+def number(value: float | Estimate | None) -> float | None:
+    """The figure itself."""
+    return value.value if isinstance(value, Estimate) else value

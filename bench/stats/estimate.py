@@ -1,0 +1,113 @@
+"""From what was scored to one figure, the interval it lies in, and how much it moves from seed to seed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+RESAMPLES = 2000
+Terms = dict[str, np.ndarray]  # a unit's (classes, 2), as `bench.quantities.protocols.terms` gives them
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure and the interval it lies in; `n` of what the interval was drawn from.
+
+    `deviation` is the standard deviation of the figures of `seeds` trainings, None where there was one.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    deviation: float | None = None
+    seeds: int = 1
+
+
+def estimate(seeds: Sequence[Terms]) -> Estimate | None:
+    """The mean over seeds of the mean over classes, with a 95 % bootstrap interval over units.
+
+    The interval lies between the 2.5 and 97.5 percentiles of the same figure for seeded resamples of the units; each
+    resample is the same for all seeds and networks. None where nothing is defined.
+    """
+    stacked = _stacked(seeds)
+    if not stacked.size:
+        return None
+    units = stacked.shape[1]
+    figures = _figures(stacked, np.ones((1, units)))
+    (by_seed,) = _mean_of_defined(figures)
+    drawn = _figures(stacked, _resamples(units))
+    # A class that a resample missed keeps its figure: left out, it would move the mean over the classes by itself.
+    resampled = _mean_of_defined(_mean_of_defined(np.where(np.isnan(drawn), figures, drawn)))
+    low, high = np.nanpercentile(resampled, [2.5, 97.5])
+    trained = by_seed[~np.isnan(by_seed)]
+    deviation = float(trained.std(ddof=1)) if len(trained) > 1 else None
+    return Estimate(float(trained.mean()), float(low), float(high), units, deviation, len(trained))
+
+
+def by_class(seeds: Sequence[Terms]) -> tuple[float, ...]:
+    """Each class's figure, the mean over seeds; empty where nothing is defined."""
+    stacked = _stacked(seeds)
+    if not stacked.size:
+        return ()
+    figures = _figures(stacked, np.ones((1, stacked.shape[1])))[0]
+    return tuple(_mean_of_defined(figures.T).tolist())
+
+
+def by_unit(seeds: Sequence[Terms]) -> dict[str, float]:
+    """Each unit's own share, the mean over classes, then over seeds; NaN where it is undefined."""
+    by_seed = [{unit: _ratio(found) for unit, found in terms.items()} for terms in seeds]
+    units = dict.fromkeys(unit for shares in by_seed for unit in shares)
+    return {unit: _mean_over_seeds([shares[unit] for shares in by_seed if unit in shares]) for unit in units}
+
+
+def _mean_over_seeds(shares: list[np.ndarray]) -> float:
+    return float(_mean_of_defined(np.array([_mean_of_defined(seed) for seed in shares])))
+
+
+def undefined(seeds: Sequence[Terms]) -> int:
+    """How many shares, of a unit and class, are of nothing."""
+    return sum(int((found[..., 1] == 0).sum()) for terms in seeds for found in terms.values())
+
+
+def mean(values: np.ndarray) -> Estimate:
+    """The mean of (n,) values with its 95 % bootstrap interval."""
+    low, high = np.percentile(_resamples(len(values)) @ values / len(values), [2.5, 97.5])
+    return Estimate(float(values.mean()), float(low), float(high), len(values))
+
+
+def _stacked(seeds: Sequence[Terms]) -> np.ndarray:
+    """(seeds, units, classes, 2), less the units where nothing is defined for any seed and class."""
+    units = sorted(set().union(*seeds)) if seeds else []
+    if not units:
+        return np.zeros(0)
+    nothing = np.zeros(next(iter(seeds[0].values())).shape)
+    stacked = np.array([[terms.get(unit, nothing) for unit in units] for terms in seeds])
+    return stacked[:, stacked[..., 1].any(axis=(0, 2))]
+
+
+@lru_cache(maxsize=8)  # a report asks for the same ones for every network and figure
+def _resamples(units: int) -> np.ndarray:
+    """(RESAMPLES, units): how often each unit is drawn."""
+    draws = np.random.default_rng(0).integers(0, units, (RESAMPLES, units))
+    places = (draws + units * np.arange(RESAMPLES)[:, None]).ravel()
+    return np.bincount(places, minlength=RESAMPLES * units).reshape(RESAMPLES, units).astype(float)
+
+
+def _figures(stacked: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(resamples, seeds, classes) from (seeds, units, classes, 2) and (resamples, units)."""
+    return _ratio(np.einsum("ru,sucm->rscm", weights, stacked, optimize=True))
+
+
+def _ratio(terms: np.ndarray) -> np.ndarray:
+    over, under = terms[..., 0], terms[..., 1]
+    return np.divide(over, under, out=np.full(over.shape, np.nan), where=under > 0)
+
+
+def _mean_of_defined(values: np.ndarray) -> np.ndarray:
+    """The mean along the last axis of what is no NaN; NaN where nothing is."""
+    defined = ~np.isnan(values)
+    count = defined.sum(-1)
+    total = np.where(defined, values, 0.0).sum(-1)
+    return np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0)

@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import pytest
+
+from bench.errors import UserError
+from bench.judge.claims_file import read_claims
+
+ROOT = Path(__file__).parent.parent.parent
+WHOLE = """# a comment
+[size]
+says = "small"
+source = "a paper"
+network = "mdsa_unet"
+metric = "parameters"
+relation = "at_most"
+value = 7e6
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(text):
+        path = tmp_path / "claims.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_a_whole_claim_is_read_with_its_line(file):
+    (claim,) = read_claims(file(WHOLE))
+    assert (claim.name, claim.line, claim.bound) == ("size", 2, 7e6)
+
+
+def test_a_list_of_others_is_a_claim_each(file):
+    text = WHOLE.replace("value = 7e6", 'against = ["unet", "unetpp"]')
+    assert [claim.name for claim in read_claims(file(text))] == ["size/unet", "size/unetpp"]
+
+
+def test_the_claims_of_this_repository_can_be_read_and_name_the_papers_figures():
+    claims = {claim.name: claim for claim in read_claims(ROOT / "claims.toml")}
+    assert claims["paper-parameters"].bound == 6.65e6
+    assert claims["paper-macs"].bound == 4.54e9
+    dice = {claims[f"paper-dice-{name}"].bound for name in ("ddti", "tn3k", "isic2018", "acdc")}
+    assert dice == {0.8210, 0.8020, 0.9075, 0.9105}
+    assert claims["paper-parameters"].margin == claims["paper-macs"].margin == 0.02
+
+
+MISTAKES = {
+    "unknown key": (WHOLE + "metrc = 1\n", "claims.toml:9: [size]: unknown key 'metrc'; did you mean 'metric'"),
+    "a condition that does not fit": (WHOLE + "batch = 2\n", "claims.toml:2: [size]: parameters does not depend on"),
+    "impossible margin": (WHOLE + "margin = -1.0\n", "claims.toml:9: [size] `margin`"),
+    "another type": (WHOLE.replace("7e6", '"many"'), "claims.toml:8: [size] `value`"),
+    "missing key": (WHOLE.replace('metric = "parameters"\n', ""), "claims.toml:2: [size] has no `metric`; add it"),
+    "no such network": (WHOLE.replace("mdsa_unet", "mdsa_net"), "claims.toml:2: [size]: unknown network 'mdsa_net'"),
+    "no TOML": (WHOLE + "margin =\n", "claims.toml:9: no TOML"),
+    "outside": ("value = 3\n" + WHOLE, "claims.toml:1: 'value' stands outside of a table"),
+    "nothing": ("# nothing\n", "no claim in it"),
+    "contradiction": (
+        WHOLE + WHOLE.replace("[size]", "[more]").replace("at_most", "at_least").replace("7e6", "8e6"),
+        "claims.toml:10: [more] allows 8e+06 to inf and [size] in line 2 allows -inf to 7e+06 of the same thing",
+    ),
+    "nobody to compare with": (WHOLE.replace("value = 7e6", "against = []"), "claims.toml:"),
+}
+
+
+@pytest.mark.parametrize(("text", "told"), MISTAKES.values(), ids=MISTAKES)
+def test_mistakes_are_told_with_file_and_line(file, text, told):
+    with pytest.raises(UserError) as error:
+        read_claims(file(text))
+    assert told in str(error.value)
+
+
+def test_no_file_and_no_text(tmp_path):
+    with pytest.raises(UserError, match=r"cannot read the claims in .*nowhere.toml"):
+        read_claims(tmp_path / "nowhere.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match="no text file"):
+        read_claims(tmp_path / "binary.toml")

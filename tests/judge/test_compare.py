@@ -1,0 +1,99 @@
+import pytest
+from claiming import at, counted, now, timed, trained
+from handmade import ENVIRONMENT, record
+
+from bench.judge.compare import compare
+from bench.quantities import Memory, MemorySpec
+
+
+def found(base, head):
+    return {change.metric.name: change for change in compare(base, head)}
+
+
+def test_a_count_that_grew_is_worse_one_that_fell_better_and_one_that_stayed_the_same():
+    grown = found([counted(parameters=100)], [counted(parameters=103)])
+    assert (grown["parameters"].outcome, grown["parameters"].change) == ("worse", pytest.approx(0.03))
+    assert grown["macs_fvcore"].outcome == "same"
+    assert found([counted(parameters=103)], [counted(parameters=100)])["parameters"].outcome == "better"
+
+
+def test_what_is_on_one_side_only_appeared_or_vanished():
+    both = compare([counted("unet")], [counted("unetpp")])
+    assert {(c.network, c.outcome) for c in both} == {("unet", "vanished"), ("unetpp", "appeared")}
+
+
+def test_of_an_edited_network_the_newest_records_count():
+    old = counted(parameters=5).model_copy(
+        update={"job": counted().job.model_copy(update={"network_digest": "0" * 12})}
+    )
+    new = counted(parameters=7).model_copy(update={"before": at(5)})
+    assert found([counted(parameters=7)], [new, old])["parameters"].outcome == "same"
+
+
+def test_times_differ_only_beyond_their_spread_and_a_quiet_machines_drift():
+    base = timed("unet", [1.0, 1.01, 0.99, 1.0, 1.0])
+    assert found(base, timed("unet", [1.5, 1.51, 1.49, 1.5, 1.5]))["latency"].outcome == "worse"
+    assert found(base, timed("unet", [0.5, 0.51, 0.49, 0.5, 0.5]))["latency"].outcome == "better"
+    assert found(base, timed("unet", [1.02, 1.03, 1.01, 1.02, 1.02]))["latency"].outcome == "same"
+    assert found(base, timed("unet", [1.0, 1.5, 0.8, 1.2, 0.9]))["latency"].outcome == "undecided"
+    assert found(base, timed("unet", [1.5]))["latency"].outcome == "undecided", "one process says nothing of its spread"
+
+
+def elsewhere(records, **facts):
+    other = ENVIRONMENT.model_copy(update=facts)
+    return [r.model_copy(update={"environment": other}) for r in records]
+
+
+def test_times_of_two_machines_are_refused_with_the_fact_and_both_values():
+    base = timed("unet", [1.0] * 5)
+    change = found(base, elsewhere(base, cpu="B CPU"))["latency"]
+    assert (change.outcome, change.reason) == ("refused", "processor differs: A CPU and B CPU")
+    change = found(base, elsewhere(base, packages={"torch": "2.11.0"}))["latency"]
+    assert change.reason == "torch differs: 2.14.1 and 2.11.0"
+
+
+def test_counts_are_compared_whatever_the_machine():
+    assert found([counted()], elsewhere([counted()], cpu="B CPU"))["parameters"].outcome == "same"
+
+
+def test_a_disturbed_time_decides_nothing():
+    base = timed("unet", [1.0] * 5)
+    states = (
+        {"clock_s": 0.0, "cpu_busy_s": 0.0, "own_cpu_s": 0.0},
+        {"clock_s": 10.0, "cpu_busy_s": 20.0, "own_cpu_s": 10.0},
+    )
+    before, after = (base[0].before.model_copy(update=facts) for facts in states)
+    head = [r.model_copy(update={"before": before, "after": after}) for r in timed("unet", [2.0] * 5)]
+    change = found(base, head)["latency"]
+    assert (change.outcome, "other processes used 50 %" in change.reason) == ("undecided", True)
+
+
+def test_scores_are_compared_image_by_image():
+    base = [trained("unet", (0.5, 0.7, 0.85))]
+    assert found(base, [trained("unet", (0.6, 0.8, 0.95))])["dice"].outcome == "better"
+    assert found(base, [trained("unet", (0.4, 0.6, 0.75))])["dice"].outcome == "worse"
+    assert found(base, [trained("unet", (0.9, 0.3, 0.85))])["dice"].outcome == "undecided"
+    assert found(base, base)["dice"].outcome == "same"
+
+
+def test_scores_of_other_images_or_another_training_are_refused():
+    base = trained("unet", (0.5, 0.7))
+
+    def changed(**facts):
+        spec = base.job.spec.model_copy(update=facts)
+        return base.model_copy(update={"job": base.job.model_copy(update={"spec": spec})})
+
+    assert "another split" in found([base], [changed(data="1" * 12)])["dice"].reason
+    longer = base.job.spec.train.model_copy(update={"steps": 160})
+    assert found([base], [changed(train=longer)])["dice"].reason == "trained otherwise: steps:80 and steps:160"
+
+
+def test_memory_on_a_cpu_may_differ_by_its_noise_and_on_cuda_by_nothing():
+    def weighed(device, peak):
+        spec = MemorySpec(machine="m", device=device, threads=2)
+        return [now(record("unet", spec, Memory(weights_bytes=1, peak_bytes=peak)))]
+
+    assert found(weighed("cpu", 100), weighed("cpu", 103))["memory_inference"].outcome == "same"
+    assert found(weighed("cpu", 100), weighed("cpu", 110))["memory_inference"].outcome == "worse"
+    assert found(weighed("cuda", 100), weighed("cuda", 103))["memory_inference"].outcome == "worse"
+    assert "memory_training" not in found(weighed("cpu", 100), weighed("cpu", 110))

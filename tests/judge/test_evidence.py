@@ -1,0 +1,75 @@
+import pytest
+from claiming import MACHINE, at, claim, counted, now
+from handmade import ENVIRONMENT, record
+
+from bench.judge.evidence import Undecided, exact, fitting, on_machine, preferred, previous
+from bench.quantities import Memory, MemorySpec
+
+WEIGHED = {"metric": "memory_inference", "device": "cpu", "against": "unet", "margin": 0.05}
+
+
+def weighed(network, peak, machine="here", minute=0, mode="inference"):
+    spec = MemorySpec(machine=machine, device="cpu", threads=2, mode=mode)
+    made = record(network, spec, Memory(weights_bytes=1, peak_bytes=peak))
+    title = ENVIRONMENT.model_copy(update={"cpu": machine})
+    return now(made, before=at(minute), environment=title)
+
+
+def test_a_quotient_of_two_counts():
+    one = claim(against="unet")
+    found = exact(one, [counted(), counted("unet", 2 * 6_576_225)], MACHINE)
+    assert (found.value, found.low, found.high) == (0.5, 0.5, 0.5)
+    assert len(found.records) == 2
+
+
+def test_a_failed_or_unverified_count_decides_nothing():
+    failed = counted().model_copy(update={"status": "crashed", "error": "segfault", "result": None})
+    with pytest.raises(Undecided, match="mdsa_unet: crashed: segfault"):
+        exact(claim(), [failed], MACHINE)
+    sound = counted()
+    wrong = sound.result.model_copy(update={"torch": sound.result.torch.model_copy(update={"macs": 10**9})})
+    with pytest.raises(Undecided, match="unverified: the counters disagree"):
+        exact(claim(metric="macs_fvcore"), [sound.model_copy(update={"result": wrong})], MACHINE)
+    assert exact(claim(), [sound.model_copy(update={"result": wrong})], MACHINE).value == 6_576_225
+
+
+def test_the_share_attended_is_of_a_module():
+    sound = counted()
+    sparse = sound.model_copy(update={"result": sound.result.model_copy(update={"attended": {"encode1": 0.02}})})
+    assert exact(claim(metric="attended", module="encode1", value=0.1), [sparse], MACHINE).value == 0.02
+    with pytest.raises(Undecided, match="no module 'encode9' that attends; known: encode1"):
+        exact(claim(metric="attended", module="encode9", value=0.1), [sparse], MACHINE)
+
+
+def test_this_machine_goes_before_another_and_the_last_one_before_older_ones():
+    here, there, later = weighed("unet", 1), weighed("unet", 2, "there", 5), weighed("unet", 3, "elsewhere", 9)
+    assert preferred([here, there, later], "there") == [there]
+    assert preferred([here, there, later], "unknown") == [later]
+    assert preferred([], "here") == []
+
+
+def test_figures_of_two_machines_make_no_quotient():
+    with pytest.raises(Undecided, match=r"measured on two machines: mdsa_unet on here.*unet on there"):
+        exact(claim(**WEIGHED), [weighed("mdsa_unet", 1), weighed("unet", 2, "there")], "nowhere")
+    assert exact(claim(**WEIGHED), [weighed("mdsa_unet", 1), weighed("unet", 2)], "here").value == 0.5
+
+
+def test_a_named_machine_is_the_only_one():
+    both = [weighed("unet", 1), weighed("unet", 2, "there")]
+    assert on_machine(claim(**WEIGHED, machine="there"), both) == [both[1]]
+    with pytest.raises(Undecided, match="no record of mdsa_unet under these conditions on there"):
+        exact(claim(**WEIGHED, machine="there"), [weighed("mdsa_unet", 1), *both], "here")
+
+
+def test_only_the_claims_conditions_fit():
+    records = [weighed("unet", 1), weighed("unet", 2, mode="training"), counted("unet")]
+    assert fitting(claim(**WEIGHED), "unet", records) == [records[0]]
+    assert fitting(claim(**WEIGHED, batch=2), "unet", records) == []
+
+
+def test_what_was_before_is_of_the_newest_older_code():
+    older = counted(parameters=5).model_copy(
+        update={"job": counted().job.model_copy(update={"network_digest": "0" * 12})}
+    )
+    assert previous(claim(), [older]) == 5
+    assert previous(claim(), []) is None

@@ -1,0 +1,59 @@
+"""The machine's facts are read, never guessed, and the fingerprint holds those that change a time."""
+
+from pathlib import Path
+
+import pytest
+from handmade import ENVIRONMENT
+
+from bench.machine import Environment, cpu_has, environment, facts
+from bench.quantities import LatencySpec
+from bench.run.store import load
+
+
+def changed(**facts: object) -> Environment:
+    return ENVIRONMENT.model_copy(update=facts)
+
+
+def test_this_machine_is_described():
+    facts = environment()
+    assert facts.cores >= 1
+    assert facts.memory_bytes > 2**28
+    assert facts.packages["torch"] != "absent"
+    assert facts.title.startswith(facts.cpu)
+
+
+def test_the_fingerprint_follows_what_changes_a_time_and_nothing_else():
+    same = ENVIRONMENT.fingerprint
+    assert changed(commit="other").fingerprint == changed(variables={"OMP_NUM_THREADS": "1"}).fingerprint == same
+    others = [changed(cpu="B"), changed(cores=4), changed(gpus=("H200",)), changed(packages={"torch": "2.15"})]
+    others += [changed(variables={"TIMM_FUSED_ATTN": "2"}), changed(cpu_quota=1.5)]
+    assert len({one.fingerprint for one in others} | {same}) == 7
+
+
+def test_stored_records_keep_their_fingerprint():
+    stored = load([Path(__file__).parents[2] / "results" / "reference"]).records
+    timed = [record for record in stored if isinstance(record.job.spec, LatencySpec)]
+    assert timed
+    assert all(record.environment.fingerprint == record.job.spec.machine for record in timed)
+    assert all(record.environment.cpu_quota is None for record in timed)
+
+
+def test_a_quota_is_told():
+    assert changed(cpu_quota=1.5).title == "A CPU, 2 cores (a quota of 1.5), 24 GiB, no GPU"
+
+
+def test_facts_survive_json():
+    assert Environment.model_validate_json(environment().model_dump_json()) == environment()
+
+
+def test_an_unknown_processor_feature_is_absent():
+    assert not cpu_has("no_such_feature")
+
+
+@pytest.mark.parametrize("feature", ["amx_bf16", "avx512_bf16"])
+def test_mixed_precision_only_where_the_hardware_has_it(feature, monkeypatch):
+    for has in (False, True):
+        monkeypatch.setattr(facts, "cpu_has", lambda flag, has=has: has and flag == feature)
+        monkeypatch.setattr(facts, "cuda_multiplies_bfloat16", lambda has=has: has)
+        expected = "bfloat16" if has else "float32"
+        assert facts.training_precision("cpu") == facts.training_precision("cuda") == expected

@@ -1,0 +1,72 @@
+"""Each protocol against cases worked out by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from handmade import dice_record
+
+from bench.errors import UserError
+from bench.quantities import ImageScore, Scores, VolumeScore
+from bench.quantities.protocols import PROTOCOLS, find_protocol, terms
+
+
+def scores(*images: tuple[str, str, int, int, int, float], volumes: tuple[VolumeScore, ...] = ()) -> Scores:
+    """Of (slice, volume, tp, fp, fn, hd95) of one class."""
+    made = tuple(
+        ImageScore(id=name, volume=volume, label=1, tp=tp, fp=fp, fn=fn, dice=0, iou=0, hd95=hd95)
+        for name, volume, tp, fp, fn, hd95 in images
+    )
+    return dice_record().result.model_copy(update={"images": made, "volumes": volumes})
+
+
+SLICES = scores(
+    ("a", "v", 10, 0, 10, 4.0), ("b", "v", 0, 0, 0, math.nan), ("c", "w", 30, 10, 0, 8.0), ("d", "x", 0, 5, 0, 20.0),
+    volumes=(VolumeScore(volume="v", label=1, hd95=5), VolumeScore(volume="w", label=1, hd95=7)),
+)  # fmt: skip
+
+
+def figure(measure: str, protocol: str) -> float:
+    found = np.array(list(terms(SLICES, measure, PROTOCOLS[protocol]).values()))[:, 0]
+    return float(found[:, 0].sum() / found[:, 1].sum())
+
+
+@pytest.mark.parametrize(
+    ("measure", "protocol", "expected"),
+    [
+        ("dice", "per_image", (20 / 30 + 60 / 70 + 0) / 3),  # b is empty twice and left out
+        ("iou", "per_image", (10 / 20 + 30 / 40 + 0) / 3),
+        ("sensitivity", "per_image", (10 / 20 + 30 / 30) / 2),  # d has no truth
+        ("precision", "per_image", (10 / 10 + 30 / 40 + 0) / 3),
+        ("dice", "per_volume", (20 / 30 + 60 / 70 + 0) / 3),
+        ("dice", "pooled", 80 / (80 + 15 + 10)),
+        ("precision", "pooled", 40 / 55),
+        ("dice", "transunet", (20 / 30 + 60 / 70 + 1) / 3),  # d is predicted where there is nothing, and gets 1
+        ("hd95", "per_image", (4 + 8 + 20) / 3),
+        ("hd95", "per_volume", (5 + 7) / 2),
+    ],
+)
+def test_by_hand(measure, protocol, expected):
+    assert figure(measure, protocol) == pytest.approx(expected)
+
+
+def test_by_transunets_convention_two_empty_masks_are_0():
+    found = terms(scores(("a", "", 0, 0, 0, math.nan)), "dice", PROTOCOLS["transunet"])
+    assert found["a"].tolist() == [[0.0, 1.0]]
+
+
+@pytest.mark.parametrize("protocol", ["pooled", "transunet"])
+def test_there_is_no_distance_where_none_has_a_meaning(protocol):
+    assert terms(SLICES, "hd95", PROTOCOLS[protocol]) == {}
+
+
+def test_an_image_of_no_volume_is_one_of_its_own():
+    lone = scores(("a", "", 1, 1, 1, 2.0))
+    per_image, per_volume = (terms(lone, "dice", PROTOCOLS[name]) for name in ("per_image", "per_volume"))
+    assert per_image.keys() == per_volume.keys()
+    assert (per_image["a"] == per_volume["a"]).all()
+
+
+def test_an_unknown_protocol_is_refused_with_the_nearest():
+    with pytest.raises(UserError, match="unknown protocol 'poled'; did you mean 'pooled'"):
+        find_protocol("poled")

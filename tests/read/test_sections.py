@@ -1,0 +1,139 @@
+"""What belongs together is put together; samples become figures with intervals."""
+
+import pytest
+from handmade import DICE, LATENCY, cost_record, dice_record, latency_record, record
+
+from bench.quantities import CostSpec, Latency, LatencySpec, Memory, MemorySpec
+from bench.read.sections import outdated, sections
+from bench.run.store import Record
+
+
+def test_one_section_with_a_row_a_network(reference):
+    (section,) = sections(reference)
+    assert [row.network for row in section.rows] == ["mdsa_unet", "unet"]
+    row = section.rows[1]
+    assert row.title == "U-Net"
+    assert row.cost.parameters == 31_037_633
+    assert row.latency_s.value == 0.31
+    assert row.dice.value == pytest.approx(0.7)
+    assert len(row.records) == 3
+    assert section.name == "synthetic-224-cpu"
+
+
+def test_other_sizes_machines_and_trainings_are_never_mixed():
+    other_size = record("unet", CostSpec(size=256), cost_record().result)
+    other_machine = record("unet", LatencySpec(machine="m2", device="cpu", threads=2), latency_record().result)
+    found = sections([cost_record(), latency_record(), dice_record(), other_size, other_machine])
+    assert [section.name for section in found] == ["synthetic-224-cpu", "synthetic-224-cpu", "256"]
+    assert [section.latency and section.latency.machine for section in found] == [
+        latency_record().job.spec.machine, "m2", None,
+    ]  # fmt: skip
+    assert [len(row.records) for section in found for row in section.rows] == [3, 3, 1]
+
+
+def test_of_two_protocols_that_a_network_was_timed_by_the_longer_is_shown():
+    short, other = latency_record(samples_s=(9.0,)), latency_record("unetpp", samples_s=(8.0,))
+    spec = short.job.spec.model_copy(update={"samples": 60})
+    long = record("unet", spec, latency_record(samples_s=(1.0,) * 5).result)
+    (section,) = sections([short, long, other])
+    assert [row.latency_s.value for row in section.rows] == [1.0, 8.0]
+
+
+def test_every_record_is_shown_somewhere(reference):
+    other = record("unet", LatencySpec(machine="m", device="cpu", threads=2, size=256), latency_record().result)
+    records = [*reference, other, record("unetpp", CostSpec(size=512), cost_record().result)]
+    shown = {r.id for section in sections(records) for row in section.rows for r in row.records}
+    assert shown == {r.id for r in records}
+
+
+def test_a_network_whose_code_was_edited_is_not_mixed_with_what_it_was():
+    def made(dice: float, digest: str, at: str) -> Record:
+        before = dice_record(dice=(dice, dice))
+        job = before.job.model_copy(update={"network_digest": digest})
+        return before.model_copy(update={"job": job, "before": before.before.model_copy(update={"at": at})})
+
+    old, new = made(0.2, "a", "2026-01-01"), made(0.8, "b", "2026-02-01")
+    assert sections([old, new])[0].rows[0].dice.value == pytest.approx(0.8)
+    assert outdated([old, new]) == [old]
+
+
+def test_a_training_goes_by_the_code_that_first_computed_the_function_and_stands_beside_counts_of_todays():
+    def of(record: Record, digest: str, at: str) -> Record:
+        job = record.job.model_copy(update={"network_digest": digest})
+        return record.model_copy(update={"job": job, "before": record.before.model_copy(update={"at": at})})
+
+    trained, counted = of(dice_record(), "a", "2026-01-01"), of(cost_record(), "b", "2026-02-01")
+    assert outdated([trained, counted]) == []
+    assert outdated([trained, counted, of(cost_record(), "c", "2026-03-01")]) == [counted]
+
+
+def test_no_records_make_no_section():
+    assert sections([]) == []
+
+
+def test_a_network_scored_on_another_data_set_alone_is_no_empty_row_here(reference):
+    before = dice_record("unet")
+    spec = before.job.spec.model_copy(update={"dataset": "ddti"})
+    records = [*reference, latency_record("unetpp"), record("unet", spec, before.result)]
+    rows = {section.name: [row.network for row in section.rows] for section in sections(records)}
+    assert rows == {
+        "synthetic-224-cpu": ["mdsa_unet", "unet"], "ddti-224-cpu": ["unet"],
+        "224-cpu": ["mdsa_unet", "unet", "unetpp"],
+    }  # fmt: skip
+    under_way = {section.name: [row.network for row in section.rows] for section in sections(records, running=True)}
+    assert under_way == {"synthetic-224-cpu": ["mdsa_unet", "unet", "unetpp"], "ddti-224-cpu": ["unet", "unetpp"]}
+
+
+def test_a_sweep_stands_beside_nothing_but_its_first_batch_and_the_trained_size(reference):
+    others = [
+        record("unet", LATENCY.model_copy(update=conditions), Latency(samples_s=(9.0,), warmup_s=()))
+        for conditions in ({"batch": 8}, {"size": 448}, {"form": "folded"})
+    ]
+    counted = record("unet", CostSpec(size=448), cost_record().result)
+    (section,) = sections([*reference, *others, counted])
+    assert section.rows[1].latency_s.value == 0.31
+    assert section.name == "synthetic-224-cpu"
+
+
+def test_memory_stands_beside_the_latency_of_the_same_conditions():
+    def weighed(peak, **conditions):
+        spec = MemorySpec(machine=LATENCY.machine, device="cpu", threads=2, **conditions)
+        return record("unet", spec, Memory(weights_bytes=1, peak_bytes=peak))
+
+    (section,) = sections([latency_record(), weighed(10), weighed(20, mode="training"), weighed(30, size=448)])
+    assert section.rows[0].memory.peak_bytes == 10
+
+
+def test_somebodys_own_weights_stand_beside_the_trained_networks():
+    spec = DICE.model_copy(update={"train": None, "weights": "0123"})
+    scores = dice_record(dice=(0.9, 0.9)).result.model_copy(update={"weights_file": "theirs.pt", "curve": ()})
+    own = record("unet", spec, scores)
+    (section,) = sections([cost_record(), dice_record("unet", (0.5, 0.6)), dice_record("mdsa_unet", (0.4, 0.5)), own])
+    assert [row.title for row in section.rows] == ["MDSA-UNet", "U-Net", "U-Net (theirs.pt)"]
+    assert [row.dice.value for row in section.rows] == pytest.approx([0.45, 0.55, 0.9])
+    assert [row.cost is not None for row in section.rows] == [False, True, True]
+    (alone,) = sections([own])
+    assert [row.title for row in alone.rows] == ["U-Net (theirs.pt)"]
+
+
+def test_pretrained_networks_are_never_beside_others():
+    plain, trained = "smp:Unet/resnet18", "smp:Unet/resnet18?pretrained=true"
+    found = sections([dice_record("unet"), dice_record(plain), dice_record(trained), latency_record(trained)])
+    assert [[row.network for row in section.rows] for section in found] == [[plain, "unet"], [trained]]
+    assert [section.pretrained for section in found] == [False, True]
+    assert found[1].name == "synthetic-224-cpu-pretrained"
+
+
+def test_networks_that_no_data_set_was_scored_with_stand_with_all_that_were_timed():
+    records = [made(name) for name in ("unet", "unetpp") for made in (cost_record, latency_record)]
+    records.append(dice_record("unet"))
+    assert [[row.network for row in section.rows] for section in sections(records)] == [["unet"], ["unet", "unetpp"]]
+    assert [section.name for section in sections(records)] == ["synthetic-224-cpu", "224-cpu"]
+    assert [[row.network for row in section.rows] for section in sections(records, running=True)] == [
+        ["unet", "unetpp"]
+    ]
+
+
+def test_a_network_that_was_counted_alone_is_not_lost_beside_scored_ones():
+    found = sections([dice_record("unet"), cost_record("unetpp")])
+    assert [[row.network for row in section.rows] for section in found] == [["unet"], ["unetpp"]]

@@ -1,0 +1,79 @@
+"""A job's key: the same for the same work, another for any other."""
+
+from typing import get_args
+
+import pytest
+
+from bench.quantities import CostSpec, DiceSpec, Frozen, LatencySpec, TrainSpec
+from bench.run.job import Job
+
+COST = Job(network="unet", network_digest="d", spec=CostSpec())
+TRAIN = TrainSpec(steps=8, leg=2, batch=2)
+DICE = Job(network="unet", network_digest="d", spec=DiceSpec(dataset="ddti", data="e", train=TRAIN))
+
+
+def changed(job: Job, **spec: object) -> Job:
+    return job.model_copy(update={"spec": job.spec.model_copy(update=spec)})
+
+
+def test_the_key_is_frozen():
+    """Keys name the committed records, so a change here throws every one of them away."""
+    assert COST.key == "unet-cost-61ba1c8f61dc"
+
+
+LATENCY = Job(network="unet", network_digest="d", spec=LatencySpec(machine="m", device="cpu", threads=1))
+BY_TYPE = {int: 7, float: 0.77, str: "other", bool: True, type(None): 7, tuple: ("other",)}
+
+
+def another(conditions: Frozen, name: str) -> dict[str, object]:
+    """Another value for one of the conditions."""
+    now = getattr(conditions, name)
+    choices = [value for value in get_args(type(conditions).model_fields[name].annotation) if isinstance(value, str)]
+    return {name: next((value for value in choices if value != now), BY_TYPE[type(now)])}
+
+
+@pytest.mark.parametrize("job", [COST, LATENCY, DICE], ids=["cost", "latency", "dice"])
+def test_every_condition_changes_the_key(job):
+    conditions = [name for name in type(job.spec).model_fields if name not in ("quantity", "train")]
+    keys = {changed(job, **another(job.spec, name)).key for name in conditions}
+    keys |= {job.key, job.model_copy(update={"network_digest": "other"}).key}
+    assert len(keys) == len(conditions) + 2
+
+
+def test_every_condition_of_training_changes_the_checkpoint():
+    trainings = [TRAIN.model_copy(update=another(TRAIN, name)) for name in TrainSpec.model_fields]
+    keys = {changed(DICE, train=training).training_key for training in [TRAIN, *trainings]}
+    assert len(keys) == len(TrainSpec.model_fields) + 1
+
+
+def test_a_key_survives_the_way_through_json():
+    assert Job.model_validate_json(DICE.model_dump_json()) == DICE
+    assert Job.model_validate_json(DICE.model_dump_json()).key == DICE.key
+
+
+def test_how_it_is_scored_is_no_part_of_a_checkpoint():
+    assert changed(DICE, test_images=5).training_key == DICE.training_key
+    assert changed(DICE, test_images=5).key != DICE.key
+    more = TRAIN.model_copy(update={"steps": 9})
+    assert changed(DICE, train=more).training_key != DICE.training_key
+
+
+def test_only_dice_has_a_checkpoint():
+    latency = Job(network="unet", network_digest="d", spec=LatencySpec(machine="m", device="cpu", threads=1))
+    with pytest.raises(TypeError, match="unet: latency trains nothing"):
+        _ = latency.training_key
+
+
+@pytest.mark.parametrize(
+    ("network", "start"),
+    [
+        ("nets/mine.py:TinyNet?width=8", "nets-mine.py-TinyNet-width-8-cost-"),
+        ("smp:Unet/resnet34?pretrained=true", "smp-Unet-resnet34-pretrained-true-cost-"),
+        (f"{'/a' * 200}/mine.py:Net", "a-a-a"),
+    ],
+)
+def test_a_key_is_a_file_name_whatever_the_network_is_called(network, start):
+    key = COST.model_copy(update={"network": network}).key
+    assert key.startswith(start)
+    assert len(key) < 100
+    assert key != COST.model_copy(update={"network": f"{network}x"}).key

@@ -1,0 +1,158 @@
+"""A plan is carried out job by job: nothing twice, failures are rows, a stop keeps what was done."""
+
+import pytest
+from handmade import ENVIRONMENT, STATE
+
+from bench.errors import UserError
+from bench.quantities import Cost, Count, Latency, Peak
+from bench.quantities.budget import find_budget
+from bench.run import local as runner
+from bench.run.local import Clock, carry_out, missing
+from bench.run.plan import Question, plan
+from bench.run.store import Record, Store
+
+PLAN = plan(
+    Question(("unet", "unetpp"), ("cost", "latency"), find_budget("quick"), "synthetic", data_root=None, device="cpu")
+)
+COUNT = Count(counter="c", macs=1)
+RESULTS = {
+    "cost": Cost(parameters=1, trainable_parameters=1, parameter_bytes=4, buffer_bytes=0, fvcore=COUNT, torch=COUNT),
+    "latency": Latency(samples_s=(0.1,), warmup_s=(0.2,)),
+    "peak": Peak(macs_per_s=1e9, bytes_per_s=1e9),
+}
+
+
+class Listener:
+    def __init__(self):
+        self.begun, self.ended = [], []
+
+    def begin(self, job, seconds_left):
+        self.begun.append(job.key)
+        assert seconds_left > 0
+
+    def event(self, event): ...
+
+    def end(self, record):
+        self.ended.append(record.status)
+
+
+def carry(out, listener):
+    return carry_out(PLAN, missing(PLAN, Store(out)), out, listener)
+
+
+@pytest.fixture
+def worker(monkeypatch):
+    """A stand-in for the worker that writes its record at once; `fails` names networks that crash in it."""
+
+    class Worker:
+        def __init__(self):
+            self.fails, self.too_large = set(), 1000
+
+        def __call__(self, order, tell):
+            spec = order.job.spec
+            bad, large = order.job.network in self.fails, getattr(spec, "batch", 1) >= self.too_large
+            result = None if bad or large else RESULTS[spec.quantity]
+            status, error = ("out_of_memory", "no memory") if large else ("ok", "")
+            status, error = ("crashed", "it fell over") if bad else (status, error)
+            record = Record(job=order.job, status=status, error=error, environment=ENVIRONMENT, before=STATE,
+                            after=STATE, wall_s=0.1, result=result)  # fmt: skip
+            Store(order.out).write(record)
+            return record
+
+    fake = Worker()
+    monkeypatch.setattr(runner, "run", fake)
+    return fake
+
+
+def test_every_job_is_done_once_and_a_second_run_does_nothing(tmp_path, worker):
+    first, second = Listener(), Listener()
+    records = carry(tmp_path, first)
+    assert [record.job for record in records] == list(PLAN.jobs)
+    assert first.begun == [job.key for job in PLAN.jobs]
+    assert carry(tmp_path, second) == records
+    assert second.begun == []
+
+
+def test_a_network_that_crashes_is_a_row_and_is_tried_again(tmp_path, worker):
+    worker.fails = {"unetpp"}
+    records = carry(tmp_path, Listener())
+    assert [record.status for record in records] == [
+        "crashed" if record.job.network == "unetpp" else "ok" for record in records
+    ]
+    assert {job.network for job in missing(PLAN, Store(tmp_path))} == {"unetpp"}
+    worker.fails = set()
+    again = Listener()
+    assert all(record.status == "ok" for record in carry(tmp_path, again))
+    assert len(again.begun) == len(PLAN.jobs) // 2
+
+
+def test_what_was_measured_before_a_stop_is_kept(tmp_path, worker, monkeypatch):
+    calls = []
+
+    def stops_at_third(order, tell):
+        calls.append(order.job)
+        if len(calls) == 3:
+            raise UserError("an unreadable image")
+        return worker(order, tell)
+
+    monkeypatch.setattr(runner, "run", stops_at_third)
+    with pytest.raises(UserError, match="an unreadable image"):
+        carry(tmp_path, Listener())
+    assert len(missing(PLAN, Store(tmp_path))) == len(PLAN.jobs) - 2
+
+
+def test_the_clock_learns_from_what_jobs_took():
+    clock = Clock(PLAN)
+    costs = [job for job in PLAN.jobs if job.spec.quantity == "cost"]
+    guess = clock.left(costs)
+    clock.learn(costs[0], clock.guess(costs[0]), 10 * clock.guess(costs[0]))
+    assert clock.left(costs) == pytest.approx(10 * guess)
+
+
+def test_a_sweep_ends_where_memory_does_and_the_rest_goes_on(tmp_path, worker):
+    worker.too_large = 8
+    question = Question(("unet", "unetpp"), ("latency",), find_budget("smoke"), "synthetic", None, "cpu",
+                        batches=(1, 4, 8, 16), variants=("folded",))  # fmt: skip
+    planned = plan(question)
+    found = carry_out(planned, missing(planned, Store(tmp_path)), tmp_path, Listener())
+    said = [(r.job.network, r.job.spec.batch, r.status) for r in found if r.job.network != "machine"]
+    assert said == [
+        ("unet", 1, "ok"), ("unetpp", 1, "ok"), ("unet", 4, "ok"), ("unetpp", 4, "ok"),
+        ("unet", 8, "out_of_memory"), ("unetpp", 8, "out_of_memory"), ("unet", 1, "ok"), ("unetpp", 1, "ok"),
+    ]  # fmt: skip
+
+
+def test_a_training_that_is_complete_takes_no_time_again(tmp_path):
+    planned = plan(Question(("unet",), ("dice",), find_budget("quick"), "synthetic", None, "cpu"))
+    (job,) = planned.jobs
+    card = tmp_path / "checkpoints" / job.training_key / "card.json"
+    before = Clock(planned, tmp_path).left([job])
+    card.parent.mkdir(parents=True)
+    card.write_text("{}")
+    assert Clock(planned, tmp_path).left([job]) < before / 2
+
+
+def test_a_training_that_took_as_long_as_guessed_leaves_the_next_guess_as_it_was(tmp_path, monkeypatch):
+    """The weights that it leaves behind shorten what is to do again, not what it took."""
+    planned = plan(Question(("unet", "unetpp"), ("dice",), find_budget("quick"), "synthetic", None, "cpu"))
+    clock, now, told = Clock(planned, tmp_path), [0.0], []
+
+    def run(order, tell):
+        now[0] += clock.guess(order.job)
+        card = tmp_path / "checkpoints" / order.job.training_key / "card.json"
+        card.parent.mkdir(parents=True)
+        card.write_text("{}")
+        record = Record(job=order.job, status="crashed", error="in a test", environment=ENVIRONMENT, before=STATE,
+                        after=STATE, wall_s=0.1, result=None)  # fmt: skip
+        Store(order.out).write(record)
+        return record
+
+    class Clerk(Listener):
+        def begin(self, job, seconds_left):
+            told.append(seconds_left)
+
+    expected = clock.left([planned.jobs[1]])
+    monkeypatch.setattr(runner, "run", run)
+    monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
+    carry_out(planned, list(planned.jobs), tmp_path, Clerk())
+    assert told[1] == pytest.approx(expected)

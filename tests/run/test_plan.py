@@ -1,0 +1,143 @@
+"""From a question to jobs: what, in which order, and what is refused before anything is done."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bench.errors import UserError
+from bench.quantities.budget import find_budget
+from bench.quantities.variants import name_of
+from bench.run.plan import Question, keep_split, plan
+
+QUESTION = Question(
+    networks=("unet", "mdsa_unet"), measures=("cost", "latency", "dice"), budget=find_budget("quick"),
+    dataset="synthetic", data_root=None, device="cpu",
+)  # fmt: skip
+
+
+def ask(**changes: object) -> Question:
+    return dataclasses.replace(QUESTION, **changes)
+
+
+def test_latency_is_interleaved_over_the_networks():
+    order = [(job.spec.quantity, job.network) for job in plan(QUESTION).jobs]
+    both = ["unet", "mdsa_unet"]
+    expected = [(q, n) for q in ["cost", "latency", "latency", "latency", "dice"] for n in both]
+    assert order == [("peak", "machine"), *expected]
+    processes = [job.spec.process for job in plan(QUESTION).jobs if job.spec.quantity == "latency"]
+    assert processes == [0, 0, 1, 1, 2, 2]
+
+
+def test_keys_are_one_each_and_the_same_when_asked_again():
+    keys = [job.key for job in plan(QUESTION).jobs]
+    assert len(set(keys)) == len(keys)
+    assert keys == [job.key for job in plan(QUESTION).jobs]
+
+
+def test_a_larger_image_or_another_seed_is_other_work():
+    keys = {job.key for job in plan(QUESTION).jobs}
+    (peak,) = keys & {job.key for job in plan(ask(size=256)).jobs}
+    assert peak.startswith("machine-peak")
+    seeded = {job.key for job in plan(ask(seeds=(1,))).jobs}
+    assert {key.split("-")[1] for key in keys ^ seeded} == {"dice"}
+
+
+def test_a_sweep_leads_away_from_the_first_batch_and_the_trained_size_one_step_at_a_time():
+    question = ask(
+        measures=("cost", "memory", "latency"), networks=("unet",), sizes=(448, 112), batches=(1, 8, 2),
+        variants=("folded+bfloat16",),
+    )  # fmt: skip
+    specs = [job.spec for job in plan(question).jobs if job.network == "unet"]
+    assert [spec.size for spec in specs if spec.quantity == "cost"] == [224, 112, 448]
+    first = [spec for spec in specs if spec.quantity == "latency" and spec.process == 0]
+    assert [(spec.size, spec.batch, name_of(spec)) for spec in first] == [
+        (224, 1, "eager"), (112, 1, "eager"), (448, 1, "eager"), (224, 2, "eager"), (224, 8, "eager"),
+        (224, 1, "folded+bfloat16"),
+    ]  # fmt: skip
+    weighed = [(spec.mode, spec.size, spec.batch) for spec in specs if spec.quantity == "memory"]
+    assert weighed == [("inference", size, 1) for size in (112, 224, 448)] + [("training", 224, 4)]
+
+
+def test_each_seed_is_a_training_of_every_network():
+    jobs = plan(ask(measures=("dice",), seeds=(0, 5))).jobs
+    assert [(job.spec.train.seed, job.network) for job in jobs] == [
+        (seed, name) for seed in (0, 5) for name in QUESTION.networks
+    ]
+
+
+def test_somebodys_own_weights_are_scored_and_nothing_is_trained(tmp_path):
+    weights = tmp_path / "theirs.pt"
+    weights.write_bytes(b"theirs")
+    question = ask(measures=("dice",), networks=("unet",), weights=weights)
+    (job,) = plan(question).jobs
+    assert job.spec.train is None
+    weights.write_bytes(b"others")
+    assert plan(question).jobs[0].key != job.key
+    weights.unlink()
+    with pytest.raises(UserError, match=r"theirs\.pt"):
+        plan(question)
+
+
+def test_no_data_set_is_opened_when_nothing_reads_one(tmp_path):
+    quiet = plan(ask(measures=("cost",), dataset="isic2017", data_root=tmp_path / "nowhere"))
+    assert quiet.data is None
+    assert len(quiet.jobs) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"networks": ("unett",)}, "unknown network 'unett'; did you mean 'unet'"),
+        ({"measures": ("latencies",)}, "unknown measure 'latencies'; did you mean 'latency'"),
+        ({"size": 16}, "--size must be 32 or more pixels a side, got 16"),
+        ({"weights": Path("a.pt")}, r"--weights a.pt is for one network, got unet, mdsa_unet"),
+        ({"weights": Path("a.pt"), "networks": ("unet",), "seeds": (0, 1)}, "trained already; leave --seeds"),
+        ({"weights": Path("a.pt"), "networks": ("unet",), "measures": ("cost",)}, "add dice to --measure"),
+        ({"devices": 3}, "3"),
+        ({"sizes": (16,)}, "--size must be 32 or more pixels a side, got 16"),
+        ({"variants": ("foldet",)}, "unknown variant 'foldet'; did you mean 'folded'"),
+    ],
+)
+def test_refusals(changes, text):
+    with pytest.raises(UserError, match=text):
+        ask(**changes)
+
+
+def test_an_unknown_data_set_is_refused():
+    with pytest.raises(UserError, match="unknown data set 'sinthetic'; did you mean 'synthetic'"):
+        plan(ask(dataset="sinthetic"))
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A plain folder of ten images, whose split a seed has to make."""
+    for kind, mode in (("images", "RGB"), ("masks", "L")):
+        (tmp_path / "mine" / kind).mkdir(parents=True)
+        for n in range(10):
+            Image.new(mode, (40, 40), n).save(tmp_path / "mine" / kind / f"{n}.png")
+    return ask(dataset="folder", data_root=tmp_path / "mine", measures=("dice",))
+
+
+def test_a_drawn_split_is_written_down_and_reused(tmp_path, own):
+    splits = tmp_path / "splits"
+    first = plan(own, splits)
+    keep_split(first, splits)
+    (path,) = splits.iterdir()
+    assert path.name == "folder-mine.json"
+    again = plan(own, splits)
+    assert again.question.options.split_file == path
+    assert [job.key for job in again.jobs] == [job.key for job in first.jobs]
+
+    sides = json.loads(path.read_text())
+    kinds = next(value for value in (sides, *sides.values()) if isinstance(value, dict) and "test" in value)
+    kinds["train"], kinds["test"] = kinds["test"], kinds["train"]
+    path.write_text(json.dumps(sides))
+    assert plan(own, splits).jobs[0].key != first.jobs[0].key
+
+
+def test_a_published_split_is_not_written_down(tmp_path):
+    keep_split(plan(ask(measures=("dice",)), tmp_path / "splits"), tmp_path / "splits")
+    assert not (tmp_path / "splits").exists()

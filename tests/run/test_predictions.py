@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+from handmade import dice_record
+
+from bench.errors import UserError
+from bench.run.predictions import Predictions, find, images, path_of
+
+MASKS = np.arange(2 * 8 * 8, dtype=np.uint8).reshape(2, 8, 8) % 2
+MADE = Predictions(("a", "b"), MASKS, {"encode1": np.zeros((2, 4, 1), np.uint8)}, "cache/x")
+
+
+def test_they_come_back_as_they_were_and_are_found_beside_their_record(tmp_path):
+    record = dice_record()
+    MADE.save(path_of(tmp_path, record.id))
+    found, folder = find(record, [tmp_path / "elsewhere", tmp_path])
+    assert (found.ids, found.cache, folder) == (MADE.ids, MADE.cache, tmp_path)
+    assert (found.masks == MASKS).all()
+    assert found.chosen["encode1"].shape == (2, 4, 1)
+    assert found.places == {"a": 0, "b": 1}
+    assert find(dice_record("mdsa_unet"), [tmp_path]) is None
+
+
+def test_the_same_predictions_are_the_same_bytes(tmp_path):
+    assert MADE.save(tmp_path / "one.npz").read_bytes() == MADE.save(tmp_path / "two.npz").read_bytes()
+
+
+def test_something_else_is_named(tmp_path):
+    (tmp_path / "x.npz").write_bytes(b"no such thing")
+    with pytest.raises(UserError, match=r"x\.npz: cannot be read as predictions"):
+        Predictions.load(tmp_path / "x.npz")
+
+
+def test_images_come_from_the_cache(tmp_path):
+    (tmp_path / "cache" / "x").mkdir(parents=True)
+    np.save(tmp_path / "cache" / "x" / "images.npy", np.full((2, 3, 8, 8), 7, np.uint8))
+    np.save(tmp_path / "cache" / "x" / "masks.npy", MASKS)
+    pixels, truths = images(MADE, MADE.ids[1:], tmp_path, "ddti")
+    assert (int(pixels[0, 0, 0, 0]), truths.shape) == (7, (1, 8, 8))
+    assert np.array_equal(truths[0], MASKS[1])
+    assert images(MADE, MADE.ids, tmp_path / "copied", "ddti") is None
+
+
+def test_drawn_images_are_drawn_anew(tmp_path):
+    from bench.data import open_dataset
+
+    sample = open_dataset("synthetic").splits["test"][3]
+    made = Predictions((sample.id,), np.zeros((1, 64, 64), np.uint8), {})
+    pixels, truths = images(made, made.ids, tmp_path, "synthetic")
+    assert pixels.shape == (1, 3, 64, 64)
+    assert pixels.std() > 0
+    assert set(np.unique(truths)) == {0, 1}
