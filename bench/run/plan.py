@@ -57,6 +57,8 @@ class Question:
     sizes: tuple[int, ...] = ()
     batches: tuple[int, ...] = (1,)
     variants: tuple[str, ...] = (PLAIN,)
+    tf32: bool = False
+    cudnn_benchmark: bool = False
     silence_s: float = 600.0
 
     def __post_init__(self) -> None:
@@ -174,7 +176,7 @@ def _latency_specs(question: Question, maps: int) -> list[Spec]:
     budget, batch = question.budget, question.batches[0]
     spec = partial(
         LatencySpec, **_conditions(question, maps), warmup_calls=budget.warmup_calls, warmup_s=budget.warmup_s,
-        samples=budget.samples, seconds=budget.seconds,
+        samples=budget.samples, seconds=budget.seconds, tf32=question.tf32, cudnn_benchmark=question.cudnn_benchmark,
     )  # fmt: skip
     ways: list[dict[str, Any]] = [{"batch": batch, "size": size} for size in _all_sizes(question)]
     ways += [{"batch": other, "size": question.size} for other in sorted(question.batches) if other != batch]
