@@ -9,14 +9,15 @@ from pydantic import Field, field_validator, model_validator
 
 from bench.data import DATASETS
 from bench.errors import UserError, unknown
-from bench.judge.metrics import Metric, find_metric
 from bench.networks import find_network
-from bench.quantities import Device, Frozen
-from bench.quantities.protocols import find_protocol
+from bench.quantities import Device, Frozen, Metric, find_metric
+from bench.quantities.base import IMAGE, PASS
+from bench.quantities.dice import SCORING
+from bench.quantities.scores import find_protocol
 from bench.quantities.variants import PLAIN, ordered
 
 Relation = Literal["equals", "at_most", "at_least"]
-FACTOR_CONDITIONS = ("channels", "classes", "size", "batch", "device", "machine", "variant", "module")
+CONDITIONS = {*IMAGE, *PASS, *SCORING, "variant", "module"}
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class Claim(Frozen):
 
     def _check_conditions(self) -> None:
         metric = self.about
-        given = self.model_fields_set & {*FACTOR_CONDITIONS, "dataset", "protocol", "images_seen"}
+        given = self.model_fields_set & CONDITIONS
         for name in sorted(given - set(metric.conditions)):
             known = ", ".join(metric.conditions)
             raise ValueError(f"{metric.name} does not depend on `{name}`; conditions of {metric.name}: {known}")

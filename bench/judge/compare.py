@@ -11,19 +11,18 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bench.judge.metrics import METRICS, Metric, seconds
-from bench.machine import Environment, taint
-from bench.quantities import DiceSpec, Latency
-from bench.quantities.protocols import PROTOCOLS
-from bench.read.paired import differences
-from bench.read.rows import Row, longest, spec_of
+from bench.machine import Environment
+from bench.quantities import METRICS, QUANTITIES, Metric
+from bench.quantities.scores import PROTOCOLS
+from bench.read.rows import Row, longest
 from bench.run.store import Record
-from bench.stats.estimate import mean
+from bench.stats.estimate import mean, of_processes
+from bench.stats.paired import differences
 from bench.stats.ratio import spread_ratio
 
 Outcome = Literal["better", "worse", "same", "undecided", "refused", "appeared", "vanished"]
 DRIFT = 0.05  # two runs of the same network, hours apart on a quiet machine, differ by up to this share
-LEFT_OUT = {"machine", "process", "threads", "samples", "seconds", "warmup_calls", "warmup_s", "train"}
+LEFT_OUT = {"quantity", "data", "machine", "threads", "train"}  # of conditions that are told
 # What must agree before two figures that depend on the machine are compared, each with how it is read.
 FACTS: dict[str, Callable[[Environment], object]] = {
     "processor": lambda e: e.cpu,
@@ -73,7 +72,7 @@ def _families(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Reco
     """Finished records by network, quantity and conditions; of edited code only the newest."""
     found: dict[tuple[str, str, str], list[Record]] = {}
     for record in sorted(records, key=lambda r: r.before.at):
-        if record.status == "ok" and record.job.spec.quantity != "peak":
+        if record.status == "ok" and QUANTITIES[record.job.spec.quantity].metrics:
             key = (record.job.network, record.job.spec.quantity, _conditions(record))
             found.setdefault(key, []).append(record)
     return {key: of_one_state(group) for key, group in found.items()}
@@ -82,28 +81,27 @@ def _families(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Reco
 def of_one_state(group: list[Record]) -> list[Record]:
     """Those of the newest record's code and machine, and of a score its training."""
     last = group[-1]
-    same = [r for r in group if r.job.network_digest == last.job.network_digest]
-    same = [r for r in same if getattr(r.job.spec, "machine", "") == getattr(last.job.spec, "machine", "")]
-    if isinstance(last.job.spec, DiceSpec):
-        return [r for r in same if _training(r) == _training(last)]
-    return longest(same) if isinstance(last.result, Latency) else same
+    state = (last.job.network_digest, last.machine_id, _training(last))
+    same = [r for r in group if (r.job.network_digest, r.machine_id, _training(r)) == state]
+    return longest(same) if QUANTITIES[last.job.spec.quantity].repeats else same
 
 
 def _conditions(record: Record) -> str:
     """In words that are the same on both sides: "batch 1, size 224, cpu"."""
-    facts = record.job.spec.model_dump(exclude=LEFT_OUT | {"quantity", "data"}, exclude_defaults=True)
-    shown = {"size": spec_of(record).size, **facts}
+    spec = record.job.spec
+    facts = spec.model_dump(exclude=LEFT_OUT | QUANTITIES[spec.quantity].repeats, exclude_defaults=True)
+    shown = {"size": spec.size, **facts}
     return ", ".join(f"{name} {value}" for name, value in sorted(shown.items()) if value not in ("", None, ()))
 
 
 def _training(record: Record) -> str:
-    train = spec_of(record).train
-    return train.model_dump_json(exclude={"seed"}) if train else str(spec_of(record).weights)
+    train = getattr(record.job.spec, "train", None)
+    return train.model_dump_json(exclude={"seed"}) if train else getattr(record.job.spec, "weights", "")
 
 
 def _change(key: tuple[str, str, str], metric: Metric, base: list[Record], head: list[Record]) -> Change | None:
     network, quantity, conditions = key
-    if metric.quantity != quantity or _other_mode(metric, base or head):
+    if metric.quantity != quantity or not _is_of(metric, (base or head)[0]):
         return None
     before, after = (figure(metric, side) for side in (base, head))
     if before is None and after is None:
@@ -118,38 +116,44 @@ def _change(key: tuple[str, str, str], metric: Metric, base: list[Record], head:
     if reason := _refusal(metric, base, head):
         return Change(**facts, outcome="refused", reason=reason)
     change, low, high, slack = _difference(metric, base, head, before, after)
-    spoiled = next((why for record in (*base, *head) for why in _taints(metric, record)), "")
+    timed = (*base, *head) if metric.tier == "ratio" and metric.unit != "bytes" else ()
+    spoiled = next((why for record in timed for why in record.taints), "")
     return Change(**facts, outcome="undecided" if spoiled else _judged(metric, low, high, slack),
                   change=change, low=low, high=high, reason=spoiled)  # fmt: skip
 
 
-def _other_mode(metric: Metric, records: Sequence[Record]) -> bool:
-    """Memory is weighed in two modes, each a metric of its own."""
-    return metric.quantity == "memory" and metric.name != f"memory_{spec_of(records[0]).mode}"
+def _is_of(metric: Metric, record: Record) -> bool:
+    """Whether a record is under the conditions that tell the metric from others of its quantity."""
+    return all(getattr(record.job.spec, name) == value for name, value in metric.where.items())
 
 
 def figure(metric: Metric, records: Sequence[Record]) -> float | None:
     """The metric's figure from one side's records; None where they have none."""
-    if not records or metric.name == "attended":
+    if not records or metric.unit == "share":  # each module has one
         return None
-    if metric.name == "latency":
-        return float(np.median([np.median(seconds(r.result)) for r in records if isinstance(r.result, Latency)]))
+    if metric.samples:
+        times = of_processes(_times(metric, records))
+        return times.value if times else None
     if metric.tier == "score":
-        estimate = getattr(_row(records), metric.name)
-        return None if estimate is None else float(estimate.value)
-    return None if metric.value is None else metric.value(records[-1].result, "")
+        estimate = _row(records).score(metric.name)
+        return estimate.value if estimate else None
+    return metric.value(records[-1].result, "") if metric.value else None
+
+
+def _times(metric: Metric, records: Sequence[Record]) -> list[tuple[float, ...]]:
+    return [metric.samples(record.result) for record in records] if metric.samples else []
 
 
 def _row(records: Sequence[Record]) -> Row:
-    return Row(records[0].job.network, tuple(records), PROTOCOLS[spec_of(records[0]).protocol])
+    return Row(records[0].job.network, tuple(records), PROTOCOLS[records[0].job.spec.protocol])
 
 
 def _refusal(metric: Metric, base: Sequence[Record], head: Sequence[Record]) -> str:
     """Why the two sides are not comparable: the first fact in which they differ, with both values."""
     one, other = base[-1], head[-1]
     if metric.tier == "score":
-        if spec_of(one).data != spec_of(other).data:
-            return f"other images or another split: data {spec_of(one).data} and {spec_of(other).data}"
+        if one.job.spec.data != other.job.spec.data:
+            return f"other images or another split: data {one.job.spec.data} and {other.job.spec.data}"
         settings = _training(one), _training(other)
         return "" if settings[0] == settings[1] else f"trained otherwise: {_differing(*settings)}"
     if metric.tier != "ratio":
@@ -172,22 +176,15 @@ def _difference(
 ) -> tuple[float, float, float, float]:
     """The change, its interval, and how much of it means nothing."""
     if metric.tier == "score":
-        found = differences(_row(head).by_unit(metric.name), _row(base).by_unit(metric.name))  # type: ignore[arg-type]
+        found = differences(_row(head).by_unit(metric.name), _row(base).by_unit(metric.name))
         lead = mean(found) if len(found) else None
         return (lead.value, lead.low, lead.high, 0.0) if lead else (0.0, -np.inf, np.inf, 0.0)
-    if metric.name == "latency":
-        times = [[seconds(r.result) for r in side if isinstance(r.result, Latency)] for side in (head, base)]
-        ratio = spread_ratio(*times)
+    if metric.samples:
+        ratio = spread_ratio(_times(metric, head), _times(metric, base))
         return ratio.value - 1, ratio.low - 1, ratio.high - 1, DRIFT
     change = after / before - 1 if before else np.inf * (after > before)
-    exact = metric.gates_exactly(getattr(spec_of(base[0]), "device", None))
+    exact = metric.gates_exactly(getattr(base[0].job.spec, "device", None))
     return change, change, change, 0.0 if exact else DRIFT
-
-
-def _taints(metric: Metric, record: Record) -> tuple[str, ...]:
-    if metric.name not in ("latency", "energy"):
-        return ()
-    return taint(record.before, record.after, record.environment.cores, spec_of(record).device)
 
 
 def _judged(metric: Metric, low: float, high: float, slack: float) -> Outcome:

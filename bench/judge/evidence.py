@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bench.judge.claim import Claim
-from bench.machine import taint
+from bench.quantities.variants import PLAIN, name_of
 from bench.run.store import Record
 
 NOTHING = "no record of {network} under these conditions"
@@ -29,61 +28,58 @@ class Measured:
 
 
 class Undecided(Exception):
-    """Why the records decide nothing. `todo` says what would help; `measured` what is known all the same."""
+    """Why the records decide nothing. `todo` says what would help."""
 
-    def __init__(self, reason: str, todo: str = "", measured: Measured | None = None) -> None:
+    def __init__(self, reason: str, todo: str = "") -> None:
         super().__init__(reason)
-        self.todo, self.measured = todo, measured
+        self.todo = todo
 
 
 def exact(claim: Claim, records: Sequence[Record], machine: str) -> Measured:
     """The figure, or the quotient of two, from one record of each network. Raises Undecided."""
-    ours, mine = _figure(claim, claim.network, records, machine)
-    if not claim.against:
-        return Measured(ours, ours, ours, (mine.id,), _machine(claim, mine))
-    theirs, other = _figure(claim, claim.against, records, machine)
-    _refuse_two_machines(mine, other)
-    if not theirs:
-        raise Undecided(f"the {claim.metric} of {claim.against} is 0, of which nothing is a share")
-    quotient = ours / theirs
-    return Measured(quotient, quotient, quotient, (mine.id, other.id), _machine(claim, mine))
+    value, mine = _figure(claim, claim.network, records, machine)
+    behind = [mine]
+    if claim.against:
+        theirs, other = _figure(claim, claim.against, records, machine)
+        _refuse_two_machines(mine, other)
+        if not theirs:
+            raise Undecided(f"the {claim.metric} of {claim.against} is 0, of which nothing is a share")
+        value, behind = value / theirs, [mine, other]
+    where = "" if claim.about.tier == "exact" else mine.environment.title
+    return Measured(value, value, value, tuple(record.id for record in behind), where)
 
 
 def previous(claim: Claim, older: Sequence[Record]) -> float | None:
     """The figure of the newest of the records, all of older code, of the claim's network; None where there is none."""
     fit = fitting(claim, claim.network, older)
-    found = [(r.before.at, value) for r in fit if r.status == "ok" and (value := _value(claim, r)) is not None]
-    return max(found)[1] if found and not claim.against else None
+    found = [value for r in fit if r.status == "ok" and (value := _value(claim, r)) is not None]
+    return found[-1] if found and not claim.against else None
 
 
 def fitting(claim: Claim, network: str, records: Iterable[Record]) -> list[Record]:
     """The network's records under the claim's conditions, failures included, oldest first."""
-    wanted: dict[str, Any] = {name: getattr(claim, name) for name in ("channels", "classes", "size", "batch", "device")
-              if name in claim.about.conditions}  # fmt: skip
-    if claim.about.quantity == "memory":
-        wanted["mode"] = claim.metric.removeprefix("memory_")
-        wanted["memory_format"], wanted["precision"] = "contiguous", "float32"
-    if claim.about.quantity == "energy":
-        wanted["precision"] = "float32"
-    found = [r for r in records if r.job.network == network and r.job.spec.quantity == claim.about.quantity]
-    found = [r for r in found if all(getattr(r.job.spec, name) == value for name, value in wanted.items())]
-    return sorted(on_machine(claim, found), key=lambda r: r.before.at)
+    about = claim.about
+    fields = {name: getattr(claim, name) for name in ("channels", "classes", "size", "batch", "device")
+              if name in about.conditions} | dict(about.where)  # fmt: skip
+    found = [r for r in records if r.job.network == network and r.job.spec.quantity == about.quantity]
+    found = [r for r in found if all(getattr(r.job.spec, name) == value for name, value in fields.items())]
+    found = [r for r in found if not any(getattr(r.job.spec, name, False) for name in ("tf32", "cudnn_benchmark"))]
+    found = [r for r in found if name_of(r.job.spec) == (claim.variant if "variant" in about.conditions else PLAIN)]
+    return sorted(_on_machine(claim, found), key=lambda r: r.before.at)
 
 
-def on_machine(claim: Claim, records: Iterable[Record]) -> list[Record]:
+def _on_machine(claim: Claim, records: Iterable[Record]) -> list[Record]:
     """The records of the machine that the claim names; all where it names none."""
-    if not claim.machine:
-        return list(records)
     names = [(r, (r.environment.cpu, r.environment.fingerprint, *r.environment.gpus)) for r in records]
-    return [r for r, known in names if claim.machine in known]
+    return [r for r, known in names if not claim.machine or claim.machine in known]
 
 
 def preferred(records: Iterable[Record], machine: str) -> list[Record]:
     """Those of this machine where there are any, else those of the machine that was measured on last; oldest first."""
     found = sorted(records, key=lambda r: r.before.at)
-    machines = [_fingerprint(r) for r in found]
+    machines = [r.machine_id for r in found]
     wanted = machine if machine in machines else next(reversed(machines), "")
-    return [r for r in found if _fingerprint(r) == wanted]
+    return [r for r in found if r.machine_id == wanted]
 
 
 def _figure(claim: Claim, network: str, records: Sequence[Record], machine: str) -> tuple[float, Record]:
@@ -94,9 +90,8 @@ def _figure(claim: Claim, network: str, records: Sequence[Record], machine: str)
         raise Undecided(NOTHING.format(network=network) + where, MEASURE)
     record = next((r for r in reversed(found) if r.status == "ok"), found[-1])
     if record.status != "ok":
-        raise Undecided(f"{network}: {record.status.replace('_', ' ')}: {record.error}")
-    doubt = claim.about.doubt(record.result)
-    value = _value(claim, record)
+        raise Undecided(f"{network}: {record.outcome}: {record.error}")
+    value, doubt = _value(claim, record), claim.about.doubt(record.result)
     if value is None and claim.module:
         known = ", ".join(getattr(record.result, "attended", {}))
         if not known:
@@ -104,7 +99,8 @@ def _figure(claim: Claim, network: str, records: Sequence[Record], machine: str)
         raise Undecided(f"{network} has no module '{claim.module}' that attends; known: {known}")
     if doubt or value is None:
         raise Undecided(f"{network} is unverified: {doubt or 'no figure'}")
-    _refuse_tainted(claim, record)
+    if claim.about.unit == "joules" and record.taints:
+        raise Undecided(f"{network} was disturbed while it was measured: {'; '.join(record.taints)}")
     return value, record
 
 
@@ -113,33 +109,11 @@ def _value(claim: Claim, record: Record) -> float | None:
     return None if read is None or record.result is None else read(record.result, claim.module)
 
 
-def _refuse_tainted(claim: Claim, record: Record) -> None:
-    if claim.about.quantity != "energy":
-        return
-    spoiled = taint(record.before, record.after, record.environment.cores, _spec(record).device)
-    if spoiled:
-        raise Undecided(f"{record.job.network} was disturbed while it was measured: {'; '.join(spoiled)}")
-
-
 def _refuse_two_machines(one: Record, other: Record) -> None:
     """Two figures that depend on the machine must be of the same one."""
-    ours, theirs = _fingerprint(one), _fingerprint(other)
-    if ours != theirs:
+    if one.machine_id != other.machine_id:
         raise Undecided(
             f"measured on two machines: {one.job.network} on {one.environment.title}, {other.job.network} on "
             f"{other.environment.title}",
             MEASURE,
         )
-
-
-def _machine(claim: Claim, record: Record) -> str:
-    return "" if claim.about.tier == "exact" else record.environment.title
-
-
-def _fingerprint(record: Record) -> str:
-    """The machine that a record's figure depends on; nothing where it depends on none."""
-    return str(getattr(record.job.spec, "machine", ""))
-
-
-def _spec(record: Record) -> Any:
-    return record.job.spec

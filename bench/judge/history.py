@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.judge.compare import figure, of_one_state
-from bench.judge.metrics import Metric
-from bench.quantities import MemorySpec
-from bench.read.revisions import FOLDER, Commit, commits, records_at
-from bench.read.rows import spec_of
+from bench.quantities import Metric
+from bench.quantities.variants import PLAIN, name_of
+from bench.read.load import FOLDER, Commit, commits, records_at
 from bench.run.store import Record
 
 USUAL = {"size": 224, "batch": 1, "channels": 3}
@@ -40,29 +39,25 @@ def _usual(records: Sequence[Record], metric: Metric, dataset: str) -> list[Reco
     """Finished records under the usual conditions, oldest first."""
     kept = [r for r in records if r.status == "ok" and _is_usual(r, metric)]
     if metric.tier == "score":
-        names = {spec_of(r).dataset for r in kept}
-        wanted = dataset or min(names, default="")
-        kept = [r for r in kept if spec_of(r).dataset == wanted]
+        wanted = dataset or min((r.job.spec.dataset for r in kept), default="")
+        kept = [r for r in kept if r.job.spec.dataset == wanted]
     return sorted(kept, key=lambda r: r.before.at)
 
 
 def _is_usual(record: Record, metric: Metric) -> bool:
-    spec = record.job.spec
-    if isinstance(spec, MemorySpec) and metric.name != f"memory_{spec.mode}":
-        return False
-    plain = {"form": "eager", "memory_format": "contiguous", "precision": "float32"}
-    wanted = {**plain, **USUAL, **({"classes": 1} if metric.quantity != "dice" else {})}
-    if metric.name == "memory_training":
+    spec, wanted = record.job.spec, {**USUAL, **metric.where}
+    if metric.tier != "score":
+        wanted["classes"] = 1
+    if metric.where.get("mode") == "training":  # its batch is the budget's
         del wanted["batch"]
-    return all(getattr(spec, name, value) == value for name, value in wanted.items())
+    return name_of(spec) == PLAIN and all(getattr(spec, name, value) == value for name, value in wanted.items())
 
 
 def _point(commit: Commit, metric: Metric, records: list[Record]) -> Point | None:
     group = of_one_state(records)
-    value = figure(metric, group)
+    value, last = figure(metric, group), group[-1]
     if value is None:
         return None
-    last = group[-1]
     machine = "" if metric.tier == "exact" else last.environment.title
-    conditions = f"size {spec_of(last).size}" + (f", {spec_of(last).dataset}" if metric.quantity == "dice" else "")
+    conditions = f"size {last.job.spec.size}" + (f", {last.job.spec.dataset}" if metric.tier == "score" else "")
     return Point(commit, value, conditions, machine, tuple(r.id for r in group))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.errors import UserError, unknown
+from bench.quantities import QUANTITIES, Column, Quantity
 from bench.read.rows import Row
 from bench.read.sections import Section
 from bench.stats.estimate import Estimate
@@ -12,22 +13,27 @@ from bench.stats.estimate import Estimate
 
 @dataclass(frozen=True)
 class Limit:
-    """Something a budget bounds: how a row's figure is read in base units, and whether the bound is from above."""
+    """A figure that can be bounded: its unit, how it is read from a row, and whether the bound is from above."""
 
     name: str
     unit: str
-    value: Callable[[Row], float | Estimate | None]
+    value: Callable[[Row], float | None]
     upper: bool = True
+
+
+def _of_column(quantity: Quantity, column: Column) -> Limit:
+    def value(row: Row) -> float | None:
+        results = row.results(quantity.result)
+        return number(column.value(results)) if results else None
+
+    return Limit(column.limit, column.unit, value, column.best == "least")
 
 
 LIMITS = {
     limit.name: limit
     for limit in (
-        Limit("latency", "seconds", lambda row: row.latency_s),
-        Limit("parameters", "parameters", lambda row: row.cost.parameters if row.cost else None),
-        Limit("multiply-adds", "multiply-adds", lambda row: row.cost.fvcore.macs if row.cost else None),
-        Limit("memory", "bytes", lambda row: row.memory.peak_bytes if row.memory else None),
-        Limit("dice", "score", lambda row: row.dice, upper=False),
+        *(_of_column(q, column) for q in QUANTITIES.values() for column in q.columns if column.limit),
+        Limit("dice", "score", lambda row: number(row.dice), upper=False),
     )
 }
 
@@ -88,15 +94,14 @@ def _broken(row: Row, bounds: Mapping[str, float]) -> tuple[Broken, ...]:
     found = []
     for name, bound in bounds.items():
         limit = LIMITS[name]
-        value = number(limit.value(row))
+        value = limit.value(row)
         if value is None or (value > bound if limit.upper else value < bound):
             found.append(Broken(limit, bound, value))
     return tuple(found)
 
 
 def _rank(row: Row) -> tuple[Any, ...]:
-    figures = (LIMITS[name].value(row) for name in ("dice", "latency", "parameters"))
-    dice, latency, parameters = map(number, figures)
+    dice, latency, parameters = (LIMITS[name].value(row) for name in ("dice", "latency", "parameters"))
     last = float("inf")
     return -dice if dice is not None else last, latency or last, parameters or last
 

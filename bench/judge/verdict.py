@@ -56,7 +56,7 @@ def _verdict(claim: Claim, of_now: Sequence[Record], older: Sequence[Record], ma
     try:
         measured = _measure(claim, of_now, machine)
     except Undecided as undecided:
-        return Verdict(claim, "undecided", str(undecided), undecided.todo, undecided.measured)
+        return Verdict(claim, "undecided", str(undecided), undecided.todo)
     before = previous(claim, older) if claim.about.tier == "exact" else None
     allowed = claim.allowed
     if allowed.low <= measured.low and measured.high <= allowed.high:
@@ -69,7 +69,7 @@ def _verdict(claim: Claim, of_now: Sequence[Record], older: Sequence[Record], ma
 def _measure(claim: Claim, records: Sequence[Record], machine: str) -> Measured:
     if claim.about.tier == "score":
         return scored(claim, records)
-    return interleaved(claim, records, machine) if claim.metric == "latency" else exact(claim, records, machine)
+    return interleaved(claim, records, machine) if claim.about.samples else exact(claim, records, machine)
 
 
 def _spanning(claim: Claim, measured: Measured) -> Verdict:

@@ -1,51 +1,49 @@
-"""The vocabulary: each quantity's conditions (a Spec) and what is found under them (a Result).
+"""The quantities: one file each, with its conditions, its result and all that the rest of the program asks of it.
 
-Units are in the names: `_s` seconds, `_bytes` bytes, `macs` multiply-adds with one multiply-add counted as one. No
-default is silent: whatever can change a number is a field here, and so part of a job's key and of its record. Nothing
-here imports torch, so that stored records can be read at once.
+Units are in the names: `_s` seconds, `_bytes` bytes, `macs` multiply-adds with one multiply-add counted as one. Nothing
+here imports torch, so that stored records are read at once. The function that measures a quantity has its name in
+`bench.measure`.
 """
 
-from typing import Annotated
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from bench.quantities.base import Device, Form, Frozen, Images, MemoryFormat, Pass, Precision
+from bench.errors import unknown
+from bench.quantities import cost, dice, energy, latency, memory, peak, profile
+from bench.quantities.asked import Asked, AskedData
+from bench.quantities.base import Column, Conditions, Device, Frozen, Images, MemoryFormat, Metric, Pass, Precision
+from bench.quantities.base import Quantity, Result as AnyResult
 from bench.quantities.cost import FVCORE_EXTRAS, Cost, CostSpec, Count
-from bench.quantities.dice import (
-    CurvePoint,
-    DiceSpec,
-    ImageScore,
-    Protocol,
-    Scores,
-    TrainingPrecision,
-    TrainSpec,
-    VolumeScore,
-)
+from bench.quantities.dice import CurvePoint, DiceSpec, ImageScore, ProtocolName, Scores, TrainingPrecision, TrainSpec
+from bench.quantities.dice import VolumeScore
+from bench.quantities.energy import Energy, EnergySpec
+from bench.quantities.latency import Agreement, Latency, LatencySpec
+from bench.quantities.memory import Memory, MemorySpec
+from bench.quantities.peak import Peak, PeakSpec
 from bench.quantities.profile import ModuleCost, OperatorTime, Profile, ProfileSpec
-from bench.quantities.speed import (
-    Agreement,
-    Energy,
-    EnergySpec,
-    Latency,
-    LatencySpec,
-    Memory,
-    MemorySpec,
-    Peak,
-    PeakSpec,
-)
 
-__all__ = [
-    "FVCORE_EXTRAS", "MACHINE", "OPTIONAL", "QUANTITIES", "Agreement", "Cost", "CostSpec", "Count", "CurvePoint",
-    "Device", "DiceSpec", "Energy", "EnergySpec", "Form", "Frozen", "ImageScore", "Images", "Latency", "LatencySpec",
-    "Memory", "MemoryFormat", "MemorySpec", "ModuleCost", "OperatorTime", "Pass", "Peak", "PeakSpec", "Precision",
-    "Profile", "ProfileSpec", "Protocol", "Result", "Scores", "Spec", "TrainSpec", "TrainingPrecision", "VolumeScore",
-]  # fmt: skip
-
-Spec = Annotated[
-    CostSpec | LatencySpec | MemorySpec | EnergySpec | PeakSpec | ProfileSpec | DiceSpec,
-    Field(discriminator="quantity"),
-]
-Result = Annotated[Cost | Latency | Memory | Energy | Peak | Profile | Scores, Field(discriminator="quantity")]
-QUANTITIES = ("cost", "memory", "latency", "energy", "profile", "dice")
-OPTIONAL = ("energy", "profile")  # measured where they are asked for; energy also where a GPU is
+# In the order in which they are measured and stand in tables.
+QUANTITIES = {
+    module.QUANTITY.name: module.QUANTITY for module in (peak, cost, latency, memory, energy, profile, dice)
+}  # fmt: skip
+MEASURABLE = tuple(name for name, quantity in QUANTITIES.items() if quantity.takes != "machine")
 MACHINE = "machine"  # stands where a job's network does when the job is about the machine itself
+
+METRICS = {metric.name: metric.of(quantity.name) for quantity in QUANTITIES.values() for metric in quantity.metrics}
+
+if TYPE_CHECKING:
+    Spec = Any
+    Result = AnyResult
+else:
+    Spec = Annotated[reduce(or_, (q.spec for q in QUANTITIES.values())), Field(discriminator="quantity")]
+    Result = Annotated[reduce(or_, (q.result for q in QUANTITIES.values())), Field(discriminator="quantity")]
+
+
+def find_metric(name: str) -> Metric:
+    """A metric of the table; UserError with the nearest name where there is none of this name."""
+    if name not in METRICS:
+        raise unknown("metric", name, METRICS)
+    return METRICS[name]

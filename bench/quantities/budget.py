@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.errors import UserError, unknown
-from bench.quantities import Device, TrainingPrecision, TrainSpec
 
 LEGS = 12  # how often a training of `--steps` is checked and saved, about
 
@@ -37,25 +36,6 @@ class Budget:
     seconds: float = 2.0
     warmup_calls: int = 10
     warmup_s: float = 0.5
-
-    def train_spec(
-        self,
-        images: int,
-        device: Device,
-        precision: TrainingPrecision,
-        seed: int,
-        devices: int = 1,
-        patience: int | None = None,
-    ) -> TrainSpec:
-        """The training of this budget on a data set of so many training images."""
-        used = min(images, self.train_images or images)
-        an_epoch = math.ceil(used / self.batch)
-        steps = self.steps or an_epoch * self.epochs
-        return TrainSpec(
-            device=device, steps=steps, leg=min(steps, self.leg if self.steps else an_epoch), batch=self.batch,
-            precision=precision, augmentation=self.augmentation, train_images=self.train_images,
-            val_images=self.val_images, seed=seed, devices=devices, patience=patience,
-        )  # fmt: skip
 
 
 BUDGETS = {

@@ -1,14 +1,18 @@
-"""Dice: how a network is trained or loaded, and the score of every test image."""
+"""Dice: how a network is trained or loaded, and the scores of every test image."""
 
 import math
-from typing import Literal, Self
+from functools import partial
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from bench.quantities.base import Device, Frozen, Images
+from bench.quantities.asked import Asked
+from bench.quantities.base import Device, Frozen, Images, Metric, Quantity, Result, pixels
+from bench.quantities.scores import SCORES
 
 TrainingPrecision = Literal["float32", "bfloat16"]
-Protocol = Literal["per_image", "per_volume"]
+ProtocolName = Literal["per_image", "per_volume"]
+SCORING = ("size", "dataset", "protocol", "images_seen")  # the conditions of a claim on a score
 
 
 class TrainSpec(Frozen):
@@ -16,11 +20,11 @@ class TrainSpec(Frozen):
 
     `flips` are flips, quarter turns, brightness and contrast; `affine` adds small rotations and scales. `bfloat16` is
     mixed precision; maps are channels-last. `batch` is shared out evenly among `devices` (CUDA devices, or processes on
-    a CPU), each of which normalises its own share.
+    a CPU), each of which normalizes its own share.
 
-    A leg is the stretch between two checkpoints: after each the network is scored on `val_images` of the validation
-    split and saved, so that a killed run loses at most one. Training stops early when `patience` checks in a row were
-    not better than the best; None never stops. None as a limit means all images.
+    After every `leg` steps the network is scored on `val_images` of the validation split and saved. Training stops
+    early when `patience` checks in a row were not better than the best; None never stops. None as a limit means all
+    images.
     """
 
     steps: int = Field(ge=1)
@@ -39,13 +43,35 @@ class TrainSpec(Frozen):
     devices: int = Field(1, ge=1)
     patience: int | None = Field(None, ge=1)
 
+    @property
+    def told(self) -> str:
+        """The setting in words, without its seed."""
+        devices = f" on {self.devices} devices" if self.devices > 1 else ""
+        limited = f" (of {self.train_images} images only)" if self.train_images else ""
+        return (
+            f"{self.steps} steps of {self.batch} images{limited} in {self.precision}{devices}, Dice + cross-entropy, "
+            f"AdamW (learning rate {self.learning_rate:g}, weight decay {self.weight_decay:g}), warm-up over "
+            f"{100 * self.warmup_share:g} % of the steps then cosine, gradients clipped to {self.clip_norm:g}, "
+            f"augmentation {self.augmentation}"
+        )
+
+    @property
+    def checked_on(self) -> str:
+        """What checkpoints are compared on, in words."""
+        return f"{self.val_images} images of val" if self.val_images else "val"
+
+    @property
+    def stopped_early(self) -> str:
+        """When it ends early, in words that follow a comma; empty where it never does."""
+        return f", stopped after {self.patience} checks without gain" if self.patience else ""
+
 
 class DiceSpec(Images):
     """Train (or load) on a data set, then score each image of its test split at the network's size.
 
-    `data` is the digest of the data set's samples and splits, so that records of changed data are never mixed. `labels`
-    names the foreground classes where there are several. By the protocol `per_image` each image is scored at the
-    network's size; by `per_volume` each prediction is brought back to its slice's size and counted for its volume.
+    `data` is the digest of the data set's samples and splits. `labels` names the foreground classes where there are
+    several. By the protocol `per_image` each image is scored at the network's size; by `per_volume` each prediction is
+    brought back to its slice's size and counted for its volume.
 
     Weights come from a training, `train`, or from somebody's own file, whose content has the digest `weights`.
     """
@@ -54,7 +80,7 @@ class DiceSpec(Images):
     dataset: str
     data: str
     labels: tuple[str, ...] = ()
-    protocol: Protocol = "per_image"
+    protocol: ProtocolName = "per_image"
     test_images: int | None = Field(None, ge=1)
     train: TrainSpec | None = None
     weights: str = ""
@@ -67,18 +93,28 @@ class DiceSpec(Images):
 
 
 class CurvePoint(Frozen):
-    """The state of a training run after a leg: mean loss over the leg, and mean Dice on the validation images."""
+    """The state of a training at a check: mean loss since the last check, and mean Dice on the validation images."""
 
     step: int
     loss: float
     val_dice: float
 
 
-class ImageScore(Frozen):
-    """One class of one test image: pixel counts, what follows from them, and the distance of the outlines.
+class Scored(Frozen):
+    """Something that was scored. Scores that are not named here are kept under their name in the table of scores."""
 
-    Shares are 0 to 1, NaN where they are undefined. `hd95` is in the unit that its Scores name; NaN where truth and
-    prediction are empty, and in records older than the measure.
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, float]
+
+    def score(self, name: str) -> float:
+        """A score by its name; NaN where it is undefined, and in records older than the score."""
+        return float(getattr(self, name, math.nan))
+
+
+class ImageScore(Scored):
+    """One class of one test image: pixel counts and scores.
+
+    Scores of overlap are shares, 0 to 1; distances are in the unit that the `Scores` name. NaN where undefined.
     """
 
     id: str
@@ -94,19 +130,19 @@ class ImageScore(Frozen):
     hd95: float = math.nan
 
 
-class VolumeScore(Frozen):
-    """The distance of one class's outlines in a whole volume, all else of which follows from its slices' counts."""
+class VolumeScore(Scored):
+    """Scores of one class in a whole volume that do not follow from its slices' counts: distances of outlines."""
 
     volume: str
     label: int
     hd95: float
 
 
-class Scores(Frozen):
+class Scores(Result):
     """How training went, and one score an image and class.
 
     `train_images_per_s` comes from the median step: forward, backward and update, without the loading of samples.
-    `distance_unit` is millimetres where every file gives its spacing, else pixels at the size of the scoring.
+    `distance_unit` is millimeters where every file gives its spacing, else pixels at the size of the scoring.
     `weights_file` is the name of somebody's own weights.
     """
 
@@ -119,3 +155,81 @@ class Scores(Frozen):
     volumes: tuple[VolumeScore, ...] = ()
     distance_unit: Literal["px", "mm"] = "px"
     weights_file: str = ""
+
+
+def train_spec(asked: Asked, images: int, seed: int) -> TrainSpec:
+    """The training of the asked budget on so many training images."""
+    budget = asked.budget
+    epoch = math.ceil(min(images, budget.train_images or images) / budget.batch)
+    steps = budget.steps or epoch * budget.epochs
+    return TrainSpec(
+        device=asked.device, steps=steps, leg=min(steps, budget.leg if budget.steps else epoch), batch=budget.batch,
+        precision=asked.precision, augmentation=budget.augmentation, train_images=budget.train_images,
+        val_images=budget.val_images, seed=seed, devices=asked.devices, patience=asked.patience,
+    )  # fmt: skip
+
+
+def _jobs(asked: Asked) -> list[DiceSpec]:
+    """One for each seed, or the one of the user's own weights."""
+    data = asked.data
+    if data is None:
+        return []
+    spec = partial(
+        DiceSpec, dataset=data.name, data=data.digest, classes=data.maps, size=asked.size, protocol=data.protocol,
+        labels=data.labels if data.maps > 1 else (), test_images=asked.budget.test_images,
+    )  # fmt: skip
+    if asked.weights:
+        return [spec(weights=asked.weights)]
+    return [spec(train=train_spec(asked, data.images["train"], seed)) for seed in asked.seeds]
+
+
+def _passes(spec: DiceSpec, asked: Asked) -> float:
+    """A training step costs three forward passes of each image."""
+    images = asked.data.images if asked.data else {}
+    val, test = images.get("val", 0), images.get("test", 0)
+    scoring = min(test, spec.test_images or test)
+    if spec.train is None:
+        return pixels(spec) * scoring
+    checks = spec.train.steps / spec.train.leg
+    steps = 3 * spec.train.steps * spec.train.batch
+    return pixels(spec) * (steps + checks * min(val, spec.train.val_images or val) + scoring)
+
+
+def _told(spec: DiceSpec, asked: Asked) -> tuple[str, str]:
+    train = spec.train
+    if train is None:
+        return "weights", f"from {asked.weights_file}, trained elsewhere"
+    seeds = f"seed{'s' if len(asked.seeds) > 1 else ''} {', '.join(map(str, asked.seeds))}"
+    checks = f"checked on {train.checked_on} and saved every {train.leg} steps"
+    scored = f"; scored on {spec.test_images} test images" if spec.test_images else ""
+    return "training", f"{train.told}; {seeds}; {checks}{train.stopped_early}{scored}"
+
+
+def _summary(result: Scores) -> str:
+    dice = [image.dice for image in result.images if not math.isnan(image.dice)]
+    return f"Dice {sum(dice) / len(dice):.4f}, the mean of {len(dice)} scores" if dice else "no score"
+
+
+def _repeat(spec: DiceSpec) -> str:
+    return f"{spec.dataset}, " + (f"seed {spec.train.seed}" if spec.train else f"weights {spec.weights}")
+
+
+def _metrics() -> Any:
+    for score in SCORES.values():
+        yield Metric(score.name, "score", score.unit, SCORING, less_is_better=score.less_is_better)
+
+
+QUANTITY = Quantity(
+    name="dice",
+    spec=DiceSpec,
+    result=Scores,
+    jobs=_jobs,
+    doing="training and scoring",
+    start_s=11.0,
+    passes=_passes,
+    takes="order",
+    told=_told,
+    summary=_summary,
+    repeat=_repeat,
+    metrics=tuple(_metrics()),
+)

@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from bench.quantities.base import Frozen, Pass
+from bench.quantities.asked import Asked
+from bench.quantities.base import Frozen, Pass, Quantity, Result, pixels
 
 
 class ProfileSpec(Pass):
@@ -41,7 +42,7 @@ class OperatorTime(Frozen):
     share: float
 
 
-class Profile(Frozen):
+class Profile(Result):
     """`modules` in the order in which they are registered, the network first; `operators` slowest first, all of them.
 
     `plain_s` is the median pass without clocks, `clocked_s` with one around each module. `uncounted` names operators
@@ -55,3 +56,20 @@ class Profile(Frozen):
     passes: int
     plain_s: float
     clocked_s: float
+
+
+def _jobs(asked: Asked) -> list[ProfileSpec]:
+    return [ProfileSpec(**asked.one_pass, size=asked.size, batch=asked.batches[0])]
+
+
+QUANTITY = Quantity(
+    name="profile",
+    spec=ProfileSpec,
+    result=Profile,
+    jobs=_jobs,
+    doing="profiling",
+    start_s=8.0,
+    passes=lambda spec, asked: 30 * pixels(spec) * spec.batch,
+    usual=lambda device: False,
+    quiet=True,
+)

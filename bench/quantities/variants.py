@@ -1,12 +1,13 @@
-"""The ways a network is deployed, by name: each changes some conditions of a latency, and `+` joins several.
+"""The deployment variants: each changes some conditions of a latency, and `+` joins several.
 
-Two that change the same condition exclude each other, but for the form: what is folded can be compiled, say, too.
+Two variants that change the same condition exclude each other. Folding is the exception: a folded network can also be
+compiled, captured as a CUDA graph or exported.
 """
 
 from functools import cache
+from typing import Any
 
 from bench.errors import UserError, unknown
-from bench.quantities import LatencySpec
 
 PLAIN, FOLDED = "eager", "folded"
 VARIANTS: dict[str, dict[str, str]] = {
@@ -19,6 +20,9 @@ VARIANTS: dict[str, dict[str, str]] = {
     "cuda_graph": {"form": "cuda_graph"},
     "onnx": {"form": "onnx"},
 }
+# What can be made of a network (one module each in bench.measure.forms), alone or after folding.
+_MADE = tuple(changes["form"] for name, changes in VARIANTS.items() if "form" in changes and name != FOLDED)
+FORMS = (PLAIN, FOLDED, *_MADE, *(f"{FOLDED}+{form}" for form in _MADE))
 
 
 def conditions(name: str) -> dict[str, str]:
@@ -50,9 +54,12 @@ def ordered(name: str) -> str:
     return "+".join(part for part, changes in VARIANTS.items() if changes and part in given) or PLAIN
 
 
-def name_of(spec: LatencySpec) -> str:
-    """The variant that a latency was measured in, its parts in the order of the table."""
-    return _name(spec.form, spec.precision, spec.memory_format)
+def name_of(spec: Any) -> str:
+    """The variant of some conditions, its parts in the order of the table; plain where they have nothing to vary."""
+    return _name(*(getattr(spec, name, plain) for name, plain in _PLAIN.items()))
+
+
+_PLAIN = {"form": PLAIN, "precision": "float32", "memory_format": "contiguous"}
 
 
 @cache  # a report asks tens of thousands of times

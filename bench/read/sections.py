@@ -1,21 +1,19 @@
 """Records to sections: what may be compared is put together, and nothing else."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from bench.machine import Environment
 from bench.networks import is_pretrained
-from bench.quantities import CostSpec, DiceSpec, LatencySpec, MemorySpec, Scores
-from bench.quantities.protocols import PROTOCOLS, Protocol
+from bench.quantities import QUANTITIES, CostSpec, DiceSpec, LatencySpec, Scores
+from bench.quantities.base import SAME_PASS
+from bench.quantities.scores import PROTOCOLS, Protocol
 from bench.quantities.variants import PLAIN, name_of
 from bench.read.paired import Paired, paired, reference_row
-from bench.read.rows import Row, longest, spec_of
+from bench.read.rows import Row, grouped, longest
 from bench.run.store import Record
 
-# How long a latency was measured, not what was measured.
-PROTOCOL = {"process", "samples", "seconds", "warmup_calls", "warmup_s"}
 USUAL_SIZE = 224
 
 
@@ -34,10 +32,11 @@ class Section:
     protocol: Protocol = PROTOCOLS["per_image"]
     against: str | None = None
     pretrained: bool = False
+    size: int = USUAL_SIZE
 
     @cached_property
     def reference(self) -> Row | None:
-        """Whom the others are compared with: the one named, else the subject, else the most accurate."""
+        """The row the others are compared with: the named one, else the subject, else the most accurate."""
         return reference_row(self.rows, self.against)
 
     @property
@@ -58,7 +57,7 @@ class Section:
 
     @property
     def distance_unit(self) -> str:
-        """The unit of HD95."""
+        """The unit of distances between outlines."""
         return next((scores.distance_unit for row in self.rows for scores in row.trainings), "px")
 
     @property
@@ -72,14 +71,12 @@ class Section:
     @property
     def name(self) -> str:
         """A name for files: "isic2017-224-cpu"."""
-        spec = self.dice or self.latency or self.cost
-        parts = [self.dice.dataset if self.dice else "", str(spec.size if spec else "")]
-        parts.append(self.latency.device if self.latency else "")
-        parts.append("pretrained" if self.pretrained else "")
-        return "-".join(part for part in parts if part)
+        parts = [self.dice.dataset if self.dice else "", str(self.size)]
+        parts += [self.latency.device if self.latency else "", "pretrained" if self.pretrained else ""]
+        return "-".join(filter(None, parts))
 
 
-def named(found: list[Section]) -> dict[str, Section]:
+def named(found: Sequence[Section]) -> dict[str, Section]:
     """Sections by a name of their own: a second one of the same name gets a number."""
     by_name: dict[str, Section] = {}
     for section in found:
@@ -114,141 +111,133 @@ def sections(
     Each training protocol on a data set makes a section for each machine and device that networks were timed on as they
     are, at the smallest batch. Networks that were timed and not trained make one at the usual size, else the smallest,
     in which all that were timed stand; while a run is `running`, those that are still to be scored stand with those
-    that are. Counts that fit neither make sections of their own. Networks that begin pre-trained are kept apart from
-    the others. Sweeps and variants are `bench.read.speeds`.
+    that are. What fits neither makes sections of its own. Networks that begin pre-trained are kept apart from the
+    others. Sweeps and variants are in `bench.read.speeds`.
     """
     old = {id(record) for record in outdated(records)}
-    records = [record for record in records if id(record) not in old]
-    apart = [[r for r in records if is_pretrained(r.job.network) is pretrained] for pretrained in (False, True)]
-    plain, pretrained = (_sections(kind, protocol, running) for kind in apart)
-    return [
-        *(replace(section, against=against) for section in plain),
-        *(replace(section, against=against, pretrained=True) for section in pretrained),
-    ]
+    found = []
+    for pretrained in (False, True):
+        some = [r for r in records if id(r) not in old and is_pretrained(r.job.network) is pretrained]
+        found += [replace(s, against=against, pretrained=pretrained) for s in _sections(some, protocol, running)]
+    return found
 
 
 def _sections(records: Sequence[Record], protocol: Protocol | None, running: bool) -> list[Section]:
     dice = _scored(records)
     timed = _timed(records, {_shape(scored[0]) for scored in dice})
-    cost = grouped(records, CostSpec, set())
     wanted = _names(record for scored in dice for record in scored) if running else _names(records)
+    found = []
+    for scored in dice:
+        for group in _alike(scored[0], timed) or [[]]:
+            found.append(_section(records, scored, group, wanted - _names(scored), protocol))
 
-    def unscored(*groups: list[Record]) -> set[str]:
-        """The networks of groups of one shape that no data set was scored with."""
-        scored = _names(r for group in groups[:1] for other in _alike(group, dice) for r in other)
-        return _names(r for group in groups for r in group) - scored
+    def is_left_over(group: list[Record]) -> bool:
+        """Whether some network of a group is in no section of the same shape that was scored."""
+        scored = _names(record for other in _alike(group[0], dice) for record in other)
+        beside = _names(_beside(records, group[0]))
+        return not _alike(group[0], dice) or (not running and bool((_names(group) | beside) - scored))
 
-    found = [
-        _section(scored, group, _counted(scored, cost), wanted - _names(scored), protocol)
-        for scored in dice
-        for group in _alike(scored, timed) or [[]]
-    ]
-    found += [
-        _section([], group, _counted(group, cost), set(), protocol)
-        for group in timed
-        if not _alike(group, dice) or (not running and unscored(group, _counted(group, cost)))
-    ]
+    found += [_section(records, [], group, set(), protocol) for group in timed if is_left_over(group)]
     swept = {_shape(r) for r in records if isinstance(r.job.spec, LatencySpec)}
-    alone = [
-        counted
-        for counted in cost
-        if _shape(counted[0]) not in swept and (not _alike(counted, dice) or (not running and unscored(counted)))
-    ]
-    return found + [_section([], [], counted, set(), protocol) for counted in alone]
+    for group in _alone(records):
+        if _shape(group[0]) not in swept and is_left_over(group):
+            found.append(_section(records, [], [], set(), protocol, group))
+            swept.add(_shape(group[0]))
+    return found
 
 
 def _names(records: Iterable[Record]) -> set[str]:
     return {record.job.network for record in records}
 
 
-def _counted(group: list[Record], cost: list[list[Record]]) -> list[Record]:
-    return next(iter(_alike(group, cost)), [])
-
-
 def _scored(records: Sequence[Record]) -> list[list[Record]]:
     """Networks that were trained alike, and with them somebody's own weights that were scored on the same images."""
     scored = [record for record in records if isinstance(record.job.spec, DiceSpec)]
-    own = [record for record in scored if spec_of(record).weights]
-    groups = grouped([record for record in scored if record not in own], DiceSpec, {"train": {"seed"}})
+    own = [record for record in scored if record.job.spec.weights]
+    groups = grouped([record for record in scored if record not in own], "dice", {"train": {"seed"}})
     known = {_scoring(group[0]) for group in groups}
-    alone = grouped([r for r in own if _scoring(r) not in known], DiceSpec, {"weights"})
+    alone = grouped([r for r in own if _scoring(r) not in known], "dice", {"weights"})
     return [[*group, *(r for r in own if _scoring(r) == _scoring(group[0]))] for group in groups] + alone
 
 
 def _scoring(record: Record) -> str:
     """What was scored and how, whatever the weights."""
-    return str(spec_of(record).model_dump_json(exclude={"train", "weights"}))
+    return str(record.job.spec.model_dump_json(exclude={"train", "weights"}))
 
 
 def _timed(records: Sequence[Record], scored: set[tuple[int, int, int]]) -> list[list[Record]]:
-    """Latencies of plain networks by machine and size, each with the memory measured beside it."""
+    """Latencies of plain networks by machine and size, at the smallest batch."""
     plain = [r for r in records if isinstance(r.job.spec, LatencySpec) and name_of(r.job.spec) == PLAIN]
     groups = []
-    for family in grouped(plain, LatencySpec, PROTOCOL | {"batch", "size"}):
-        batch = min(spec_of(record).batch for record in family)
-        shapes = {_shape(record) for record in family if spec_of(record).batch == batch}
-        wanted = shapes & scored or {_usual(shapes)}
-        for shape in sorted(wanted):
-            group = [r for r in family if spec_of(r).batch == batch and _shape(r) == shape]
-            groups.append([*longest(group), *_weighed(records, group[0])])
+    for family in grouped(plain, "latency", QUANTITIES["latency"].repeats | {"batch", "size"}):
+        batch = min(record.job.spec.batch for record in family)
+        shapes = {_shape(record) for record in family if record.job.spec.batch == batch}
+        for shape in sorted(shapes & scored or {_usual(shapes)}):
+            groups.append(longest([r for r in family if r.job.spec.batch == batch and _shape(r) == shape]))
     return groups
 
 
-def _usual(shapes: set[tuple[int, int, int]]) -> tuple[int, int, int]:
+def _usual(shapes: Collection[tuple[int, int, int]]) -> tuple[int, int, int]:
     return next((shape for shape in shapes if shape[2] == USUAL_SIZE), min(shapes))
 
 
-def _weighed(records: Sequence[Record], timed: Record) -> list[Record]:
-    """The memory of forward passes under the conditions of a latency."""
+def _alone(records: Sequence[Record]) -> list[list[Record]]:
+    """Groups of what stands in the main table without a time beside it, first what depends on the machine."""
+    standing = [r for r in records if _stands_in_table(r) and not isinstance(r.job.spec, LatencySpec)]
+    groups = [group for name in QUANTITIES for group in grouped(standing, name)]
+    return sorted(groups, key=lambda group: not group[0].machine_id)
+
+
+def _stands_in_table(record: Record) -> bool:
+    quantity = QUANTITIES[record.job.spec.quantity]
+    return bool(quantity.columns) and all(getattr(record.job.spec, k) == v for k, v in quantity.beside.items())
+
+
+def _beside(records: Sequence[Record], first: Record) -> list[Record]:
+    """What stands beside a record in the main table: measured under the same conditions, as far as it has them."""
 
     def alike(record: Record) -> bool:
-        ours, theirs = record.job.spec, timed.job.spec
-        return isinstance(ours, MemorySpec) and ours.mode == "inference" and all(
-            getattr(ours, name) == getattr(theirs, name)
-            for name in ("machine", "device", "channels", "classes", "size", "batch", "precision", "memory_format")
-        )  # fmt: skip
+        ours, theirs = record.job.spec, first.job.spec
+        shared = [name for name in SAME_PASS if hasattr(ours, name)]
+        return all(getattr(ours, name) == getattr(theirs, name, None) for name in shared)
 
-    return [record for record in records if alike(record)]
+    return [r for r in records if r.job.spec.quantity != "latency" and _stands_in_table(r) and alike(r)]
+
+
+def _alike_in(records: Sequence[Record], scored: Sequence[Record]) -> list[Record]:
+    """What stands in the main table of the shape of what was scored."""
+    return [r for r in records if scored and _stands_in_table(r) and _shape(r) == _shape(scored[0])]
 
 
 def _section(
-    scored: list[Record], timed: list[Record], counted: list[Record], absent: set[str], protocol: Protocol | None
-) -> Section:
+    records: Sequence[Record], scored: list[Record], timed: list[Record], absent: set[str], protocol: Protocol | None,
+    alone: Sequence[Record] = (),
+) -> Section:  # fmt: skip
     """One section, less the networks that are `absent`: not scored here, they would only add empty cells."""
-    members = [record for record in (*counted, *timed, *scored) if record.job.network not in absent]
-    names = sorted({record.job.network for record in members})
-    dice: DiceSpec | None = _first(scored)
+    first = (timed or [r for r in _alike_in(records, scored) if r.machine_id] or scored or alone)[0]
+    beside = _beside(records, first)
+    counted = [record for record in beside if isinstance(record.job.spec, CostSpec)]
+    members = [record for record in (*beside, *timed, *scored) if record.job.network not in absent]
+    dice: DiceSpec | None = scored[0].job.spec if scored else None
     protocol = protocol or PROTOCOLS[dice.protocol if dice else "per_image"]
+    names = sorted(_names(members))
     rows = tuple(Row(name, found, protocol) for name in names for found in _by_weights(members, name))
-    return Section(dice, _first(timed), _first(counted), (timed or scored or counted)[0].environment, rows, protocol)
+    latency, cost = (group[0].job.spec if group else None for group in (timed, counted))
+    return Section(dice, latency, cost, first.environment, rows, protocol, size=first.job.spec.size)
 
 
 def _by_weights(members: Sequence[Record], network: str) -> list[tuple[Record, ...]]:
     """A network's records once for its trainings and once for each file of weights, what was not scored in each."""
     own = [record for record in members if record.job.network == network]
-    weights = list(dict.fromkeys(spec_of(record).weights for record in own if isinstance(record.job.spec, DiceSpec)))
+    weights = list(dict.fromkeys(record.job.spec.weights for record in own if isinstance(record.job.spec, DiceSpec)))
     return [tuple(r for r in own if getattr(r.job.spec, "weights", kind) == kind) for kind in weights or [""]]
 
 
-def _first(group: list[Record]) -> Any:
-    """The conditions that all records of a group share, but for what numbers repeats."""
-    return group[0].job.spec if group else None
-
-
-def grouped(records: Sequence[Record], kind: type, apart: Any) -> list[list[Record]]:
-    """Records of one kind of conditions, by all of these but those that number repeats."""
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        if isinstance(record.job.spec, kind):
-            groups.setdefault(record.job.spec.model_dump_json(exclude=apart), []).append(record)
-    return list(groups.values())
-
-
-def _alike(group: list[Record], others: list[list[Record]]) -> list[list[Record]]:
+def _alike(record: Record, others: list[list[Record]]) -> list[list[Record]]:
     """Those of the other groups whose networks have the same channels, classes and size."""
-    return [other for other in others if _shape(other[0]) == _shape(group[0])]
+    return [other for other in others if _shape(other[0]) == _shape(record)]
 
 
 def _shape(record: Record) -> tuple[int, int, int]:
-    spec = spec_of(record)
+    spec = record.job.spec
     return spec.channels, spec.classes, spec.size

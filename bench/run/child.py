@@ -4,19 +4,56 @@ import json
 import os
 import threading
 import time
+import traceback
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from bench.errors import Diverged, UserError, first_line
 from bench.machine import environment, state
-from bench.quantities import CostSpec, EnergySpec, LatencySpec, MemorySpec, PeakSpec, ProfileSpec, Result
-from bench.run.build import BUILT_S, NOTES, build
-from bench.run.dice import StopRun, dice
+from bench.networks import find_network
+from bench.quantities import QUANTITIES, Result
 from bench.run.store import Record, Store
-from bench.run.worker import Order, Tell
+from bench.run.worker import Order, StopRun, Tell
 
-SIGN_S = 20.0  # between two signs of life
+ALIVE_S = 20.0  # between two signs of life of a measure that has no other progress
+
+
+@dataclass
+class Built:
+    """What this process, which does one job, built: when, by time.monotonic, and what was done to images and maps."""
+
+    at: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Work:
+    """An order being done. `tell` sends an event to the parent."""
+
+    order: Order
+    tell: Tell
+    built: Built = field(default_factory=Built)
+
+    def build(self, seed: int = 0) -> Any:
+        """The order's network with random weights of a seed, in a process that now uses the order's threads."""
+        import torch
+
+        from bench.networks.adapt import notes_of
+
+        spec = self.order.job.spec
+        torch.set_num_threads(self.order.threads)
+        torch.manual_seed(seed)
+        network = find_network(self.order.job.network).build(spec.channels, spec.classes, spec.size)
+        self.built.notes = tuple(notes_of(network))
+        self.built.at = self.built.at or time.monotonic()
+        return network
+
+    def progress(self, doing: str) -> Callable[..., None]:
+        """A function of (done, total) that tells the parent how far something is."""
+        return lambda done, total: self.tell({"doing": doing, "done": done, "of": total})
 
 
 def main() -> None:
@@ -31,7 +68,7 @@ def main() -> None:
     def tell(event: dict[str, Any]) -> None:
         events.write(json.dumps(event) + "\n")
 
-    tell(_do(order, tell))
+    tell(_do(Work(order, tell)))
 
 
 def _read_line(descriptor: int) -> bytes:
@@ -48,11 +85,11 @@ def _end_with_parent(orders: int) -> None:
     os._exit(1)
 
 
-def _do(order: Order, tell: Tell) -> dict[str, Any]:
+def _do(work: Work) -> dict[str, Any]:
     """Measure and write; the last event: ok, or a status with its reason."""
     before, start = state(), time.monotonic()
     try:
-        result = MEASURES[order.job.spec.quantity](order, tell)
+        result = _measured(work)
     except StopRun as stop:
         return {"end": "stop", "error": str(stop)}
     except UserError as error:
@@ -62,84 +99,40 @@ def _do(order: Order, tell: Tell) -> dict[str, Any]:
     except Exception as error:  # a stranger's network may raise anything, and that is a row of the table
         if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error):
             return {"end": "out_of_memory", "error": first_line(error)}
-        import traceback
-
         traceback.print_exc()
         return {"end": "crashed", "error": f"{type(error).__name__}: {first_line(error)}"}
     if result is not None:
         end = time.monotonic()
         record = Record(
-            job=order.job, status="ok", environment=environment(), before=before, after=state(),
-            wall_s=end - start, window_s=end - (BUILT_S[0] if BUILT_S else start), notes=tuple(NOTES), result=result,
+            job=work.order.job, status="ok", environment=environment(), before=before, after=state(),
+            wall_s=end - start, window_s=end - (work.built.at or start), notes=work.built.notes, result=result,
         )  # fmt: skip
-        Store(order.out).write(record)
+        Store(work.order.out).write(record)
     return {"end": "ok"}
 
 
-def _peak(order: Order, tell: Tell) -> Result:
-    from bench.measure.peak import peak
+def _measured(work: Work) -> Result | None:
+    """Call the function that has the quantity's name in `bench.measure`; None where another process has the result."""
+    spec = work.order.job.spec
+    quantity = QUANTITIES[spec.quantity]
+    if quantity.takes == "order":
+        from bench.run.dice import dice
 
-    assert isinstance(order.job.spec, PeakSpec)
-    return peak(order.job.spec)
-
-
-def _cost(order: Order, tell: Tell) -> Result:
-    from bench.measure.cost import cost
-
-    assert isinstance(order.job.spec, CostSpec)
-    return cost(build(order), order.job.spec)
-
-
-def _memory(order: Order, tell: Tell) -> Result:
-    from bench.measure.memory import memory
-
-    assert isinstance(order.job.spec, MemorySpec)
-    return memory(lambda: build(order), order.job.spec)
+        return dice(work)
+    measure = getattr(import_module(f"bench.measure.{quantity.name}"), quantity.name)
+    given = {"machine": lambda: (), "builder": lambda: (work.build,), "network": lambda: (work.build(),)}
+    progress = partial(_now_and_then, work.tell, [time.monotonic()])
+    result: Result = measure(*given[quantity.takes](), spec, progress=progress)
+    return result
 
 
-def _latency(order: Order, tell: Tell) -> Result:
-    from bench.measure.latency import latency
-
-    assert isinstance(order.job.spec, LatencySpec)
-    return latency(build(order), order.job.spec, alive=_now_and_then(tell))
-
-
-def _energy(order: Order, tell: Tell) -> Result:
-    from bench.measure.energy import energy
-
-    assert isinstance(order.job.spec, EnergySpec)
-    return energy(build(order), order.job.spec)
-
-
-def _profile(order: Order, tell: Tell) -> Result:
-    from bench.measure.profile import profile
-
-    assert isinstance(order.job.spec, ProfileSpec)
-    said = partial(_said, tell)
-    return profile(build(order), order.job.spec, said)
-
-
-def _said(tell: Tell, doing: str, done: int, total: int) -> None:
-    tell({"doing": doing, "done": done, "of": total})
-
-
-def _now_and_then(tell: Tell) -> Callable[[], None]:
-    """A sign of life, so rarely that it does not disturb what is timed."""
-    last = time.monotonic()
-
-    def alive() -> None:
-        nonlocal last
-        if time.monotonic() - last > SIGN_S:
-            last = time.monotonic()
-            tell({"doing": "timing"})
-
-    return alive
-
-
-MEASURES: dict[str, Callable[[Order, Tell], Result | None]] = {
-    "peak": _peak, "cost": _cost, "memory": _memory, "latency": _latency, "energy": _energy, "profile": _profile,
-    "dice": dice,
-}  # fmt: skip
+def _now_and_then(tell: Tell, last: list[float], doing: str = "", done: int = 0, total: int = 0) -> None:
+    """Tell what is done now; without a count only now and then, so that it does not disturb what is timed."""
+    if total:
+        tell({"doing": doing, "done": done, "of": total})
+    elif time.monotonic() - last[0] > ALIVE_S:
+        last[0] = time.monotonic()
+        tell({"doing": doing})
 
 
 if __name__ == "__main__":

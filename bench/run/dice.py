@@ -1,6 +1,6 @@
-"""The measure Dice: train or load a network, then score the test split."""
+"""Trains or loads a network, then scores the test split: what a worker does for the quantity Dice."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,9 +9,8 @@ from bench.data import DataSet, open_dataset
 from bench.data.sample import thin
 from bench.errors import UserError
 from bench.quantities import DiceSpec, Scores
-from bench.run.build import build
 from bench.run.ranks import Ranks
-from bench.run.worker import Order, Tell
+from bench.run.worker import StopRun
 from bench.training.devices import Process
 from bench.training.weights import load_weights, weights_digest
 
@@ -20,15 +19,21 @@ if TYPE_CHECKING:  # they import torch, which is only wanted once there is somet
 
     from bench.data.prepared import Prepared
     from bench.measure.score import Scored
+    from bench.run.child import Work
     from bench.training.train import Task
 
 
-class StopRun(Exception):
-    """What the user gave is wrong for every network, so the run stops."""
+def dice(work: "Work") -> Scores | None:
+    """The scores of the order's test images; None in a process that only takes part in another's training."""
+    scoring = Scoring(work)
+    if work.order.process.rank:
+        scoring.take_part()
+        return None
+    return scoring.result()
 
 
 @contextmanager
-def _stopping() -> Iterator[None]:
+def _for_all_networks() -> Iterator[None]:
     """What is wrong in here is wrong for every network."""
     try:
         yield
@@ -36,144 +41,123 @@ def _stopping() -> Iterator[None]:
         raise StopRun(str(error)) from None
 
 
-def dice(order: Order, tell: Tell) -> Scores | None:
-    """The scores of the order's test images; None in a process that only takes part in another's training."""
-    from bench.training.card import complete
+class Scoring:
+    """The network and the data of one order, from the first weights to the last score."""
 
-    spec = _spec(order)
-    network = _network(order, spec)
-    with _stopping():
-        data = _open(order, spec)
-    if order.process.rank:
-        _take_part(order, network, data)
-        return None
-    origin = _trained(order, network, data, tell) if spec.train else _own(order, network)
-    found = _score(order, network, data, tell)
-    _keep_predictions(order, data, found)
-    scores = Scores(**origin, images=found.images, volumes=found.volumes, distance_unit=found.distance_unit)
-    if spec.train:
-        complete(_folder(order), scores, spec.protocol)
-    return scores
+    def __init__(self, work: "Work") -> None:
+        self.work, self.order, self.tell = work, work.order, work.tell
+        self.spec: DiceSpec = self.order.job.spec
+        self.folder: Path = (
+            self.order.out / "checkpoints" / self.order.job.training_key if self.spec.train else self.order.out
+        )
+        self.network = self._network()
+        with _for_all_networks():
+            self.data = self._open()
 
+    def result(self) -> Scores:
+        """Train or load, then score; predictions are kept beside the record, for pictures."""
+        from bench.training.card import complete
 
-def _spec(order: Order) -> DiceSpec:
-    assert isinstance(order.job.spec, DiceSpec)
-    return order.job.spec
+        origin = self._trained() if self.spec.train else self._loaded()
+        found = self._score()
+        self._keep_predictions(found)
+        scores = Scores(**origin, images=found.images, volumes=found.volumes, distance_unit=found.distance_unit)
+        if self.spec.train:
+            complete(self.folder, scores, self.spec.protocol)
+        return scores
 
+    def take_part(self) -> None:
+        """Be one of the other processes of a training; the first has filled the cache."""
+        from bench.training.train import take_part
 
-def _folder(order: Order) -> Path:
-    return order.out / "checkpoints" / order.job.training_key
+        take_part(self.network, self._task(self.order.process), *self._training_sets())
 
+    def _network(self) -> "nn.Module":
+        import torch
 
-def _network(order: Order, spec: DiceSpec) -> "nn.Module":
-    import torch
+        from bench.measure.output import refuse_other_outputs
 
-    from bench.measure.output import refuse_other_outputs
+        if self.order.device == "cpu":
+            torch.set_flush_denormal(True)  # saturated early outputs give gradients that a CPU computes in microcode
+        network = self.work.build(self.spec.train.seed if self.spec.train else 0)
+        network = network.to(memory_format=torch.channels_last)
+        refuse_other_outputs(network, self.spec)
+        return network
 
-    if order.device == "cpu":
-        torch.set_flush_denormal(True)  # saturated early outputs give gradients that a CPU computes in microcode
-    network = build(order, spec.train.seed if spec.train else 0).to(memory_format=torch.channels_last)
-    refuse_other_outputs(network, spec)
-    return network
+    def _open(self) -> DataSet:
+        data = open_dataset(self.spec.dataset, self.order.data_root, self.order.options)
+        if data.digest != self.spec.data:
+            raise UserError(f"{self.spec.dataset} changed while the run was under way; start the run again")
+        return data
 
+    def _loaded(self) -> dict[str, Any]:
+        """Load the user's file; what Scores say of where the weights come from."""
+        from bench.networks.adapt import inside
 
-def _open(order: Order, spec: DiceSpec) -> DataSet:
-    data = open_dataset(spec.dataset, order.data_root, order.options)
-    if data.digest != spec.data:
-        raise UserError(f"{spec.dataset} changed while the run was under way; start the run again")
-    return data
+        path = self.order.weights
+        assert path
+        with _for_all_networks():
+            if weights_digest(path) != self.spec.weights:
+                raise UserError(f"weights {path} changed while the run was under way; start the run again")
+            load_weights(inside(self.network), path)
+        return {"loaded": True, "best_step": 0, "curve": (), "train_images_per_s": None, "weights_file": path.name}
 
+    def _trained(self) -> dict[str, Any]:
+        """Load this job's checkpoint, or train; what Scores say of where the weights come from."""
+        import torch
 
-def _own(order: Order, network: "nn.Module") -> dict[str, Any]:
-    """Load the user's file; what Scores say of where the weights come from."""
-    from bench.networks.adapt import inside
+        from bench.training.card import load
+        from bench.training.train import train
 
-    path = order.weights
-    assert path
-    with _stopping():
-        if weights_digest(path) != _spec(order).weights:
-            raise UserError(f"weights {path} changed while the run was under way; start the run again")
-        load_weights(inside(network), path)
-    return {"loaded": True, "best_step": 0, "curve": (), "train_images_per_s": None, "weights_file": path.name}
+        train_spec = self.spec.train
+        assert train_spec
+        with _for_all_networks():
+            card = load(self.network, self.folder, self.order.job.training_key, train_spec)
+        loaded = card is not None
+        if card is None:
+            train_set, val_set = self._training_sets()
+            with Ranks(self.order, train_spec.devices, self.tell) as ranks:
+                torch.set_num_threads(ranks.threads)
+                card = train(self.network, self._task(ranks.process), train_set, val_set, self.tell)
+            torch.set_num_threads(self.order.threads)
+        kept = {name: getattr(card, name) for name in ("best_step", "curve", "train_images_per_s")}
+        return {"loaded": loaded, **kept}
 
+    def _task(self, process: Process) -> "Task":
+        from bench.training.train import Task
 
-def _trained(order: Order, network: "nn.Module", data: DataSet, tell: Tell) -> dict[str, Any]:
-    """Load this job's checkpoint, or train; what Scores say of where the weights come from."""
-    import torch
+        job = self.order.job
+        return Task(job.training_key, job.network, job.network_digest, self.spec, self.folder, process)
 
-    from bench.training.card import load
-    from bench.training.train import train
+    def _training_sets(self) -> "tuple[Prepared, Prepared]":
+        train = self.spec.train
+        assert train
+        return self._prepared("train", train.train_images), self._prepared("val", train.val_images)
 
-    spec, folder = _spec(order), _folder(order)
-    assert spec.train
-    with _stopping():
-        card = load(network, folder, order.job.training_key, spec.train)
-    loaded = card is not None
-    if card is None:
-        train_set, val_set = _training_sets(order, data, tell)
-        with Ranks(order, spec.train.devices, tell) as ranks:
-            torch.set_num_threads(ranks.threads)
-            card = train(network, _task(order, ranks.process), train_set, val_set, tell)
-        torch.set_num_threads(order.threads)
-    return {
-        "loaded": loaded, "best_step": card.best_step, "curve": card.curve,
-        "train_images_per_s": card.train_images_per_s,
-    }  # fmt: skip
+    def _score(self) -> "Scored":
+        import torch
 
+        from bench.measure.score import score
 
-def _task(order: Order, process: Process) -> "Task":
-    from bench.training.train import Task
+        test, device = self._prepared("test", self.spec.test_images), torch.device(self.order.device)
+        originals = thin(self.data.splits["test"], self.spec.test_images) if self.spec.protocol == "per_volume" else ()
+        progress = self.work.progress("scoring")
+        return score(self.network.to(device), test, device, originals, lambda done: progress(done, len(test)))
 
-    job = order.job
-    return Task(job.training_key, job.network, job.network_digest, _spec(order), _folder(order), process)
+    def _keep_predictions(self, found: "Scored") -> None:
+        from bench.data.prepared import content
+        from bench.run.predictions import Predictions, path_of
 
+        samples = thin(self.data.splits["test"], self.spec.test_images)
+        cache = f"cache/{self.data.name}-{self.data.digest}/{content(samples)}-{self.spec.size}"
+        kept = Predictions(tuple(sample.id for sample in samples), found.predictions, found.chosen, cache)
+        kept.save(path_of(self.order.out, self.order.job.key))
 
-def _take_part(order: Order, network: "nn.Module", data: DataSet) -> None:
-    """Be one of the other processes of a training; the first has filled the cache."""
-    from bench.training.train import take_part
+    def _prepared(self, split: str, limit: int | None) -> "Prepared":
+        from bench.data.prepared import prepare
 
-    train_set, val_set = _training_sets(order, data, lambda event: None)
-    take_part(network, _task(order, order.process), train_set, val_set)
-
-
-def _training_sets(order: Order, data: DataSet, tell: Tell) -> "tuple[Prepared, Prepared]":
-    spec = _spec(order).train
-    assert spec
-    train_set = _prepared(order, data, "train", spec.train_images, tell)
-    return train_set, _prepared(order, data, "val", spec.val_images, tell)
-
-
-def _score(order: Order, network: "nn.Module", data: DataSet, tell: Tell) -> "Scored":
-    import torch
-
-    from bench.measure.score import score
-
-    spec, device = _spec(order), torch.device(order.device)
-    test = _prepared(order, data, "test", spec.test_images, tell)
-    originals = thin(data.splits["test"], spec.test_images) if spec.protocol == "per_volume" else ()
-    return score(network.to(device), test, device, originals, _counting(tell, "scoring", len(test)))
-
-
-def _keep_predictions(order: Order, data: DataSet, found: "Scored") -> None:
-    """Beside the record, for pictures."""
-    from bench.data.prepared import content
-    from bench.run.predictions import Predictions, path_of
-
-    spec = _spec(order)
-    samples = thin(data.splits["test"], spec.test_images)
-    cache = f"cache/{data.name}-{data.digest}/{content(samples)}-{spec.size}"
-    kept = Predictions(tuple(sample.id for sample in samples), found.predictions, found.chosen, cache)
-    kept.save(path_of(order.out, order.job.key))
-
-
-def _prepared(order: Order, data: DataSet, split: str, limit: int | None, tell: Tell) -> "Prepared":
-    from bench.data.prepared import prepare
-
-    samples = thin(data.splits[split], limit)
-    cache = order.out / "cache" / f"{data.name}-{data.digest}"
-    with _stopping():
-        return prepare(samples, _spec(order).size, cache, _counting(tell, f"reading {split}", len(samples)))
-
-
-def _counting(tell: Tell, doing: str, total: int) -> Callable[[int], None]:
-    return lambda done: tell({"doing": doing, "done": done, "of": total})
+        samples = thin(self.data.splits[split], limit)
+        cache = self.order.out / "cache" / f"{self.data.name}-{self.data.digest}"
+        progress = self.work.progress(f"reading {split}") if not self.order.process.rank else lambda done, total: None
+        with _for_all_networks():
+            return prepare(samples, self.spec.size, cache, lambda done: progress(done, len(samples)))

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import re
+from typing import Any
 
-from bench.quantities import DiceSpec, Frozen, Spec
+from bench.networks import find_network
+from bench.quantities import Frozen, Spec
 
 LONGEST = 60  # letters of a network in a file name
 
@@ -16,6 +18,12 @@ class Job(Frozen):
     network_digest: str
     spec: Spec
 
+    @classmethod
+    def of(cls, network: str, spec: Any) -> "Job":
+        """The job that measures a network, as its code is now, under some conditions."""
+        digest = find_network(network).digest_for(spec.quantity)
+        return cls(network=network, network_digest=digest, spec=spec)
+
     @property
     def key(self) -> str:
         """A name for people and a hash of everything: "unet-latency-0f3a9c51d2e4"."""
@@ -24,7 +32,7 @@ class Job(Frozen):
     @property
     def training_key(self) -> str:
         """The name of the checkpoint this job trains or loads: all that shapes the weights, nothing of the scoring."""
-        if not isinstance(self.spec, DiceSpec) or self.spec.train is None:
+        if getattr(self.spec, "train", None) is None:
             raise TypeError(f"{self.network}: {self.spec.quantity} trains nothing")
         return f"{_for_files(self.network)}-{self.spec.dataset}-{_hash(self, leave_out={'protocol', 'test_images'})}"
 

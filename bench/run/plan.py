@@ -1,213 +1,112 @@
-"""From what was asked to the list of jobs that answers it, in the order in which they are done."""
+"""From a study to the list of jobs that answers it, in the order in which they are done, and how long they may take."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from bench.data import DataSet, apply_splits, open_dataset, write_splits
-from bench.data.sample import Options
-from bench.errors import UserError, unknown
-from bench.machine import environment, training_precision
+from bench.machine import environment
 from bench.networks import find_network
-from bench.quantities import (
-    MACHINE,
-    QUANTITIES,
-    CostSpec,
-    Device,
-    DiceSpec,
-    EnergySpec,
-    LatencySpec,
-    MemorySpec,
-    PeakSpec,
-    ProfileSpec,
-    Spec,
-)
-from bench.quantities.budget import Budget
-from bench.quantities.variants import PLAIN, conditions
+from bench.quantities import MACHINE, QUANTITIES, Asked
 from bench.run.job import Job
-from bench.training.devices import check_devices
-from bench.training.weights import weights_digest
+from bench.run.store import Store
+from bench.run.study import Study
 
-SMALLEST = 32
-
-
-@dataclass(frozen=True)
-class Question:
-    """What the user wants to know: which networks, measured how, on what.
-
-    Each network is trained once for each of the `seeds`, or not at all where it has `weights`. It is timed and weighed
-    at `size`, the first of the `batches` and as it is, and from there in each other size, batch and variant. A job that
-    is not heard of for `silence_s` seconds is taken to hang.
-    """
-
-    networks: tuple[str, ...]
-    measures: tuple[str, ...]
-    budget: Budget
-    dataset: str
-    data_root: Path | None
-    device: Device
-    options: Options = field(default_factory=Options)
-    size: int = 224
-    seeds: tuple[int, ...] = (0,)
-    devices: int = 1
-    patience: int | None = None
-    weights: Path | None = None
-    sizes: tuple[int, ...] = ()
-    batches: tuple[int, ...] = (1,)
-    variants: tuple[str, ...] = (PLAIN,)
-    tf32: bool = False
-    cudnn_benchmark: bool = False
-    silence_s: float = 600.0
-
-    def __post_init__(self) -> None:
-        for name in self.networks:
-            find_network(name)
-        for measure in self.measures:
-            if measure not in QUANTITIES:
-                raise unknown("measure", measure, QUANTITIES)
-        for size in (self.size, *self.sizes):
-            if size < SMALLEST:
-                raise UserError(f"--size must be {SMALLEST} or more pixels a side, got {size}")
-        for variant in self.variants:
-            conditions(variant)
-        check_devices(self.devices, self.budget.batch, self.device)
-        self._check_weights()
-
-    def _check_weights(self) -> None:
-        if self.weights is None:
-            return
-        if len(self.networks) != 1:
-            named = ", ".join(self.networks)
-            raise UserError(
-                f"--weights {self.weights} is for one network, got {named}; name the one it was trained for"
-            )
-        if len(self.seeds) > 1 or self.devices > 1 or self.patience:
-            raise UserError(f"--weights {self.weights} is trained already; leave --seeds, --devices and --patience out")
-        if "dice" not in self.measures:
-            raise UserError(f"--weights {self.weights} is there to be scored; add dice to --measure, or leave it out")
+# Rules of thumb for the first minutes, corrected by what the first jobs took. Multiply-adds a second of a core, a GPU:
+MACS_PER_S = {"cpu": 50e9, "cuda": 5e12}
+BFLOAT16_GAIN = 3  # of native bfloat16 over float32: 2 with AVX-512, more with AMX
+UNKNOWN_MACS = 10e9  # of a network of which nothing was published
+MOVED = 15e9  # moving bytes costs so much whatever the multiply-adds: why small networks are slower than they look
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Jobs in order, and the data set they read, None where none of them reads one."""
+    """The jobs of a study, with the data that was read for it and what the quantities were asked."""
 
-    question: Question
+    study: Study
     jobs: tuple[Job, ...]
     data: DataSet | None
-    threads: int
+    asked: Asked
 
 
-def plan(question: Question, splits: Path | None = None) -> Plan:
-    """Cheap measures first. Latency is interleaved: every network once, then every network again in another process.
+def plan(study: Study, splits: Path | None = None) -> Plan:
+    """The jobs quantity by quantity, in each the conditions in turn, under each condition all networks.
 
-    A split that a seed makes is looked for in the folder `splits`, where `keep_split` has put it in an earlier run.
+    So latency is interleaved: every network once, then every network again in another process. A split that a seed made
+    is looked for in the folder `splits`, where `keep_split` has put it in an earlier run.
     """
-    networks = [find_network(name) for name in question.networks]
-    data = open_dataset(question.dataset, question.data_root, question.options) if "dice" in question.measures else None
-    kept = _split_path(question, data, splits)
+    data = open_dataset(study.dataset, study.data_root, study.options) if "dice" in study.measures else None
+    kept = _split_path(study, data, splits)
     if data and kept and kept.exists():
         data = apply_splits(data, kept)
-        question = replace(question, options=replace(question.options, split_file=kept))
-    makers = {
-        "cost": _cost_specs, "memory": _memory_specs, "latency": _latency_specs, "energy": _energy_specs,
-        "profile": _profile_specs,
-    }  # fmt: skip
-    maps = data.maps if data else 1
-    specs: list[Spec] = [spec for measure in makers if measure in question.measures
-                         for spec in makers[measure](question, maps)]  # fmt: skip
-    specs += _dice_specs(question, data) if data else []
-    jobs = [
-        Job(network=network.name, network_digest=network.digest_for(spec.quantity), spec=spec)
-        for spec in specs
-        for network in networks
-    ]
-    return Plan(question, (*_peaks(question), *jobs), data, environment().cores)
+        study = replace(study, options=replace(study.options, split_file=kept))
+    asked = study.asked(data)
+    jobs: list[Job] = []
+    for name, quantity in QUANTITIES.items():
+        if quantity.takes == "machine":
+            jobs += [Job(network=MACHINE, network_digest="", spec=spec) for spec in quantity.jobs(asked)]
+        elif name in study.measures:
+            jobs += [Job.of(network, spec) for spec in quantity.jobs(asked) for network in study.networks]
+    return Plan(study, tuple(jobs), data, asked)
 
 
-def of_jobs(question: Question, jobs: Sequence[Job]) -> Plan:
+def of_jobs(study: Study, jobs: Sequence[Job]) -> Plan:
     """A plan of jobs that are known already and read no data."""
-    return Plan(question, tuple(jobs), None, environment().cores)
+    return Plan(study, tuple(jobs), None, study.asked(None))
+
+
+def missing(plan: Plan, store: Store) -> list[Job]:
+    """The plan's jobs without a finished record; a failure is tried again."""
+    return [job for job in plan.jobs if (record := store.find(job)) is None or record.status != "ok"]
 
 
 def keep_split(planned: Plan, splits: Path) -> None:
     """Write down a split that a seed made, unless it was read from a file: it is drawn once and reused."""
-    path = _split_path(planned.question, planned.data, splits)
+    path = _split_path(planned.study, planned.data, splits)
     if planned.data and path:
         write_splits(planned.data, path)
 
 
-def _split_path(question: Question, data: DataSet | None, splits: Path | None) -> Path | None:
+def _split_path(study: Study, data: DataSet | None, splits: Path | None) -> Path | None:
     """Where the split of this folder of images is kept; None where no seed made it, or where the user gave a file."""
-    root = question.data_root
-    if not (splits and root and data and data.drawn) or question.options.split_file:
+    root = study.data_root
+    if not (splits and root and data and data.drawn) or study.options.split_file:
         return None
-    return splits / f"{question.dataset}-{root.resolve().name}.json"
+    return splits / f"{study.dataset}-{root.resolve().name}.json"
 
 
-def _peaks(question: Question) -> list[Job]:
-    """What the machine could do, beside which latencies are shown."""
-    if "latency" not in question.measures:
-        return []
-    spec = PeakSpec(machine=environment().fingerprint, device=question.device, threads=environment().cores)
-    return [Job(network=MACHINE, network_digest="", spec=spec)]
+class Clock:
+    """Estimates the time left from the published multiply-adds, corrected by what finished jobs took."""
 
+    def __init__(self, plan: Plan, out: Path | None = None) -> None:
+        self.out = out  # where a training that is complete already lies
+        self.asked = plan.asked
+        self.rate = MACS_PER_S[plan.study.device] * (environment().cores if plan.study.device == "cpu" else 1)
+        self.learned: dict[str, list[tuple[float, float]]] = {}
 
-def _cost_specs(question: Question, maps: int) -> list[Spec]:
-    return [CostSpec(classes=maps, size=size) for size in _all_sizes(question)]
+    def learn(self, job: Job, guess: float, seconds: float) -> None:
+        """What a job took that was thought to take `guess` seconds."""
+        self.learned.setdefault(job.spec.quantity, []).append((guess, seconds))
 
+    def left(self, jobs: Sequence[Job]) -> float:
+        """Seconds until all these jobs are done."""
+        return sum(self._factor(job.spec.quantity) * self.guess(job) for job in jobs)
 
-def _conditions(question: Question, maps: int) -> dict[str, Any]:
-    """What all measurements on this machine have in common."""
-    machine = environment()
-    return {"machine": machine.fingerprint, "device": question.device, "classes": maps, "threads": machine.cores}
+    def guess(self, job: Job) -> float:
+        """Seconds for one job, from a rule of thumb."""
+        quantity, spec = QUANTITIES[job.spec.quantity], job.spec
+        if quantity.takes == "machine":
+            return quantity.start_s
+        train = getattr(spec, "train", None)
+        rate = self.rate * (BFLOAT16_GAIN if train and train.precision == "bfloat16" else 1)
+        if train and self._is_trained(job):
+            spec = spec.model_copy(update={"train": None})
+        macs = find_network(job.network).macs_at_224 or UNKNOWN_MACS
+        return quantity.start_s + quantity.passes(spec, self.asked) * (macs + MOVED) / rate
 
+    def _factor(self, quantity: str) -> float:
+        learned = self.learned.get(quantity, [])
+        return sum(real for _, real in learned) / sum(guess for guess, _ in learned) if learned else 1.0
 
-def _memory_specs(question: Question, maps: int) -> list[Spec]:
-    """One forward pass at each size, smallest first, and one training step of the budget's batch."""
-    spec = partial(MemorySpec, **_conditions(question, maps))
-    training = spec(size=question.size, batch=question.budget.batch, mode="training")
-    return [*(spec(size=size, batch=question.batches[0]) for size in sorted(_all_sizes(question))), training]
-
-
-def _latency_specs(question: Question, maps: int) -> list[Spec]:
-    """In every process all that is compared, one after the other: what changes in an hour then changes for all."""
-    budget, batch = question.budget, question.batches[0]
-    spec = partial(
-        LatencySpec, **_conditions(question, maps), warmup_calls=budget.warmup_calls, warmup_s=budget.warmup_s,
-        samples=budget.samples, seconds=budget.seconds, tf32=question.tf32, cudnn_benchmark=question.cudnn_benchmark,
-    )  # fmt: skip
-    ways: list[dict[str, Any]] = [{"batch": batch, "size": size} for size in _all_sizes(question)]
-    ways += [{"batch": other, "size": question.size} for other in sorted(question.batches) if other != batch]
-    ways += [{"batch": batch, "size": question.size, **conditions(v)} for v in question.variants if v != PLAIN]
-    return [spec(process=process, **way) for process in range(budget.processes) for way in ways]
-
-
-def _energy_specs(question: Question, maps: int) -> list[Spec]:
-    return [EnergySpec(**_conditions(question, maps), size=question.size, batch=question.batches[0])]
-
-
-def _profile_specs(question: Question, maps: int) -> list[Spec]:
-    return [ProfileSpec(**_conditions(question, maps), size=question.size, batch=question.batches[0])]
-
-
-def _all_sizes(question: Question) -> list[int]:
-    """The size that is trained at, then the others, smallest first."""
-    return [question.size, *sorted(set(question.sizes) - {question.size})]
-
-
-def _dice_specs(question: Question, data: DataSet) -> list[Spec]:
-    """One for each seed, or the one of the user's own weights."""
-    budget = question.budget
-    scoring = partial(
-        DiceSpec, dataset=data.name, data=data.digest, classes=data.maps, size=question.size, protocol=data.protocol,
-        labels=data.classes if data.maps > 1 else (), test_images=budget.test_images,
-    )  # fmt: skip
-    if question.weights:
-        return [scoring(weights=weights_digest(question.weights))]
-    images, precision = len(data.splits["train"]), training_precision(question.device)
-    return [
-        scoring(train=budget.train_spec(images, question.device, precision, seed, question.devices, question.patience))
-        for seed in question.seeds
-    ]
+    def _is_trained(self, job: Job) -> bool:
+        return self.out is not None and (self.out / "checkpoints" / job.training_key / "card.json").exists()

@@ -11,7 +11,7 @@ import io
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from bench.errors import UserError
 from bench.files import write_whole
-from bench.machine import Environment, State
+from bench.machine import Environment, State, taint
 from bench.quantities import Frozen, ImageScore, Result, Scores
 from bench.run.job import Job
 
@@ -52,14 +52,27 @@ class Record(Frozen):
         """The job's key, by which tables lead back to this record."""
         return self.job.key
 
+    @property
+    def outcome(self) -> str:
+        """How it ended, in words: "ok", "out of memory"."""
+        return self.status.replace("_", " ")
 
-@dataclass(frozen=True)
-class Loaded:
-    """The records of some folders, a line for every file that is no whole record, and one for every older twin."""
+    @property
+    def machine_id(self) -> str:
+        """The fingerprint of the machine that the figure depends on; empty where it depends on none."""
+        return str(getattr(self.job.spec, "machine", ""))
 
-    records: list[Record] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    replaced: list[str] = field(default_factory=list)
+    @property
+    def taints(self) -> tuple[str, ...]:
+        """Why its time cannot be trusted, in sentences; none of what failed, or depends on no machine."""
+        if self.status != "ok" or not self.machine_id:
+            return ()
+        return taint(self.before, self.after, self.environment.cores, self.job.spec.device)
+
+    @property
+    def at(self) -> datetime:
+        """When measuring began."""
+        return datetime.fromisoformat(self.before.at)
 
 
 class Store:
@@ -131,35 +144,6 @@ def read_record(path: Path) -> Record:
     return record
 
 
-def record_folders(root: Path) -> list[Path]:
-    """The folder and those directly in it, where they hold files named as records are."""
-    folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())] if root.is_dir() else []
-    return [folder for folder in folders if any(NAMED.fullmatch(path.name) for path in folder.glob("*.json"))]
-
-
-def load(folders: list[Path]) -> Loaded:
-    """Every record directly in the folders, in the order of their names; a damaged file is named and stops nothing.
-
-    Of several records of one job, from folders that were filled on two machines, the newest that is whole counts: they
-    are one measurement made twice, not two seeds.
-    """
-    loaded = Loaded()
-    for folder in folders:
-        if not folder.is_dir():
-            raise UserError(
-                f"no folder '{folder.resolve()}' to read records from; give one that `bench run --out` wrote"
-            )
-        for path in sorted(folder.glob("*.json")):
-            try:
-                loaded.records.append(read_record(path))
-            except UserError as error:
-                loaded.problems.append(str(error))
-    kept = {record.id: record for record in sorted(loaded.records, key=lambda r: (r.status == "ok", r.before.at))}
-    again = [record for record in loaded.records if kept[record.id] != record]
-    twice = [f"{record.id}: measured again at {kept[record.id].before.at}" for record in again]
-    return Loaded([kept[key] for key in dict.fromkeys(r.id for r in loaded.records)], loaded.problems, twice)
-
-
 def _digest(facts: dict[str, Any], scores: str) -> str:
     """12 hexadecimal digits of a record as JSON reads it, less its own digest, and of its scores' file."""
     whole = json.dumps(json.loads(json.dumps(facts)), sort_keys=True) + scores
@@ -181,7 +165,8 @@ def _scores_path(path: Path) -> Path:
 
 def _scores_text(images: tuple[ImageScore, ...]) -> str:
     text = io.StringIO()
-    lines = csv.DictWriter(text, list(ImageScore.model_fields), lineterminator="\n")
+    more = sorted({name for image in images for name in image.model_extra or {}})
+    lines = csv.DictWriter(text, [*ImageScore.model_fields, *more], lineterminator="\n")
     lines.writeheader()
     lines.writerows(image.model_dump() for image in images)
     return text.getvalue()

@@ -27,6 +27,10 @@ from bench.training.devices import Process
 Tell = Callable[[dict[str, Any]], None]
 
 
+class StopRun(Exception):
+    """What the user gave is wrong for every network, so the run stops."""
+
+
 class Order(Frozen):
     """A job and where to do it; the places change nothing in the result.
 

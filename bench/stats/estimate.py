@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 RESAMPLES = 2000
-Terms = dict[str, np.ndarray]  # a unit's (classes, 2), as `bench.quantities.protocols.terms` gives them
+Terms = dict[str, np.ndarray]  # a unit's (classes, 2), as `bench.quantities.scores.terms` gives them
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,12 @@ def mean(values: np.ndarray) -> Estimate:
     """The mean of (n,) values with its 95 % bootstrap interval."""
     low, high = np.percentile(_resamples(len(values)) @ values / len(values), [2.5, 97.5])
     return Estimate(float(values.mean()), float(low), float(high), len(values))
+
+
+def of_processes(samples: Sequence[Sequence[float]]) -> Estimate | None:
+    """The median of the medians of processes, between the fastest and the slowest process; None of no process."""
+    medians = [float(np.median(process)) for process in samples]
+    return Estimate(float(np.median(medians)), min(medians), max(medians), len(medians)) if medians else None
 
 
 def _stacked(seeds: Sequence[Terms]) -> np.ndarray:

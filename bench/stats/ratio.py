@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LEVEL = 0.95
+COVERAGE = 0.95
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,17 @@ def spread_ratio(first: Sequence[Sequence[float]], second: Sequence[Sequence[flo
     return Ratio(value, low, high, min(len(one), len(other)))
 
 
+def ratio_with_control(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> tuple[Ratio, float]:
+    """The paired ratio, its interval widened to the noise of the control, and that noise.
+
+    The noise is the share by which the second network, the control, is told from itself when each of its processes is
+    paired with the one before it. An interval narrower than that would claim more than the machine can tell.
+    """
+    found, noise = ratio(first, second), ratio(second[1:], second[:-1]).resolution
+    low, high = min(found.low, found.value / (1 + noise)), max(found.high, found.value * (1 + noise))
+    return Ratio(found.value, low, high, found.pairs), noise
+
+
 def _welch(one: np.ndarray, other: np.ndarray) -> float:
     from scipy.special import stdtrit
 
@@ -81,7 +92,7 @@ def _welch(one: np.ndarray, other: np.ndarray) -> float:
     if not parts.any():
         return 0.0
     freedom = parts.sum() ** 2 / (parts**2 / [len(one) - 1, len(other) - 1]).sum()
-    return float(stdtrit(freedom, (1 + LEVEL) / 2) * np.sqrt(parts.sum()))
+    return float(stdtrit(freedom, (1 + COVERAGE) / 2) * np.sqrt(parts.sum()))
 
 
 def _half_width(logs: np.ndarray) -> float:
@@ -90,4 +101,4 @@ def _half_width(logs: np.ndarray) -> float:
     pairs = len(logs)
     if pairs == 1:
         return float("inf")
-    return float(stdtrit(pairs - 1, (1 + LEVEL) / 2) * logs.std(ddof=1) / np.sqrt(pairs))
+    return float(stdtrit(pairs - 1, (1 + COVERAGE) / 2) * logs.std(ddof=1) / np.sqrt(pairs))

@@ -7,7 +7,7 @@ from handmade import ENVIRONMENT
 
 from bench.machine import Environment, cpu_has, environment, facts
 from bench.quantities import LatencySpec
-from bench.run.store import load
+from bench.read.load import load
 
 
 def changed(**facts: object) -> Environment:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from handmade import cost_record, dice_record
 
-from bench.quantities.protocols import PROTOCOLS
+from bench.quantities.scores import PROTOCOLS
 from bench.read.paired import holm, paired, reference_row
 from bench.read.sections import sections
 

@@ -6,7 +6,7 @@ import pytest
 from handmade import dice_record, latency_record, record
 
 from bench.quantities import CostSpec, ImageScore
-from bench.quantities.protocols import PROTOCOLS
+from bench.quantities.scores import PROTOCOLS
 from bench.read.sections import sections
 from bench.run.store import Record
 

@@ -12,7 +12,7 @@ from bench.report.document import document
 from bench.report.markdown import markdown
 from bench.report.tables import tables
 from bench.report.write import write_report
-from bench.run.store import load
+from bench.read.load import load
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "results" / "reference"

@@ -2,7 +2,7 @@
 
 from handmade import STATE, dice_record, latency_record
 
-from bench.quantities.protocols import PROTOCOLS
+from bench.quantities.scores import PROTOCOLS
 from bench.read.sections import sections
 from bench.report.words import sentences
 

@@ -3,7 +3,7 @@ from claiming import counted, trained
 from gitting import commit
 
 from bench.errors import UserError
-from bench.read.revisions import commits, read_side, records_at
+from bench.read.load import commits, read_side, records_at
 from bench.run.store import Store
 
 

@@ -1,17 +1,64 @@
-"""Records as they are in a folder or a file, or as they were in a commit."""
+"""Reads records, in one way for every command: from folders, from a file, or as they were in a commit.
+
+A file that is no whole record is named and left out, and stops nothing. A command that must not look past it asks for
+`whole` records.
+"""
 
 import io
 import subprocess
 import tarfile
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.run.store import NAMED, Loaded, load, read_record, record_folders
+from bench.run.store import NAMED, Record, read_record
 
 FOLDER = "results"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The records of some folders, a line for every file that is no whole record, and one for every older twin."""
+
+    records: list[Record] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+
+
+def record_folders(root: Path) -> list[Path]:
+    """The folder and those directly in it, where they hold files named as records are."""
+    folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())] if root.is_dir() else []
+    return [folder for folder in folders if any(NAMED.fullmatch(path.name) for path in folder.glob("*.json"))]
+
+
+def load(folders: list[Path]) -> Loaded:
+    """Every record directly in the folders, in the order of their names; a damaged file is named and stops nothing.
+
+    Of several records of one job, from folders that were filled on two machines, the newest that is whole counts: they
+    are one measurement made twice, not two seeds.
+    """
+    loaded = Loaded()
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(
+                f"no folder '{folder.resolve()}' to read records from; give one that `bench run --out` wrote"
+            )
+        for path in sorted(folder.glob("*.json")):
+            try:
+                loaded.records.append(read_record(path))
+            except UserError as error:
+                loaded.problems.append(str(error))
+    return _without_twins(loaded.records, loaded.problems)
+
+
+def _without_twins(records: list[Record], problems: list[str]) -> Loaded:
+    kept = {record.id: record for record in sorted(records, key=lambda r: (r.status == "ok", r.before.at))}
+    again = [record for record in records if kept[record.id] is not record]
+    twice = [f"{record.id}: measured again at {kept[record.id].before.at}" for record in again]
+    return Loaded([kept[key] for key in dict.fromkeys(r.id for r in records)], problems, twice)
 
 
 @dataclass(frozen=True)
@@ -23,15 +70,25 @@ class Commit:
     subject: str
 
 
-def read_side(given: str) -> Loaded:
-    """The records that a user names: a folder, a file, or a git revision, `REV` or `REV:folder`.
+def read(given: Sequence[Path | str], default: Path = Path(FOLDER)) -> Loaded:
+    """The records that a user names, or those of the default folder: folders, files, git revisions, `REV:folder`.
 
     Of a folder, those directly in it and in its folders count; of a revision, those below `results`, unless told.
+    UserError where there is nothing of a name, or no record in all of them.
     """
+    parts = [_named(str(one)) for one in given or [default]]
+    loaded = _without_twins([r for p in parts for r in p.records], [line for p in parts for line in p.problems])
+    if not loaded.records and not loaded.problems:
+        where = ", ".join(map(str, given or [default]))
+        raise UserError(f"no records in {where}; make some with `bench run --all`, or name another folder")
+    return loaded
+
+
+def _named(given: str) -> Loaded:
     path = Path(given)
     if path.is_file():
         return Loaded([read_record(path)])
-    if path.is_dir():
+    if path.is_dir() or path == Path(FOLDER):
         return load(record_folders(path) or [path])
     revision, _, folder = given.partition(":")
     if not _is_revision(revision):

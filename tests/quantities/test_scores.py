@@ -8,7 +8,7 @@ from handmade import dice_record
 
 from bench.errors import UserError
 from bench.quantities import ImageScore, Scores, VolumeScore
-from bench.quantities.protocols import PROTOCOLS, find_protocol, terms
+from bench.quantities.scores import PROTOCOLS, find_protocol, terms
 
 
 def scores(*images: tuple[str, str, int, int, int, float], volumes: tuple[VolumeScore, ...] = ()) -> Scores:

@@ -1,0 +1,69 @@
+"""What a study asks, as far as the jobs of a quantity depend on it. It is plain values, so that a test can write it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench.quantities.base import Device
+from bench.quantities.budget import Budget
+
+
+@dataclass(frozen=True)
+class AskedData:
+    """The data set that networks are trained and scored on; `images` counts those of each split."""
+
+    name: str
+    digest: str
+    maps: int
+    labels: tuple[str, ...]
+    protocol: str
+    images: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked: the conditions, the budget, the data.
+
+    `machine` is the machine's fingerprint, `precision` that of training. Networks are measured at `size` and the first
+    of `batches`, and from there in each other size, batch and variant. `weights` is the digest of somebody's own
+    weights, whose file's name is `weights_file`; empty where networks are trained.
+    """
+
+    measures: tuple[str, ...]
+    budget: Budget
+    machine: str
+    device: Device
+    threads: int
+    precision: str = "float32"
+    size: int = 224
+    sizes: tuple[int, ...] = ()
+    batches: tuple[int, ...] = (1,)
+    variants: tuple[str, ...] = ("eager",)
+    tf32: bool = False
+    cudnn_benchmark: bool = False
+    seeds: tuple[int, ...] = (0,)
+    devices: int = 1
+    patience: int | None = None
+    weights: str = ""
+    weights_file: str = ""
+    data: AskedData | None = None
+
+    @property
+    def maps(self) -> int:
+        """Maps of logits that the networks give."""
+        return self.data.maps if self.data else 1
+
+    @property
+    def all_sizes(self) -> list[int]:
+        """The size that is trained at, then the others, smallest first."""
+        return [self.size, *sorted(set(self.sizes) - {self.size})]
+
+    @property
+    def all_batches(self) -> list[int]:
+        """The batch of the main table, then the others, smallest first."""
+        return [self.batches[0], *sorted(set(self.batches) - {self.batches[0]})]
+
+    @property
+    def one_pass(self) -> dict[str, Any]:
+        """The conditions that all measurements on the machine have in common."""
+        return {"machine": self.machine, "device": self.device, "classes": self.maps, "threads": self.threads}

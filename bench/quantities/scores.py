@@ -1,0 +1,152 @@
+"""The scores of a prediction and the protocols that turn one line an image and class into one figure a class.
+
+A score is a function of the same name in `bench.measure.scores` and a line in `SCORES`.
+
+The literature uses several protocols, and the gap between them is larger than what papers claim. Each is a ratio of
+sums over units (images or volumes): a mean of shares is the sum of the defined ones over their number, a pooled share
+is made of the sums of its counts.
+
+- `per_image`: each image's score, then the mean over images. Undefined scores, NaN, are left out.
+- `per_volume`: the counts of a volume's slices are added up first, then as above over volumes. An image that belongs to
+  no volume is one of its own.
+- `pooled`: the counts of all images are added up, and one share is made of them: large objects weigh more.
+- `transunet`: per volume, by the convention of TransUNet's code, which many papers copied: 1 where the truth is empty
+  and something is predicted, 0 where nothing is predicted. It is here for comparison, not for use.
+
+A score that is not made of counts, such as a distance, has no pooled form and none by TransUNet's convention.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from bench.errors import unknown
+from bench.quantities.base import Unit
+
+Weights = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score of one class.
+
+    Args:
+        counts: numerator and denominator of a share, as weights of (tp, fp, fn); None for what does not follow from
+            counts and is computed from the masks.
+        unit: `score` for a share from 0 to 1, `distance` for pixels or millimeters.
+        empty: which mask is empty where the score is undefined and left out, as a note says.
+        note: what a reader must know of it, for below the table; may name the unit as {unit}.
+    """
+
+    name: str
+    title: str
+    counts: tuple[Weights, Weights] | None = None
+    unit: Unit = "score"
+    less_is_better: bool = False
+    empty: str = ""
+    note: str = ""
+
+
+SCORES = {
+    score.name: score
+    for score in (
+        Score("dice", "Dice", ((2, 0, 0), (2, 1, 1))),
+        Score("iou", "IoU", ((1, 0, 0), (1, 1, 1))),
+        Score(
+            "hd95", "HD95", unit="distance", less_is_better=True,
+            note="HD95: the larger of the two directed 95th percentiles of the outlines' distance, in {unit}, lower is "
+            "better; where only one of truth and prediction is empty, the diagonal of the image",
+        ),
+        Score(
+            "sensitivity", "Sensitivity", ((1, 0, 0), (1, 0, 1)), empty="the truth",
+            note="sensitivity: share of the true pixels that were found",
+        ),
+        Score(
+            "precision", "Precision", ((1, 0, 0), (1, 1, 0)), empty="the prediction",
+            note="precision: share of the found pixels that are true",
+        ),
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """`units` are averaged and resampled; `terms` turns counts (..., 3) of a share into what is summed over units."""
+
+    name: str
+    units: Literal["images", "volumes"]
+    terms: Callable[[np.ndarray, Score], np.ndarray]
+    distances: bool = True
+
+
+def _shares(counts: np.ndarray, score: Score) -> np.ndarray:
+    """(..., 2): numerator and denominator of the share."""
+    assert score.counts
+    return np.stack([counts @ np.array(weights) for weights in score.counts], axis=-1).astype(float)
+
+
+def _mean_of_shares(counts: np.ndarray, score: Score) -> np.ndarray:
+    """(..., 2): the share and a one where it is defined, else zeros."""
+    over, under = np.moveaxis(_shares(counts, score), -1, 0)
+    defined = under > 0
+    share = np.divide(over, under, out=np.zeros(over.shape), where=defined)
+    return np.stack([share, defined.astype(float)], axis=-1)
+
+
+def _transunet(counts: np.ndarray, score: Score) -> np.ndarray:
+    """(..., 2): the share by TransUNet's convention, and always a one."""
+    tp, fp, fn = np.moveaxis(counts, -1, 0)
+    share = _mean_of_shares(counts, score)[..., 0]
+    share = np.where(tp + fn == 0, np.where(fp > 0, 1.0, 0.0), share)
+    return np.stack([share, np.ones(share.shape)], axis=-1)
+
+
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol("per_image", "images", _mean_of_shares),
+        Protocol("per_volume", "volumes", _mean_of_shares),
+        Protocol("pooled", "images", _shares, distances=False),
+        Protocol("transunet", "volumes", _transunet, distances=False),
+    )
+}
+
+
+def find_protocol(name: str) -> Protocol:
+    """A protocol of the table; UserError with the nearest name where there is none of this name."""
+    if name not in PROTOCOLS:
+        raise unknown("protocol", name, PROTOCOLS)
+    return PROTOCOLS[name]
+
+
+def terms(scores: Any, name: str, protocol: Protocol) -> dict[str, np.ndarray]:
+    """What is summed over units: for each image or volume (classes, 2), the figure being the ratio of the sums.
+
+    `scores` is the result of a scoring (`bench.quantities.Scores`). Empty where the protocol has no such figure, or
+    nothing was scored.
+    """
+    score = SCORES[name]
+    in_volumes = protocol.units == "volumes"
+    if score.counts:
+        counts = ((image.volume or image.id if in_volumes else image.id, image.label, (image.tp, image.fp, image.fn))
+                  for image in scores.images)  # fmt: skip
+        return {unit: protocol.terms(found, score) for unit, found in _by_unit(counts).items()}
+    if not protocol.distances:
+        return {}
+    whole = scores.volumes if in_volumes else ()
+    lines = [(v.volume, v.label, v.score(name)) for v in whole] or [
+        (i.id, i.label, i.score(name)) for i in scores.images
+    ]
+    return {unit: np.stack([np.nan_to_num(found), ~np.isnan(found)], axis=-1).astype(float)
+            for unit, found in _by_unit(lines).items()}  # fmt: skip
+
+
+def _by_unit(lines: Any) -> dict[str, np.ndarray]:
+    """(classes, ...) by unit from (unit, label, value) lines; values of one unit and label are added up."""
+    units: dict[str, dict[int, np.ndarray]] = {}
+    for unit, label, value in lines:
+        by_label = units.setdefault(unit, {})
+        by_label[label] = by_label.get(label, 0) + np.asarray(value)
+    return {unit: np.array([by_label[label] for label in sorted(by_label)]) for unit, by_label in units.items()}

@@ -1,0 +1,35 @@
+"""Order statistics of samples, and the exponent of growth."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from bench.stats.estimate import Estimate
+
+PERCENTILES = {90: 36, 95: 72, 99: 368}  # and the least samples for a distribution-free 95 % interval of each
+
+
+def percentile(samples: Sequence[float], percent: int) -> Estimate | None:
+    """A percentile with its distribution-free 95 % interval; None where there are too few samples for one.
+
+    The unit is the sample. The interval lies between the two order statistics that the binomial distribution gives, and
+    covers at least 95 %. Source: David and Nagaraja, Order Statistics, 3rd edition, 2003, section 7.1.
+    """
+    from scipy.stats import binom
+
+    n = len(samples)
+    if n < PERCENTILES[percent]:
+        return None
+    ordered, share = np.sort(samples), percent / 100
+    low, high = int(binom.ppf(0.025, n, share)), int(binom.ppf(0.975, n, share))
+    value = float(np.percentile(ordered, percent))
+    return Estimate(value, float(ordered[max(0, low - 1)]), float(ordered[min(n - 1, high)]), n)
+
+
+def growth(points: Iterable[tuple[float, float | None]]) -> float | None:
+    """The exponent e of value ~ size^e, by least squares of logarithms; None with fewer than three points."""
+    known = [(size, value) for size, value in points if value]
+    if len(known) < 3:
+        return None
+    sizes, values = np.log(np.array(known)).T
+    return float(np.polyfit(sizes, values, 1)[0])
