@@ -1,7 +1,11 @@
-"""What a folder must hold: the error for one that holds something else, and a guard for names that lead out of it."""
+"""What can be told of a data set without opening it, and the error for a folder that holds something else."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+from bench.data.files import first_three
+from bench.data.sample import DataSet
 from bench.errors import UserError
 
 # What gives a data set away: a pattern for a name directly inside its folder, and what to call it.
@@ -16,43 +20,37 @@ TRACES = (
 )
 
 
-def first_three(names: list[str]) -> str:
-    """The first three names, then how many more: 'a, b, c and 9 more'."""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+@dataclass(frozen=True)
+class Source:
+    """Facts of a data set that can be told without opening it.
 
-
-def wrong_layout(title: str, root: Path, missing: str, layout: str, trace: str) -> UserError:
-    """The error for `root` not holding data set `title`.
-
-    `missing` says what was looked for, `layout` shows the folder as published, `trace` is a pattern for a name inside a
-    right folder: the folder above `root` or one directly below it is offered where it has such a name.
+    `open(root, options, problems)` reads the folder listing and returns the DataSet; what is wrong with single files it
+    adds to `problems`, a sentence each, and leaves their samples out. `published` names the paper and the counts.
+    `layout` shows the folder as published, `trace` is a pattern for a name inside a right folder, `short` the name in
+    messages. `options` are the fields of Options that it takes; every data set takes a split file. Without `needs_root`
+    the root may be None.
     """
-    names = sorted(entry.name for entry in root.iterdir() if not entry.name.startswith("."))
-    lines = [f"{title}: {missing} in {root.resolve()}; found there: {first_three(names) or 'nothing'}"]
-    likely = [what for pattern, what in TRACES if title not in what and any(root.glob(pattern))]
-    if likely:
-        lines.append(f"this looks like {likely[0]}")
-    right = [near for near in (root.resolve().parent, *sorted(root.iterdir())) if _has(near, trace)]
-    if right:
-        lines.append(f"did you mean --data-root {right[0]}?")
-    lines.append(f"expected, as published:\n{layout.rstrip()}")
-    return UserError("\n".join(lines))
 
+    name: str
+    title: str
+    modality: str
+    published: str
+    open: Callable[..., DataSet]
+    layout: str
+    short: str = ""
+    trace: str = ""
+    options: tuple[str, ...] = ()
+    needs_root: bool = True
 
-def _has(folder: Path, trace: str) -> bool:
-    return folder.is_dir() and any(folder.glob(trace))
+    def wrong_layout(self, root: Path, missing: str) -> UserError:
+        """The error for `root` not holding this data set; `missing` says what was looked for.
 
-
-def stay_inside(name: str, path: Path, root: Path, source: Path) -> Path:
-    """`path`, after making sure that `name`, which `source` names, does not lead out of `root`, nor a link behind it.
-
-    Raises UserError naming the list or split file: one that was tampered with must not make us read other files.
-    """
-    plain = name not in ("", ".", "..") and not any(sign in name for sign in "/\\\0")
-    if not plain or (path.is_symlink() and not path.resolve().is_relative_to(root.resolve())):
-        raise UserError(
-            f"{source} names '{name}', which leads out of {root}; "
-            "expected the plain name of what lies in there, so mend the file or get it again"
-        )
-    return path
+        The folder above `root` or one directly below it is offered where it holds `trace`.
+        """
+        names = sorted(entry.name for entry in root.iterdir() if not entry.name.startswith("."))
+        lines = [f"{self.short}: {missing} in {root.resolve()}; found there: {first_three(names) or 'nothing'}"]
+        likely = (what for pattern, what in TRACES if self.short not in what and any(root.glob(pattern)))
+        lines += [f"this looks like {what}" for what in likely][:1]
+        near = (folder for folder in (root.resolve().parent, *sorted(root.iterdir())) if folder.is_dir())
+        lines += [f"did you mean --data-root {folder}?" for folder in near if any(folder.glob(self.trace))][:1]
+        return UserError("\n".join((*lines, f"expected, as published:\n{self.layout.rstrip()}")))

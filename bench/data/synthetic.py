@@ -8,12 +8,12 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.data.layout import Source
 from bench.data.sample import DataSet, Options, Sample
 
 if TYPE_CHECKING:
     import numpy as np
 
-LAYOUT = "nothing: the images are drawn, and need no files\n"
 SIZE = 256
 SEED = 20240
 # Raise it with any change to what is drawn, however small: scores on other images must not be compared with these.
@@ -23,7 +23,7 @@ COUNTS = {"train": 400, "val": 40, "test": 80}
 
 def open(root: Path | None, options: Options, problems: list[str]) -> DataSet:
     """The data set; nothing given is read, for it has no files. Splits are disjoint ranges of the images' numbers."""
-    splits: dict[str, tuple[Sample, ...]] = {}
+    splits = {}
     start = 0
     for split, count in COUNTS.items():
         splits[split] = tuple(_sample(index) for index in range(start, start + count))
@@ -59,3 +59,10 @@ def _sample(index: int) -> Sample:
 def _part(index: int, which: int) -> "np.ndarray":
     # A copy, for a caller may write into it, and the kept drawing must stay what it is.
     return draw(index)[which].copy()
+
+
+SOURCE = Source(
+    "synthetic", "Drawn nodules and lesions", "ultrasound and dermoscopy",
+    "drawn by this program; 400 train, 40 val, 80 test images",
+    open, layout="nothing: the images are drawn, and need no files", needs_root=False,
+)  # fmt: skip
