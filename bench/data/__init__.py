@@ -1,9 +1,8 @@
-"""The data sets, in one table. Adding one is one file with a `SOURCE`, which opens a folder, and one line here."""
+"""The data sets of the table datasets.toml. A new one is an entry there and a file of its name that opens a folder."""
 
 from pathlib import Path
 
-from bench.data import acdc, ddti, folder, isic2017, isic2018, synthetic, tn3k
-from bench.data.layout import Source
+from bench.data.layout import DATASETS, Source
 from bench.data.sample import SPLITS, DataSet, Options, Sample, Tally
 from bench.data.splits import apply_splits, write_splits
 from bench.errors import UserError, unknown
@@ -14,11 +13,6 @@ __all__ = [
 ]  # fmt: skip
 
 NO_OPTIONS = Options()
-
-# These modules import neither numpy nor Pillow until they open a folder or draw, so that the table costs nothing.
-DATASETS: dict[str, Source] = {
-    module.SOURCE.name: module.SOURCE for module in (acdc, ddti, folder, isic2017, isic2018, synthetic, tn3k)
-}
 
 
 def open_dataset(name: str, root: Path | None = None, options: Options = NO_OPTIONS) -> DataSet:
@@ -60,7 +54,7 @@ def _read(name: str, root: Path | None, options: Options) -> tuple[DataSet, list
         given = "no folder was given"
         if root is not None:
             given = f"--data-root {root.absolute()} {'is not a folder' if root.exists() else 'does not exist'}"
-        advice = f"give --data-root FOLDER, where FOLDER holds\n{source.layout.rstrip()}"
+        advice = f"give --data-root FOLDER, where FOLDER holds\n{source.layout}"
         raise UserError(f"data set '{name}' is read from files and {given}; {advice}")
     problems: list[str] = []
     return source.open(root, options, problems), problems

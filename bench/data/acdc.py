@@ -9,8 +9,8 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from bench.data import acdc_slices
-from bench.data.files import first_three, no_partner, stay_inside, two_files
+from bench.data.acdc_slices import LISTS, SliceFiles
+from bench.data.files import left_out, no_partner, stay_inside, two_files
 from bench.data.layout import Source
 from bench.data.sample import DataSet, Options, Sample, Splits, Tally
 from bench.data.splits import SHARES, VAL_SHARE, by_group, draw_splits, keep_apart, read_split_file
@@ -27,7 +27,7 @@ USUAL_SLICES = 1312  # of the 70 patients to train on
 Found = tuple[Splits, list[str], list[Tally]]  # splits, notes, counts
 
 
-def open(root: Path, options: Options, problems: list[str]) -> DataSet:
+def open(source: Source, root: Path, options: Options, problems: list[str]) -> DataSet:
     """The data set under `root`, from its NIfTI volumes or from the slice files made of them.
 
     The split is that of `split.json` or of the lists; else the official testing folder with a seeded tenth of training
@@ -35,11 +35,11 @@ def open(root: Path, options: Options, problems: list[str]) -> DataSet:
     for a folder that holds neither form, and for a damaged or unsafe split or list file.
     """
     if (root / "training").is_dir():
-        form, (splits, notes, tallies) = "NIfTI", _from_volumes(root, problems)
+        form, (splits, notes, tallies) = "NIfTI", _from_volumes(source, root, problems)
     elif (root / "data").is_dir():
-        form, (splits, notes, tallies) = "h5", _from_slices(root, problems)
+        form, (splits, notes, tallies) = "h5", _from_slices(source, root, problems)
     else:
-        raise SOURCE.wrong_layout(root, "no folder training, nor a folder data")
+        raise source.wrong_layout(root, "no folder training, nor a folder data")
     note = "; ".join(notes)
     return DataSet(
         "acdc", CLASSES, keep_apart("ACDC", splits, problems), protocol="per_volume", note=note,
@@ -47,10 +47,10 @@ def open(root: Path, options: Options, problems: list[str]) -> DataSet:
     )  # fmt: skip
 
 
-def _from_volumes(root: Path, problems: list[str]) -> Found:
+def _from_volumes(source: Source, root: Path, problems: list[str]) -> Found:
     training, testing = (_patients_in(root / part) for part in ("training", "testing"))
     if not training:
-        raise SOURCE.wrong_layout(root, "no folder patientNNN in the folder training")
+        raise source.wrong_layout(root, "no folder patientNNN in the folder training")
     notes, tallies = [], [Tally("patients in training", len(training), 100)]
     if testing and not any(labels for folder in testing.values() for _, labels in _frames(folder).values()):
         notes.append(f"testing holds no labels: its {len(testing)} patients are left out")
@@ -64,18 +64,18 @@ def _from_volumes(root: Path, problems: list[str]) -> Found:
     return splits, notes + told, tallies + more
 
 
-def _from_slices(root: Path, problems: list[str]) -> Found:
-    found = acdc_slices.find(root, CLASSES, problems)
+def _from_slices(source: Source, root: Path, problems: list[str]) -> Found:
+    found = SliceFiles(root, CLASSES, problems)
     if not found.volumes:
-        raise SOURCE.wrong_layout(root, "no patientNNN_frameNN_slice_N.h5 in the folder data")
-    absent = [name for name in acdc_slices.LISTS.values() if not (root / name).is_file()]
+        raise source.wrong_layout(root, "no patientNNN_frameNN_slice_N.h5 in the folder data")
+    absent = [name for name in LISTS.values() if not (root / name).is_file()]
     if not absent:
-        splits, told = acdc_slices.by_lists(found, problems)
-        return splits, [told], _usual(splits)
-    if len(absent) < len(acdc_slices.LISTS):
-        raise SOURCE.wrong_layout(root, f"no file {absent[0]}")
+        splits, notes = found.by_lists()
+        return splits, notes, _usual(splits)
+    if len(absent) < len(LISTS):
+        raise source.wrong_layout(root, f"no file {absent[0]}")
     patients = {name.partition("_")[0] for name in found.volumes}
-    return _split(root, acdc_slices.everything(found, problems), patients, problems)
+    return _split(root, found.everything(), patients, problems)
 
 
 def _split(root: Path, samples: list[Sample], patients: set[str], problems: list[str]) -> Found:
@@ -87,16 +87,10 @@ def _split(root: Path, samples: list[Sample], patients: set[str], problems: list
     named = set().union(*sides.values())
     for name in sorted(named):
         stay_inside(name, root / "training" / name, root, path)
-    problems.extend(
-        f"ACDC: {path} names {name}, which is not in {root}; get that patient again"
-        for name in sorted(named - patients)
-    )
-    told = f"patients on the sides of {SPLIT}"
-    spare = sorted(patients - named)
-    if spare:
-        told += f"; {len(spare)} patients that it does not name are left out: {first_three(spare)}"
-    splits = by_group(samples, sides)
-    return splits, [told], _usual(splits)
+    lost = sorted(named - patients)
+    problems += [f"ACDC: {path} names {name}, which is not in {root}; get that patient again" for name in lost]
+    splits, spare = by_group(samples, sides), left_out("patients that it does not name", patients - named)
+    return splits, [f"patients on the sides of {SPLIT}", *spare], _usual(splits)
 
 
 def _usual(splits: Splits) -> list[Tally]:
@@ -108,9 +102,8 @@ def _usual(splits: Splits) -> list[Tally]:
 
 def _patients_in(folder: Path) -> dict[str, Path]:
     """The folders of the patients by name; empty when `folder` is not there."""
-    if not folder.is_dir():
-        return {}
-    return {path.name: path for path in sorted(folder.iterdir()) if PATIENT.fullmatch(path.name) and path.is_dir()}
+    found = sorted(folder.glob("patient*"))
+    return {path.name: path for path in found if PATIENT.fullmatch(path.name) and path.is_dir()}
 
 
 def _samples_of(patients: dict[str, Path], problems: list[str]) -> list[Sample]:
@@ -150,18 +143,3 @@ def _samples_of_frame(folder: Path, volume: str, images: list[Path], labels: lis
     if not volume.startswith(f"{folder.name}_"):
         raise UserError(f"ACDC: {images[0]} is of another patient than its folder; move it and its labels there")
     return slices_of_volume(volume, images[0], labels[0], CLASSES)
-
-
-SOURCE = Source(
-    "acdc", "ACDC, heart ventricles and myocardium", "cardiac MRI",
-    "Bernard et al., IEEE TMI 37, 2018; 100 training patients (in papers 70/10/20), 50 testing, 2 frames each",
-    open, short="ACDC", trace="training/patient*",
-    layout="""\
-training/patient001/patient001_frame01.nii.gz ...     and patient001_frame01_gt.nii.gz beside each
-testing/patient101/...                                (may be missing)
-split.json                                            {"train": ["patient003", ...], "val": [...], "test": [...]},
-                                                      (may be missing)
-or as slices: data/patient001_frame01_slice_1.h5 ..., data/patient001_frame01.h5 ... (keys image and label),
-train_slices.list, val.list and test.list with one of these names a line
-""",
-)  # fmt: skip

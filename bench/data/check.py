@@ -68,13 +68,10 @@ def _twins(data: DataSet) -> tuple[list[str], list[str]]:
     }
     faults, published = [], []
     for alike in same_bytes(where):
-        sides = {where[path][0] for path in alike}
-        ids = {where[path][1] for path in alike}
-        if len(sides) < 2:
-            continue
+        sides, ids = map(set, zip(*(where[path] for path in alike), strict=True))
         text = f"the same image is in {' and '.join(sorted(sides))}: {', '.join(sorted(ids))}"
-        if frozenset(ids) in data.known_twins:
+        if len(sides) > 1 and ids in data.known_twins:
             published.append(f"{text}; it was published so")
-        else:
+        elif len(sides) > 1:
             faults.append(f"{text}; a network would be scored on what it learned, so keep one of them")
     return faults, published

@@ -23,7 +23,7 @@ XML = (".xml",)
 Polygons = list[tuple[tuple[float, float], ...]]
 
 
-def open(root: Path, options: Options, problems: list[str]) -> DataSet:
+def open(source: Source, root: Path, options: Options, problems: list[str]) -> DataSet:
     """The data set under `root`, split by case: a fifth test, a tenth val, drawn from a fixed seed, the rest train.
 
     Images without a polygon are left out and counted in `note`. Cases that share an image byte for byte (the release
@@ -33,10 +33,10 @@ def open(root: Path, options: Options, problems: list[str]) -> DataSet:
     from bench.data.images import read_outlined, read_rgb
 
     if not files_in(root, XML) and (root / "image").is_dir() and (root / "mask").is_dir():
-        return _crops(root, problems)
+        return _crops(source, root, problems)
     cases, images = single_files_in(root, XML, problems), single_files_in(root, JPEG, problems)
     if not cases or not images:
-        raise SOURCE.wrong_layout(root, "no case file <case>.xml" if not cases else "no image <case>_<n>.jpg")
+        raise source.wrong_layout(root, "no case file <case>.xml" if not cases else "no image <case>_<n>.jpg")
     outlines = _outlines(cases, problems)
     _check_pairs(root, images, outlines, problems)
     groups = _groups(images)
@@ -59,10 +59,10 @@ def open(root: Path, options: Options, problems: list[str]) -> DataSet:
     return _data_set(samples, note, "polygons filled with their border", tallies)
 
 
-def _crops(root: Path, problems: list[str]) -> DataSet:
+def _crops(source: Source, root: Path, problems: list[str]) -> DataSet:
     """The crops that papers report on as 637 images: no case is known, so each image is its own group."""
     folders, kinds = (root / "image", root / "mask"), (COMMON_KINDS, COMMON_KINDS)
-    samples = list(paired_samples(SOURCE, root, folders, problems, kinds=kinds, join_copies=True).values())
+    samples = list(paired_samples(source, root, folders, problems, kinds=kinds, join_copies=True).values())
     note = (
         f"the crops of DDTI, not its original screens; no official split: by image with seed {SEED}, {SHARES}; "
         "their cases are not known, so each image is its own group (equal files one group), and images of one patient "
@@ -147,16 +147,3 @@ def _groups(images: dict[str, Path]) -> dict[str, str]:
         first = min(joined, key=lambda case: (len(case), case))
         head = {case: first if group in joined else group for case, group in head.items()}
     return {name: head[_case_of(name)] for name in images}
-
-
-SOURCE = Source(
-    "ddti", "DDTI, thyroid nodules", "ultrasound",
-    "Pedraza et al., SPIE 9287, 2015; 389 cases, 474 images, 470 outlined, no official split",
-    open, short="DDTI", trace="[0-9]*_[0-9]*.jpg",
-    layout="""\
-1.xml     one file a case: <case> ... <mark><image>1</image><svg>[{"points": [{"x": 385, "y": 182}, ...]}]</svg></mark>
-1_1.jpg   the case's images, <case>_<n>.jpg, all in one folder
-1_2.jpg   ...
-or the crops many papers use: image/1.PNG ... and mask/1.PNG ...
-""",
-)  # fmt: skip

@@ -117,3 +117,9 @@ def first_three(names: list[str]) -> str:
     """The first three names, then how many more: 'a, b, c and 9 more'."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
+
+
+def left_out(what: str, names: Iterable[str]) -> list[str]:
+    """The note on things that are left out of a data set; none where there is nothing."""
+    found = sorted(names)
+    return [f"{len(found)} {what} are left out: {first_three(found)}"] if found else []

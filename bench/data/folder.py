@@ -17,7 +17,7 @@ KINDS = (*COMMON_KINDS, ".gif", ".webp")
 SEED = 1
 
 
-def open(root: Path, options: Options, problems: list[str]) -> DataSet:
+def open(source: Source, root: Path, options: Options, problems: list[str]) -> DataSet:
     """The pairs under `root`, by the folders train, val and test where they are there, else split by a fixed seed.
 
     `options.classes` names the classes; one (or none) is read from what is bright, several from the values. No patient
@@ -33,8 +33,8 @@ def open(root: Path, options: Options, problems: list[str]) -> DataSet:
     notes: list[str] = []
     for side in ("train", "test"):
         if parts and side not in parts:
-            raise SOURCE.wrong_layout(root, f"no folder {side} beside {next(iter(parts.values())).name}")
-    samples = {side: _samples(root, at, classes, problems, notes) for side, at in (parts or {"": root}).items()}
+            raise source.wrong_layout(root, f"no folder {side} beside {next(iter(parts.values())).name}")
+    samples = {side: _samples(source, root, at, classes, problems, notes) for side, at in (parts or {"": root}).items()}
     if not parts:
         splits = draw_splits(samples[""], SEED)
         notes.append(f"split by image with seed {SEED}, {SHARES}, equal files together")
@@ -58,12 +58,12 @@ def open(root: Path, options: Options, problems: list[str]) -> DataSet:
 
 
 def _samples(
-    root: Path, folder: Path, classes: tuple[str, ...], problems: list[str], notes: list[str]
+    source: Source, root: Path, folder: Path, classes: tuple[str, ...], problems: list[str], notes: list[str]
 ) -> tuple[Sample, ...]:
     """The pairs of one pair of folders; files of a kind that is not read are named in `notes`."""
     places = _folder(folder, IMAGES) or folder / "images", _folder(folder, MASKS) or folder / "masks"
     samples = paired_samples(
-        SOURCE, root, places, problems, endings=ENDINGS, kinds=(KINDS, KINDS), classes=classes, join_copies=True
+        source, root, places, problems, endings=ENDINGS, kinds=(KINDS, KINDS), classes=classes, join_copies=True
     )
     for place in places:
         names = (path.name for path in sorted(place.iterdir()) if path.suffix.lower() not in KINDS)
@@ -82,15 +82,3 @@ def _folder(root: Path, names: tuple[str, ...]) -> Path | None:
             f"one folder of {', '.join(names)} is allowed, so rename or move the others"
         )
     return found[0] if found else None
-
-
-SOURCE = Source(
-    "folder", "Your own images and masks", "any", "whatever you have; name the classes with --classes if several", open,
-    short="folder", trace="[iI]mages", options=("classes",),
-    layout="""\
-images/a.png ...           also called image, imgs, img
-masks/a.png ...            also called mask, labels, label, gt, annotations; a_mask.png, a_seg.png ... pair too
-or already split:          train/images/ train/masks/   val/images/ val/masks/   test/images/ test/masks/
-one class is what is bright; with --classes liver,tumor the masks hold 0 (background), 1 (liver), 2 (tumor)
-""",
-)  # fmt: skip

@@ -4,6 +4,7 @@ They look like the real ones but say nothing about patients: a network's score h
 good.
 """
 
+import itertools
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,13 +22,10 @@ VERSION = 1
 COUNTS = {"train": 400, "val": 40, "test": 80}
 
 
-def open(root: Path | None, options: Options, problems: list[str]) -> DataSet:
+def open(source: Source, root: Path | None, options: Options, problems: list[str]) -> DataSet:
     """The data set; nothing given is read, for it has no files. Splits are disjoint ranges of the images' numbers."""
-    splits = {}
-    start = 0
-    for split, count in COUNTS.items():
-        splits[split] = tuple(_sample(index) for index in range(start, start + count))
-        start += count
+    numbers = itertools.count()
+    splits = {split: tuple(map(_sample, itertools.islice(numbers, count))) for split, count in COUNTS.items()}
     note = "drawn, not photographed: scores show that a network trains, and nothing about patients"
     return DataSet("synthetic", ("lesion",), splits, note=note, recipe=f"version {VERSION}, seed {SEED}, {SIZE}x{SIZE}")
 
@@ -59,10 +57,3 @@ def _sample(index: int) -> Sample:
 def _part(index: int, which: int) -> "np.ndarray":
     # A copy, for a caller may write into it, and the kept drawing must stay what it is.
     return draw(index)[which].copy()
-
-
-SOURCE = Source(
-    "synthetic", "Drawn nodules and lesions", "ultrasound and dermoscopy",
-    "drawn by this program; 400 train, 40 val, 80 test images",
-    open, layout="nothing: the images are drawn, and need no files", needs_root=False,
-)  # fmt: skip

@@ -18,7 +18,7 @@ PUBLISHED = {"trainval": 2879, "test": 614}
 FOLDS = 5
 
 
-def open(root: Path, options: Options, problems: list[str]) -> DataSet:
+def open(source: Source, root: Path, options: Options, problems: list[str]) -> DataSet:
     """The data set under `root`: train and val are those of the published fold `options.fold`, test is the official.
 
     Ids say which of the two parts an image is of, for both are numbered from 0000. Raises UserError for a fold that is
@@ -28,14 +28,14 @@ def open(root: Path, options: Options, problems: list[str]) -> DataSet:
     if not 0 <= fold < FOLDS:
         raise UserError(f"--fold {fold} is no fold of TN3K; the published folds are 0 to {FOLDS - 1}")
     samples = {
-        part: paired_samples(SOURCE, root, (root / f"{part}-image", root / f"{part}-mask"), problems, f"{part}-")
+        part: paired_samples(source, root, (root / f"{part}-image", root / f"{part}-mask"), problems, f"{part}-")
         for part in PUBLISHED
     }
     # A fold counts through the sorted images; one that is left out for want of its partner keeps its number.
     numbered = sorted({*files_in(root / "trainval-image", JPEG), *files_in(root / "trainval-mask", JPEG)})
     splits = {
         side: tuple(samples["trainval"][numbered[at]] for at in indices if numbered[at] in samples["trainval"])
-        for side, indices in _read_fold(root, fold, len(numbered)).items()
+        for side, indices in _read_fold(source, root, fold, len(numbered)).items()
     }
     val = len(range(fold, PUBLISHED["trainval"], FOLDS))
     tallies = (
@@ -48,11 +48,11 @@ def open(root: Path, options: Options, problems: list[str]) -> DataSet:
     return DataSet("tn3k", ("nodule",), splits, note=note, recipe=f"fold {fold}", tallies=tallies)
 
 
-def _read_fold(root: Path, fold: int, count: int) -> dict[str, list[int]]:
+def _read_fold(source: Source, root: Path, fold: int, count: int) -> dict[str, list[int]]:
     """The sorted indices of train and val, together each of the `count` images once."""
     path = root / f"tn3k-trainval-fold{fold}.json"
     if not path.is_file():
-        raise SOURCE.wrong_layout(root, f"no file {path.name}")
+        raise source.wrong_layout(root, f"no file {path.name}")
     content = read_json(path, "fold file")
     sides: list[Any] = [content.get(side) for side in ("train", "val")] if isinstance(content, dict) else [None]
     if not all(is_list_of(int, side) for side in sides):
@@ -72,15 +72,3 @@ def _read_fold(root: Path, fold: int, count: int) -> dict[str, list[int]]:
 
 def _bad_fold(path: Path, what: str) -> UserError:
     return UserError(f"the fold file {path} does not fit: {what}; get it again, and all the images it counts through")
-
-
-SOURCE = Source(
-    "tn3k", "TN3K, thyroid nodules", "ultrasound",
-    "Gong et al., ISBI 2021; 2879 images in five folds of train and val, 614 test images",
-    open, short="TN3K", trace="trainval-image", options=("fold",),
-    layout="""\
-trainval-image/0000.jpg ...       test-image/0000.jpg ...
-trainval-mask/0000.jpg ...        test-mask/0000.jpg ...
-tn3k-trainval-fold0.json ... tn3k-trainval-fold4.json     {"train": [1, 2, ...], "val": [0, 5, ...]}
-""",
-)  # fmt: skip

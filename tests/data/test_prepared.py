@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bench.data.prepared import AUGMENTATIONS, DEVIATION, MEAN, Stream, normalised, prepare
+from bench.data.prepared import AUGMENTATIONS, DEVIATION, MEAN, Stream, normalized, prepare
 from bench.data.sample import Sample
 from bench.errors import UserError
 
@@ -50,7 +50,7 @@ def test_an_unreadable_image_is_named():
 
 
 def test_normalised_is_imagenet_s():
-    white = normalised(torch.full((2, 3, 4, 4), 255, dtype=torch.uint8))
+    white = normalized(torch.full((2, 3, 4, 4), 255, dtype=torch.uint8))
     expected = [(1 - m) / d for m, d in zip(MEAN, DEVIATION, strict=True)]
     assert white[0, :, 0, 0].tolist() == pytest.approx(expected, rel=1e-6)
 
