@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from bench.data.layout import DATASETS, Source
-from bench.data.sample import SPLITS, DataSet, Options, Sample, Tally
+from bench.data.layout import DATASETS
+from bench.data.sample import SPLITS, DataSet, Options
 from bench.data.splits import apply_splits, write_splits
 from bench.errors import UserError, unknown
 
 __all__ = [
-    "DATASETS", "SPLITS", "DataSet", "Options", "Sample", "Source", "Tally",
-    "apply_splits", "inspect_dataset", "open_dataset", "write_splits",
+    "DATASETS", "SPLITS", "DataSet", "Options", "apply_splits", "inspect_dataset", "open_dataset", "write_splits",
 ]  # fmt: skip
 
 NO_OPTIONS = Options()

@@ -14,6 +14,7 @@ from bench.data.files import left_out, no_partner, stay_inside, two_files
 from bench.data.layout import Source
 from bench.data.sample import DataSet, Options, Sample, Splits, Tally
 from bench.data.splits import SHARES, VAL_SHARE, by_group, draw_splits, keep_apart, read_split_file
+from bench.data.volumes import slices_of_volume
 from bench.errors import UserError
 
 CLASSES = ("right ventricle", "myocardium", "left ventricle")
@@ -40,11 +41,9 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
         form, (splits, notes, tallies) = "h5", _from_slices(source, root, problems)
     else:
         raise source.wrong_layout(root, "no folder training, nor a folder data")
-    note = "; ".join(notes)
-    return DataSet(
-        "acdc", CLASSES, keep_apart("ACDC", splits, problems), protocol="per_volume", note=note,
-        recipe=f"{form} slices, min-max per volume", tallies=tuple(tallies), drawn=f"seed {SEED}" in note,
-    )  # fmt: skip
+    splits, note, recipe = keep_apart("ACDC", splits, problems), "; ".join(notes), f"{form} slices, min-max per volume"
+    drawn = f"seed {SEED}" in note
+    return DataSet("acdc", CLASSES, splits, "per_volume", note, recipe, tuple(tallies), drawn=drawn)
 
 
 def _from_volumes(source: Source, root: Path, problems: list[str]) -> Found:
@@ -132,14 +131,12 @@ def _frames(folder: Path) -> dict[str, tuple[list[Path], list[Path]]]:
 
 
 def _samples_of_frame(folder: Path, volume: str, images: list[Path], labels: list[Path]) -> list[Sample]:
-    from bench.data.volumes import slices_of_volume
-
     if len(images) > 1 or len(labels) > 1:
         raise UserError(two_files(volume, images if len(images) > 1 else labels))
     if not labels:
         raise UserError(no_partner("ACDC", "image", images[0], "labels", f"{volume}_gt.nii.gz beside it"))
     if not images:
-        raise UserError(no_partner("ACDC", "labels", labels[0], "image", f"{volume}.nii.gz beside it"))
+        raise UserError(no_partner("ACDC", "label file", labels[0], "image", f"{volume}.nii.gz beside it"))
     if not volume.startswith(f"{folder.name}_"):
         raise UserError(f"ACDC: {images[0]} is of another patient than its folder; move it and its labels there")
     return slices_of_volume(volume, images[0], labels[0], CLASSES)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.data.files import files_in, left_out, reading, stay_inside, two_files
 from bench.data.sample import Sample, Splits
+from bench.data.volumes import image_slice, label_of_slice_file, slices_of_volume
 from bench.errors import UserError
 
 LISTS = {"train": "train_slices.list", "val": "val.list", "test": "test.list"}
@@ -49,12 +50,12 @@ class SliceFiles:
 
     def by_lists(self) -> tuple[Splits, list[str]]:
         """The samples that each list names, and notes on where they come from."""
-        splits: Splits = {}
-        named: set[tuple[str, int]] = set()
-        for side, file in LISTS.items():
-            names = _names_in(self.root / file)
-            named |= {_parsed(name) for name in names}
-            splits[side] = tuple(sample for name in names for sample in self._listed(name, self.root / file))
+        names = {side: _names_in(self.root / file) for side, file in LISTS.items()}
+        splits = {
+            side: tuple(sample for name in found for sample in self._listed(name, self.root / LISTS[side]))
+            for side, found in names.items()
+        }
+        named = {_parsed(name) for found in names.values() for name in found}
         # A file that holds the same as files that are named is not spare.
         in_part = {(volume, WHOLE) for volume, _ in named}
         spare = {
@@ -74,16 +75,12 @@ class SliceFiles:
         for path in files.values() or [self.root / "data"]:
             stay_inside(name, path, self.root, source)
         if not files and (volume, number) not in self.doubled:
-            self.problems.append(
-                f"ACDC: {source} names '{name}', and {self.root / 'data'} has no {name}.h5; "
-                "get the file again, or take the line out"
-            )
+            lost = f"{self.root / 'data'} has no {name}.h5; get the file again, or take the line out"
+            self.problems.append(f"ACDC: {source} names '{name}', and {lost}")
         return self._samples(volume, number) if files else []
 
     def _samples(self, volume: str, number: int = WHOLE) -> list[Sample]:
         """One slice of a volume, or all: from the volume's own file, else from those of its slices."""
-        from bench.data.volumes import image_slice, label_of_slice_file, slices_of_volume
-
         files = self.volumes[volume]
         if number == WHOLE and WHOLE in files:
             try:

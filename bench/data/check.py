@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bench.data import DataSet, Options, Sample, inspect_dataset
+from bench.data import DataSet, Options, inspect_dataset
 from bench.data.files import same_bytes
 from bench.data.images import check_same_size, checked_labels
+from bench.data.sample import Sample
 from bench.errors import UserError
 
 

@@ -9,9 +9,7 @@ from scipy.ndimage import binary_erosion
 from bench.data.sample import SPLITS, DataSet, Sample, thin
 from bench.files import write_whole
 
-TILE = 224
-CAPTION = 16
-COLUMNS = 6
+TILE, CAPTION, COLUMNS = 224, 16, 6  # pixels a tile, pixels below it, tiles a row
 # One color a class, Okabe and Ito's: told apart by color-blind eyes, and bright enough on dark images.
 COLORS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167))
 

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.data.files import COMMON_KINDS, JPEG, files_in, no_partner, reading, same_bytes, single_files_in
+from bench.data.images import Polygon, read_outlined, read_rgb
 from bench.data.layout import Source
 from bench.data.pairs import paired_samples
 from bench.data.sample import DataSet, Options, Sample, Tally
@@ -20,7 +21,7 @@ from bench.errors import UserError
 SEED = 2015
 XML = (".xml",)
 
-Polygons = list[tuple[tuple[float, float], ...]]
+Outlines = dict[str, dict[str, list[Polygon]]]  # by case and image
 
 
 def open(source: Source, root: Path, options: Options, problems: list[str]) -> DataSet:
@@ -30,8 +31,6 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
     has a few) are one group. The case files are parsed here, the images are decoded later. Where there is no case file
     but a folder `image` and a folder `mask`, these are the crops. Raises UserError for a folder that holds neither.
     """
-    from bench.data.images import read_outlined, read_rgb
-
     if not files_in(root, XML) and (root / "image").is_dir() and (root / "mask").is_dir():
         return _crops(source, root, problems)
     cases, images = single_files_in(root, XML, problems), single_files_in(root, JPEG, problems)
@@ -76,7 +75,7 @@ def _data_set(samples: list[Sample], note: str, recipe: str, tallies: tuple[Tall
     return DataSet("ddti", ("nodule",), splits, note=note, recipe=recipe, tallies=tallies, drawn=True)
 
 
-def _outlines(cases: dict[str, Path], problems: list[str]) -> dict[str, dict[str, Polygons]]:
+def _outlines(cases: dict[str, Path], problems: list[str]) -> Outlines:
     """The polygons of each case that can be read, by image; each of the others is a line in `problems`."""
     outlines = {}
     for case, path in cases.items():
@@ -87,7 +86,7 @@ def _outlines(cases: dict[str, Path], problems: list[str]) -> dict[str, dict[str
     return outlines
 
 
-def read_case(path: Path) -> dict[int, Polygons]:
+def read_case(path: Path) -> dict[int, list[Polygon]]:
     """The polygons of a case file by image number, several marks of one image joined; images without one map to [].
 
     Points are (x, y) in pixels of the image. What has fewer than three points encloses nothing and is not a polygon.
@@ -103,7 +102,7 @@ def read_case(path: Path) -> dict[int, Polygons]:
         if "<!DOCTYPE" in text:
             raise UserError(f"{path} declares a document type (DOCTYPE), as no DDTI case file does; get the file again")
         root = ElementTree.fromstring(text)
-    outlines: dict[int, Polygons] = defaultdict(list)
+    outlines: dict[int, list[Polygon]] = defaultdict(list)
     for mark in root.iter("mark"):
         number = (mark.findtext("image") or "").strip()
         # Digits only: the number becomes part of a file's name, and a case file must not point outside its folder.
@@ -118,9 +117,7 @@ def read_case(path: Path) -> dict[int, Polygons]:
     return outlines
 
 
-def _check_pairs(
-    root: Path, images: dict[str, Path], outlines: dict[str, dict[str, Polygons]], problems: list[str]
-) -> None:
+def _check_pairs(root: Path, images: dict[str, Path], outlines: Outlines, problems: list[str]) -> None:
     # By the files that lie there: a case file that is broken, or there twice, has its own line and no second one here.
     cases, pictures = files_in(root, XML), files_in(root, JPEG)
     for name, path in images.items():

@@ -26,8 +26,8 @@ def draw_dermoscopy(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np
     lesion = outline(rng, x, y, radius, rng.uniform(1, 1.7), rng.uniform(0.05, 0.2))
     depth = lesion.depth(size)
     picture = _pigment(rng, _freckles(rng, _skin(rng, size), lesion), depth)
-    picture = _overlay(picture, *_marks(rng, size, lesion))
-    picture = _overlay(picture, *_hair(rng, size))
+    for layer, color in (_marks(rng, size, lesion), _hair(rng, size)):
+        picture = picture + (color - picture) * cover(layer)
     picture = _light(rng, _bubbles(rng, picture))
     picture += 2 * rng.standard_normal((size, size, 1), dtype=np.float32)
     return np.clip(picture, 0, 255).astype(np.uint8), (depth < 1).astype(np.uint8)
@@ -121,10 +121,6 @@ def _ruler(rng: np.random.Generator, draw: ImageDraw.ImageDraw, size: int) -> No
     for number, at in enumerate(np.arange(0, length, length / 20)):
         foot = start + along * at
         draw.line([tuple(foot), tuple(foot + up * (9 if number % 5 == 0 else 5))], fill=200)
-
-
-def _overlay(picture: np.ndarray, layer: Image.Image, color: np.ndarray) -> np.ndarray:
-    return picture + (color - picture) * cover(layer)
 
 
 def _bubbles(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:

@@ -68,11 +68,9 @@ def reading(what: str, path: Path, *errors: type[Exception]) -> Iterator[None]:
     except known as error:
         if not path.exists():
             raise UserError(f"no such {what}: {path}; check --data-root, or get the file again") from error
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"cannot read the {what} {path} ({path.stat().st_size} bytes): {reason}; "
-            "the file is broken or cut off, so get it again, or take it out"
-        ) from error
+        reason, size = " ".join(str(error).split()), path.stat().st_size
+        advice = "the file is broken or cut off, so get it again, or take it out"
+        raise UserError(f"cannot read the {what} {path} ({size} bytes): {reason}; {advice}") from error
 
 
 def read_json(path: Path, what: str) -> Any:
@@ -93,10 +91,8 @@ def stay_inside(name: str, path: Path, root: Path, source: Path) -> Path:
     """
     plain = name not in ("", ".", "..") and not any(sign in name for sign in "/\\\0")
     if not plain or (path.is_symlink() and not path.resolve().is_relative_to(root.resolve())):
-        raise UserError(
-            f"{source} names '{name}', which leads out of {root}; "
-            "expected the plain name of a file or folder in there, so correct the file or get it again"
-        )
+        advice = "expected the plain name of a file or folder in there, so correct the file or get it again"
+        raise UserError(f"{source} names '{name}', which leads out of {root}; {advice}")
     return path
 
 

@@ -51,10 +51,8 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
             f"{' and '.join(empty)} would be empty; add images (5 or more), or make folders train, val and test"
         )
     notes.append("patients are not known, so each image stands alone")
-    return DataSet(
-        "folder", classes, splits, note="; ".join(notes), recipe=f"classes {', '.join(classes)}",
-        drawn="val" not in parts,
-    )  # fmt: skip
+    note, recipe = "; ".join(notes), f"classes {', '.join(classes)}"
+    return DataSet("folder", classes, splits, note=note, recipe=recipe, drawn="val" not in parts)
 
 
 def _samples(
@@ -77,8 +75,6 @@ def _folder(root: Path, names: tuple[str, ...]) -> Path | None:
     """The folder in `root` that has one of the names, in any case. Raises UserError when two have."""
     found = sorted(path for path in root.iterdir() if path.name.lower() in names and path.is_dir())
     if len(found) > 1:
-        raise UserError(
-            f"folder: {' and '.join(path.name for path in found)} in {root} could both be meant; "
-            f"one folder of {', '.join(names)} is allowed, so rename or move the others"
-        )
+        advice = f"one folder of {', '.join(names)} is allowed, so rename or move the others"
+        raise UserError(f"folder: {' and '.join(path.name for path in found)} in {root} could both be meant; {advice}")
     return found[0] if found else None

@@ -9,6 +9,8 @@ from PIL import Image, ImageDraw
 from bench.data.files import reading
 from bench.errors import UserError
 
+# The first letter of Pillow's modes of more than 8 bits. Its own conversion to 8 bits would clip them, not scale them.
+DEEP = "IF"
 Polygon = tuple[tuple[float, float], ...]
 
 
@@ -20,7 +22,7 @@ def read_rgb(path: Path) -> np.ndarray:
     or unreadable.
     """
     picture = _load(path)
-    return gray_rgb(_to_8_bits(picture, path)) if _is_deep(picture) else np.array(picture.convert("RGB"))
+    return gray_rgb(_to_8_bits(picture, path)) if picture.mode[0] in DEEP else np.array(picture.convert("RGB"))
 
 
 def gray_rgb(values: np.ndarray) -> np.ndarray:
@@ -36,7 +38,7 @@ def read_mask(path: Path) -> np.ndarray:
     holds 0 and 1; a 16-bit file with no value above 255 holds 8-bit values. Raises as `read_rgb` does.
     """
     picture = _load(path)
-    if _is_deep(picture):
+    if picture.mode[0] in DEEP:
         values = np.asarray(picture)
         values = values if values.max(initial=0) <= 255 else _to_8_bits(picture, path)
     elif picture.mode in ("1", "L"):
@@ -86,16 +88,15 @@ def checked_labels(values: np.ndarray, source: Path | str, classes: Sequence[str
         shown = ", ".join(f"{label:g}" for label in outside[:8])
         more = f" and {len(outside) - 8} more" if len(outside) > 8 else ""
         allowed = ", ".join(f"{number} ({name})" for number, name in enumerate(("background", *classes)))
-        raise UserError(
-            f"{source} holds the label {shown}{more}; allowed are {allowed}; correct the mask, or name its classes"
-        )
+        advice = "correct the mask, or name its classes"
+        raise UserError(f"{source} holds the label {shown}{more}; allowed are {allowed}; {advice}")
     return values.astype(np.uint8)
 
 
 def read_outlined(image: Path, source: Path, polygons: Sequence[Polygon]) -> np.ndarray:
-    """The mask of an image that is outlined in another file, uint8 (height, width).
+    """The mask of an image that is outlined in another file, uint8 (height, width): 1 inside and on the border.
 
-    Raises UserError when a point lies outside the image: then the image was cropped or resized.
+    Points are (x, y) in pixels. Raises UserError when one lies outside the image: then that was cropped or resized.
     """
     height, width = size_of(image)
     for x, y in (point for polygon in polygons for point in polygon):
@@ -105,11 +106,6 @@ def read_outlined(image: Path, source: Path, polygons: Sequence[Polygon]) -> np.
                 f"{source} outlines a point (x {x:g}, y {y:g}) outside {image}, which is {height}x{width} "
                 "(height x width); use the published images as they are, neither cropped nor resized"
             )
-    return rasterize(polygons, height, width)
-
-
-def rasterize(polygons: Iterable[Polygon], height: int, width: int) -> np.ndarray:
-    """uint8 (height, width): 1 inside the polygons and on their border, 0 elsewhere. Points are (x, y) in pixels."""
     canvas = Image.new("L", (width, height))
     draw = ImageDraw.Draw(canvas)
     for polygon in polygons:
@@ -137,11 +133,6 @@ def _load(path: Path) -> Image.Image:
     with reading("image", path, Image.DecompressionBombError), Image.open(path) as picture:
         picture.load()
         return picture
-
-
-def _is_deep(picture: Image.Image) -> bool:
-    """Whether the pixels have more than 8 bits. Pillow's own conversion to 8 bits would clip them, not scale them."""
-    return picture.mode.startswith("I") or picture.mode == "F"
 
 
 def _to_8_bits(picture: Image.Image, path: Path) -> np.ndarray:

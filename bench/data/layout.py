@@ -13,7 +13,7 @@ from bench.errors import UserError
 
 @dataclass(frozen=True)
 class Source:
-    """An entry of datasets.toml, which says what its fields are. `short`, `trace` and `signs` are for data sets with files."""
+    """An entry of datasets.toml, which says what the fields are; `short`, `trace`, `signs` are for files only."""
 
     name: str
     title: str
@@ -32,8 +32,7 @@ class Source:
         What is wrong with single files is added to `problems`, a sentence each, and their samples are left out. Without
         `needs_root` the root may be None.
         """
-        data: DataSet = import_module(f"bench.data.{self.name}").open(self, root, options, problems)
-        return data
+        return import_module(f"bench.data.{self.name}").open(self, root, options, problems)
 
     def wrong_layout(self, root: Path, missing: str) -> UserError:
         """The error for `root` not holding this data set; `missing` says what was looked for.
@@ -49,7 +48,5 @@ class Source:
         return UserError("\n".join((*lines, f"expected, as published:\n{self.layout}")))
 
 
-DATASETS = {
-    name: Source(name, **facts)
-    for name, facts in tomllib.loads(Path(__file__).with_name("datasets.toml").read_text()).items()
-}
+FACTS = tomllib.loads(Path(__file__).with_name("datasets.toml").read_text(encoding="utf-8"))
+DATASETS = {name: Source(name, **facts) for name, facts in FACTS.items()}

@@ -5,17 +5,18 @@ from functools import partial
 from pathlib import Path
 
 from bench.data.files import JPEG, files_in, no_partner, same_bytes, two_files
+from bench.data.images import read_mask_for, read_rgb
 from bench.data.layout import Source
 from bench.data.sample import Sample
 
 Pair = tuple[Path, Path]  # an image and its mask
-Kinds = tuple[tuple[str, ...], tuple[str, ...]]  # the endings of files that are images, and that are masks
+Names = tuple[str, ...]
+Kinds = tuple[Names, Names]  # the suffixes of files that are images, and of those that are masks
 
 
 def paired_samples(
     source: Source, root: Path, folders: Pair, problems: list[str], prefix: str = "", *,
-    endings: tuple[str, ...] = ("",), kinds: Kinds = (JPEG, JPEG), classes: tuple[str, ...] = ("foreground",),
-    join_copies: bool = False,
+    endings: Names = ("",), kinds: Kinds = (JPEG, JPEG), classes: Names = ("foreground",), join_copies: bool = False,
 ) -> dict[str, Sample]:  # fmt: skip
     """A sample for each pair of an image and a mask, by the name of the image; `folders` of the two are below `root`.
 
@@ -23,15 +24,15 @@ def paired_samples(
     `prefix` goes before ids and groups. One class is what is bright in the mask; the values of a mask tell several
     apart. Raises UserError for a missing folder and for one without images; see `pairs_in` for the rest.
     """
-    from bench.data.images import read_mask_for, read_rgb
-
     for folder in folders:
         if not folder.is_dir():
             raise source.wrong_layout(root, f"no folder {folder.relative_to(root)}")
     if not files_in(folders[0], kinds[0]):
         raise source.wrong_layout(root, f"no image ({', '.join(kinds[0])}) in {folders[0].relative_to(root)}")
     pairs = pairs_in(source.short, folders, problems, endings, kinds)
-    groups = _first_copies(pairs) if join_copies else {}
+    name_of = {image: name for name, (image, _) in pairs.items()}
+    copies = same_bytes(name_of) if join_copies else []
+    groups = {name_of[path]: name_of[alike[0]] for alike in copies for path in alike}
     samples = {}
     for name, pair in pairs.items():
         image, mask = partial(read_rgb, pair[0]), partial(read_mask_for, *pair, classes)
@@ -39,9 +40,7 @@ def paired_samples(
     return samples
 
 
-def pairs_in(
-    title: str, folders: Pair, problems: list[str], endings: tuple[str, ...] = ("",), kinds: Kinds = (JPEG, JPEG)
-) -> dict[str, Pair]:
+def pairs_in(title: str, folders: Pair, problems: list[str], endings: Names, kinds: Kinds) -> dict[str, Pair]:
     """(image, mask) by id, in the order of the ids.
 
     The mask of image `a` is called `a` and one of `endings` ("_segmentation"), tried in turn. An image without a mask,
@@ -67,9 +66,3 @@ def pairs_in(
             expected = f"{name}{endings[0]}{kinds[1][0]} in {folders[1]}"
             problems.append(no_partner(title, "image", files[0], "mask", expected))
     return pairs
-
-
-def _first_copies(pairs: dict[str, Pair]) -> dict[str, str]:
-    """The first id with the same image, byte for byte, for each id that has such copies."""
-    name_of = {image: name for name, (image, _) in pairs.items()}
-    return {name_of[path]: name_of[copies[0]] for copies in same_bytes(name_of) for path in copies}

@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from numpy.lib.format import open_memmap
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -84,10 +86,7 @@ def _fill_cache(folder: Path, samples: Sequence[Sample], shapes: dict[str, tuple
     with TemporaryDirectory(prefix=".", dir=folder.parent) as aside:
         part = Path(aside) / "part"
         part.mkdir()
-        mapped = {
-            name: np.lib.format.open_memmap(part / f"{name}.npy", "w+", np.uint8, shape)
-            for name, shape in shapes.items()
-        }
+        mapped = {name: open_memmap(part / f"{name}.npy", "w+", np.uint8, shape) for name, shape in shapes.items()}
         _decode(samples, mapped, done)
         for array in mapped.values():
             array.flush()
@@ -143,23 +142,22 @@ class Stream(Dataset[tuple[Tensor, Tensor]]):
     def __init__(self, prepared: Prepared, seed: int, augmentation: str = "flips") -> None:
         self.prepared, self.seed = prepared, seed
         self.augment = AUGMENTATIONS[augmentation]()
-        self._orders: dict[int, Tensor] = {}
 
     def __getitem__(self, draw: int) -> tuple[Tensor, Tensor]:
         """Normalized image (3, size, size) and mask (size, size) of the sequence's `draw`-th sample."""
         epoch, place = divmod(draw, len(self.prepared))
-        index = int(self._order(epoch)[place])
+        index = int(order(self.seed, epoch, len(self.prepared))[place])
         image, mask = tv_tensors.Image(self.prepared.images[index]), tv_tensors.Mask(self.prepared.masks[index])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_seed(self.seed, "draw", draw))  # transforms draw from torch's global generator
             image, mask = self.augment(image, mask)
         return normalized(image.as_subclass(Tensor)), mask.as_subclass(Tensor)
 
-    def _order(self, epoch: int) -> Tensor:
-        if epoch not in self._orders:
-            generator = torch.Generator().manual_seed(_seed(self.seed, "order", epoch))
-            self._orders = {epoch: torch.randperm(len(self.prepared), generator=generator)}
-        return self._orders[epoch]
+
+@lru_cache(maxsize=8)
+def order(seed: int, epoch: int, count: int) -> Tensor:
+    """The permutation of `count` images in one epoch of a stream."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(_seed(seed, "order", epoch)))
 
 
 def _seed(*facts: object) -> int:

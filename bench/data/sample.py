@@ -88,10 +88,8 @@ class DataSet:
 
     def __post_init__(self) -> None:
         for group, sides in groups_on_two_sides(self.splits).items():
-            raise UserError(
-                f"{self.name}: group '{group}' is in both {' and '.join(sides)}; "
-                "a patient or case must stay on one side of a split, so correct the split before measuring"
-            )
+            advice = "a patient or case must stay on one side of a split, so correct the split before measuring"
+            raise UserError(f"{self.name}: group '{group}' is in both {' and '.join(sides)}; {advice}")
 
     @property
     def maps(self) -> int:

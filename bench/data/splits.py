@@ -68,10 +68,8 @@ def apply_splits(data: DataSet, path: Path) -> DataSet:
     """
     name, sides = read_split_file(path)
     if name != data.name:
-        raise UserError(
-            f"split file {path} is of data set '{name}', and '{data.name}' was opened; "
-            "give the split file of this data set, or another name for a new one"
-        )
+        advice = "give the split file of this data set, or another name for a new one"
+        raise UserError(f"split file {path} is of data set '{name}', and '{data.name}' was opened; {advice}")
     samples = [sample for split in data.splits.values() for sample in split]
     here, there = {sample.group for sample in samples}, set().union(*sides.values())
     if there - here:

@@ -7,13 +7,13 @@ good.
 import itertools
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from bench.data.draw_dermoscopy import draw_dermoscopy
+from bench.data.draw_ultrasound import draw_ultrasound
 from bench.data.layout import Source
 from bench.data.sample import DataSet, Options, Sample
-
-if TYPE_CHECKING:
-    import numpy as np
 
 SIZE = 256
 SEED = 20240
@@ -31,17 +31,12 @@ def open(source: Source, root: Path | None, options: Options, problems: list[str
 
 
 @lru_cache(maxsize=8)
-def draw(index: int) -> "tuple[np.ndarray, np.ndarray]":
+def draw(index: int) -> tuple[np.ndarray, np.ndarray]:
     """(image, mask) number `index`: uint8 (256, 256, 3) and uint8 (256, 256) with 1 on the lesion; both read-only.
 
     Even numbers are ultrasound, odd ones dermoscopy. The same number gives the same image, whatever was drawn before. A
     few are kept, so that asking a sample for its image and then for its mask draws once.
     """
-    import numpy as np
-
-    from bench.data.draw_dermoscopy import draw_dermoscopy
-    from bench.data.draw_ultrasound import draw_ultrasound
-
     rng = np.random.default_rng([SEED, index])
     pair = (draw_dermoscopy if index % 2 else draw_ultrasound)(rng, SIZE)
     for array in pair:
@@ -54,6 +49,6 @@ def _sample(index: int) -> Sample:
     return Sample(name, name, partial(_part, index, 0), partial(_part, index, 1))
 
 
-def _part(index: int, which: int) -> "np.ndarray":
+def _part(index: int, which: int) -> np.ndarray:
     # A copy, for a caller may write into it, and the kept drawing must stay what it is.
     return draw(index)[which].copy()
