@@ -65,7 +65,7 @@ def inside(depth: np.ndarray, softness: float) -> np.ndarray:
 
 
 def smear(values: np.ndarray, axis: int, width: int) -> np.ndarray:
-    """Values averaged with their neighbours along an axis, in a window `width` + 1 wide (binomial); wraps around."""
+    """Values averaged with their neighbors along an axis, in a window `width` + 1 wide (binomial); wraps around."""
     for _ in range(width):
         values = values + np.roll(values, 1, axis=axis)
     return values / 2**width

@@ -1,6 +1,6 @@
 """Samples decoded and resized once, as tensors, the augmented stream a training reads from them, and its speed.
 
-Images are resized with antialiased bilinear interpolation, masks with nearest neighbour, then kept as bytes: an epoch
+Images are resized with antialiased bilinear interpolation, masks with nearest neighbor, then kept as bytes: an epoch
 costs no decoding. Networks see them normalized by ImageNet's mean and deviation, as the literature does with and
 without pre-training.
 """

@@ -150,6 +150,6 @@ def _stored(path: Path, key: str) -> Iterator[Any]:
         # HDF5 can point at other files; what was downloaded must not make us read those.
         here = isinstance(file.get(key, getlink=True), h5py.HardLink) and isinstance(file[key], h5py.Dataset)
         if not here or file[key].external or file[key].is_virtual:
-            held = ", ".join(file) or "nothing"
-            raise UserError(f"{path} has no array '{key}' of its own, it holds {held}; get a file that has it itself")
+            advice = f"it holds {', '.join(file) or 'nothing'}; links are not followed; get one that has it itself"
+            raise UserError(f"{path} has no array '{key}' of its own, {advice}")
         yield file[key]

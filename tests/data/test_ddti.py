@@ -47,7 +47,7 @@ def write_case(root: Path, case: int, marks: list[tuple[int, str]]) -> Path:
 
 def write_image(root: Path, case: int, number: int, ending: str = "jpg") -> Path:
     path = root / f"{case}_{number}.{ending}"
-    # Every image another colour: equal bytes would make one group of the cases.
+    # Every image another color: equal bytes would make one group of the cases.
     Image.new("RGB", (40, 30), (case * 20, number * 60, 0)).save(path, format="JPEG")
     return path
 

@@ -14,7 +14,7 @@ REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "ISIC2017"
 
 
 def add(root: Path, part: str, numbers: range, size: tuple[int, int] = (6, 8)) -> None:
-    """Images of one colour each, with a mask that covers as many pixels of the first row as the number's last digit."""
+    """Images of one color each, with a mask that covers as many pixels of the first row as the number's last digit."""
     data, truth = root / f"ISIC-2017_{part}_Data", root / f"ISIC-2017_{part}_Part1_GroundTruth"
     for folder in (data, truth):
         folder.mkdir(parents=True, exist_ok=True)
@@ -42,6 +42,10 @@ def test_without_test_masks_validation_is_the_test(root: Path) -> None:
     )
     assert "20 of the 2000 published Training images are here" in data.note
     assert (data.classes, data.protocol) == (("lesion",), "per_image")
+    assert data.known_twins == {frozenset({"ISIC_0012970", "ISIC_0012127"})}
+    assert [(tally.what, tally.found, tally.published) for tally in data.tallies] == [
+        ("Training pairs", 20, 2000), ("Validation pairs", 3, 150)
+    ]  # fmt: skip
 
 
 def test_test_images_without_masks_change_nothing(root: Path) -> None:

@@ -50,7 +50,7 @@ def test_an_unreadable_image_is_named():
         prepare([*samples(1), Sample("x", "x", broken, broken)], 32)
 
 
-def test_normalised_is_imagenet_s():
+def test_normalized_is_imagenet_s():
     white = normalized(torch.full((2, 3, 4, 4), 255, dtype=torch.uint8))
     expected = [(1 - m) / d for m, d in zip(MEAN, DEVIATION, strict=True)]
     assert white[0, :, 0, 0].tolist() == pytest.approx(expected, rel=1e-6)

@@ -47,7 +47,7 @@ def test_the_published_counts(root: Path) -> None:
     assert [tally.published for tally in sound("tn3k", root, fold=4).tallies] == [2879, 614, 2304, 575]
 
 
-def test_grey_images_become_color_and_jpeg_masks_are_cut_above_127(root: Path) -> None:
+def test_gray_images_become_color_and_jpeg_masks_are_cut_above_127(root: Path) -> None:
     sample = sound("tn3k", root).splits["test"][1]
     assert (sample.id, sample.group) == ("test-0001", "test-0001")
     assert sample.image().shape == (16, 24, 3)

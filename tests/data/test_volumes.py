@@ -45,7 +45,7 @@ def test_an_array_and_its_shape(path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["label", "group"])
 def test_an_array_that_is_not_there_is_told_with_what_is(path: Path, key: str) -> None:
-    with pytest.raises(UserError, match=rf"a\.h5 has no array '{key}' of its own, it holds group, image; get a"):
+    with pytest.raises(UserError, match=rf"a\.h5 has no array '{key}' of its own, it holds group, image; links are"):
         read_array(path, key)
 
 
@@ -102,5 +102,5 @@ def spacing_of(folder: Path, edit: dict[int, bytes]) -> tuple[float, ...]:
     ],
     ids=["no unit", "1 mm", "mm", "m", "micron", "mm and s", "no such unit", "zero", "never set", "nan", "infinite"],
 )
-def test_spacing_is_in_millimetres_and_in_the_order_of_slices_rows_and_columns(tmp_path, edit, expected):
+def test_spacing_is_in_millimeters_and_in_the_order_of_slices_rows_and_columns(tmp_path, edit, expected):
     assert spacing_of(tmp_path, edit) == pytest.approx(expected)
