@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from handmade import ENVIRONMENT
 
-from bench.machine import Environment, cpu_has, environment, facts
+from bench.machine import Environment, environment, facts
+from bench.machine.facts import cpu_has
 from bench.quantities import LatencySpec
 from bench.run.store import load
 
@@ -54,6 +55,6 @@ def test_an_unknown_processor_feature_is_absent():
 def test_mixed_precision_only_where_the_hardware_has_it(feature, monkeypatch):
     for has in (False, True):
         monkeypatch.setattr(facts, "cpu_has", lambda flag, has=has: has and flag == feature)
-        monkeypatch.setattr(facts, "cuda_multiplies_bfloat16", lambda has=has: has)
+        monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation, has=has: has)
         expected = "bfloat16" if has else "float32"
         assert facts.training_precision("cpu") == facts.training_precision("cuda") == expected
