@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bench.networks import find_network
-from bench.networks.outputs import logit_maps
+from bench.networks.output_maps import logit_maps
 
 
 def installed(package: str, file: str) -> str:

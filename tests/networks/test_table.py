@@ -7,7 +7,7 @@ import torch
 
 from bench.errors import UserError
 from bench.networks import GROUPS, NETWORKS
-from bench.networks.outputs import logit_maps
+from bench.networks.output_maps import logit_maps
 from bench.networks.table import in_groups
 
 # MDSA-UNet, built to its public description, is 1.1 % under the paper's count; tests/mdsa_unet holds it to the unit.
