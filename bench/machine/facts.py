@@ -64,10 +64,11 @@ class Environment(Frozen):
 def environment() -> Environment:
     """The facts of this machine and this process."""
     names, driver = gpus()
-    cores, quota = usable(len(processors()), cpu_quota())
+    allowed, limit = len(processors()), cpu_quota()
+    quota = None if limit is None or limit >= allowed else limit
     return Environment(
         cpu=_cpu_name(),
-        cores=cores,
+        cores=allowed if quota is None else math.ceil(quota),
         cpu_quota=quota,
         memory_bytes=psutil.virtual_memory().total,
         gpus=names,
@@ -78,17 +79,6 @@ def environment() -> Environment:
         variables={name: os.environ[name] for name in VARIABLES if name in os.environ},
         commit=_commit(),
     )
-
-
-def usable(allowed: int, quota: float | None) -> tuple[int, float | None]:
-    """How many of the allowed processors may be busy under a quota, and the quota if it is the tighter limit.
-
-    >>> usable(8, 2.5), usable(8, 8.0), usable(8, None)
-    ((3, 2.5), (8, None), (8, None))
-    """
-    if quota is None or quota >= allowed:
-        return allowed, None
-    return math.ceil(quota), quota
 
 
 def cuda_devices() -> int:

@@ -38,12 +38,10 @@ class State(Frozen):
 
 def state() -> State:
     """The machine's state now."""
-    gpu = gpu_state()
-    clock_s, own_cpu_s = time.monotonic(), sum(os.times()[:4])  # next to the processor times they are compared with
-    busy_s, steal_s = cpu_times()
+    gpu, (busy_s, steal_s) = gpu_state(), cpu_times()
     return State(
-        clock_s=clock_s,
-        own_cpu_s=own_cpu_s,
+        clock_s=time.monotonic(),  # right after the processor times it is compared with
+        own_cpu_s=sum(os.times()[:4]),
         cpu_busy_s=busy_s,
         cpu_steal_s=steal_s,
         at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -44,8 +44,9 @@ def resized(maps: Tensor, height: int, width: int) -> Tensor:
 def supervised(output: Any, classes: int, size: tuple[int, int], loss: Callable[[Tensor], Tensor]) -> Tensor:
     """A loss over all maps of an output, each resized to `size`.
 
-    Each further map has half the weight of the one before, and the weights add up to 1 (of three maps 4/7, 2/7, 1/7), as
-    in nnU-Net (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z), so that a network with deep supervision trains with steps as large as one without.
+    Each further map has half the weight of the one before. The weights add up to 1 (of three maps 4/7, 2/7, 1/7), as in
+    nnU-Net (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z), so that a network with deep supervision trains with
+    steps as large as one without.
     """
     losses = [loss(resized(binary(maps, classes).float(), *size)) for maps in logit_maps(output, classes)]
     halves = [0.5**number for number in range(len(losses))]

@@ -19,9 +19,8 @@ def from_file(name: Name) -> ForeignNetwork:
     path, _, attribute = name.base.rpartition(":") if ".py:" in name.base else (name.base, "", "")
     tree = _parsed(Path(path))
     own = [node.name for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
-    for node in tree.body:
-        if isinstance(node, ast.Assign):
-            own += [target.id for target in node.targets if isinstance(target, ast.Name)]
+    assigned = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
+    own += [target.id for target in assigned if isinstance(target, ast.Name)]
     imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
     imported = [alias.asname or alias.name for node in imports for alias in node.names]
     if not attribute:

@@ -57,8 +57,7 @@ def from_spec(name: Name) -> SmpNetwork:
     """The network of a spec; UserError where it has another form or names an unknown architecture."""
     architecture, _, encoder = name.base.removeprefix(PREFIX).partition("/")
     if not (architecture and encoder):
-        form = "write smp:ARCHITECTURE/ENCODER, such as smp:Unet/resnet34"
-        raise UserError(f"'{name.base}' is no spec of a network; {form}")
+        raise UserError(f"'{name.base}' names no network; write smp:ARCHITECTURE/ENCODER, such as smp:Unet/resnet34")
     if architecture not in ARCHITECTURES:
         raise unknown("architecture", architecture, ARCHITECTURES)
     values = name.values

@@ -39,6 +39,14 @@ def test_stored_records_keep_their_fingerprint():
     assert all(record.environment.cpu_quota is None for record in timed)
 
 
+@pytest.mark.parametrize(("quota", "cores", "binding"), [(2.5, 3, 2.5), (8.0, 8, None), (None, 8, None)])
+def test_a_quota_counts_where_it_is_below_the_processors(monkeypatch, quota, cores, binding):
+    monkeypatch.setattr(facts, "processors", lambda: tuple(range(8)))
+    monkeypatch.setattr(facts, "cpu_quota", lambda: quota)
+    found = environment.__wrapped__()
+    assert (found.cores, found.cpu_quota) == (cores, binding)
+
+
 def test_a_quota_is_told():
     assert changed(cpu_quota=1.5).title == "A CPU, 2 cores (a quota of 1.5), 24 GiB, no GPU"
 
