@@ -22,7 +22,7 @@ ROWS = (
     NetworkRow("h2former", "H2Former", 33.71e6, None, 224, "He et al. 2023", ("hybrid",)),
     NetworkRow("malunet", "MALUNet", 0.175e6, 0.083e9, 256, "Ruan et al. 2022", ("cnn", "light")),
     NetworkRow("mdsa_unet", "MDSA-UNet", 6.65e6, 4.54e9, 224, "Li et al., IEEE JBHI 2025", ("hybrid", "paper"),
-               "bench", same_function=("6b652b709fa6", "ec4126e8aab2"), renamed=("", "6b652b709fa6")),
+               "bench", same_function=("6b652b709fa6", "ec4126e8aab2"), renamed=("394abf3d4ea1", "6b652b709fa6")),
     NetworkRow("missformer", "MISSFormer", 42.46e6, 9.89e9, 224, "Huang et al. 2021", ("transformer",)),
     NetworkRow("resunetpp", "ResUNet++", 4.06e6, None, 224, "Jha et al. 2019", ("cnn",)),
     NetworkRow("swin_unet", "Swin-UNet", 27.17e6, 6.1e9, 224, "Cao et al. 2021", ("transformer", "paper")),

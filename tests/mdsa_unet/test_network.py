@@ -80,8 +80,8 @@ def test_every_size_from_32_up_works(height, width):
 
 def test_a_grey_image_is_three_equal_channels():
     network = build(1, 1, 64).eval()
-    grey = torch.randn(1, 1, 64, 64)
-    assert torch.equal(network(grey), network(grey.expand(-1, 3, -1, -1)))
+    gray = torch.randn(1, 1, 64, 64)
+    assert torch.equal(network(gray), network(gray.expand(-1, 3, -1, -1)))
 
 
 def output_and_gradient(network: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

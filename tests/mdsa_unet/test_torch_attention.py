@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bench.mdsa_unet.products import FEW, attention
+from bench.mdsa_unet.torch_attention import FEW_KEYS, attention
 
 N, REGIONS, HEADS, PIXELS, WIDTH = 2, 3, 2, 4, 8
 SCALE = 0.3
@@ -30,7 +30,7 @@ def given(keeps: int | None, masked: bool, pixels: int = PIXELS) -> tuple[torch.
     return cells, kept, penalty if masked else None
 
 
-@pytest.mark.parametrize("pixels", [PIXELS, FEW + 1], ids=["by products", "by torch's fused attention"])
+@pytest.mark.parametrize("pixels", [PIXELS, FEW_KEYS + 1], ids=["by products", "by torch's fused attention"])
 @pytest.mark.parametrize("masked", [False, True], ids=["all count", "masked"])
 @pytest.mark.parametrize("keeps", [None, 1, 2], ids=["itself", "one", "two"])
 def test_it_is_the_formula_forward_and_backward(keeps, masked, pixels):
