@@ -1,4 +1,4 @@
-"""The deployed form of EUF against EUF, the sum by places against a convolution, and what `fold` makes of it all."""
+"""EUF for deployment against EUF, the sum of shifted maps against a convolution, and `fold` on the whole network."""
 
 from collections import Counter
 
@@ -24,7 +24,7 @@ def maps(*shape: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("way", [sum_offsets, sum_by_fold, sum_by_shifts])
 @pytest.mark.parametrize(("height", "width"), [(5, 7), (1, 4), (1, 1)])
-def test_a_3x3_convolution_is_a_product_by_place_and_a_sum(way, height, width):
+def test_a_3x3_convolution_is_a_1x1_convolution_and_a_sum_of_shifts(way, height, width):
     torch.manual_seed(0)
     x, weight = maps(2, 6, height, width), maps(4, 6, 3, 3)
     offsets = F.conv2d(x, by_offset(weight)[:, :, None, None])

@@ -1,4 +1,4 @@
-"""What is computed frugally is what is computed plainly."""
+"""Saving memory changes no output and no gradient."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ def inside() -> nn.Module:
     return nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 4))
 
 
-def test_remade_changes_no_output_and_no_gradient_and_keeps_nothing_inside():
+def test_recomputed_changes_no_output_and_no_gradient_and_keeps_nothing_inside():
     function = inside()
     x = torch.randn(3, 5, 4, requires_grad=True)
     kept: list[torch.Size] = []
