@@ -163,10 +163,10 @@ class AttentionBridge(nn.Module):
 
     def forward(self, skips: list[Tensor]) -> list[Tensor]:
         """Five maps -> five maps of the same shapes."""
-        weighted = [self.spatial(skip) * skip for skip in skips]
-        joined = [skip + part for skip, part in zip(skips, weighted, strict=True)]
+        weighed = [self.spatial(skip) * skip for skip in skips]
+        joined = [skip + part for skip, part in zip(skips, weighed, strict=True)]
         weights = self.channel(joined)
-        return [weight * x + part for weight, x, part in zip(weights, joined, weighted, strict=True)]
+        return [weight * x + part for weight, x, part in zip(weights, joined, weighed, strict=True)]
 
 
 class Down(nn.Sequential):
