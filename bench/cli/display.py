@@ -27,9 +27,9 @@ from bench.read.sections import Section, sections
 from bench.read.speeds import Speeds
 from bench.report import tables
 from bench.report.columns import TAINTED, UNVERIFIED, Cell, Column
+from bench.report.sentences import sentences
 from bench.report.speed_tables import speed_tables
 from bench.report.units import duration, percent, share, significant
-from bench.report.words import sentences
 from bench.run.job import Job
 from bench.run.local import Clock
 from bench.run.plan import Plan
