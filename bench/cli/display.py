@@ -25,7 +25,7 @@ from bench.networks import title_of
 from bench.quantities import DiceSpec, LatencySpec
 from bench.read.sections import Section, sections
 from bench.read.speeds import Speeds
-from bench.report import tables
+from bench.report import columns, tables
 from bench.report.columns import TAINTED, UNVERIFIED, Cell, Column
 from bench.report.sentences import sentences
 from bench.report.speed_tables import speed_tables
@@ -193,7 +193,7 @@ ROOMY = 110
 GAP = 2  # characters between two columns
 
 
-def table(shown: tables.Table, width: int) -> RenderableType:
+def table(shown: columns.Table, width: int) -> RenderableType:
     """A table of the report; below `ROOMY` columns without what is aside, which the report has.
 
     Where its columns are still too many for a line, they go on in a second table below, and so on.
@@ -201,7 +201,7 @@ def table(shown: tables.Table, width: int) -> RenderableType:
     return Group(*_blocks(shown, width))
 
 
-def _blocks(shown: tables.Table, width: int) -> list[Table]:
+def _blocks(shown: columns.Table, width: int) -> list[Table]:
     roomy = width >= ROOMY
     columns = [
         _column(shown, number, roomy) for number, column in enumerate(shown.columns) if roomy or not column.aside
@@ -212,7 +212,7 @@ def _blocks(shown: tables.Table, width: int) -> list[Table]:
     return [_block(titles, some, named) for some in _fitting(columns, width - named)]
 
 
-def _column(shown: tables.Table, number: int, roomy: bool) -> list[Text]:
+def _column(shown: columns.Table, number: int, roomy: bool) -> list[Text]:
     """The header and the cells of a column."""
     column = shown.columns[number]
     header = Text(f"{column.name}\n{column.unit}")

@@ -1,4 +1,4 @@
-"""Columns of the tables: what each shows of a row, how it is written, and which figure is the best."""
+"""Tables: what each column shows of a row, how it is written, and which figure is the best."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,6 +18,10 @@ Value = float | str | Estimate | None
 UNVERIFIED, TAINTED, PARTIAL = "†", "‡", "§"
 
 
+def _unmarked(row: Any) -> str:
+    return ""
+
+
 @dataclass(frozen=True)
 class Column:
     """A column by its `key`: its header's name and unit, its value of a row, and the base unit that value is in.
@@ -35,7 +39,7 @@ class Column:
     value: Callable[[Any], Value]
     base: str
     best: Callable[..., float] | None = None
-    mark: Callable[[Any], str] = lambda row: ""
+    mark: Callable[[Any], str] = _unmarked
     quantity: str = ""
     aside: bool = False
     ranged: bool = False
@@ -121,6 +125,29 @@ def _cell(column: Column, value: Value, mark: str, best: bool, second: bool) -> 
     return Cell(column.text(value.value), deviation, interval, best, mark, second)
 
 
+@dataclass(frozen=True)
+class Table:
+    """A table by its `key`, which no other table of its part has: caption, columns, lines and notes.
+
+    A line is a network's title and its cells. `origins` has for each line the title of the row whose records are behind
+    it: that of "U-Net, folded" is "U-Net".
+    """
+
+    key: str
+    caption: str
+    columns: tuple[Column, ...]
+    lines: tuple[tuple[str, tuple[Cell, ...]], ...]
+    notes: tuple[str, ...]
+    origins: tuple[str, ...]
+
+
+def table(key: str, caption: str, columns: Sequence[Column], rows: Sequence[Any], *notes: str) -> Table:
+    """A table of rows that have a title, without the optional columns in which none has a value."""
+    shown = worth_showing(columns, rows)
+    lines = zip((row.title for row in rows), cells(shown, rows), strict=True)
+    return Table(key, caption, shown, tuple(lines), notes, tuple(getattr(row, "origin", row.title) for row in rows))
+
+
 # ---- the columns of a section ----------------------------------------------------------------------------------------
 
 
@@ -147,21 +174,22 @@ def _published(fact: str, row: Row) -> float | None:
     return None if network is None or (fact == "macs" and network.macs_size != 224) else getattr(network, fact)
 
 
-_optional = partial(Column, optional=True)
+_cost = partial(Column, base="multiply-adds", best=min, mark=_unverified, quantity="cost", optional=True)
 MAIN = (
-    _optional("parameters", "Params", "M", lambda row: row.cost and row.cost.parameters, "parameters", min,
-              quantity="cost"),
-    _optional("macs_fvcore", "GMAC", "fvcore", lambda row: row.cost and row.cost.fvcore.macs, "multiply-adds", min,
-              _unverified, "cost"),
-    _optional("macs_torch", "GMAC", "torch", lambda row: row.cost and row.cost.torch.macs, "multiply-adds", min,
-              _unverified, "cost"),
-    _optional("latency", "Latency", "ms", lambda row: row.latency_s, "seconds", min, tainted, "latency"),
-    _optional("memory", "Memory", "MiB", lambda row: row.memory and row.memory.peak_bytes, "bytes", min,
-              quantity="memory"),
-    _optional("dice", "Dice", "", lambda row: row.dice, "score", max, _partial, "dice", ranged=True, alike=True),
-    _optional("kind", "Kind", "", _kind, "", aside=True),
-    _optional("published_parameters", "Published", "M", partial(_published, "parameters"), "parameters", aside=True),
-    _optional("published_macs", "Published", "GMAC", partial(_published, "macs"), "multiply-adds", aside=True),
+    _cost("parameters", "Params", "M", lambda row: row.cost and row.cost.parameters, base="parameters",
+          mark=_unmarked),
+    _cost("macs_fvcore", "GMAC", "fvcore", lambda row: row.cost and row.cost.fvcore.macs),
+    _cost("macs_torch", "GMAC", "torch", lambda row: row.cost and row.cost.torch.macs),
+    Column("latency", "Latency", "ms", lambda row: row.latency_s, "seconds", min, tainted, "latency", optional=True),
+    Column("memory", "Memory", "MiB", lambda row: row.memory and row.memory.peak_bytes, "bytes", min, _unmarked,
+           "memory", optional=True),
+    Column("dice", "Dice", "", lambda row: row.dice, "score", max, _partial, "dice", ranged=True, optional=True,
+           alike=True),
+    Column("kind", "Kind", "", _kind, "", aside=True, optional=True),
+    Column("published_parameters", "Published", "M", partial(_published, "parameters"), "parameters", aside=True,
+           optional=True),
+    Column("published_macs", "Published", "GMAC", partial(_published, "macs"), "multiply-adds", aside=True,
+           optional=True),
 )  # fmt: skip
 _of_pair = partial(Column, quantity="dice")
 PAIRED = (
@@ -184,7 +212,8 @@ def accuracy(section: Section) -> tuple[Column, ...]:
         score("dice", "Dice", value=lambda row: row.dice, ranged=True),
         *(aside(f"dice_{label}", "Dice", label, partial(_dice_of_class, place)) for place, label in enumerate(labels)),
         score("iou", "IoU", value=lambda row: row.iou),
-        score("hd95", "HD95", unit=section.distance_unit, value=lambda row: row.hd95, base="distance", best=min, optional=True),
+        score("hd95", "HD95", unit=section.distance_unit, value=lambda row: row.hd95, base="distance", best=min,
+              optional=True),
         score("sensitivity", "Sensitivity", value=lambda row: row.sensitivity),
         score("precision", "Precision", value=lambda row: row.precision),
         aside("dice_pooled", "Dice", "pooled", lambda row: row.pooled_dice),

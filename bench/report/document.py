@@ -14,13 +14,14 @@ from bench.quantities.budget import BUDGETS
 from bench.quantities.variants import PLAIN
 from bench.read.sections import Section, named
 from bench.read.speeds import Speeds
+from bench.report.columns import Table
 from bench.report.example_images import Examples, examples
 from bench.report.figures import Picture, pictures
 from bench.report.published import published_table
 from bench.report.sentences import sentences
 from bench.report.speed_tables import speed_tables
-from bench.report.tables import Table, seeds_of, tables
-from bench.report.text import joined, prose, texts
+from bench.report.tables import seeds_of, tables
+from bench.report.text import joined, prose, template
 from bench.run.store import Record
 
 
@@ -76,7 +77,7 @@ def document(
         if r.job.spec.quantity != "cost"
     )
     commands = dict.fromkeys(filter(None, [*map(_training_command, found), *map(_timing_command, timed)]))
-    definitions = {term: " ".join(text.split()) for term, text in texts()["definitions"].items()}
+    definitions = template("text.txt").module.definitions
     return Document(
         prose("question"), tuple(machines), tuple(verdicts), tuple(parts), definitions, tuple(commands), tuple(found),
         tuple(records),

@@ -6,7 +6,7 @@ Images are ranked by the mean Dice of all networks, so that every network is sho
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -158,8 +158,9 @@ def _cells(axes: "Axes", chosen: np.ndarray, point: tuple[int, int], size: int) 
     side = round(chosen.shape[0] ** 0.5)
     cell = size / side
     own = int(point[0] // cell) * side + int(point[1] // cell)
-    tinted, framed = {"color": "#E69F00", "alpha": 0.45, "linewidth": 0}, {"edgecolor": "#56B4E9", "linewidth": 1.6}
-    for region, how in [*((int(region), tinted) for region in chosen[own]), (own, {"fill": False, **framed})]:
+    tinted: dict[str, Any] = {"color": "#E69F00", "alpha": 0.45, "linewidth": 0}
+    framed: dict[str, Any] = {"fill": False, "edgecolor": "#56B4E9", "linewidth": 1.6}
+    for region, how in [*((int(region), tinted) for region in chosen[own]), (own, framed)]:
         row, column = divmod(region, side)
         axes.add_patch(Rectangle((column * cell, row * cell), cell, cell, **how))
     for color, long, thick in (("white", 9, 3.2), ("black", 8, 1.4)):  # to be seen on skin and on black

@@ -54,8 +54,8 @@ FIGURES: dict[type, tuple[Kind, ...]] = {
              lambda s: any(scores.curve for row in s.rows for scores in row.trainings)),
     ),
     Examples: (
-        Kind("outlines", "Test images by the mean Dice of the networks: truth in white, each network's outline, its Dice",
-             outlines, lambda e: True),
+        Kind("outlines", "Test images by the mean Dice of the networks: truth in white, each network's outline, its "
+             "Dice", outlines, lambda e: True),
         Kind("regions", "Where {0.attending.row.title} looks: framed, the region of the cross; tinted, those that it "
              "attends to", regions, lambda e: e.attending is not None),
     ),
@@ -130,8 +130,10 @@ def draw_together(pictures: Sequence[Picture]) -> None:
         return
     import matplotlib.backends.backend_svg  # noqa: F401  # once for all processes
 
+    _TOGETHER[:] = pictures
     try:
-        pool = ProcessPoolExecutor(workers, get_context("fork"), initializer=_begin, initargs=(pictures,))
+        # Ctrl-C is for the parent process alone.
+        pool = ProcessPoolExecutor(workers, get_context("fork"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
     except (OSError, NotImplementedError):  # no shared memory here, as in some containers
         return
     with pool, suppress(BrokenProcessPool):
@@ -140,11 +142,6 @@ def draw_together(pictures: Sequence[Picture]) -> None:
 
 
 _TOGETHER: list[Picture] = []  # what a forked process draws from
-
-
-def _begin(pictures: Sequence[Picture]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent process
-    _TOGETHER.extend(pictures)
 
 
 def _draw(number: int) -> Drawn:

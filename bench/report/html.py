@@ -3,7 +3,6 @@
 The templates escape all text, also names and errors from outside.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -15,12 +14,10 @@ from bench.read.sections import outdated
 from bench.report.document import Document, Part
 from bench.report.html_figures import plotted, svg_inside, viewed
 from bench.report.html_records import MOST, anchor, by_network, hint, repeat
-from bench.report.text import TEMPLATES, environment, slug
+from bench.report.text import TEMPLATES, slug, template
+from bench.report.units import duration
 from bench.report.verdicts import MARKS, claimed, count, grouped, measured_parts
 from bench.run.store import Record
-
-PLOTTED = ("dice-latency", "dice-counts")  # the pictures that the plot replaces where scripts run
-VIEWED = "outlines"  # the picture that the image viewer replaces
 
 
 def write(document: Document, folder: Path) -> list[Path]:
@@ -30,13 +27,17 @@ def write(document: Document, folder: Path) -> list[Path]:
 
 def page(document: Document) -> str:
     """The whole report; all style sheets and scripts of the template's folder go into it."""
-    style, script = ("\n".join(path.read_text() for path in sorted(TEMPLATES.glob(f"*.{end}"))) for end in ("css", "js"))
-    return environment().get_template("report.html").render(
-        document=document, style=style, script=script, claims=_claims(document), known={r.id for r in document.records},
-        parts=[_part(part) for part in document.parts],
-        records=by_network(document.records, {record.id for record in outdated(document.records)}),
-        most=MOST, anchor=anchor, hint=hint, claimed=claimed, measured_parts=measured_parts, marks=MARKS,
+    old = {record.id for record in outdated(document.records)}
+    return template("report.html").render(
+        document=document, style=_all("*.css"), script=_all("*.js"), claims=_claims(document),
+        known={record.id for record in document.records}, parts=[_part(part) for part in document.parts],
+        records=by_network(document.records, old), svg=svg_inside, most=MOST, anchor=anchor, hint=hint, claimed=claimed,
+        measured_parts=measured_parts, marks=MARKS, duration=duration,
     )  # fmt: skip
+
+
+def _all(pattern: str) -> str:
+    return "\n".join(path.read_text() for path in sorted(TEMPLATES.glob(pattern)))
 
 
 def _claims(document: Document) -> dict[str, Any]:
@@ -76,15 +77,10 @@ class Origin:
 
 
 def _part(part: Part) -> dict[str, Any]:
-    """A part with the origins of its rows by their titles, its plot, its image viewer and its other pictures."""
-    plot = plotted(part.section)
-    pictures: dict[str, list[Any]] = {"plotted": [], "viewed": [], "others": []}
-    for picture in part.pictures:
-        kind = "plotted" if plot and picture.key in PLOTTED else "viewed" if picture.key == VIEWED else "others"
-        pictures[kind].append(picture)
+    """A part with the origins of its rows by their titles, its plot and its image viewer."""
+    shown = viewed(part.examples) if part.examples else None
     return {
-        "part": part, "slug": slug(part.name), "origins": _origins(part), "plot": plot, "pictures": pictures,
-        "viewed": viewed(part.examples) if part.examples else None, "svg": svg_inside,
+        "part": part, "slug": slug(part.name), "origins": _origins(part), "plot": plotted(part.section), "viewed": shown
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from bench.quantities import Cost, DiceSpec, Energy, Latency, LatencySpec, Memor
 from bench.quantities.variants import name_of
 from bench.read.rows import taints
 from bench.report.text import joined, slug
-from bench.report.units import Text, duration, giga, mebibytes, millions, milliseconds, share, significant
+from bench.report.units import Text, giga, mebibytes, millions, milliseconds, share, significant
 from bench.run.store import Record
 
 MOST = 60  # samples of a record that are shown; its file holds them all
@@ -42,30 +42,17 @@ def by_network(records: Sequence[Record], old: Collection[str]) -> list[tuple[st
 
 
 def _record(record: Record, old: bool) -> dict[str, Any]:
-    headline = (_found(record.result) if record.status == "ok" else _outcome(record)) + ("; older code" if old else "")
-    facts = [(name, text) for name, text in _facts(record, old) if text]
-    return {"id": record.id, "headline": headline, "facts": facts, "samples": _samples(record.result)}
+    found = _found(record.result)
+    return {
+        "record": record, "old": old, "found": found, "outcome": _outcome(record), "samples": _samples(record.result),
+        "headline": (found if record.status == "ok" else _outcome(record)) + ("; older code" if old else ""),
+        "doubts": "; ".join(taints([record])) if isinstance(record.job.spec, LatencySpec) else "",
+        "conditions": ", ".join(_conditions(record.job.spec.model_dump(mode="json", exclude_none=True))),
+    }  # fmt: skip
 
 
 def _outcome(record: Record) -> str:
     return record.status.replace("_", " ")
-
-
-def _facts(record: Record, old: bool) -> Iterator[tuple[str, str]]:
-    """What a record says of itself, in the order in which a doubter asks; no text where there is nothing to say."""
-    environment, job = record.environment, record.job
-    packages = ", ".join(f"{name} {version}" for name, version in environment.packages.items())
-    yield "found", _found(record.result)
-    yield "failed", "" if record.status == "ok" else f"{_outcome(record)}: {record.error}"
-    yield "doubts", "; ".join(taints([record])) if isinstance(job.spec, LatencySpec) else ""
-    yield "left out", "of all tables, for the network's code was edited since" if old else ""
-    yield "conditions", ", ".join(_conditions(job.spec.model_dump(mode="json", exclude_none=True)))
-    yield "machine", environment.title
-    yield "software", f"{environment.system}, Python {environment.python}, {packages}"
-    yield "variables", ", ".join(f"{name}={value}" for name, value in environment.variables.items())
-    yield "measured at", f"{record.before.at}, in {duration(record.wall_s)}"
-    yield "commit", environment.commit
-    yield "network's code", job.network_digest
 
 
 def _conditions(facts: dict[str, Any], of: str = "") -> Iterator[str]:
@@ -134,7 +121,9 @@ def _samples(result: Any) -> dict[str, str] | None:
     return None
 
 
-def _listed(texts: Sequence[str], what: str, samples: Sequence[float] = (), text: Text = share) -> dict[str, str] | None:
+def _listed(
+    texts: Sequence[str], what: str, samples: Sequence[float] = (), text: Text = share
+) -> dict[str, str] | None:
     """The first samples as text, and the path of a strip with a line for each, where these are not all equal."""
     if not texts:
         return None

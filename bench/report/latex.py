@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from bench.files import write_whole
-from bench.report.columns import Cell
+from bench.report.columns import Cell, Table
 from bench.report.document import Document
-from bench.report.tables import Table
 from bench.report.text import joined, latex, slug
 
 HEAD = "% Needs \\usepackage{booktabs} and \\usepackage{graphicx}; written by `bench report`.\n"

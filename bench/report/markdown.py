@@ -3,17 +3,16 @@
 from pathlib import Path
 
 from bench.files import write_whole
-from bench.report.columns import Cell
+from bench.report.columns import Cell, Table
 from bench.report.document import Document
-from bench.report.tables import Table
-from bench.report.text import environment, markdown, markdown_table
+from bench.report.text import markdown, markdown_table, template
 from bench.report.verdicts import as_markdown
 
 
 def write(document: Document, folder: Path) -> list[Path]:
     """Write report.md and an SVG for each picture."""
     claims = as_markdown(document.verdicts)
-    text = environment().get_template("report.md").render(document=document, claims=claims, table=table_lines)
+    text = template("report.md").render(document=document, claims=claims, table=table_lines)
     drawn = [write_whole(folder / f"{picture.name}.svg", picture.svg) for picture in document.pictures]
     return [write_whole(folder / "report.md", text), *drawn]
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from bench.files import write_whole
 from bench.judge.verdict import Verdict
+from bench.report.columns import Table
 from bench.report.document import Document, Part
 from bench.report.figures import Picture
-from bench.report.tables import Table
 from bench.report.text import TEMPLATES
 from bench.report.units import NONE
 from bench.report.verdicts import MARKS, claimed, count, grouped, measured_parts

@@ -26,7 +26,7 @@ STYLE: dict[Any, Any] = {
 
 
 def look(network: str) -> tuple[str, str]:
-    """A network's color and marker: by its kind and its place in it, or by its name where the table does not have it."""
+    """A network's color and marker: by its kind and its place in it, or by its name for a stranger."""
     if network not in NETWORKS:
         number = int(hashlib.sha256(network.encode()).hexdigest(), 16)
         return PALETTE[number % len(PALETTE)], OTHERS[number // len(PALETTE) % len(OTHERS)]

@@ -12,8 +12,7 @@ from functools import cache
 from importlib.resources import files
 
 from bench.read.sections import Section
-from bench.report.columns import MAIN, Cell, Column, cells
-from bench.report.tables import Table
+from bench.report.columns import MAIN, Cell, Column, Table, cells
 from bench.report.text import prose
 from bench.report.units import NONE, UNITS
 
@@ -46,7 +45,7 @@ def figures() -> tuple[Figure, ...]:
     """All published figures on file whose metric can be shown beside ours."""
     with files("baselines").joinpath("published.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["metric"] in METRICS]
-    return tuple(Figure(**{**row, "value": float(row["value"]) * METRICS[row["metric"]][0]}) for row in rows)
+    return tuple(Figure(**row | {"value": float(row["value"]) * METRICS[row["metric"]][0]}) for row in rows)  # type: ignore[arg-type]
 
 
 def published_table(section: Section) -> Table | None:

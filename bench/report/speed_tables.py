@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 from bench.quantities import Agreement, Latency
 from bench.quantities.variants import PLAIN, name_of
 from bench.read.speeds import KNEE, PERCENTILES, Speed, Speeds, growth
-from bench.report.columns import TAINTED, Column, number, tainted
-from bench.report.tables import Table, table
+from bench.report.columns import TAINTED, Column, Table, number, table, tainted
 from bench.report.text import prose
 
 
@@ -43,10 +42,9 @@ def _single(speeds: Speeds) -> Table:
         _column("Of peak", "", lambda row: row.share_of_peak, "share", max),
     )  # fmt: skip
     first = speeds.rows[0]
-    least = ", ".join(f"{samples} for p{percent}" for percent, samples in PERCENTILES.items())
     return table(
         "speed", f"Speed at batch {first.batch}, {first.size}x{first.size}, {speeds.device}", columns, speeds.rows,
-        f"machine: {speeds.environment.title}", prose("percentiles", least=least), prose("of_peak"),
+        f"machine: {speeds.environment.title}", prose("percentiles", PERCENTILES), prose("of_peak"),
         *(f"{TAINTED} {row.title}: {why}" for row in speeds.rows for why in row.taints),
     )  # fmt: skip
 
@@ -64,7 +62,7 @@ def _batches(speeds: Speeds) -> Table:
         if row.throughput(batch) is None and (failure := row.failure("latency", batch=batch))
     ]
     rows = speeds.swept(lambda spec: spec.batch)
-    return table("batches", "Throughput by batch", columns, rows, prose("saturation", share=100 * KNEE), *ended)
+    return table("batches", "Throughput by batch", columns, rows, prose("saturation", KNEE), *ended)
 
 
 def _sizes(speeds: Speeds) -> Table:
@@ -72,7 +70,10 @@ def _sizes(speeds: Speeds) -> Table:
         return growth((size * size, value(row, size)) for size in speeds.sizes)
 
     columns = (
-        *(_column(f"{size}x{size}", "ms", methodcaller("latency_s", size=size), "seconds", min) for size in speeds.sizes),
+        *(
+            _column(f"{size}x{size}", "ms", methodcaller("latency_s", size=size), "seconds", min)
+            for size in speeds.sizes
+        ),
         _column("Growth", "latency", partial(grown, _latency), "exponent", min),
         _column("Growth", "GMAC", partial(grown, _macs), "exponent", min, quantity="cost"),
         _column("Growth", "memory", partial(grown, _activations), "exponent", min, quantity="memory"),
@@ -154,9 +155,8 @@ def _memory(speeds: Speeds) -> Table:
             ("Training", "training", "peak_bytes"),
         )
     ]
-    where = prose("where_cuda" if speeds.device == "cuda" else "where_cpu")
     caption = f"Peak memory at batch {speeds.rows[0].batch}"
-    return table("memory", caption, columns, speeds.rows, prose("peak_memory", where=where))
+    return table("memory", caption, columns, speeds.rows, prose("peak_memory", speeds.device))
 
 
 def _energy(speeds: Speeds) -> Table:

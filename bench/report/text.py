@@ -1,39 +1,25 @@
-"""The report's fixed sentences and templates, and text as Markdown and LaTeX show it unchanged."""
+"""The report's templates and fixed text, and text as Markdown and LaTeX show it unchanged."""
 
 import re
-import tomllib
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench.report.units import NONE
+from bench.report.units import NONE, UNITS
 
 TEMPLATES = Path(__file__).with_name("template")
-LATEX = {
+LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "–": "--", "±": r"$\pm$", "†": r"\textdagger{}", "‡": r"\textdaggerdbl{}", "§": r"\S{}", "×": r"$\times$",
-    "−": "$-$",
-}  # fmt: skip
+    "|": r"\textbar{}", "–": "--", "±": r"$\pm$", "†": r"\textdagger{}", "‡": r"\textdaggerdbl{}", "§": r"\S{}",
+    "×": r"$\times$", "−": "$-$",
+})  # fmt: skip
 
 
 @cache
-def texts() -> dict[str, Any]:
-    """The sentences by name, from template/text.toml."""
-    return tomllib.loads((TEMPLATES / "text.toml").read_text(encoding="utf-8"))
-
-
-def prose(name: str, **facts: Any) -> str:
-    """The sentence of this name, its braces filled with facts."""
-    text: str = texts()[name]
-    return " ".join(text.format(**facts).split())
-
-
-@cache
-def environment() -> Any:
-    """The templates of the folder `template`; what is written into HTML is escaped."""
+def template(name: str) -> Any:
+    """A template of the folder `template`. What is written into HTML is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
     found = Environment(
@@ -41,8 +27,14 @@ def environment() -> Any:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     found.globals.update(zip=zip, NONE=NONE)
-    found.filters.update(markdown=markdown, slug=slug)
-    return found
+    found.filters.update(markdown=markdown, slug=slug, cell=lambda value, unit: UNITS[unit].cell(value))
+    return found.get_template(name)
+
+
+def prose(name: str, *facts: Any) -> str:
+    """The sentence or note of this name in template/text.txt, with its facts, in one line."""
+    told = getattr(template("text.txt").module, name)
+    return " ".join((told(*facts) if callable(told) else told).split())
 
 
 def joined(*parts: str, by: str = " ") -> str:
@@ -55,15 +47,15 @@ def markdown(text: str) -> str:
     return text.replace("<", "&lt;").replace("*", "\\*")
 
 
-def markdown_table(header: Sequence[str], alignment: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], alignment: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
     """A table as GitHub writes it. The cells are Markdown; a `|` in them is escaped."""
-    lines = [header, alignment, *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+    lines = (" | ".join(cell.replace("|", "\\|") for cell in line) for line in (header, alignment, *rows))
+    return "\n".join(f"| {line} |" for line in lines)
 
 
 def latex(text: str) -> str:
     """Text that LaTeX prints as it is."""
-    return "".join(LATEX.get(character, character) for character in text)
+    return text.translate(LATEX)
 
 
 def slug(text: str) -> str:

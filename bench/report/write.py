@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
 
 from bench.errors import unknown
 from bench.report.document import Document
@@ -12,24 +11,15 @@ from bench.report.figures import FIGURES, draw_together
 Writer = Callable[[Document, Path], list[Path]]
 
 
-class Format(NamedTuple):
-    """A format: "module:function" of what writes a document into a folder and returns the paths, the first to read first.
-
-    `files` are those it may leave, so that a later report without them removes them.
-    """
-
-    writer: str
-    files: tuple[str, ...]
-    pictures: bool = False
-
-
-FORMATS = {
-    "pdf": Format("pdf:write", ("report.pdf",), pictures=True),
-    "html": Format("html:write", ("report.html",), pictures=True),
-    "markdown": Format("markdown:write", ("report.md", "*.svg", "*.png"), pictures=True),
-    "latex": Format("latex:write", ("tables.tex",)),
-    "csv": Format("tidy:write_csv", ("table.csv", "paired.csv")),
-    "parquet": Format("tidy:write_parquet", ("table.parquet", "paired.parquet")),
+# By name: "module:function" of what writes a document into a folder and returns the paths, the first to read first; the
+# files it may leave, so that a later report without them removes them; and whether it has pictures.
+FORMATS: dict[str, tuple[str, tuple[str, ...], bool]] = {
+    "pdf": ("pdf:write", ("report.pdf",), True),
+    "html": ("html:write", ("report.html",), True),
+    "markdown": ("markdown:write", ("report.md", "*.svg", "*.png"), True),
+    "latex": ("latex:write", ("tables.tex",), False),
+    "csv": ("tidy:write_csv", ("table.csv", "paired.csv"), False),
+    "parquet": ("tidy:write_parquet", ("table.parquet", "paired.parquet"), False),
 }
 
 
@@ -41,11 +31,11 @@ def write_report(document: Document, folder: Path, formats: Sequence[str] = tupl
     """
     writers = [find_writer(name) for name in formats]
     folder.mkdir(parents=True, exist_ok=True)
-    if any(FORMATS[name].pictures for name in formats):
+    if any(FORMATS[name][2] for name in formats):
         draw_together(document.pictures)
     written = [path for write in writers for path in write(document, folder)]
     ours = tuple(f"{kind.key}-" for kinds in FIGURES.values() for kind in kinds)
-    found = {path for name in formats for pattern in FORMATS[name].files for path in folder.glob(pattern)}
+    found = {path for name in formats for pattern in FORMATS[name][1] for path in folder.glob(pattern)}
     for path in found - set(written):
         if path.suffix not in (".svg", ".png") or path.name.startswith(ours):
             path.unlink()
@@ -56,6 +46,6 @@ def find_writer(name: str) -> Writer:
     """What writes a format."""
     if name not in FORMATS:
         raise unknown("format", name, FORMATS)
-    module, _, function = FORMATS[name].writer.partition(":")
+    module, _, function = FORMATS[name][0].partition(":")
     found: Writer = getattr(import_module(f"bench.report.{module}"), function)
     return found
