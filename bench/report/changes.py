@@ -1,9 +1,9 @@
 """Changes between two sets of records as text, Markdown and JSON."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from bench.judge.compare import Change
 from bench.networks import title_of
@@ -58,17 +58,13 @@ def as_markdown(changes: Sequence[Change]) -> str:
 
 def as_json(changes: Sequence[Change]) -> str:
     """Every change in base units; an end of an interval that is infinite is null."""
-    return json.dumps([_facts(change) for change in changes], indent=1, allow_nan=False)
-
-
-def _facts(change: Change) -> dict[str, Any]:
-    finite = {name: None if value is None or abs(value) == float("inf") else value
-              for name, value in (("change", change.change), ("low", change.low), ("high", change.high))}  # fmt: skip
-    return {
-        "network": change.network, "metric": change.metric.name, "unit": change.metric.unit,
-        "conditions": change.conditions, "outcome": change.outcome, "base": change.base, "head": change.head, **finite,
-        "reason": change.reason,
-    }  # fmt: skip
+    facts = [
+        {**vars(change), "metric": change.metric.name, "unit": change.metric.unit,
+         **{name: None if abs(getattr(change, name) or 0) == math.inf else getattr(change, name)
+            for name in ("change", "low", "high")}}
+        for change in changes
+    ]  # fmt: skip
+    return json.dumps(facts, indent=1, allow_nan=False)
 
 
 def _figure(change: Change, value: float | None) -> str:

@@ -87,24 +87,23 @@ def document(
 def _part(name: str, section: Section, folders: Sequence[Path]) -> Part:
     shown = examples(section, folders) if section.dice else None
     drawn = [picture for source in (section, shown) if source for picture in pictures(name, source)]
-    says = [*sentences(section), *([prose("no_images")] if section.dice and not shown else [])]
-    told = [*tables(section), *filter(None, [published_table(section)])]
-    return Part(name, _title(section), tuple(says), tuple(told), tuple(drawn), section, shown)
-
-
-def _title(section: Section) -> str:
-    """ "ISIC2017 at 224x224, cpu"."""
-    spec = section.dice or section.latency or section.cost
-    data = f"{section.dice.dataset.upper()} at " if section.dice else "At "
-    size = f"{spec.size}x{spec.size}" if spec else ""
-    device, start = section.latency.device if section.latency else "", "pre-trained" if section.pretrained else ""
-    return data + joined(size, device, start, by=", ")
+    says = [*sentences(section), prose("no_images") if section.dice and not shown else ""]
+    told = [*tables(section), published_table(section)]
+    return Part(
+        name,
+        prose("title", section),
+        tuple(filter(None, says)),
+        tuple(filter(None, told)),
+        tuple(drawn),
+        section,
+        shown,
+    )
 
 
 def _speed_part(speeds: Speeds, number: int) -> Part:
     name = f"{speeds.device}-{number}" if number > 1 else speeds.device
-    title = joined(f"Speed and memory, {speeds.device}", "pre-trained" if speeds.pretrained else "", by=", ")
-    return Part(name, title, (), tuple(speed_tables(speeds)), tuple(pictures(name, speeds)), speeds=speeds)
+    told, drawn = speed_tables(speeds), pictures(name, speeds)
+    return Part(name, prose("speed_title", speeds), (), tuple(told), tuple(drawn), speeds=speeds)
 
 
 def _training_command(section: Section) -> str:

@@ -1,17 +1,15 @@
 """The records of the HTML report as plain values: the conditions, machine, date, commit and samples of each."""
 
 import math
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
-from statistics import median
 from typing import Any
 
 from bench.networks import title_of
-from bench.quantities import Cost, DiceSpec, Energy, Latency, LatencySpec, Memory, MemorySpec, Peak, Scores
-from bench.quantities.variants import name_of
+from bench.quantities import Cost, Latency, LatencySpec, Scores
 from bench.read.rows import taints
-from bench.report.text import joined, slug
-from bench.report.units import Text, giga, mebibytes, millions, milliseconds, share, significant
+from bench.report.text import joined, prose, slug, template
+from bench.report.units import Text, giga, milliseconds, share
 from bench.run.store import Record
 
 MOST = 60  # samples of a record that are shown; its file holds them all
@@ -42,7 +40,7 @@ def by_network(records: Sequence[Record], old: Collection[str]) -> list[tuple[st
 
 
 def _record(record: Record, old: bool) -> dict[str, Any]:
-    found = _found(record.result)
+    found = _told("found", record.job.spec.quantity, record.result)
     return {
         "record": record, "old": old, "found": found, "outcome": _outcome(record), "samples": _samples(record.result),
         "headline": (found if record.status == "ok" else _outcome(record)) + ("; older code" if old else ""),
@@ -66,45 +64,13 @@ def _conditions(facts: dict[str, Any], of: str = "") -> Iterator[str]:
 
 def repeat(record: Record) -> str:
     """What tells a record from others of its network and quantity."""
-    spec = record.job.spec
-    if isinstance(spec, LatencySpec):
-        return f"{name_of(spec)}, batch {spec.batch}, {spec.size}x{spec.size}, process {spec.process}"
-    if isinstance(spec, MemorySpec):
-        return f"{spec.mode}, batch {spec.batch}, {spec.size}x{spec.size}"
-    if isinstance(spec, DiceSpec):
-        return f"{spec.dataset}, " + (f"seed {spec.train.seed}" if spec.train else f"weights {spec.weights}")
-    return ""
+    return _told("repeat", record.job.spec.quantity, record.job.spec)
 
 
-# ---- what a record found, and its samples ----------------------------------------------------------------------------
-
-
-def _found(result: Any) -> str:
-    """The figure of one record; that of a table may be of several."""
-    tell = FOUND.get(type(result))
-    return tell(result) if tell else ""
-
-
-def _latency(result: Latency) -> str:
-    calls = result.samples_s
-    return f"median {milliseconds(median(calls))} ms of {len(calls)} calls" if calls else ""
-
-
-def _scores(result: Scores) -> str:
-    dice = [image.dice for image in result.images if not math.isnan(image.dice)]
-    return f"Dice {share(sum(dice) / len(dice))}, the mean of {len(dice)} scores" if dice else "no score"
-
-
-FOUND: dict[type, Callable[[Any], str]] = {
-    Cost: lambda cost: ", ".join([f"{millions(cost.parameters)} M parameters", *(
-        f"{giga(count.macs)} GMAC ({count.counter})" for count in (cost.fvcore, cost.torch)
-    )]),
-    Latency: _latency,
-    Memory: lambda held: f"{mebibytes(held.peak_bytes)} MiB, of which weights {mebibytes(held.weights_bytes)}",
-    Energy: lambda energy: energy.unreadable or f"{significant(energy.joules_per_image)} J an image",
-    Peak: lambda peak: f"{giga(peak.macs_per_s)} G multiply-adds/s, {giga(peak.bytes_per_s)} GB/s",
-    Scores: _scores,
-}  # fmt: skip
+def _told(what: str, quantity: str, facts: Any) -> str:
+    """What the macro `what_quantity` of the fixed text says; nothing where there is none."""
+    name = f"{what}_{quantity}"
+    return prose(name, facts) if facts and hasattr(template("text.txt").module, name) else ""
 
 
 def _samples(result: Any) -> dict[str, str] | None:

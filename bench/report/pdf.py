@@ -16,7 +16,6 @@ from bench.files import write_whole
 from bench.judge.verdict import Verdict
 from bench.report.columns import Table
 from bench.report.document import Document, Part
-from bench.report.figures import Picture
 from bench.report.text import TEMPLATES
 from bench.report.units import NONE
 from bench.report.verdicts import MARKS, claimed, count, grouped, measured_parts
@@ -45,14 +44,11 @@ def write(document: Document, folder: Path) -> list[Path]:
 def _data(document: Document) -> dict[str, Any]:
     """All that the template shows."""
     return {
-        "title": TITLE,
-        "question": document.question,
-        "machines": document.machines,
+        "title": TITLE, "question": document.question, "machines": document.machines,
         "claims": _claims(document.verdicts) if document.verdicts else None,
-        "parts": [_part(part) for part in document.parts],
-        "definitions": list(document.definitions.items()),
+        "parts": [_part(part) for part in document.parts], "definitions": list(document.definitions.items()),
         "commands": [_in_lines(command) for command in document.commands],
-    }
+    }  # fmt: skip
 
 
 def _in_lines(command: str) -> str:
@@ -67,12 +63,8 @@ def _claims(verdicts: Sequence[Verdict]) -> dict[str, Any]:
     groups = grouped(verdicts, lambda v: (v.outcome, v.claim.says, v.claim.source, v.reason))
     sources = list(dict.fromkeys(group[0].claim.source for group in groups))
     todo = dict.fromkeys(verdict.todo for group in groups for verdict in group if verdict.todo)
-    return {
-        "count": count(verdicts),
-        "groups": [_group(group, sources.index(group[0].claim.source) + 1) for group in groups],
-        "sources": sources,
-        "todo": [_in_lines(step) for step in todo],
-    }
+    numbered = [_group(group, sources.index(group[0].claim.source) + 1) for group in groups]
+    return {"count": count(verdicts), "groups": numbered, "sources": sources, "todo": [_in_lines(one) for one in todo]}
 
 
 def _group(group: Sequence[Verdict], source: int) -> dict[str, Any]:
@@ -90,26 +82,17 @@ def _group(group: Sequence[Verdict], source: int) -> dict[str, Any]:
 
 
 def _part(part: Part) -> dict[str, Any]:
+    """A part; the width of a picture is in points of print."""
     return {
-        "title": part.title,
-        "says": part.says,
-        "tables": [_table(table) for table in part.tables],
-        "pictures": [_picture(picture) for picture in part.pictures],
-    }
+        "title": part.title, "says": part.says, "tables": [_table(table) for table in part.tables],
+        "pictures": [{"file": f"{one.name}.svg", "caption": one.caption, "width": 72 * SCALE * one.inches[0]}
+                     for one in part.pictures],
+    }  # fmt: skip
 
 
 def _table(table: Table) -> dict[str, Any]:
     return {
-        "caption": table.caption,
+        "caption": table.caption, "notes": table.notes,
         "columns": [{"name": column.name, "unit": column.unit} for column in table.columns],
-        "lines": [
-            {"title": title, "cells": [asdict(cell) | {"small": cell.small} for cell in cells]}
-            for title, cells in table.lines
-        ],
-        "notes": [note[:1].upper() + note[1:] for note in table.notes],
-    }
-
-
-def _picture(picture: Picture) -> dict[str, Any]:
-    """A picture's file, and its width in points of print."""
-    return {"file": f"{picture.name}.svg", "caption": picture.caption, "width": 72 * SCALE * picture.inches[0]}
+        "lines": [{"title": title, "cells": [asdict(cell) for cell in cells]} for title, cells in table.lines],
+    }  # fmt: skip

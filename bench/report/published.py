@@ -6,15 +6,16 @@ longer, with pre-training or on other splits, so none of them is a limit that is
 
 import csv
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
+from bench.read.rows import Row
 from bench.read.sections import Section
-from bench.report.columns import MAIN, Cell, Column, Table, cells
+from bench.report.columns import MAIN, Column, Table, table
 from bench.report.text import prose
-from bench.report.units import NONE, UNITS
+from bench.report.units import UNITS
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,11 @@ class Figure:
     table: str
 
 
-OURS = {column.key: replace(column, unit="", mark=lambda row: "", best=None) for column in MAIN}
-IOU = replace(OURS["dice"], key="iou", name="IoU", value=lambda row: row.iou)
+OURS = {column.key: replace(column, unit="", best=None, optional=False) for column in MAIN}
 # By the file's name of a metric: what one of its units is in ours, and the column that shows ours.
 METRICS = {
     "Dice": (0.01, OURS["dice"]),
-    "IoU": (0.01, IOU),
+    "IoU": (0.01, replace(OURS["dice"], key="iou", name="IoU", value=lambda row: row.iou)),
     "Params (M)": (1e6, OURS["parameters"]),
     "GMAC": (1e9, OURS["macs_torch"]),
 }
@@ -57,32 +57,20 @@ def published_table(section: Section) -> Table | None:
     of = {row.network: [f for f in figures() if f.network == row.network and f.dataset in here] for row in scored}
     rows = [row for row in scored if any(METRICS[f.metric][1].base == "score" for f in of[row.network])]
     shown = [name for name in METRICS if any(f.metric == name for row in rows for f in of[row.network])]
-    if not rows:
-        return None
-    ours = [METRICS[name][1] for name in shown]
-    beside = [[Cell(_range(of[row.network], name)) for name in shown] for row in rows]
-    lines = [
-        (row.title, tuple(cell for pair in zip(measured, printed, strict=True) for cell in pair))
-        for row, measured, printed in zip(rows, cells(ours, rows), beside, strict=True)
-    ]
-    columns = [column for name, own in zip(shown, ours, strict=True) for column in (own, _beside(name, own))]
+    columns = [column for name in shown for column in (METRICS[name][1], _beside(name, of))]
     notes = [prose("published"), *(f"{row.title}: {_sources(of[row.network])}" for row in rows)]
-    titles = tuple(row.title for row in rows)
-    return Table("published", "Beside published figures", tuple(columns), tuple(lines), tuple(notes), titles)
+    return table("published", "Beside published figures", columns, rows, *notes) if rows else None
 
 
-def _beside(metric: str, ours: Column) -> Column:
-    """The column of what papers print of a metric."""
-    unit = UNITS[ours.base].symbol or metric
-    return Column(f"published_{ours.key}", "Published", unit, lambda row: None, ours.base)
+def _beside(metric: str, of: Mapping[str, Sequence[Figure]]) -> Column:
+    """The column of what papers print of a metric: one figure, or the least and the most."""
+    ours = METRICS[metric][1]
 
+    def printed(row: Row) -> str | None:
+        values = [figure.value for figure in of[row.network] if figure.metric == metric]
+        return " to ".join(dict.fromkeys(ours.text(end(values)) for end in (min, max))) if values else None
 
-def _range(found: Sequence[Figure], metric: str) -> str:
-    values = [figure.value for figure in found if figure.metric == metric]
-    if not values:
-        return NONE
-    least, most = (METRICS[metric][1].text(end(values)) for end in (min, max))
-    return least if least == most else f"{least} to {most}"
+    return Column(f"published_{ours.key}", "Published", UNITS[ours.base].symbol or metric, printed, ours.base)
 
 
 def _sources(found: Sequence[Figure]) -> str:

@@ -10,6 +10,7 @@ from bench.quantities.variants import PLAIN, name_of
 from bench.read.speeds import KNEE, PERCENTILES, Speed, Speeds, growth
 from bench.report.columns import TAINTED, Column, Table, number, table, tainted
 from bench.report.text import prose
+from bench.stats.estimate import Estimate
 
 
 def speed_tables(speeds: Speeds) -> list[Table]:
@@ -96,41 +97,32 @@ def _activations(row: Speed, size: int) -> float | None:
 
 
 class Deployed(NamedTuple):
-    """A network in one variant; the records of its plain row are behind it too."""
+    """A network in one variant, with its time over the plain network's. `origin` is the plain network's title."""
 
-    row: Speed
-    variant: str
-
-    @property
-    def title(self) -> str:
-        return f"{self.origin}, {self.variant}"
-
-    @property
-    def origin(self) -> str:
-        return self.row.title
-
-    @property
-    def result(self) -> Latency | None:
-        return self.row.variant(self.variant)
+    title: str
+    origin: str
+    latency_s: Estimate | None
+    over_plain: Estimate | None
+    result: Latency | None
 
     @property
     def agreement(self) -> Agreement | None:
         return self.result.agreement if self.result else None
 
-    @property
-    def max_error(self) -> float | None:
-        """The largest difference of two logits, as a share of the plain network's largest."""
-        found = self.agreement
-        return found.max_error / found.largest if found and found.largest else None
-
 
 def _variants(speeds: Speeds) -> Table:
-    rows = [Deployed(row, variant) for row in speeds.swept(name_of) for variant in speeds.variants]
+    rows = [
+        Deployed(
+            f"{row.title}, {name}", row.title, row.latency_s(variant=name), row.over_plain(name), row.variant(name)
+        )
+        for row in speeds.swept(name_of)
+        for name in speeds.variants
+    ]
     columns = (
-        _column("Latency", "ms", lambda row: row.row.latency_s(variant=row.variant), "seconds", ranged=True),
-        _column("To eager", "ratio", lambda row: row.row.over_plain(row.variant), "ratio", ranged=True),
+        _column("Latency", "ms", lambda row: row.latency_s, "seconds", ranged=True),
+        _column("To eager", "ratio", lambda row: row.over_plain, "ratio", ranged=True),
         _column("Made in", "s", lambda row: row.result and row.result.prepare_s, "ratio"),
-        _column("Max error", "of largest", lambda row: row.max_error, "error"),
+        _column("Max error", "of largest", _max_error, "error"),
         _column("Masks", "Dice", lambda row: row.agreement and row.agreement.dice, "score"),
     )
     failed = [
@@ -139,8 +131,14 @@ def _variants(speeds: Speeds) -> Table:
         for variant in speeds.variants
         if variant != PLAIN and (why := row.refusal(variant))
     ]
-    timed = [row for row in rows if row.row.latency_s(variant=row.variant)]
+    timed = [row for row in rows if row.latency_s]
     return table("variants", "Deployed speed", columns, timed, prose("variants"), *failed)
+
+
+def _max_error(row: Deployed) -> float | None:
+    """The largest difference of two logits, as a share of the plain network's largest."""
+    found = row.agreement
+    return found.max_error / found.largest if found and found.largest else None
 
 
 def _memory(speeds: Speeds) -> Table:

@@ -1,11 +1,14 @@
 """The report's templates and fixed text, and text as Markdown and LaTeX show it unchanged."""
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
+from statistics import median
 from typing import Any
 
+from bench.quantities.variants import name_of
 from bench.report.units import NONE, UNITS
 
 TEMPLATES = Path(__file__).with_name("template")
@@ -26,8 +29,9 @@ def template(name: str) -> Any:
         loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape(["html"]), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    found.globals.update(zip=zip, NONE=NONE)
-    found.filters.update(markdown=markdown, slug=slug, cell=lambda value, unit: UNITS[unit].cell(value))
+    found.globals.update(zip=zip, NONE=NONE, name_of=name_of)
+    found.tests.update(nan=math.isnan)
+    found.filters.update(markdown=markdown, slug=slug, median=median, cell=lambda value, unit: UNITS[unit].cell(value))
     return found.get_template(name)
 
 

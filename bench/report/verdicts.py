@@ -24,7 +24,11 @@ WORDS = {"equals": "", "at_most": "at most ", "at_least": "at least "}
 
 def figure(claim: Claim, value: float) -> str:
     """One figure of a claim with its unit: a quotient as "0.25 times", a lead with its sign."""
-    return in_unit(value, "ratio" if claim.is_ratio else "difference" if claim.is_lead else claim.about.unit)
+    return in_unit(value, _unit(claim))
+
+
+def _unit(claim: Claim) -> str:
+    return "ratio" if claim.is_ratio else "difference" if claim.is_lead else claim.about.unit
 
 
 def claimed(claim: Claim) -> str:
@@ -152,13 +156,11 @@ def _because(verdict: Verdict) -> str:
 def facts(verdict: Verdict) -> dict[str, Any]:
     """A verdict in base units, for JSON."""
     claim, measured = verdict.claim, verdict.measured
-    unit = "ratio" if claim.is_ratio else "difference" if claim.is_lead else claim.about.unit
+    told = ("line", "says", "source", "network", "metric", "against", "relation", "bound", "margin")
     return {
-        "claim": claim.name, "line": claim.line, "says": claim.says, "source": claim.source,
-        "network": claim.network, "metric": claim.metric, "against": claim.against, "relation": claim.relation,
-        "bound": claim.bound, "margin": claim.margin, "unit": unit, "outcome": verdict.outcome,
-        "value": measured and measured.value, "low": measured and measured.low, "high": measured and measured.high,
-        "n": measured and measured.n, "before": verdict.before, "reason": verdict.reason, "todo": verdict.todo,
+        "claim": claim.name, **{name: getattr(claim, name) for name in told}, "unit": _unit(claim),
+        "outcome": verdict.outcome, **{name: getattr(measured, name, None) for name in ("value", "low", "high", "n")},
+        "before": verdict.before, "reason": verdict.reason, "todo": verdict.todo,
         "machine": measured.machine if measured else "", "records": list(measured.records) if measured else [],
     }  # fmt: skip
 
