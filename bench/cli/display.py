@@ -29,6 +29,7 @@ from bench.report import columns, tables
 from bench.report.columns import TAINTED, UNVERIFIED, Cell, Column
 from bench.report.sentences import sentences
 from bench.report.speed_tables import speed_tables
+from bench.report.text import prose
 from bench.report.units import duration, percent, share, significant
 from bench.run.job import Job
 from bench.run.local import Clock
@@ -96,9 +97,9 @@ def _weights(planned: Plan, spec: DiceSpec) -> str:
         return f"from {question.weights}, trained elsewhere"
     stop = f", stopped after {train.patience} checks without gain" if train.patience else ""
     seeds = f"seed{'s' if len(question.seeds) > 1 else ''} {', '.join(map(str, question.seeds))}"
-    checks = f"checked on {tables.checked(train)} and saved every {train.leg} steps"
+    checks = f"checked on {prose('validated', train)} and saved every {train.leg} steps"
     scored = f"; scored on {spec.test_images} test images" if spec.test_images else ""
-    return f"{tables.training(train)}; {seeds}; {checks}{stop}{scored}"
+    return f"{prose('training', train)}; {seeds}; {checks}{stop}{scored}"
 
 
 def _jobs(planned: Plan, waiting: list[Job], out: Path) -> str:

@@ -1,25 +1,20 @@
 """Figures of accuracy: Dice against each cost, paired differences, learning curves."""
 
 import textwrap
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
 
 from bench.read.rows import Row
 from bench.read.sections import Section
 from bench.report.columns import number
-from bench.report.plot_style import look, pareto_front, plain_log, point, remark, subplots
+from bench.report.plot_style import Axes, Figure, look, pareto_front, plain_log, point, remark, subplots
 from bench.report.units import millions
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 LINE = 76  # characters of an axis's label in one line
 
 
-def dice_against_latency(section: Section) -> "Figure":
+def dice_against_latency(section: Section) -> Figure:
     """Dice against latency: up and left is better, a disc's area is the number of parameters."""
     figure, axes = subplots(7.2, 4.4)
     latency = section.latency
@@ -40,7 +35,7 @@ def _with_parameters(row: Row) -> str:
     return f"{row.title} ({millions(row.cost.parameters)} M)" if row.cost else row.title
 
 
-def dice_against_counts(section: Section) -> "Figure":
+def dice_against_counts(section: Section) -> Figure:
     """Dice against multiply-adds and against parameters, with the Pareto front."""
     figure, (left, right) = subplots(9.6, 3.8, 1, 2, sharey=True)
     macs, parameters = "GMAC, fvcore (log)", "million parameters (log)"
@@ -53,7 +48,7 @@ def dice_against_counts(section: Section) -> "Figure":
 
 
 def _dice_against(
-    axes: "Axes", section: Section, cost: Callable[[Row], float], label: str,
+    axes: Axes, section: Section, cost: Callable[[Row], float], label: str,
     name: Callable[[Row], str] = lambda row: row.title, size: float | None = None,
 ) -> str:  # fmt: skip
     """Draw a point for each network that has a Dice and a cost, and the Pareto front; what to say of the front."""
@@ -66,18 +61,14 @@ def _dice_against(
     plain_log(axes, "x")
     axes.margins(x=0.12, y=0.12)
     axes.set(xlabel=label, ylabel=f"Dice, {section.dice.dataset} test" if section.dice else "Dice")
-    return _draw_front(axes, points)
-
-
-def _draw_front(axes: "Axes", points: Sequence[tuple[float, float, Row]]) -> str:
-    best = pareto_front(points)
-    if len(best) < 2:
+    if len(front := pareto_front(points)) < 2:
         return ""
-    axes.plot([x for x, *_ in best], [y for _, y, _ in best], color="#999", linewidth=1, linestyle="--", zorder=1)
+    xs, ys, _ = zip(*front, strict=True)
+    axes.plot(xs, ys, color="#999", linewidth=1, linestyle="--", zorder=1)
     return "; line: Pareto front"
 
 
-def paired_differences(section: Section) -> "Figure":
+def paired_differences(section: Section) -> Figure:
     """Every network's Dice less the reference's: a dot an image, the mean with its interval."""
     reference, found = section.reference, section.paired[::-1]
     assert reference
@@ -98,7 +89,7 @@ def paired_differences(section: Section) -> "Figure":
     return figure
 
 
-def learning_curves(section: Section) -> "Figure":
+def learning_curves(section: Section) -> Figure:
     """Training loss and validation Dice at each checkpoint, a line a seed."""
     figure, (left, right) = subplots(9.6, 3.6, 1, 2)
     for row in section.rows:

@@ -21,7 +21,7 @@ from bench.report.published import published_table
 from bench.report.sentences import sentences
 from bench.report.speed_tables import speed_tables
 from bench.report.tables import seeds_of, tables
-from bench.report.text import joined, prose, template
+from bench.report.text import joined, prose
 from bench.run.store import Record
 
 
@@ -46,14 +46,16 @@ class Part:
 class Document:
     """All of a report, in the order in which it is read. `records` are those behind it, for tracing figures back."""
 
-    question: str
     machines: tuple[str, ...]
     verdicts: tuple[Verdict, ...]
     parts: tuple[Part, ...]
-    definitions: dict[str, str]
     commands: tuple[str, ...]
-    sections: tuple[Section, ...]
     records: tuple[Record, ...]
+
+    @property
+    def sections(self) -> list[Section]:
+        """The sections of its parts."""
+        return [part.section for part in self.parts if part.section]
 
     @property
     def pictures(self) -> list[Picture]:
@@ -77,27 +79,15 @@ def document(
         if r.job.spec.quantity != "cost"
     )
     commands = dict.fromkeys(filter(None, [*map(_training_command, found), *map(_timing_command, timed)]))
-    definitions = template("text.txt").module.definitions
-    return Document(
-        prose("question"), tuple(machines), tuple(verdicts), tuple(parts), definitions, tuple(commands), tuple(found),
-        tuple(records),
-    )  # fmt: skip
+    return Document(tuple(machines), tuple(verdicts), tuple(parts), tuple(commands), tuple(records))
 
 
 def _part(name: str, section: Section, folders: Sequence[Path]) -> Part:
     shown = examples(section, folders) if section.dice else None
     drawn = [picture for source in (section, shown) if source for picture in pictures(name, source)]
-    says = [*sentences(section), prose("no_images") if section.dice and not shown else ""]
-    told = [*tables(section), published_table(section)]
-    return Part(
-        name,
-        prose("title", section),
-        tuple(filter(None, says)),
-        tuple(filter(None, told)),
-        tuple(drawn),
-        section,
-        shown,
-    )
+    says = (*sentences(section), *([prose("no_images")] if section.dice and not shown else []))
+    told = (*tables(section), *filter(None, [published_table(section)]))
+    return Part(name, prose("title", section), says, told, tuple(drawn), section, shown)
 
 
 def _speed_part(speeds: Speeds, number: int) -> Part:

@@ -6,20 +6,16 @@ Images are ranked by the mean Dice of all networks, so that every network is sho
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from bench.quantities import Scores
 from bench.read.rows import Row
 from bench.read.sections import Section
-from bench.report.plot_style import look, subplots
+from bench.report.plot_style import Axes, Figure, look, subplots
 from bench.report.units import share
 from bench.run.predictions import Predictions, find, images
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 RANKS = ("best", "median", "worst")
 MOST = 5  # networks in one picture: the most accurate ones
@@ -29,11 +25,12 @@ STRIDE = 16  # of the deepest map: a region covers whole pixels only where the s
 
 @dataclass(frozen=True)
 class Predicted:
-    """A network's label maps on test images, and its Dice on each."""
+    """A network's label maps on test images, its Dice on each, and the folder of its records."""
 
     row: Row
     predictions: Predictions
     dice: dict[str, float]
+    folder: Path
 
     def mask(self, name: str) -> np.ndarray:
         """The label map of an image."""
@@ -63,23 +60,22 @@ class Examples:
 def examples(section: Section, folders: Sequence[Path]) -> Examples | None:
     """What can be shown of a section; None where no predictions or no images lie beside its records."""
     found = [predicted for row in section.rows if (predicted := _predicted(row, folders))]
-    best = sorted(found, key=lambda one: -np.mean(list(one[0].dice.values())))[:MOST]
+    best = sorted(found, key=lambda one: -np.mean(list(one.dice.values())))[:MOST]
     if not best or section.dice is None:
         return None
-    networks = tuple(predicted for predicted, _ in best)
-    ranks = _ranks(networks)
+    ranks = _ranks(best)
     ids = list(ranks.values())
-    pixels = images(networks[0].predictions, ids, best[0][1], section.dice.dataset) if ids else None
-    return Examples(networks, ranks, *(dict(zip(ids, of, strict=True)) for of in pixels)) if pixels else None
+    pixels = images(best[0].predictions, ids, best[0].folder, section.dice.dataset) if ids else None
+    return Examples(tuple(best), ranks, *(dict(zip(ids, of, strict=True)) for of in pixels)) if pixels else None
 
 
-def _predicted(row: Row, folders: Sequence[Path]) -> tuple[Predicted, Path] | None:
-    """A row by the first of its trainings that has predictions, and the folder of these."""
+def _predicted(row: Row, folders: Sequence[Path]) -> Predicted | None:
+    """A row by the first of its trainings that has predictions."""
     for record in row.records:
         if isinstance(record.result, Scores) and (kept := find(record, folders)):
             predictions, folder = kept
             dice = {name: value for name, value in _dice(record.result).items() if name in predictions.places}
-            return (Predicted(row, predictions, dice), folder) if dice else None
+            return Predicted(row, predictions, dice, folder) if dice else None
     return None
 
 
@@ -100,7 +96,7 @@ def _ranks(networks: Sequence[Predicted]) -> dict[str, str]:
     return {rank: by_dice[place] for rank, place in zip(RANKS, places, strict=False)}
 
 
-def outlines(shown: Examples) -> "Figure":
+def outlines(shown: Examples) -> Figure:
     """Three images: the truth, then every network's outline in its color over the truth's in white, and its Dice."""
     columns = 1 + len(shown.networks)
     size = 1.75 * columns, 2.05 * len(shown.ranks)
@@ -116,7 +112,7 @@ def outlines(shown: Examples) -> "Figure":
     return figure
 
 
-def regions(shown: Examples) -> "Figure":
+def regions(shown: Examples) -> Figure:
     """For three points of the median image, by stage: the point's own region, and those that its pixels attend to."""
     network = shown.attending
     assert network
@@ -151,7 +147,7 @@ def query_points(truth: np.ndarray) -> list[tuple[int, int]]:
     return [divmod(int(flat), size) for flat in (depth.argmax(), edge.argmin(), away.argmax())]
 
 
-def _cells(axes: "Axes", chosen: np.ndarray, point: tuple[int, int], size: int) -> None:
+def _cells(axes: Axes, chosen: np.ndarray, point: tuple[int, int], size: int) -> None:
     """Tint the regions that a point's region attends to, frame its own, and mark the point."""
     from matplotlib.patches import Rectangle
 
@@ -169,14 +165,14 @@ def _cells(axes: "Axes", chosen: np.ndarray, point: tuple[int, int], size: int) 
     axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))  # a region at the edge would make its image smaller
 
 
-def _image(axes: "Axes", pixels: np.ndarray) -> None:
+def _image(axes: Axes, pixels: np.ndarray) -> None:
     axes.imshow(np.asarray(pixels).transpose(1, 2, 0), interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
 
 
-def _outline(axes: "Axes", mask: np.ndarray, color: str, width: float) -> None:
+def _outline(axes: Axes, mask: np.ndarray, color: str, width: float) -> None:
     """A line around each class of a label map."""
     for label in np.unique(mask[mask > 0]):
         axes.contour(mask == label, levels=[0.5], colors=[color], linewidths=[width])

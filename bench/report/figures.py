@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,11 +19,8 @@ from bench.read.sections import Section
 from bench.read.speeds import Speeds
 from bench.report.accuracy_plots import dice_against_counts, dice_against_latency, learning_curves, paired_differences
 from bench.report.example_images import Examples, outlines, regions
-from bench.report.plot_style import STYLE
+from bench.report.plot_style import STYLE, Figure
 from bench.report.speed_plots import by_size, calls, latency_against_counts, throughput, time_by_module
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 Drawn = tuple[str, tuple[float, float]]  # the SVG, and its width and height in inches
 TALLEST = 14.0  # inches as drawn that can still be read on a page; a taller figure is drawn lower, its type as large
@@ -36,7 +33,7 @@ class Kind(NamedTuple):
 
     key: str
     caption: str
-    draw: "Callable[[Any], Figure]"
+    draw: Callable[[Any], Figure]
     has: Callable[[Any], bool]
 
 
@@ -81,7 +78,7 @@ class Picture:
     key: str
     name: str
     caption: str
-    draw: "Callable[[], Figure]"
+    draw: Callable[[], Figure]
 
     @property
     def svg(self) -> str:
@@ -148,7 +145,7 @@ def _draw(number: int) -> Drawn:
     return _TOGETHER[number]._drawn
 
 
-def _make_room(figure: "Figure") -> None:
+def _make_room(figure: Figure) -> None:
     """Make a figure larger where its legend or the names along an axis would take the room of the axes."""
     width, height = figure.get_size_inches()
     legends = [*figure.legends, *(legend for axes in figure.axes if (legend := axes.get_legend()))]
@@ -163,7 +160,7 @@ def _make_room(figure: "Figure") -> None:
     figure.set_size_inches(width, min(height, TALLEST))
 
 
-def _dots_to_pixels(figure: "Figure") -> None:
+def _dots_to_pixels(figure: Figure) -> None:
     """Draw very many dots as pixels: the file is smaller and looks the same."""
     dots = [line for axes in figure.axes for line in axes.lines if line.get_linestyle() == "None"]
     if sum(np.size(line.get_xdata()) for line in dots) > CROWDED:

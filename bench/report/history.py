@@ -5,19 +5,16 @@ from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.files import write_whole
 from bench.judge.history import Point
 from bench.judge.metrics import Metric
 from bench.networks import title_of
 from bench.report.figures import Picture
-from bench.report.plot_style import look, subplots
+from bench.report.plot_style import Figure, look, subplots
 from bench.report.text import joined
 from bench.report.units import in_unit
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 BAR = 30  # characters of the longest bar
 
@@ -53,7 +50,7 @@ def draw(network: str, metric: Metric, points: Sequence[Point], to: Path) -> Pat
     return write_whole(to / f"{name}.svg", picture.svg)
 
 
-def _draw(network: str, metric: Metric, points: Sequence[Point]) -> "Figure":
+def _draw(network: str, metric: Metric, points: Sequence[Point]) -> Figure:
     """A step for each commit; figures of another machine or under other conditions are a line of their own."""
     figure, axes = subplots(7.2, 3.6)
     color, marker = look(network)

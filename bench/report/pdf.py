@@ -16,7 +16,7 @@ from bench.files import write_whole
 from bench.judge.verdict import Verdict
 from bench.report.columns import Table
 from bench.report.document import Document, Part
-from bench.report.text import TEMPLATES
+from bench.report.text import TEMPLATES, prose, template
 from bench.report.units import NONE
 from bench.report.verdicts import MARKS, claimed, count, grouped, measured_parts
 
@@ -44,9 +44,9 @@ def write(document: Document, folder: Path) -> list[Path]:
 def _data(document: Document) -> dict[str, Any]:
     """All that the template shows."""
     return {
-        "title": TITLE, "question": document.question, "machines": document.machines,
+        "title": TITLE, "question": prose("question"), "machines": document.machines,
         "claims": _claims(document.verdicts) if document.verdicts else None,
-        "parts": [_part(part) for part in document.parts], "definitions": list(document.definitions.items()),
+        "parts": [_part(part) for part in document.parts], "definitions": list(template("text.txt").module.definitions.items()),
         "commands": [_in_lines(command) for command in document.commands],
     }  # fmt: skip
 

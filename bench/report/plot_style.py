@@ -2,14 +2,17 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from bench.networks import NETWORKS
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    import matplotlib.axes
+    import matplotlib.figure
 
+# matplotlib takes long to import, so it is imported where something is drawn.
+Axes: TypeAlias = "matplotlib.axes.Axes"
+Figure: TypeAlias = "matplotlib.figure.Figure"
 T = TypeVar("T")
 # Okabe and Ito's palette, without the yellow that can hardly be seen on white paper.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -36,28 +39,28 @@ def look(network: str) -> tuple[str, str]:
     return PALETTE[(START[kind] + place) % len(PALETTE)], SHAPES[kind][place // len(PALETTE)]
 
 
-def subplots(width: float, height: float, *grid: int, layout: Any = "constrained", **how: Any) -> "tuple[Figure, Any]":
+def subplots(width: float, height: float, *grid: int, layout: Any = "constrained", **how: Any) -> tuple[Figure, Any]:
     """A figure of so many inches and its axes, without pyplot, which would keep the figure."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Drawing
 
-    figure = Figure(figsize=(width, height), layout=layout)
+    figure = Drawing(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure, figure.subplots(*grid, **how)
 
 
-def point(axes: "Axes", network: str, x: float, y: float, label: str | None = None, **how: Any) -> None:
+def point(axes: Axes, network: str, x: float, y: float, label: str | None = None, **how: Any) -> None:
     """A network's marker."""
     color, marker = look(network)
     axes.plot([x], [y], **{"marker": marker, "color": color, "linestyle": "", "label": label, "zorder": 4, **how})
 
 
-def remark(axes: "Axes", text: str) -> None:
+def remark(axes: Axes, text: str) -> None:
     """A line above the axes that says how to read them."""
     axes.set_title(text, loc="left", fontsize=9, color="#555")
 
 
-def plain_log(axes: "Axes", *names: str) -> None:
+def plain_log(axes: Axes, *names: str) -> None:
     """Make the axes of these names, "x" and "y", logarithmic with plain numbers at 1, 2, 5, 10, ..."""
     from matplotlib.ticker import LogLocator, NullLocator
 

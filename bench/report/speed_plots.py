@@ -1,23 +1,18 @@
 """Figures of what was timed: latency against multiply-adds, throughput by batch, cost by size, calls, modules."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bench.quantities import Profile
 from bench.read.sections import Section
 from bench.read.speeds import Speed, Speeds
-from bench.report.plot_style import look, plain_log, point, remark, subplots
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from bench.report.plot_style import Axes, Figure, look, plain_log, point, remark, subplots
 
 LETTER = 0.009  # share of a bar that a letter of a name needs
 
 
-def latency_against_counts(section: Section) -> "Figure":
+def latency_against_counts(section: Section) -> Figure:
     """Latency against multiply-adds, with lines of equal speed in multiply-adds a second."""
     points = [
         (row.cost.torch.macs / 1e9, row.latency_s.value * 1e3, row)
@@ -36,7 +31,7 @@ def latency_against_counts(section: Section) -> "Figure":
     return figure
 
 
-def _equal_speeds(axes: "Axes", speeds: Sequence[float]) -> None:
+def _equal_speeds(axes: Axes, speeds: Sequence[float]) -> None:
     """A line for each power of ten of GMAC a second near the points', with its name where it enters the picture."""
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     for power in range(int(np.floor(np.log10(min(speeds)))), int(np.ceil(np.log10(max(speeds)))) + 1):
@@ -49,7 +44,7 @@ def _equal_speeds(axes: "Axes", speeds: Sequence[float]) -> None:
     axes.set(xlim=(left, right), ylim=(bottom, top))
 
 
-def throughput(speeds: Speeds) -> "Figure":
+def throughput(speeds: Speeds) -> Figure:
     """Images a second by batch, a large marker at the smallest batch near the best."""
     figure, axes = subplots(6.4, 3.8)
     for row in speeds.swept(lambda s: s.batch):
@@ -62,7 +57,7 @@ def throughput(speeds: Speeds) -> "Figure":
     return figure
 
 
-def by_size(speeds: Speeds) -> "Figure":
+def by_size(speeds: Speeds) -> Figure:
     """Latency and peak memory by image size."""
     figure, (left, right) = subplots(9.6, 3.8, 1, 2)
     for row in speeds.swept(lambda s: s.size):
@@ -76,14 +71,14 @@ def by_size(speeds: Speeds) -> "Figure":
     return figure
 
 
-def _line(axes: "Axes", row: Speed, at: list[int], value: Callable[[int], float | None], labeled: bool = True) -> None:
+def _line(axes: Axes, row: Speed, at: list[int], value: Callable[[int], float | None], labeled: bool = True) -> None:
     color, marker = look(row.network)
     if known := [(x, y) for x in at if (y := value(x)) is not None]:
         label = row.title if labeled else None
         axes.plot(*zip(*known, strict=True), color=color, marker=marker, markersize=4, label=label)
 
 
-def _sweep(axes: "Axes", at: list[int], xlabel: str, ylabel: str) -> None:
+def _sweep(axes: Axes, at: list[int], xlabel: str, ylabel: str) -> None:
     """Logarithmic axes with a tick at each value that was measured."""
     axes.set(xlabel=xlabel, ylabel=ylabel, xscale="log")
     plain_log(axes, "y")
@@ -91,7 +86,7 @@ def _sweep(axes: "Axes", at: list[int], xlabel: str, ylabel: str) -> None:
     axes.minorticks_off()
 
 
-def calls(speeds: Speeds) -> "Figure":
+def calls(speeds: Speeds) -> Figure:
     """Every timed call over its network's median, which shows how long one call may take."""
     figure, axes = subplots(7.2, 3.6)
     timed = [(row, np.sort(row.calls_s)) for row in speeds.rows if len(row.calls_s) > 1]
@@ -108,7 +103,7 @@ def calls(speeds: Speeds) -> "Figure":
     return figure
 
 
-def time_by_module(speeds: Speeds) -> "Figure":
+def time_by_module(speeds: Speeds) -> Figure:
     """A bar for each profiled network, parted into its outermost modules."""
     profiled = [(row.title, row.profile) for row in reversed(speeds.rows) if row.profile]
     figure, axes = subplots(9.6, 1.0 + 0.55 * len(profiled))

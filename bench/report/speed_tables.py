@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from operator import methodcaller
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bench.quantities import Agreement, Latency
 from bench.quantities.variants import PLAIN, name_of
@@ -30,17 +30,15 @@ def speed_tables(speeds: Speeds) -> list[Table]:
     return [make(speeds) for make, worth in wanted if worth]
 
 
-def _column(name: str, unit: str, value: Callable[[Any], Any], base: str, *how: Any, **more: Any) -> Column:
-    """A column of latencies, its key its header."""
-    return Column(f"{name} {unit}".lower().strip(), name, unit, value, base, *how, **{"quantity": "latency", **more})
+_timed, _metered = partial(Column, quantity="latency"), partial(Column, quantity="energy")
 
 
 def _single(speeds: Speeds) -> Table:
     columns = (
-        _column("Latency", "ms", Speed.latency_s, "seconds", min, tainted, ranged=True),
-        *(_column(f"p{percent}", "ms", methodcaller("percentile_s", percent), "seconds", min, optional=True)
-          for percent in PERCENTILES),
-        _column("Of peak", "", lambda row: row.share_of_peak, "share", max),
+        _timed("latency", "Latency", "ms", Speed.latency_s, "seconds", min, tainted, ranged=True),
+        *(_timed(f"p{n}", f"p{n}", "ms", methodcaller("percentile_s", n), "seconds", min, optional=True)
+          for n in PERCENTILES),
+        _timed("of_peak", "Of peak", "", lambda row: row.share_of_peak, "share", max),
     )  # fmt: skip
     first = speeds.rows[0]
     return table(
@@ -52,15 +50,13 @@ def _single(speeds: Speeds) -> Table:
 
 def _batches(speeds: Speeds) -> Table:
     columns = (
-        *(_column(f"Batch {batch}", "images/s", methodcaller("throughput", batch), "images/s", max)
+        *(_timed(f"batch_{batch}", f"Batch {batch}", "images/s", methodcaller("throughput", batch), "images/s", max)
           for batch in speeds.batches),
-        _column("Saturation", "batch", lambda row: row.knee(speeds.batches), "count"),
+        _timed("saturation", "Saturation", "batch", lambda row: row.knee(speeds.batches), "count"),
     )  # fmt: skip
+    missing = [(row, n) for row in speeds.rows for n in speeds.batches if row.throughput(n) is None]
     ended = [
-        f"{row.title}: ended at batch {batch}, {failure}"
-        for row in speeds.rows
-        for batch in speeds.batches
-        if row.throughput(batch) is None and (failure := row.failure("latency", batch=batch))
+        f"{row.title}: ended at batch {n}, {why}" for row, n in missing if (why := row.failure("latency", batch=n))
     ]
     rows = speeds.swept(lambda spec: spec.batch)
     return table("batches", "Throughput by batch", columns, rows, prose("saturation", KNEE), *ended)
@@ -71,14 +67,12 @@ def _sizes(speeds: Speeds) -> Table:
         return growth((size * size, value(row, size)) for size in speeds.sizes)
 
     columns = (
-        *(
-            _column(f"{size}x{size}", "ms", methodcaller("latency_s", size=size), "seconds", min)
-            for size in speeds.sizes
-        ),
-        _column("Growth", "latency", partial(grown, _latency), "exponent", min),
-        _column("Growth", "GMAC", partial(grown, _macs), "exponent", min, quantity="cost"),
-        _column("Growth", "memory", partial(grown, _activations), "exponent", min, quantity="memory"),
-    )
+        *(_timed(f"size_{n}", f"{n}x{n}", "ms", methodcaller("latency_s", size=n), "seconds", min)
+          for n in speeds.sizes),
+        _timed("growth_latency", "Growth", "latency", partial(grown, _latency), "exponent", min),
+        Column("growth_macs", "Growth", "GMAC", partial(grown, _macs), "exponent", min, quantity="cost"),
+        Column("growth_memory", "Growth", "memory", partial(grown, _activations), "exponent", min, quantity="memory"),
+    )  # fmt: skip
     return table("sizes", "Cost as the image grows", columns, speeds.swept(lambda s: s.size), prose("growth"))
 
 
@@ -111,28 +105,23 @@ class Deployed(NamedTuple):
 
 
 def _variants(speeds: Speeds) -> Table:
-    rows = [
-        Deployed(
-            f"{row.title}, {name}", row.title, row.latency_s(variant=name), row.over_plain(name), row.variant(name)
-        )
-        for row in speeds.swept(name_of)
-        for name in speeds.variants
-    ]
+    rows = [_deployed(row, name) for row in speeds.swept(name_of) for name in speeds.variants]
     columns = (
-        _column("Latency", "ms", lambda row: row.latency_s, "seconds", ranged=True),
-        _column("To eager", "ratio", lambda row: row.over_plain, "ratio", ranged=True),
-        _column("Made in", "s", lambda row: row.result and row.result.prepare_s, "ratio"),
-        _column("Max error", "of largest", _max_error, "error"),
-        _column("Masks", "Dice", lambda row: row.agreement and row.agreement.dice, "score"),
+        _timed("latency", "Latency", "ms", lambda row: row.latency_s, "seconds", ranged=True),
+        _timed("to_eager", "To eager", "ratio", lambda row: row.over_plain, "ratio", ranged=True),
+        _timed("prepare", "Made in", "s", lambda row: row.result and row.result.prepare_s, "ratio"),
+        _timed("max_error", "Max error", "of largest", _max_error, "error"),
+        _timed("masks", "Masks", "Dice", lambda row: row.agreement and row.agreement.dice, "score"),
     )
-    failed = [
-        f"{row.title}, {variant}: {why}"
-        for row in speeds.rows
-        for variant in speeds.variants
-        if variant != PLAIN and (why := row.refusal(variant))
-    ]
+    asked = [(row, name) for row in speeds.rows for name in speeds.variants if name != PLAIN]
+    failed = [f"{row.title}, {name}: {why}" for row, name in asked if (why := row.refusal(name))]
     timed = [row for row in rows if row.latency_s]
     return table("variants", "Deployed speed", columns, timed, prose("variants"), *failed)
+
+
+def _deployed(row: Speed, name: str) -> Deployed:
+    title, latency = f"{row.title}, {name}", row.latency_s(variant=name)
+    return Deployed(title, row.title, latency, row.over_plain(name), row.variant(name))
 
 
 def _max_error(row: Deployed) -> float | None:
@@ -142,26 +131,24 @@ def _max_error(row: Deployed) -> float | None:
 
 
 def _memory(speeds: Speeds) -> Table:
-    def part(mode: str, of: str, row: Speed) -> float | None:
-        return getattr(row.memory(mode), of, None)
-
-    columns = [
-        _column(name, "MiB", partial(part, mode, of), "bytes", min, quantity="memory")
-        for name, mode, of in (
-            ("Weights", "inference", "weights_bytes"),
-            ("Inference", "inference", "peak_bytes"),
-            ("Training", "training", "peak_bytes"),
-        )
-    ]
+    held = partial(Column, unit="MiB", base="bytes", best=min, quantity="memory")
+    columns = (
+        held("weights", "Weights", value=partial(_held, "inference", "weights_bytes")),
+        held("inference", "Inference", value=partial(_held, "inference", "peak_bytes")),
+        held("training", "Training", value=partial(_held, "training", "peak_bytes")),
+    )
     caption = f"Peak memory at batch {speeds.rows[0].batch}"
     return table("memory", caption, columns, speeds.rows, prose("peak_memory", speeds.device))
 
 
+def _held(mode: str, of: str, row: Speed) -> float | None:
+    return getattr(row.memory(mode), of, None)
+
+
 def _energy(speeds: Speeds) -> Table:
     columns = (
-        _column("Energy", "J/image", lambda row: row.energy and row.energy.joules_per_image, "joules", min,
-                quantity="energy"),
-        _column("Idle", "W", lambda row: row.energy and row.energy.idle_watts, "watts", quantity="energy"),
+        _metered("energy", "Energy", "J/image", lambda row: row.energy and row.energy.joules_per_image, "joules", min),
+        _metered("idle", "Idle", "W", lambda row: row.energy and row.energy.idle_watts, "watts"),
     )  # fmt: skip
     unread = {row.energy.unreadable for row in speeds.rows if row.energy and row.energy.unreadable}
     caption = f"Energy at batch {speeds.rows[0].batch}"

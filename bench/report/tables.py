@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from bench.quantities import DiceSpec, TrainSpec
+from bench.quantities import DiceSpec
 from bench.quantities.protocols import Measure
 from bench.read.paired import LEVEL
 from bench.read.rows import Row
@@ -52,16 +52,6 @@ def _conditions(section: Section) -> Iterator[str]:
     if section.dice:
         scored = [{image.id for image in scores.images} for row in section.rows for scores in row.trainings]
         yield prose("dice", section, section.dice, len(scored[0]) if scored else 0, _seeds(section))
-
-
-def training(train: TrainSpec) -> str:
-    """The setting of a training in words, without its seed."""
-    return prose("training", train)
-
-
-def checked(train: TrainSpec) -> str:
-    """The images that a training is validated on."""
-    return prose("validated", train)
 
 
 def _seeds(section: Section) -> str:

@@ -29,8 +29,7 @@ def _frames(document: Document) -> Iterator[tuple[str, Any]]:
     """The tables by name, those that have a row."""
     import pandas as pd
 
-    found = list(document.sections)
-    for name, rows in (("table", tidy_rows(found)), ("paired", paired_rows(found))):
+    for name, rows in (("table", tidy_rows(document.sections)), ("paired", paired_rows(document.sections))):
         if rows:
             yield name, pd.DataFrame(rows)
 

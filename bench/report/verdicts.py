@@ -45,20 +45,22 @@ def claimed(claim: Claim) -> str:
 
 def found(claim: Claim, measured: Measured | None) -> str:
     """What was measured, with its interval where it has one; a dash where nothing was."""
-    return joined(*_with_interval(claim, measured))
-
-
-def _with_interval(claim: Claim, measured: Measured | None) -> tuple[str, str]:
     if measured is None:
-        return NONE, ""
-    ends = [figure(claim, end).split(" ")[0] for end in (measured.low, measured.high)]
-    return figure(claim, measured.value), "" if measured.low == measured.high else f"[{', '.join(ends)}]"
+        return NONE
+    return joined(figure(claim, measured.value), _interval(claim, measured))
+
+
+def _interval(claim: Claim, measured: Measured) -> str:
+    ends = ", ".join(figure(claim, end).split(" ")[0] for end in (measured.low, measured.high))
+    return "" if measured.low == measured.high else f"[{ends}]"
 
 
 def measured_parts(verdict: Verdict) -> tuple[str, str]:
     """What was measured: the figure, and what stands smaller beside it, its interval and what it was before."""
-    value, interval = _with_interval(verdict.claim, verdict.measured)
-    return value, joined(interval, _before(verdict), by=", ")
+    claim, measured = verdict.claim, verdict.measured
+    if measured is None:
+        return NONE, ""
+    return figure(claim, measured.value), joined(_interval(claim, measured), _before(verdict), by=", ")
 
 
 def _before(verdict: Verdict) -> str:
@@ -93,13 +95,15 @@ def _course(verdict: Verdict) -> str:
 def count(verdicts: Sequence[Verdict]) -> str:
     """How many hold, fail and are undecided."""
     by = Counter(verdict.outcome for verdict in verdicts)
-    words = (f"{by[f'{word}s']} {word}{'s' if by[f'{word}s'] == 1 else ''}" for word in ("hold", "fail"))  # type: ignore[index]
-    return f"{', '.join(words)}, {by['undecided']} undecided"
+    hold, fail = "holds" if by["holds"] == 1 else "hold", "fails" if by["fails"] == 1 else "fail"
+    return f"{by['holds']} {hold}, {by['fails']} {fail}, {by['undecided']} undecided"
 
 
-def grouped(verdicts: Sequence[Verdict], key: Callable[[Verdict], Any]) -> list[list[Verdict]]:
-    """Verdicts in the order of MARKS, those beside each other with one key together."""
-    ranked = sorted(verdicts, key=lambda verdict: list(MARKS).index(verdict.outcome))
+def grouped(
+    verdicts: Sequence[Verdict], key: Callable[[Verdict], Any], order: Sequence[str] = tuple(MARKS)
+) -> list[list[Verdict]]:
+    """Verdicts in the order of their outcomes, those beside each other with one key together."""
+    ranked = sorted(verdicts, key=lambda verdict: order.index(verdict.outcome))
     return [list(group) for _, group in groupby(ranked, key)]
 
 
@@ -108,12 +112,11 @@ def as_text(verdicts: Sequence[Verdict]) -> str:
 
     Claims of one table that are undecided for the same reason share a line.
     """
-    order = ("holds", "undecided", "fails")
-    ranked = sorted(verdicts, key=lambda verdict: order.index(verdict.outcome))
-    lines = [_columns(*group) for _, group in groupby(ranked, _sharing)]
+    groups = grouped(verdicts, _sharing, ("holds", "undecided", "fails"))
+    lines = [_columns(*group) for group in groups]
     widths = [max(len(line[column]) for line in lines) for column in range(3)]
     text = ["  ".join([*map(str.ljust, line[:3], widths), line[3]]).rstrip() for line in lines]
-    todo = dict.fromkeys(verdict.todo for verdict in ranked if verdict.todo)
+    todo = dict.fromkeys(verdict.todo for group in groups for verdict in group if verdict.todo)
     steps = ["", "To decide more:", *(f"  {step}" for step in todo)] if todo else []
     return "\n".join([*text, *steps, "", count(verdicts)])
 

@@ -8,9 +8,6 @@ from bench.errors import unknown
 from bench.report.document import Document
 from bench.report.figures import FIGURES, draw_together
 
-Writer = Callable[[Document, Path], list[Path]]
-
-
 # By name: "module:function" of what writes a document into a folder and returns the paths, the first to read first; the
 # files it may leave, so that a later report without them removes them; and whether it has pictures.
 FORMATS: dict[str, tuple[str, tuple[str, ...], bool]] = {
@@ -29,11 +26,13 @@ def write_report(document: Document, folder: Path, formats: Sequence[str] = tupl
     What an earlier report left there in these formats and this one does not have is removed: it would be read as a part
     of it. UserError for an unknown format.
     """
-    writers = [find_writer(name) for name in formats]
+    for name in formats:
+        if name not in FORMATS:
+            raise unknown("format", name, FORMATS)
     folder.mkdir(parents=True, exist_ok=True)
     if any(FORMATS[name][2] for name in formats):
         draw_together(document.pictures)
-    written = [path for write in writers for path in write(document, folder)]
+    written = [path for name in formats for path in _writer(name)(document, folder)]
     ours = tuple(f"{kind.key}-" for kinds in FIGURES.values() for kind in kinds)
     found = {path for name in formats for pattern in FORMATS[name][1] for path in folder.glob(pattern)}
     for path in found - set(written):
@@ -42,10 +41,7 @@ def write_report(document: Document, folder: Path, formats: Sequence[str] = tupl
     return written
 
 
-def find_writer(name: str) -> Writer:
-    """What writes a format."""
-    if name not in FORMATS:
-        raise unknown("format", name, FORMATS)
+def _writer(name: str) -> Callable[[Document, Path], list[Path]]:
     module, _, function = FORMATS[name][0].partition(":")
-    found: Writer = getattr(import_module(f"bench.report.{module}"), function)
+    found: Callable[[Document, Path], list[Path]] = getattr(import_module(f"bench.report.{module}"), function)
     return found

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +14,8 @@ from bench.read.sections import sections
 from bench.report.document import Part, document
 from bench.report.example_images import Examples, Predicted
 from bench.report.figures import CROWDED, Picture
-from bench.report.html import page
-from bench.report.html_figures import plotted as of_section
-from bench.report.html_figures import svg_inside
+from bench.report.html import page, svg_inside
+from bench.report.html import plotted as of_section
 from bench.report.plot_style import PALETTE, look, subplots
 from bench.run.predictions import Predictions
 
@@ -120,7 +120,8 @@ def viewer():
     masks = np.zeros((1, 20, 20), np.uint8)
     masks[0, 5:10, 0:10] = 1
     networks = tuple(
-        Predicted(Row(name, ()), Predictions(("a<b>",), masks, {}), {"a<b>": 0.5}) for name in ("unet", "<script>")
+        Predicted(Row(name, ()), Predictions(("a<b>",), masks, {}), {"a<b>": 0.5}, Path())
+        for name in ("unet", "<script>")
     )
     shown = Examples(networks, {"best": "a<b>"}, {"a<b>": np.zeros((3, 20, 20), np.uint8)}, {"a<b>": masks[0]})
     return html(Part("p", "P", (), (), tuple(picture(name, 3) for name in ("outlines", "regions")), None, shown))

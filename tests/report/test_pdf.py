@@ -19,6 +19,7 @@ from bench.report.document import document
 from bench.report.figures import Picture
 from bench.report.pdf import COMMAND, write
 from bench.report.plot_style import subplots
+from bench.report.text import prose, template
 
 HOSTILE = "<script> 100% #let x_1 $y$ *b* @z \\n \\$ [c] {d} \"e\" 'f' ~ ^ -- `g`"
 LONG = "a_network_with_a_name_of_sixty_characters_" + "x" * 18
@@ -48,6 +49,10 @@ def measured(name, number=0):
     return [cost_record(name, 10**6 * (1 + number)), latency_record(name, latency), dice_record(name, dice)]
 
 
+def definitions():
+    return template("text.txt").module.definitions.items()
+
+
 def squeezed(text):
     return re.sub(r"\s", "", text)
 
@@ -68,7 +73,7 @@ def test_all_words_of_the_document_are_in_it(tmp_path, reference):
     found = pages(written, tmp_path)
     text = "".join(found)
     tables = [table for part in written.parts for table in part.tables]
-    told = [written.question, *written.machines, *(words for pair in written.definitions.items() for words in pair)]
+    told = [prose("question"), *written.machines, *(words for pair in definitions() for words in pair)]
     told += [words for part in written.parts for words in (part.title, *part.says)]
     told += [picture.caption for part in written.parts for picture in part.pictures]
     told += [words for table in tables for words in (table.caption, *(note[1:] for note in table.notes))]
@@ -146,7 +151,7 @@ def test_a_name_with_dollars_is_no_formula_in_a_picture(tmp_path):
 def test_a_document_of_next_to_nothing(tmp_path):
     (path,) = write(made([cost_record()]), tmp_path)
     assert path.read_bytes().startswith(b"%PDF")
-    (path,) = write(replace(made([cost_record()]), machines=(), parts=(), definitions={}, commands=()), tmp_path)
+    (path,) = write(replace(made([cost_record()]), machines=(), parts=(), commands=()), tmp_path)
     assert path.read_bytes().startswith(b"%PDF")
 
 
