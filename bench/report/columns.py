@@ -10,7 +10,7 @@ from bench.networks import NETWORKS
 from bench.read.rows import Row
 from bench.read.sections import Section
 from bench.report.text import joined
-from bench.report.units import NONE, UNITS
+from bench.report.units import UNITS
 from bench.stats.estimate import Estimate
 
 Value = float | str | Estimate | None
@@ -53,9 +53,7 @@ class Column:
 
     def text(self, value: float | str | None) -> str:
         """A value as the column's cells show it."""
-        if value is None or isinstance(value, str):
-            return value or NONE
-        return UNITS[self.base].cell(value)
+        return value if isinstance(value, str) else UNITS[self.base].cell(value)
 
 
 @dataclass(frozen=True)
@@ -175,21 +173,20 @@ def _published(fact: str, row: Row) -> float | None:
 
 
 _cost = partial(Column, base="multiply-adds", best=min, mark=_unverified, quantity="cost", optional=True)
+_measured = partial(Column, optional=True)
+_aside = partial(Column, aside=True, optional=True)
 MAIN = (
-    _cost("parameters", "Params", "M", lambda row: row.cost and row.cost.parameters, base="parameters",
-          mark=_unmarked),
+    _measured("parameters", "Params", "M", lambda row: row.cost and row.cost.parameters, "parameters", min, _unmarked,
+              "cost"),
     _cost("macs_fvcore", "GMAC", "fvcore", lambda row: row.cost and row.cost.fvcore.macs),
     _cost("macs_torch", "GMAC", "torch", lambda row: row.cost and row.cost.torch.macs),
-    Column("latency", "Latency", "ms", lambda row: row.latency_s, "seconds", min, tainted, "latency", optional=True),
-    Column("memory", "Memory", "MiB", lambda row: row.memory and row.memory.peak_bytes, "bytes", min, _unmarked,
-           "memory", optional=True),
-    Column("dice", "Dice", "", lambda row: row.dice, "score", max, _partial, "dice", ranged=True, optional=True,
-           alike=True),
-    Column("kind", "Kind", "", _kind, "", aside=True, optional=True),
-    Column("published_parameters", "Published", "M", partial(_published, "parameters"), "parameters", aside=True,
-           optional=True),
-    Column("published_macs", "Published", "GMAC", partial(_published, "macs"), "multiply-adds", aside=True,
-           optional=True),
+    _measured("latency", "Latency", "ms", lambda row: row.latency_s, "seconds", min, tainted, "latency"),
+    _measured("memory", "Memory", "MiB", lambda row: row.memory and row.memory.peak_bytes, "bytes", min, _unmarked,
+              "memory"),
+    _measured("dice", "Dice", "", lambda row: row.dice, "score", max, _partial, "dice", ranged=True, alike=True),
+    _aside("kind", "Kind", "", _kind, "text"),
+    _aside("published_parameters", "Published", "M", partial(_published, "parameters"), "parameters"),
+    _aside("published_macs", "Published", "GMAC", partial(_published, "macs"), "multiply-adds"),
 )  # fmt: skip
 _of_pair = partial(Column, quantity="dice")
 PAIRED = (

@@ -20,7 +20,6 @@ from bench.report.text import TEMPLATES, prose, template
 from bench.report.units import NONE
 from bench.report.verdicts import MARKS, claimed, count, grouped, measured_parts
 
-TITLE = "Networks compared"
 SCALE = 0.72  # from inches as drawn to inches as printed: the widest figures fill the page, and all have type of 7 pt
 COMMAND = 90  # characters in a line of a command
 
@@ -44,9 +43,10 @@ def write(document: Document, folder: Path) -> list[Path]:
 def _data(document: Document) -> dict[str, Any]:
     """All that the template shows."""
     return {
-        "title": TITLE, "question": prose("question"), "machines": document.machines,
+        "question": prose("question"), "machines": document.machines,
         "claims": _claims(document.verdicts) if document.verdicts else None,
-        "parts": [_part(part) for part in document.parts], "definitions": list(template("text.txt").module.definitions.items()),
+        "parts": [_part(part) for part in document.parts],
+        "definitions": list(template("text.txt").module.definitions.items()),
         "commands": [_in_lines(command) for command in document.commands],
     }  # fmt: skip
 

@@ -54,10 +54,8 @@ def _batches(speeds: Speeds) -> Table:
           for batch in speeds.batches),
         _timed("saturation", "Saturation", "batch", lambda row: row.knee(speeds.batches), "count"),
     )  # fmt: skip
-    missing = [(row, n) for row in speeds.rows for n in speeds.batches if row.throughput(n) is None]
-    ended = [
-        f"{row.title}: ended at batch {n}, {why}" for row, n in missing if (why := row.failure("latency", batch=n))
-    ]
+    tried = [(row, n) for row in speeds.rows for n in speeds.batches if row.throughput(n) is None]
+    ended = [f"{row.title}: ended at batch {n}, {why}" for row, n in tried if (why := row.failure("latency", batch=n))]
     rows = speeds.swept(lambda spec: spec.batch)
     return table("batches", "Throughput by batch", columns, rows, prose("saturation", KNEE), *ended)
 

@@ -92,6 +92,7 @@ UNITS = {
     "difference": Unit(difference),
     "distance": Unit(significant),
     "ratio": Unit(significant, "times"),
+    "text": Unit(lambda text: str(text or NONE)),
     "count": Unit(lambda value: significant(value, 1)),
     "probability": Unit(_or_dash(lambda value: "< 0.001" if value < 0.001 else f"{value:.3f}")),
     "exponent": Unit(_or_dash(lambda value: f"{value:.2f}")),

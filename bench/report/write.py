@@ -1,8 +1,8 @@
 """Writes a report in the formats asked for: one table of them, a line each."""
 
-from collections.abc import Callable, Sequence
-from importlib import import_module
+from collections.abc import Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 
 from bench.errors import unknown
 from bench.report.document import Document
@@ -32,16 +32,11 @@ def write_report(document: Document, folder: Path, formats: Sequence[str] = tupl
     folder.mkdir(parents=True, exist_ok=True)
     if any(FORMATS[name][2] for name in formats):
         draw_together(document.pictures)
-    written = [path for name in formats for path in _writer(name)(document, folder)]
+    writers = [resolve_name(f"bench.report.{FORMATS[name][0]}") for name in formats]
+    written: list[Path] = [path for write in writers for path in write(document, folder)]
     ours = tuple(f"{kind.key}-" for kinds in FIGURES.values() for kind in kinds)
     found = {path for name in formats for pattern in FORMATS[name][1] for path in folder.glob(pattern)}
     for path in found - set(written):
         if path.suffix not in (".svg", ".png") or path.name.startswith(ours):
             path.unlink()
     return written
-
-
-def _writer(name: str) -> Callable[[Document, Path], list[Path]]:
-    module, _, function = FORMATS[name][0].partition(":")
-    found: Callable[[Document, Path], list[Path]] = getattr(import_module(f"bench.report.{module}"), function)
-    return found
