@@ -18,15 +18,11 @@ Value = float | str | Estimate | None
 UNVERIFIED, TAINTED, PARTIAL = "†", "‡", "§"
 
 
-def _unmarked(row: Any) -> str:
-    return ""
-
-
 @dataclass(frozen=True)
 class Column:
     """A column by its `key`: its header's name and unit, its value of a row, and the base unit that value is in.
 
-    `best` is min or max where one figure is the best. `mark` gives a row's mark, and a marked figure is never the best.
+    `best` is min or max where one figure is the best. `mark` gives a row's mark; a marked figure is never the best.
     `quantity` names the quantity whose records are behind the figures; a published figure has none. A narrow terminal
     leaves out columns `aside`, and shows intervals and deviations only in columns `ranged`. An `optional` column is
     left out where no row has a value. In a column `alike`, a figure over fewer units than another is never the best,
@@ -39,7 +35,7 @@ class Column:
     value: Callable[[Any], Value]
     base: str
     best: Callable[..., float] | None = None
-    mark: Callable[[Any], str] = _unmarked
+    mark: Callable[[Any], str] | None = None
     quantity: str = ""
     aside: bool = False
     ranged: bool = False
@@ -94,7 +90,9 @@ def cells(columns: Sequence[Column], rows: Sequence[Any]) -> list[tuple[Cell, ..
 
 def _cells(column: Column, rows: Sequence[Any]) -> list[Cell]:
     values = [column.value(row) for row in rows]
-    marks = [column.mark(row) if value is not None else "" for row, value in zip(rows, values, strict=True)]
+    marks = [
+        column.mark(row) if column.mark and value is not None else "" for row, value in zip(rows, values, strict=True)
+    ]
     units = max((value.n for value in values if isinstance(value, Estimate)), default=0) if column.alike else 0
     ranked = [None if mark else number(value, units) for value, mark in zip(values, marks, strict=True)]
     known = [figure for figure in ranked if figure is not None]
@@ -176,13 +174,13 @@ _cost = partial(Column, base="multiply-adds", best=min, mark=_unverified, quanti
 _measured = partial(Column, optional=True)
 _aside = partial(Column, aside=True, optional=True)
 MAIN = (
-    _measured("parameters", "Params", "M", lambda row: row.cost and row.cost.parameters, "parameters", min, _unmarked,
-              "cost"),
+    _measured("parameters", "Params", "M", lambda row: row.cost and row.cost.parameters, "parameters", min,
+              quantity="cost"),
     _cost("macs_fvcore", "GMAC", "fvcore", lambda row: row.cost and row.cost.fvcore.macs),
     _cost("macs_torch", "GMAC", "torch", lambda row: row.cost and row.cost.torch.macs),
     _measured("latency", "Latency", "ms", lambda row: row.latency_s, "seconds", min, tainted, "latency"),
-    _measured("memory", "Memory", "MiB", lambda row: row.memory and row.memory.peak_bytes, "bytes", min, _unmarked,
-              "memory"),
+    _measured("memory", "Memory", "MiB", lambda row: row.memory and row.memory.peak_bytes, "bytes", min,
+              quantity="memory"),
     _measured("dice", "Dice", "", lambda row: row.dice, "score", max, _partial, "dice", ranged=True, alike=True),
     _aside("kind", "Kind", "", _kind, "text"),
     _aside("published_parameters", "Published", "M", partial(_published, "parameters"), "parameters"),

@@ -103,8 +103,7 @@ def outlines(shown: Examples) -> Figure:
     figure, grid = subplots(*size, len(shown.ranks), columns, layout="compressed", squeeze=False)
     for line, (rank, name) in zip(grid, shown.ranks.items(), strict=True):
         for axes in line:
-            _image(axes, shown.images[name])
-            _outline(axes, shown.truths[name], "white", 0.9)
+            _image(axes, shown.images[name], shown.truths[name], 0.9)
         line[0].set_title(f"{rank}: truth", fontsize=8)
         for axes, network in zip(line[1:], shown.networks, strict=True):
             _outline(axes, network.mask(name), look(network.row.network)[0], 1.4)
@@ -122,8 +121,7 @@ def regions(shown: Examples) -> Figure:
     figure, grid = subplots(*size, len(points), len(stages), layout="compressed", squeeze=False)
     for line, where, point in zip(grid, QUERIES, points, strict=True):
         for axes, found in zip(line, stages.values(), strict=True):
-            _image(axes, shown.images[name])
-            _outline(axes, shown.truths[name], "white", 0.7)
+            _image(axes, shown.images[name], shown.truths[name], 0.7)
             _cells(axes, found[network.predictions.places[name]], point, shown.truths[name].shape[-1])
         line[0].set_ylabel(where, fontsize=8)
     for axes, stage in zip(grid[0], stages, strict=True):
@@ -165,11 +163,13 @@ def _cells(axes: Axes, chosen: np.ndarray, point: tuple[int, int], size: int) ->
     axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))  # a region at the edge would make its image smaller
 
 
-def _image(axes: Axes, pixels: np.ndarray) -> None:
+def _image(axes: Axes, pixels: np.ndarray, truth: np.ndarray, width: float) -> None:
+    """An image with the outline of its truth in white."""
     axes.imshow(np.asarray(pixels).transpose(1, 2, 0), interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
+    _outline(axes, truth, "white", width)
 
 
 def _outline(axes: Axes, mask: np.ndarray, color: str, width: float) -> None:

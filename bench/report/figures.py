@@ -112,8 +112,7 @@ def pictures(name: str, source: Section | Examples | Speeds) -> Iterator[Picture
     """The figures of a source that have something to show; `name` tells their files from those of other sources."""
     for kind in FIGURES[type(source)]:
         if kind.has(source):
-            draw = partial(kind.draw, source)
-            yield Picture(kind.key, f"{kind.key}-{name}", kind.caption.format(source), draw)
+            yield Picture(kind.key, f"{kind.key}-{name}", kind.caption.format(source), partial(kind.draw, source))
 
 
 def draw_together(pictures: Sequence[Picture]) -> None:

@@ -73,7 +73,7 @@ def _told(what: str, quantity: str, facts: Any) -> str:
     return prose(name, facts) if facts and hasattr(template("text.txt").module, name) else ""
 
 
-def _samples(result: Any) -> dict[str, str] | None:
+def _samples(result: Any) -> dict[str, str]:
     """The raw samples as text and as a strip: times in order, Dice by image, multiply-adds by operator."""
     if isinstance(result, Latency):
         times = [milliseconds(sample) for sample in result.samples_s]
@@ -84,15 +84,13 @@ def _samples(result: Any) -> dict[str, str] | None:
     if isinstance(result, Cost):
         counted = sorted(result.fvcore.by_operator.items(), key=lambda pair: (-pair[1], pair[0]))
         return _listed([f"{name} {giga(macs)}" for name, macs in counted], "operators, GMAC by fvcore")
-    return None
+    return {}
 
 
-def _listed(
-    texts: Sequence[str], what: str, samples: Sequence[float] = (), text: Text = share
-) -> dict[str, str] | None:
+def _listed(texts: Sequence[str], what: str, samples: Sequence[float] = (), text: Text = share) -> dict[str, str]:
     """The first samples as text, and the path of a strip with a line for each, where these are not all equal."""
     if not texts:
-        return None
+        return {}
     some = f"the first {MOST} of {len(texts)}" if len(texts) > MOST else str(len(texts))
     values = [value for value in samples[:MOST] if not math.isnan(value)]
     low, high = min(values, default=0.0), max(values, default=0.0)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bench.networks import NETWORKS
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 # matplotlib takes long to import, so it is imported where something is drawn.
 Axes: TypeAlias = "matplotlib.axes.Axes"
 Figure: TypeAlias = "matplotlib.figure.Figure"
-T = TypeVar("T")
 # Okabe and Ito's palette, without the yellow that can hardly be seen on white paper.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 # The shape tells a network's kind, also in print without color: the first seven networks of a kind have its first shape
@@ -72,7 +71,7 @@ def plain_log(axes: Axes, *names: str) -> None:
         axis.set_minor_locator(NullLocator())
 
 
-def pareto_front(points: Sequence[tuple[float, float, T]]) -> list[tuple[float, float, T]]:
+def pareto_front(points: Sequence[tuple[float, float, Any]]) -> list[tuple[float, float, Any]]:
     """Of (cost, accuracy, thing) those for which nothing costs no more and is as accurate, cheapest first.
 
     Of two that are equal in both, both stay.
@@ -81,7 +80,7 @@ def pareto_front(points: Sequence[tuple[float, float, T]]) -> list[tuple[float, 
     [(1, 0.5, 'a'), (3, 0.9, 'c')]
     """
 
-    def beats(one: tuple[float, float, T], other: tuple[float, float, T]) -> bool:
+    def beats(one: tuple[float, float, Any], other: tuple[float, float, Any]) -> bool:
         return one[0] <= other[0] and one[1] >= other[1] and one[:2] != other[:2]
 
     kept = [one for one in points if not any(beats(other, one) for other in points)]

@@ -103,17 +103,16 @@ class Deployed(NamedTuple):
 
 
 def _variants(speeds: Speeds) -> Table:
-    rows = [_deployed(row, name) for row in speeds.swept(name_of) for name in speeds.variants]
+    timed = [one for row in speeds.swept(name_of) for v in speeds.variants if (one := _deployed(row, v)).latency_s]
     columns = (
         _timed("latency", "Latency", "ms", lambda row: row.latency_s, "seconds", ranged=True),
         _timed("to_eager", "To eager", "ratio", lambda row: row.over_plain, "ratio", ranged=True),
-        _timed("prepare", "Made in", "s", lambda row: row.result and row.result.prepare_s, "ratio"),
+        _timed("prepare", "Made in", "s", lambda row: row.result and row.result.prepare_s, "number"),
         _timed("max_error", "Max error", "of largest", _max_error, "error"),
         _timed("masks", "Masks", "Dice", lambda row: row.agreement and row.agreement.dice, "score"),
     )
     asked = [(row, name) for row in speeds.rows for name in speeds.variants if name != PLAIN]
     failed = [f"{row.title}, {name}: {why}" for row, name in asked if (why := row.refusal(name))]
-    timed = [row for row in rows if row.latency_s]
     return table("variants", "Deployed speed", columns, timed, prose("variants"), *failed)
 
 
@@ -149,5 +148,5 @@ def _energy(speeds: Speeds) -> Table:
         _metered("idle", "Idle", "W", lambda row: row.energy and row.energy.idle_watts, "watts"),
     )  # fmt: skip
     unread = {row.energy.unreadable for row in speeds.rows if row.energy and row.energy.unreadable}
-    caption = f"Energy at batch {speeds.rows[0].batch}"
-    return table("energy", caption, columns, speeds.rows, prose("energy"), *sorted(unread))
+    told = prose("energy"), *sorted(unread)
+    return table("energy", f"Energy at batch {speeds.rows[0].batch}", columns, speeds.rows, *told)

@@ -12,6 +12,7 @@ from bench.quantities.variants import name_of
 from bench.report.units import NONE, UNITS
 
 TEMPLATES = Path(__file__).with_name("template")
+END = "\x1e"  # ASCII's record separator, which stands in no name and no error
 LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -29,7 +30,7 @@ def template(name: str) -> Any:
         loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape(["html"]), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    found.globals.update(zip=zip, NONE=NONE, name_of=name_of)
+    found.globals.update(zip=zip, NONE=NONE, END=END, name_of=name_of)
     found.tests.update(nan=math.isnan)
     found.filters.update(markdown=markdown, slug=slug, median=median, cell=lambda value, unit: UNITS[unit].cell(value))
     return found.get_template(name)
@@ -39,6 +40,12 @@ def prose(name: str, *facts: Any) -> str:
     """The sentence or note of this name in template/text.txt, with its facts, in one line."""
     told = getattr(template("text.txt").module, name)
     return " ".join((told(*facts) if callable(told) else told).split())
+
+
+def remarks(name: str, *facts: Any) -> list[str]:
+    """The notes of this name in template/text.txt, where `END` ends each of them."""
+    told = getattr(template("text.txt").module, name)(*facts).split(END)
+    return [" ".join(note.split()) for note in told if note.strip()]
 
 
 def joined(*parts: str, by: str = " ") -> str:

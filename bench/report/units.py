@@ -91,6 +91,7 @@ UNITS = {
     "score": Unit(share),
     "difference": Unit(difference),
     "distance": Unit(significant),
+    "number": Unit(significant),
     "ratio": Unit(significant, "times"),
     "text": Unit(lambda text: str(text or NONE)),
     "count": Unit(lambda value: significant(value, 1)),

@@ -177,7 +177,7 @@ def as_junit(verdicts: Sequence[Verdict]) -> str:
     """JUnit's XML, which CI servers other than GitHub's show: undecided is skipped."""
     outcomes = Counter(verdict.outcome for verdict in verdicts)
     totals = {"tests": len(verdicts), "failures": outcomes["fails"], "skipped": outcomes["undecided"]}
-    suite = ElementTree.Element("testsuite", {"name": "bench check", **{k: str(v) for k, v in totals.items()}})
+    suite = ElementTree.Element("testsuite", {"name": "bench check"} | {name: str(n) for name, n in totals.items()})
     for verdict in verdicts:
         names = {"classname": f"claims.{verdict.claim.network}", "name": verdict.claim.name}
         case = ElementTree.SubElement(suite, "testcase", names)
