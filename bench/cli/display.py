@@ -30,7 +30,7 @@ from bench.report.columns import TAINTED, UNVERIFIED, Cell, Column
 from bench.report.sentences import sentences
 from bench.report.speed_tables import speed_tables
 from bench.report.text import prose
-from bench.report.units import duration, percent, share, significant
+from bench.units import duration, percent, share, significant
 from bench.run.job import Job
 from bench.run.local import Clock
 from bench.run.plan import Plan

@@ -106,7 +106,7 @@ def _machine(found: "Checkup", free: int | None, to: "Console") -> None:
 
 def _peak(found: "Checkup", planned: "Plan", to: "Console") -> None:
     from bench.judge.noise import peak_rates
-    from bench.report.units import significant
+    from bench.units import significant
 
     with _progress() as tell:
         tell("measuring peak rates", 5.0, "")
@@ -221,6 +221,6 @@ def _progress() -> "Iterator[Tell]":
 
 
 def _doing(what: str, seconds_left: float, more: str) -> str:
-    from bench.report.units import duration
+    from bench.units import duration
 
     return f"{what}, about {duration(seconds_left)}{more} left"

@@ -24,7 +24,7 @@ def history(
     """
     from bench.errors import UserError
     from bench.judge.history import history as points_of
-    from bench.judge.metrics import find_metric
+    from bench.quantities import find_metric
     from bench.networks import find_network
 
     find_network(network)

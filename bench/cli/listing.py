@@ -43,7 +43,7 @@ def _facts(what: Listed) -> list[dict[str, Any]]:
     if what is Listed.networks:
         from bench.networks import NETWORKS, find_network
         from bench.networks.installed import plug_ins
-        from bench.report.units import NONE, giga, millions
+        from bench.units import NONE, giga, millions
 
         return [
             {

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.quantities import ModuleCost, Profile, ProfileSpec
-from bench.report.units import NONE, milliseconds
+from bench.units import NONE, milliseconds
 
 SMALL = 0.005  # of the whole network, in every column: such modules share one line
 LARGE = 0.1  # of the whole: shown in bold

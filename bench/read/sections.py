@@ -55,6 +55,10 @@ class Section:
     def _kept(self) -> dict[int, list[Paired]]:
         return {}
 
+    def shows(self, score: str) -> bool:
+        """Whether some row has the score."""
+        return any(row.score(score) for row in self.rows if row.dice)
+
     @property
     def distance_unit(self) -> str:
         """The unit of distances between outlines."""

@@ -9,7 +9,7 @@ from bench.read.rows import Row
 from bench.read.sections import Section
 from bench.report.columns import number
 from bench.report.plot_style import Axes, Figure, look, pareto_front, plain_log, point, remark, subplots
-from bench.report.units import millions
+from bench.units import millions
 
 LINE = 76  # characters of an axis's label in one line
 

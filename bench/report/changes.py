@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from bench.judge.compare import Change
 from bench.networks import title_of
 from bench.report.text import joined, markdown, markdown_table
-from bench.report.units import NONE, difference, in_unit, percent_change
+from bench.units import NONE, difference, in_unit, percent_change
 
 # In the order in which they are counted, and the sign of each.
 MARKS = {"worse": "✗", "better": "✓", "same": "=", "undecided": "?", "refused": "!", "appeared": "+", "vanished": "-"}

@@ -2,16 +2,19 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from bench.networks import NETWORKS
+from bench.quantities import QUANTITIES, Quantity
+from bench.quantities.base import Column as Figure
+from bench.quantities.scores import SCORES, Score
 from bench.read.rows import Row
 from bench.read.sections import Section
 from bench.report.text import joined
-from bench.report.units import UNITS
 from bench.stats.estimate import Estimate
+from bench.units import UNITS
 
 Value = float | str | Estimate | None
 # Marks of an unverified count, of a disturbed time, and of a score without a failed seed: never the best.
@@ -147,17 +150,38 @@ def table(key: str, caption: str, columns: Sequence[Column], rows: Sequence[Any]
 # ---- the columns of a section ----------------------------------------------------------------------------------------
 
 
-def _unverified(row: Row) -> str:
-    return UNVERIFIED if row.cost and row.cost.doubt else ""
-
-
 def tainted(row: Any) -> str:
     """The mark of a row whose times were disturbed."""
     return TAINTED if row.taints else ""
 
 
-def _partial(row: Row) -> str:
-    return PARTIAL if row.lost_seeds[0] else ""
+MARKS: dict[str, Callable[[Any], str]] = {
+    "": lambda row: "",
+    "unverified": lambda row: UNVERIFIED if row.cost and row.cost.doubt else "",
+    "tainted": tainted,
+    "partial": lambda row: PARTIAL if row.lost_seeds[0] else "",
+}
+BEST = {"least": min, "most": max}
+
+
+def of_quantity(quantity: Quantity, figure: Figure) -> Column:
+    """A quantity's own column as the report shows it."""
+
+    def value(row: Row) -> float | Estimate | None:
+        found = row.results(quantity.result)
+        return figure.value(found) if found else None
+
+    return Column(figure.key, figure.name, figure.detail, value, figure.unit, BEST[figure.best], MARKS[figure.mark],
+                  quantity.name, optional=True)  # fmt: skip
+
+
+def of_score(score: Score, distance_unit: str = "", **more: Any) -> Column:
+    """A score's column; one that the records may be older than is left out where no row has it."""
+    return Column(
+        score.name, score.title, distance_unit if score.unit == "distance" else "", lambda row: row.score(score.name),
+        score.unit, min if score.less_is_better else max, MARKS["partial"], "dice", optional=score.counts is None,
+        alike=True, **more,
+    )  # fmt: skip
 
 
 def _kind(row: Row) -> str | None:
@@ -170,30 +194,23 @@ def _published(fact: str, row: Row) -> float | None:
     return None if network is None or (fact == "macs" and network.macs_size != 224) else getattr(network, fact)
 
 
-_cost = partial(Column, base="multiply-adds", best=min, mark=_unverified, quantity="cost", optional=True)
-_measured = partial(Column, optional=True)
+DICE = of_score(SCORES["dice"], ranged=True)
 _aside = partial(Column, aside=True, optional=True)
 MAIN = (
-    _measured("parameters", "Params", "M", lambda row: row.cost and row.cost.parameters, "parameters", min,
-              quantity="cost"),
-    _cost("macs_fvcore", "GMAC", "fvcore", lambda row: row.cost and row.cost.fvcore.macs),
-    _cost("macs_torch", "GMAC", "torch", lambda row: row.cost and row.cost.torch.macs),
-    _measured("latency", "Latency", "ms", lambda row: row.latency_s, "seconds", min, tainted, "latency"),
-    _measured("memory", "Memory", "MiB", lambda row: row.memory and row.memory.peak_bytes, "bytes", min,
-              quantity="memory"),
-    _measured("dice", "Dice", "", lambda row: row.dice, "score", max, _partial, "dice", ranged=True, alike=True),
+    *(of_quantity(quantity, figure) for quantity in QUANTITIES.values() for figure in quantity.columns),
+    replace(DICE, optional=True),
     _aside("kind", "Kind", "", _kind, "text"),
     _aside("published_parameters", "Published", "M", partial(_published, "parameters"), "parameters"),
     _aside("published_macs", "Published", "GMAC", partial(_published, "macs"), "multiply-adds"),
-)  # fmt: skip
+)
 _of_pair = partial(Column, quantity="dice")
 PAIRED = (
     _of_pair("dice", "Dice", "difference", lambda paired: paired.difference, "difference", ranged=True),
     _of_pair("units", "Units", "", lambda paired: paired.difference.n, "count"),
-    _of_pair("won", "Won", "", lambda paired: paired.won, "share"),
-    _of_pair("lost", "Lost", "", lambda paired: paired.lost, "share"),
-    _of_pair("p", "p", "Wilcoxon", lambda paired: paired.p, "probability"),
-    _of_pair("holm_p", "p", "Holm", lambda paired: paired.holm_p, "probability"),
+    _of_pair("won", "Won", "", lambda paired: paired.test.won, "share"),
+    _of_pair("lost", "Lost", "", lambda paired: paired.test.lost, "share"),
+    _of_pair("p", "p", "Wilcoxon", lambda paired: paired.test.p, "probability"),
+    _of_pair("holm_p", "p", "Holm", lambda paired: paired.test.holm_p, "probability"),
 )
 
 
@@ -201,16 +218,11 @@ def accuracy(section: Section) -> tuple[Column, ...]:
     """The columns of a section's accuracy in full, with one for each class where there are several."""
     labels = section.dice.labels if section.dice else ()
     alone = len(section.trained_on) == 1
-    score = partial(Column, unit="", base="score", best=max, mark=_partial, quantity="dice", alike=True)
     aside = partial(Column, base="score", best=max, quantity="dice", aside=True)
     return (
-        score("dice", "Dice", value=lambda row: row.dice, ranged=True),
+        DICE,
         *(aside(f"dice_{label}", "Dice", label, partial(_dice_of_class, place)) for place, label in enumerate(labels)),
-        score("iou", "IoU", value=lambda row: row.iou),
-        score("hd95", "HD95", unit=section.distance_unit, value=lambda row: row.hd95, base="distance", best=min,
-              optional=True),
-        score("sensitivity", "Sensitivity", value=lambda row: row.sensitivity),
-        score("precision", "Precision", value=lambda row: row.precision),
+        *(of_score(score, section.distance_unit) for score in SCORES.values() if score.name != "dice"),
         aside("dice_pooled", "Dice", "pooled", lambda row: row.pooled_dice),
         aside("training", "Training", "images/s", lambda row: row.train_images_per_s if alone else None,
               base="images/s", optional=True),

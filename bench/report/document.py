@@ -20,7 +20,7 @@ from bench.report.figures import Picture, pictures
 from bench.report.published import published_table
 from bench.report.sentences import sentences
 from bench.report.speed_tables import speed_tables
-from bench.report.tables import seeds_of, tables
+from bench.report.tables import tables
 from bench.report.text import joined, prose
 from bench.run.store import Record
 
@@ -100,7 +100,7 @@ def _training_command(section: Section) -> str:
         return ""
     train = spec.train
     budgets = [b.name for b in BUDGETS.values() if (b.batch, b.augmentation) == (train.batch, train.augmentation)]
-    seeds = sorted(set().union(*map(seeds_of, section.rows)))
+    seeds = sorted(set().union(*(row.seeds for row in section.rows)))
     return joined(
         f"bench run {shlex.join(row.network for row in section.rows)} --dataset {spec.dataset}",
         "" if spec.dataset == "synthetic" else f"--data-root {spec.dataset.upper()}",

@@ -14,8 +14,8 @@ from bench.quantities import Scores
 from bench.read.rows import Row
 from bench.read.sections import Section
 from bench.report.plot_style import Axes, Figure, look, subplots
-from bench.report.units import share
 from bench.run.predictions import Predictions, find, images
+from bench.units import share
 
 RANKS = ("best", "median", "worst")
 MOST = 5  # networks in one picture: the most accurate ones

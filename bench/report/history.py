@@ -9,12 +9,12 @@ from typing import Any
 
 from bench.files import write_whole
 from bench.judge.history import Point
-from bench.judge.metrics import Metric
 from bench.networks import title_of
+from bench.quantities import Metric
 from bench.report.figures import Picture
 from bench.report.plot_style import Figure, look, subplots
 from bench.report.text import joined
-from bench.report.units import in_unit
+from bench.units import in_unit
 
 BAR = 30  # characters of the longest bar
 

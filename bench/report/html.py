@@ -26,9 +26,9 @@ from bench.report.figures import Picture
 from bench.report.html_records import MOST, anchor, by_network, hint, repeat
 from bench.report.plot_style import look
 from bench.report.text import TEMPLATES, slug, template
-from bench.report.units import duration, share
 from bench.report.verdicts import MARKS, claimed, count, grouped, measured_parts
 from bench.run.store import Record
+from bench.units import duration, share
 
 # The columns on the plot's horizontal axis, and what makes a base unit the axis's.
 SCALES = {"latency": 1e3, "macs_fvcore": 1e-9, "parameters": 1e-6, "memory": 2.0**-20}

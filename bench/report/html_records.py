@@ -6,11 +6,11 @@ from itertools import groupby
 from typing import Any
 
 from bench.networks import title_of
-from bench.quantities import Cost, Latency, LatencySpec, Scores
+from bench.quantities import QUANTITIES, Cost, Latency, Scores
 from bench.read.rows import taints
-from bench.report.text import joined, prose, slug, template
-from bench.report.units import Text, giga, milliseconds, share
+from bench.report.text import joined, slug
 from bench.run.store import Record
+from bench.units import Text, giga, milliseconds, share
 
 MOST = 60  # samples of a record that are shown; its file holds them all
 WIDTH, BOTTOM = 320, 22  # of a strip of samples
@@ -27,7 +27,7 @@ def anchor(record_id: str) -> str:
 
 def hint(record: Record) -> str:
     """What tells a record from its neighbors, and how it ended where it failed."""
-    return joined(repeat(record), "" if record.status == "ok" else _outcome(record), by=", ")
+    return joined(repeat(record), "" if record.status == "ok" else record.outcome, by=", ")
 
 
 def by_network(records: Sequence[Record], old: Collection[str]) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -40,17 +40,13 @@ def by_network(records: Sequence[Record], old: Collection[str]) -> list[tuple[st
 
 
 def _record(record: Record, old: bool) -> dict[str, Any]:
-    found = _told("found", record.job.spec.quantity, record.result)
+    found = QUANTITIES[record.job.spec.quantity].summary(record.result) if record.result else ""
     return {
-        "record": record, "old": old, "found": found, "outcome": _outcome(record), "samples": _samples(record.result),
-        "headline": (found if record.status == "ok" else _outcome(record)) + ("; older code" if old else ""),
-        "doubts": "; ".join(taints([record])) if isinstance(record.job.spec, LatencySpec) else "",
+        "record": record, "old": old, "found": found, "outcome": record.outcome, "samples": _samples(record.result),
+        "headline": (found if record.status == "ok" else record.outcome) + ("; older code" if old else ""),
+        "doubts": "; ".join(taints([record])) if record.job.spec.quantity == "latency" else "",
         "conditions": ", ".join(_conditions(record.job.spec.model_dump(mode="json", exclude_none=True))),
     }  # fmt: skip
-
-
-def _outcome(record: Record) -> str:
-    return record.status.replace("_", " ")
 
 
 def _conditions(facts: dict[str, Any], of: str = "") -> Iterator[str]:
@@ -64,13 +60,7 @@ def _conditions(facts: dict[str, Any], of: str = "") -> Iterator[str]:
 
 def repeat(record: Record) -> str:
     """What tells a record from others of its network and quantity."""
-    return _told("repeat", record.job.spec.quantity, record.job.spec)
-
-
-def _told(what: str, quantity: str, facts: Any) -> str:
-    """What the macro `what_quantity` of the fixed text says; nothing where there is none."""
-    name = f"{what}_{quantity}"
-    return prose(name, facts) if facts and hasattr(template("text.txt").module, name) else ""
+    return QUANTITIES[record.job.spec.quantity].repeat(record.job.spec)
 
 
 def _samples(result: Any) -> dict[str, str]:

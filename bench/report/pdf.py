@@ -17,8 +17,8 @@ from bench.judge.verdict import Verdict
 from bench.report.columns import Table
 from bench.report.document import Document, Part
 from bench.report.text import TEMPLATES, prose, template
-from bench.report.units import NONE
 from bench.report.verdicts import MARKS, claimed, count, grouped, measured_parts
+from bench.units import NONE
 
 SCALE = 0.72  # from inches as drawn to inches as printed: the widest figures fill the page, and all have type of 7 pt
 COMMAND = 90  # characters in a line of a command

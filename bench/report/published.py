@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
+from bench.quantities.scores import SCORES
 from bench.read.rows import Row
 from bench.read.sections import Section
-from bench.report.columns import MAIN, Column, Table, table
+from bench.report.columns import MAIN, Column, Table, of_score, table
 from bench.report.text import prose
-from bench.report.units import UNITS
+from bench.units import UNITS
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ OURS = {column.key: replace(column, unit="", best=None, optional=False) for colu
 # By the file's name of a metric: what one of its units is in ours, and the column that shows ours.
 METRICS = {
     "Dice": (0.01, OURS["dice"]),
-    "IoU": (0.01, replace(OURS["dice"], key="iou", name="IoU", value=lambda row: row.iou)),
+    "IoU": (0.01, of_score(SCORES["iou"])),
     "Params (M)": (1e6, OURS["parameters"]),
     "GMAC": (1e9, OURS["macs_torch"]),
 }

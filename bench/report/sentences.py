@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bench.judge.pick import LIMITS, Broken, Candidate, number
 from bench.read.sections import Section
 from bench.report.text import prose
-from bench.report.units import in_unit
+from bench.units import in_unit
 
 
 def sentences(section: Section) -> list[str]:

@@ -49,7 +49,7 @@ def throughput(speeds: Speeds) -> Figure:
     figure, axes = subplots(6.4, 3.8)
     for row in speeds.swept(lambda s: s.batch):
         _line(axes, row, speeds.batches, row.throughput)
-        if saturated := row.knee(speeds.batches):
+        if saturated := row.saturates_at(speeds.batches):
             point(axes, row.network, saturated, row.throughput(saturated) or 0.0, markersize=10, alpha=0.4)
     _sweep(axes, speeds.batches, "batch (log)", f"images a second (log), {speeds.device}")
     remark(axes, "Large markers: saturation")

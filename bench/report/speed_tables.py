@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 from bench.quantities import Agreement, Latency
 from bench.quantities.variants import PLAIN, name_of
-from bench.read.speeds import KNEE, PERCENTILES, Speed, Speeds, growth
+from bench.read.speeds import SATURATED, Speed, Speeds
 from bench.report.columns import TAINTED, Column, Table, number, table, tainted
 from bench.report.text import prose
 from bench.stats.estimate import Estimate
+from bench.stats.order import PERCENTILES, growth
 
 
 def speed_tables(speeds: Speeds) -> list[Table]:
@@ -52,12 +53,12 @@ def _batches(speeds: Speeds) -> Table:
     columns = (
         *(_timed(f"batch_{batch}", f"Batch {batch}", "images/s", methodcaller("throughput", batch), "images/s", max)
           for batch in speeds.batches),
-        _timed("saturation", "Saturation", "batch", lambda row: row.knee(speeds.batches), "count"),
+        _timed("saturation", "Saturation", "batch", lambda row: row.saturates_at(speeds.batches), "count"),
     )  # fmt: skip
     tried = [(row, n) for row in speeds.rows for n in speeds.batches if row.throughput(n) is None]
     ended = [f"{row.title}: ended at batch {n}, {why}" for row, n in tried if (why := row.failure("latency", batch=n))]
     rows = speeds.swept(lambda spec: spec.batch)
-    return table("batches", "Throughput by batch", columns, rows, prose("saturation", KNEE), *ended)
+    return table("batches", "Throughput by batch", columns, rows, prose("saturation", SATURATED), *ended)
 
 
 def _sizes(speeds: Speeds) -> Table:

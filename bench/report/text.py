@@ -8,8 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.quantities.variants import name_of
-from bench.report.units import NONE, UNITS
+from bench.units import NONE, UNITS
 
 TEMPLATES = Path(__file__).with_name("template")
 END = "\x1e"  # ASCII's record separator, which stands in no name and no error
@@ -30,7 +29,7 @@ def template(name: str) -> Any:
         loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape(["html"]), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    found.globals.update(zip=zip, NONE=NONE, END=END, name_of=name_of)
+    found.globals.update(zip=zip, NONE=NONE, END=END)
     found.tests.update(nan=math.isnan)
     found.filters.update(markdown=markdown, slug=slug, median=median, cell=lambda value, unit: UNITS[unit].cell(value))
     return found.get_template(name)

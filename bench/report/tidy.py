@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.files import write_whole
+from bench.quantities.scores import SCORES
 from bench.read.rows import Row
 from bench.read.sections import Section, named
+from bench.report.columns import MAIN
 from bench.report.document import Document
-from bench.stats.estimate import Estimate
+
+SUFFIXES = {"seconds": "_s", "bytes": "_bytes", "joules": "_j"}
 
 
 def write_csv(document: Document, folder: Path) -> list[Path]:
@@ -45,7 +48,7 @@ def paired_rows(found: list[Section]) -> list[dict[str, Any]]:
         {
             "section": name, "network": one.row.network, "reference": one.reference.network,
             "units": section.protocol.units, "n": one.difference.n, **_parts("dice_difference", "", one.difference),
-            "won": one.won, "lost": one.lost, "p_wilcoxon": one.p, "p_holm": one.holm_p,
+            "won": one.test.won, "lost": one.test.lost, "p_wilcoxon": one.test.p, "p_holm": one.test.holm_p,
         }
         for name, section in named(found).items()
         for one in section.paired
@@ -55,23 +58,29 @@ def paired_rows(found: list[Section]) -> list[dict[str, Any]]:
 def _tidy(name: str, section: Section, row: Row) -> dict[str, Any]:
     cost, dice, scored = row.cost, row.dice, section.dice
     train = scored and scored.train
-    return {
+    facts: dict[str, Any] = {
         "section": name, "machine": section.environment.title, "network": row.network, "weights": row.weights_file,
-        "parameters": cost and cost.parameters, "macs_fvcore": cost and cost.fvcore.macs,
-        "macs_torch": cost and cost.torch.macs, "macs_doubt": cost and cost.doubt,
-        **_parts("latency", "_s", row.latency_s), "latency_taints": "; ".join(row.taints),
-        "processes": row.latency_s and row.latency_s.n, "memory_bytes": row.memory and row.memory.peak_bytes,
-        "protocol": scored and section.protocol.name, **_parts("dice", "", dice),
-        "dice_deviation": dice and dice.deviation, "seeds": dice and dice.seeds,
-        **_parts("iou", "", row.iou), **_parts("hd95", f"_{section.distance_unit}", row.hd95),
-        **_parts("sensitivity", "", row.sensitivity), **_parts("precision", "", row.precision),
-        **_parts("dice_pooled", "", row.pooled_dice), "units": scored and section.protocol.units, "n": dice and dice.n,
+    }  # fmt: skip
+    for column in (column for column in MAIN if column.quantity != "dice" and column.quantity):
+        facts |= _parts(column.key, SUFFIXES.get(column.base, ""), column.value(row), column.quantity == "latency")
+    facts |= {
+        "macs_doubt": cost and cost.doubt, "latency_taints": "; ".join(row.taints),
+        "processes": row.latency_s and row.latency_s.n, "protocol": scored and section.protocol.name,
+    }  # fmt: skip
+    for score in SCORES.values():
+        facts |= _parts(score.name, f"_{section.distance_unit}" * (score.unit == "distance"), row.score(score.name))
+    return facts | {
+        **_parts("dice_pooled", "", row.pooled_dice), "dice_deviation": dice and dice.deviation,
+        "seeds": dice and dice.seeds, "units": scored and section.protocol.units, "n": dice and dice.n,
         "steps": train and train.steps, "train_precision": train and train.precision,
         "train_images_per_s": row.train_images_per_s, "failures": "; ".join(row.failures),
         "records": " ".join(record.id for record in row.records),
     }  # fmt: skip
 
 
-def _parts(name: str, unit: str, estimate: Estimate | None) -> dict[str, float | None]:
+def _parts(name: str, unit: str, value: Any, ranged: bool = True) -> dict[str, float | None]:
+    """A figure by its name and unit, an estimate with the ends of its interval."""
+    if not ranged:
+        return {f"{name}{unit}": value}
     ends = {"": "value", "_low": "low", "_high": "high"}
-    return {f"{name}{end}{unit}": getattr(estimate, field, None) for end, field in ends.items()}
+    return {f"{name}{end}{unit}": getattr(value, field, None) for end, field in ends.items()}

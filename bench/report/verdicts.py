@@ -15,7 +15,7 @@ from bench.judge.evidence import Measured
 from bench.judge.verdict import Verdict
 from bench.networks import find_network, title_of
 from bench.report.text import joined, markdown, markdown_table
-from bench.report.units import NONE, in_unit
+from bench.units import NONE, in_unit
 
 MARKS = {"fails": "✗", "holds": "✓", "undecided": "?"}  # in the order in which a reader looks for them
 LEVELS = {"fails": "error", "undecided": "notice"}

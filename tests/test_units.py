@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bench.report.units import duration, giga, millions, milliseconds, share, significant
+from bench.units import duration, giga, millions, milliseconds, share, significant
 
 
 @pytest.mark.parametrize(
