@@ -1,18 +1,15 @@
-"""The Typer application and the options that several commands share."""
+"""The Typer application, and how a command is registered on it."""
 
-import os
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from functools import wraps
+from typing import Annotated, Any
 
 import typer
 
 from bench import __version__
-from bench.errors import UserError
-
-if TYPE_CHECKING:
-    from bench.data import Options
-    from bench.quantities import Device
 
 app = typer.Typer(
     help="Tells how accurate and how cheap a medical segmentation network is.\n\nStart with: bench run --all",
@@ -22,25 +19,6 @@ app = typer.Typer(
 )
 
 
-DataRoot = Annotated[Path | None, typer.Option(help="The folder with the data set as published.")]
-Classes = Annotated[str, typer.Option(help="Names of the foreground classes of a plain folder, by commas.")]
-SplitFile = Annotated[
-    Path | None, typer.Option(help="Which group is on which side. [default: as published, else drawn once]")
-]
-Fold = Annotated[int, typer.Option(help="Number of a published fold, for TN3K 0 to 4.")]
-Arg = Annotated[
-    list[str] | None, typer.Option(help="key=value for networks from elsewhere; give it once for each argument.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, only the result.")]
-
-
-class DeviceChoice(StrEnum):
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
 @app.callback(invoke_without_command=True)
 def about(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     if version:
@@ -48,34 +26,45 @@ def about(version: Annotated[bool, typer.Option("--version", help="Print the ver
         raise typer.Exit
 
 
-def names_in(text: str) -> tuple[str, ...]:
-    """The names of an option that takes several by commas."""
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+def command(name: str | None = None, on: typer.Typer = app) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function as a command.
+
+    Where a parameter of the function is a dataclass, each field of the dataclass is an option of its own: commands that
+    share options share a dataclass. Dataclasses may be nested.
+    """
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        @wraps(function)
+        def called(**given: Any) -> None:
+            _fill(function, given)
+
+        parameters = _flat(function)
+        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
+        called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return on.command(name)(called)
+
+    return register
 
 
-def data_options(classes: str, split_file: Path | None, fold: int) -> "Options":
-    """What the shared options say of a data set."""
-    from bench.data import Options
-
-    return Options(classes=names_in(classes), split_file=split_file, fold=fold)
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    return list(inspect.signature(function, eval_str=True).parameters.values())
 
 
-def writable(folder: Path) -> None:
-    """Refuse a folder that could not be written to, before any work is done; create nothing yet."""
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"'{folder}' is a file, not a folder; give another one")
-    nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
-        raise UserError(f"cannot write to '{nearest.absolute()}'; give another folder, or the right to write there")
+def _flat(function: Any) -> list[inspect.Parameter]:
+    """The parameters of a function; in place of a dataclass those of the dataclass."""
+    nested = [_flat(p.annotation) if is_dataclass(p.annotation) else [p] for p in _parameters(function)]
+    return [parameter.replace(kind=parameter.KEYWORD_ONLY) for group in nested for parameter in group]
 
 
-def device_of(choice: DeviceChoice) -> "Device":
-    """What `auto` means here; refuses `cuda` on a machine without it."""
-    from bench.machine import cuda_usable
+def _fill(function: Any, given: dict[str, Any]) -> Any:
+    """Call a function with the values of its flat parameters."""
+    values = {
+        p.name: _fill(p.annotation, given) if is_dataclass(p.annotation) else given[p.name]
+        for p in _parameters(function)
+    }
+    return function(**values)
 
-    if choice is DeviceChoice.cpu:
-        return "cpu"
-    usable = cuda_usable()
-    if choice is DeviceChoice.cuda and not usable:
-        raise UserError("--device cuda: torch finds no CUDA device on this machine; give --device cpu, or leave it out")
-    return "cuda" if usable else "cpu"
+
+def print_json(facts: Any) -> None:
+    """Print facts as JSON on standard output."""
+    typer.echo(json.dumps(facts, indent=1, allow_nan=False))
