@@ -3,11 +3,9 @@
 from enum import StrEnum
 from typing import Annotated
 
-import typer
-from typer import Argument, Option
+from typer import Argument, Exit, Option, echo
 
-from bench.cli.app import command
-from bench.cli.options import records_of
+from bench.cli.options import command, records_of
 from bench.errors import UserError
 
 Format = StrEnum("Format", ["text", "markdown", "json"])
@@ -38,8 +36,8 @@ def compare(
     todo = "give a folder that `bench run --out` wrote, or REV:folder"
     before, after = (records_of(read_side(side), [f"'{side}'"], todo) for side in (base, head))
     changes = compare_records(before, after)
-    typer.echo(FORMATS[format_.value](changes))
+    echo(FORMATS[format_.value](changes))
     if changes and all(change.outcome == "refused" for change in changes):
         raise UserError(f"nothing in {base} and {head} can be compared: {changes[0].reason}")
     if fail_on is FailOn.worse and any(change.outcome == "worse" for change in changes):
-        raise typer.Exit(1)
+        raise Exit(1)

@@ -3,18 +3,13 @@
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-import typer
-from typer import Option
+from typer import Exit, Option, Typer, echo
 
-from bench.cli.app import app, command, print_json
-from bench.cli.options import DataOptions, Dataset, Json, writable
+from bench.cli.options import DataOptions, Dataset, Json, Size, app, command, print_json, writable
 
-if TYPE_CHECKING:
-    from bench.data.check import Checked
-
-data_app = typer.Typer(help="Check, look at and time a data set.", no_args_is_help=True, rich_markup_mode=None)
+data_app = Typer(help="Check, look at and time a data set.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
 
@@ -24,38 +19,33 @@ def check(dataset: Dataset, data: DataOptions, as_json: Json = False) -> None:
 
     Example: bench data check isic2017 --data-root ISIC2017
     """
-    from bench.cli.terminal import Status, console
+    from bench.cli.terminal import Part, Status, console, say, table
     from bench.data.check import check as check_data
 
     with Status(console(), transient=True) as status:
         found = check_data(dataset, data.data_root, data.options, partial(status.count, f"reading {dataset}"))
+    splits, tallies = found.data.splits.items(), found.data.tallies
     if as_json:
-        tallies = {tally.what: [tally.found, tally.published] for tally in found.data.tallies}
-        splits = {split: len(samples) for split, samples in found.data.splits.items()}
-        print_json({"splits": splits, "tallies": tallies, "faults": found.faults, "remarks": found.remarks})
+        counts, published = (
+            {name: len(part) for name, part in splits},
+            {t.what: [t.found, t.published] for t in tallies},
+        )
+        print_json({"splits": counts, "tallies": published, "faults": found.faults, "remarks": found.remarks})
     else:
-        _print(found)
+        to = console(stderr=False)
+        lines: list[tuple[Part, ...]] = [(f"{name} images", str(len(part)), "") for name, part in splits]
+        for tally in tallies:
+            color = "" if tally.published in (None, tally.found) else "red"
+            known = "" if tally.published is None else str(tally.published)
+            lines.append((tally.what, (str(tally.found), color), known))
+        to.print(table(("What", "Found", "Published"), lines))
+        for color, name, sentences in (("yellow", "remark", found.remarks), ("red", "fault", found.faults)):
+            for sentence in sentences:
+                say(to, (f"{name}: ", color), sentence, wrap=False)
+        faults = f"{len(found.faults)} fault{'s' if len(found.faults) != 1 else ''}"
+        say(to, f"{found.data.name}: ", (faults, "red") if found.faults else ("no fault", "green"))
     if found.faults:
-        raise typer.Exit(1)
-
-
-def _print(found: "Checked") -> None:
-    """What a data set holds against what was published, then every fault and remark, then the verdict."""
-    from bench.cli.terminal import Part, console, say, table
-
-    to = console(stderr=False)
-    lines: list[tuple[Part, ...]] = [(f"{name} images", str(len(part)), "") for name, part in found.data.splits.items()]
-    for tally in found.data.tallies:
-        color = "" if tally.published in (None, tally.found) else "red"
-        published = "" if tally.published is None else str(tally.published)
-        lines.append((tally.what, (str(tally.found), color), published))
-    to.print(table(("What", "Found", "Published"), lines))
-    for color, name, sentences in (("yellow", "remark", found.remarks), ("red", "fault", found.faults)):
-        for sentence in sentences:
-            say(to, (f"{name}: ", color), sentence, wrap=False)
-    faults = len(found.faults)
-    verdict = (f"{faults} fault{'s' if faults != 1 else ''}", "red") if faults else ("no fault", "green")
-    say(to, f"{found.data.name}: ", verdict)
+        raise Exit(1)
 
 
 @command(on=data_app)
@@ -73,16 +63,11 @@ def show(
 
     path = to or Path("reports") / f"data-{dataset}.png"
     writable(path.parent)
-    typer.echo(str(contact_sheet(data.open(dataset), path, count)))
+    echo(str(contact_sheet(data.open(dataset), path, count)))
 
 
 @command(on=data_app)
-def speed(
-    dataset: Dataset,
-    data: DataOptions,
-    size: Annotated[int, Option(help="Pixels a side.", min=32)] = 224,
-    as_json: Json = False,
-) -> None:
+def speed(dataset: Dataset, data: DataOptions, size: Size = 224, as_json: Json = False) -> None:
     """Time the loader: samples a second read from files, and augmented from the cache.
 
     Example: bench data speed isic2017 --data-root ISIC2017
@@ -93,7 +78,7 @@ def speed(
     if as_json:
         print_json(asdict(found))
     else:
-        typer.echo(
+        echo(
             f"{dataset}: {found.samples} samples at {size}x{size}, {found.workers} processes: "
             f"{found.cold_per_s:.0f} a second from files, {found.cached_per_s:.0f} a second augmented from the cache"
         )

@@ -8,28 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import typer
+from typer import Exit, echo
 
-from bench.cli.app import print_json
-from bench.cli.terminal import Part, Screen, Status, console, key_values, say, tables
+from bench.cli.options import print_json
+from bench.cli.terminal import Part, Screen, Status, blocks, console, key_values, say
 from bench.data import SPLITS
-from bench.judge.claims_file import read_claims
-from bench.judge.verdict import judge
+from bench.judge import claims_file, verdict
 from bench.machine import environment
 from bench.networks import title_of
 from bench.quantities import DiceSpec, LatencySpec
 from bench.quantities.protocols import Protocol
 from bench.read.sections import Section, sections
 from bench.read.speeds import Speeds, speeds
-from bench.report import tables as report_tables
+from bench.report import document, speed_tables, tables, tidy, verdicts, words, write
 from bench.report.columns import TAINTED, UNVERIFIED, Cell, Column
-from bench.report.document import document
-from bench.report.speed_tables import speed_tables
-from bench.report.tidy import paired_rows, tidy_rows
 from bench.report.units import duration, percent, share, significant
-from bench.report.verdicts import count
-from bench.report.words import sentences
-from bench.report.write import FORMATS, write_report
 from bench.run.job import Job
 from bench.run.local import Clock, carry_out, missing
 from bench.run.plan import Plan
@@ -87,9 +80,9 @@ def _weights(planned: Plan, spec: DiceSpec) -> str:
         return f"from {question.weights}, trained elsewhere"
     stop = f", stopped after {train.patience} checks without gain" if train.patience else ""
     seeds = f"seed{'s' if len(question.seeds) > 1 else ''} {', '.join(map(str, question.seeds))}"
-    checks = f"checked on {report_tables.checked(train)} and saved every {train.leg} steps"
+    checks = f"checked on {tables.checked(train)} and saved every {train.leg} steps"
     scored = f"; scored on {spec.test_images} test images" if spec.test_images else ""
-    return f"{report_tables.training(train)}; {seeds}; {checks}{stop}{scored}"
+    return f"{tables.training(train)}; {seeds}; {checks}{stop}{scored}"
 
 
 def do(planned: Plan, out: Path, quiet: bool) -> list[Record]:
@@ -106,20 +99,15 @@ def do(planned: Plan, out: Path, quiet: bool) -> list[Record]:
     except KeyboardInterrupt:
         done = len(planned.jobs) - len(missing(planned, store))
         trained = any(isinstance(job.spec, DiceSpec) for job in planned.jobs)
-        typer.echo(
-            f"\nStopped. {done} of {len(planned.jobs)} jobs are on record in {out}"
-            f"{', and an unfinished training up to its last checkpoint' if trained else ''}.\n"
-            f"Go on with: {shlex.join(['bench', *sys.argv[1:]])}",
-            err=True,
-        )
-        raise typer.Exit(130) from None
+        training = ", and an unfinished training up to its last checkpoint" if trained else ""
+        echo(f"\nStopped. {done} of {len(planned.jobs)} jobs are on record in {out}{training}.", err=True)
+        echo(f"Go on with: {shlex.join(['bench', *sys.argv[1:]])}", err=True)
+        raise Exit(130) from None
     if waiting and not quiet:
         # The rest is what the harness itself costs: starting workers, building networks, keeping records.
         took, measured = time.monotonic() - began, sum(r.window_s or 0.0 for r in records if r.job in waiting)
-        own = percent(max(0.0, 1 - measured / took))
-        typer.echo(
-            f"Took {duration(took)}, of which {own} outside measuring: starting workers, keeping records.\n", err=True
-        )
+        took_in_all, own = duration(took), percent(max(0.0, 1 - measured / took))
+        echo(f"Took {took_in_all}, of which {own} outside measuring: starting workers, keeping records.\n", err=True)
     return records
 
 
@@ -135,8 +123,8 @@ class Progress(Status):
         """A job starts; `seconds_left` is the estimate for it and all after it."""
         self.number += 1
         self.deadline = time.monotonic() + seconds_left
-        self.name = f"{VERBS[job.spec.quantity]} {title_of(job.network)}"
-        self._tell("", f", about {duration(seconds_left)} left", at_once=True)
+        self.name = f"[{self.number}/{self.jobs}] {VERBS[job.spec.quantity]} {title_of(job.network)}"
+        self._tell("", at_once=True)
 
     def event(self, event: dict[str, Any]) -> None:
         """News from the worker: a training step, or a count of images."""
@@ -151,20 +139,18 @@ class Progress(Status):
         self.records.append(record)
         self._fill_tables()
         if record.status != "ok":
-            self._tell(f": {record.status.replace('_', ' ')}: {record.error}", at_once=True)
+            self.show(f"{self.name}: {record.status.replace('_', ' ')}: {record.error}")
 
-    def _tell(self, news: str, more: str = "", at_once: bool = False) -> None:
-        doing = f"[{self.number}/{self.jobs}] {self.name}{news}"
-        left = duration(max(0.0, self.deadline - time.monotonic()))
-        self.show(f"\n{doing}", f"  ({left} left)", doing + more, at_once)
+    def _tell(self, news: str, at_once: bool = False) -> None:
+        self.show(self.name + news, max(0.0, self.deadline - time.monotonic()), at_once=at_once)
 
     def _fill_tables(self) -> None:
         # The first block of each: the line that says what runs now must not be pushed off the screen.
         found = sections(self.records, running=True)
-        self.tables = [report_table(report_tables.tables(section)[0], self.to.width)[0] for section in found]
+        self.tables = [report_table(tables.tables(section)[0], self.to.width)[0] for section in found]
 
 
-def report_table(shown: report_tables.Table, width: int) -> list[Any]:
+def report_table(shown: tables.Table, width: int) -> list[Any]:
     """A table of the report, in as many blocks as its columns need to fit in a line.
 
     Below `ROOMY` characters it does without the columns that are aside; the report has them.
@@ -173,7 +159,7 @@ def report_table(shown: report_tables.Table, width: int) -> list[Any]:
     kept = [number for number, column in enumerate(shown.columns) if roomy or not column.aside]
     headers = [f"{shown.columns[number].name}\n{shown.columns[number].unit}" for number in kept]
     lines = [[title, *(_cell(shown.columns[n], cells[n], roomy) for n in kept)] for title, cells in shown.lines]
-    return tables(["Network", *headers], lines, width)
+    return blocks(["Network", *headers], lines, width)
 
 
 def _cell(column: Column, cell: Cell, roomy: bool) -> Part:
@@ -191,14 +177,17 @@ def conclude(
     """
     found, timed = sections(records, protocol, against), speeds(records)
     path = claims or Path("claims.toml")
-    verdicts = judge(read_claims(path), records, environment().fingerprint) if claims or path.exists() else []
-    paths = write_report(document(records, found, timed, verdicts, folders), reports, formats or tuple(FORMATS))
+    known = claims_file.read_claims(path) if claims or path.exists() else []
+    judged = verdict.judge(known, records, environment().fingerprint)
+    whole = document.document(records, found, timed, judged, folders)
+    paths = write.write_report(whole, reports, formats or tuple(write.FORMATS))
     if as_json:
-        return print_json({"rows": tidy_rows(found), "paired": paired_rows(found), "files": list(map(str, paths))})
+        rows, paired = tidy.tidy_rows(found), tidy.paired_rows(found)
+        return print_json({"rows": rows, "paired": paired, "files": [str(path) for path in paths]})
     to = console(stderr=False)
     draw(to, found, timed)
-    if verdicts:
-        say(to, f"Claims: {count(verdicts)}; `bench check` tells why.\n", wrap=False)
+    if judged:
+        say(to, f"Claims: {verdicts.count(judged)}; `bench check` tells why.\n", wrap=False)
     read = [path for path in paths if path.suffix != ".svg"]  # figures are parts of the others
     say(to, "\n".join(["Report:", *(f"  {path}" for path in read)]), wrap=False)
     return None
@@ -207,16 +196,16 @@ def conclude(
 def draw(to: Screen, found: list[Section], timed: list[Speeds]) -> None:
     """The tables of a report, what they say in words, and what failed."""
     for section in found:
-        for shown in report_tables.tables(section):
+        for shown in tables.tables(section):
             _print_table(to, shown, f", {section.name}")
-        for line in [*sentences(section), *_failures(section)]:
+        for line in [*words.sentences(section), *_failures(section)]:
             say(to, line)
         to.print()
-    for shown in (shown for one in timed for shown in speed_tables(one)):
+    for shown in (shown for one in timed for shown in speed_tables.speed_tables(one)):
         _print_table(to, shown)
 
 
-def _print_table(to: Screen, shown: report_tables.Table, more: str = "") -> None:
+def _print_table(to: Screen, shown: tables.Table, more: str = "") -> None:
     say(to, shown.caption + more, style="bold")
     for block in report_table(shown, to.width):
         to.print(block)

@@ -5,11 +5,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-import typer
-from typer import Option
+from typer import Exit, Option
 
-from bench.cli.app import command, print_json
-from bench.cli.options import DeviceOption, Json, device_of, writable
+from bench.cli.options import DeviceOption, Json, command, device_of, print_json, writable
 
 
 @command()
@@ -53,4 +51,4 @@ def doctor(
         write_whole(path, json.dumps(found.as_json(), indent=1, allow_nan=False) + "\n")
         say(to, f"\nKept in {path}", wrap=False)
     if stopped or not found.fit:
-        raise typer.Exit(130 if stopped else 1)
+        raise Exit(130 if stopped else 1)

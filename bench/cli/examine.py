@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.cli.terminal import Part, Screen, Status, console, key_values, say
 from bench.judge import noise
-from bench.judge.noise import NETWORK, Failed, NoiseRun, Pair
+from bench.judge.noise import NETWORK, Failed
 from bench.machine import cuda_usable, environment, state
 from bench.machine.doctor import Finding, findings
 from bench.quantities import Device, Peak, PeakSpec
@@ -26,7 +26,7 @@ class Examination:
         self.device, self.quick, self.to, self.facts = device, quick, to, environment()
         self.findings: list[Finding] = []
         self.peak: Peak | None = None
-        self.runs: list[NoiseRun] = []
+        self.runs: list[noise.NoiseRun] = []
 
     @property
     def fit(self) -> bool:
@@ -94,7 +94,7 @@ class Examination:
     def _measure_peak(self, planned: Plan) -> None:
         job = next(job for job in planned.jobs if isinstance(job.spec, PeakSpec))
         with Status(console(), transient=True) as status, tempfile.TemporaryDirectory(prefix="bench-doctor-") as folder:
-            status.about("measuring peak rates", 5.0)
+            status.show("measuring peak rates", 5.0)
             found = noise.measure(planned, job, Path(folder)).result
         assert isinstance(found, Peak)
         self.peak = found
@@ -105,14 +105,14 @@ class Examination:
 
     def _time_once(self, planned: Plan, clock: Clock, left: int) -> None:
         """One run of the network against itself; where it is stopped, the pairs that it has are kept."""
-        pairs: list[Pair] = []
+        pairs: list[noise.Pair] = []
         try:
             with Status(console(), transient=True) as status:
-                for pair in noise.time_pairs(planned, clock, left, status.about):
+                for pair in noise.time_pairs(planned, clock, left, status.show):
                     pairs.append(pair)
         finally:
             if len(pairs) > 1:
-                self.runs.append(NoiseRun(tuple(pairs)))
+                self.runs.append(noise.NoiseRun(tuple(pairs)))
                 r = self.runs[-1].ratio
                 figures = f"  {r.value:.3f} [{r.low:.3f}, {r.high:.3f}] from {r.pairs} pairs of processes, "
                 say(self.to, figures, ("leaves out 1", "yellow") if r.differs else ("contains 1", "green"))

@@ -3,11 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-from typer import Argument, Option
+from typer import Argument, Option, echo
 
-from bench.cli.app import command, print_json
-from bench.cli.options import Json, writable
+from bench.cli.options import Json, command, print_json, writable
 from bench.errors import UserError
 
 
@@ -39,7 +37,6 @@ def history(
             f"no commit has a record of {network}'s {metric}{where} below '{records}'; commit what `bench run` wrote"
         )
     if as_json:
-        return print_json([facts(point) for point in points])
-    typer.echo(as_text(network, about, points))
-    typer.echo(f"\nDrawn in {draw(network, about, points, to)}")
-    return None
+        print_json([facts(point) for point in points])
+    else:
+        echo(f"{as_text(network, about, points)}\n\nDrawn in {draw(network, about, points, to)}")

@@ -3,11 +3,9 @@
 from enum import StrEnum
 from typing import Annotated, Any
 
-import typer
-from typer import Argument
+from typer import Argument, echo
 
-from bench.cli.app import command, print_json
-from bench.cli.options import Json
+from bench.cli.options import ELSEWHERE, Json, command, print_json
 
 Facts = list[dict[str, Any]]  # a line each
 Listed = StrEnum("Listed", ["networks", "datasets", "budgets"])
@@ -25,15 +23,14 @@ def list_(what: Annotated[Listed, Argument(help="networks, datasets or budgets")
     columns = [[name, *(str(fact[name]) for fact in facts)] for name in facts[0]]
     padded = [[f"{cell:<{max(map(len, column))}}" for cell in column] for column in columns]
     for line in zip(*padded, strict=True):
-        typer.echo("  ".join(line).rstrip())
+        echo("  ".join(line).rstrip())
     if what is Listed.networks:
-        typer.echo("\nAny other by path or spec: path/to/file.py:Name, package.module:Name, smp:Unet/resnet34")
+        echo(f"\nAny other by path or spec: path/to/{ELSEWHERE}")
     return None
 
 
 def _networks() -> Facts:
-    from bench.networks import NETWORKS, find_network
-    from bench.networks.installed import plug_ins
+    from bench.networks import NETWORKS, find_network, installed
     from bench.report.units import NONE, giga, millions
 
     return [
@@ -41,8 +38,7 @@ def _networks() -> Facts:
             "name": n.name, "params": f"{millions(n.parameters)} M" if n.parameters else NONE,
             "GMAC": f"{giga(n.macs)} at {n.macs_size}" if n.macs else NONE, "groups": ", ".join(n.groups),
             "source": n.source,
-        }
-        for n in (*NETWORKS.values(), *map(find_network, plug_ins()))
+        } for n in (*NETWORKS.values(), *map(find_network, installed.plug_ins()))
     ]  # fmt: skip
 
 
@@ -62,8 +58,7 @@ def _budgets() -> Facts:
         {
             "name": b.name, "training": f"{b.steps} steps" if b.steps else f"{b.epochs} epochs", "batch": b.batch,
             "latency": f"{b.processes} x {b.samples} calls or more", "for": b.purpose,
-        }
-        for b in BUDGETS.values()
+        } for b in BUDGETS.values()
     ]  # fmt: skip
 
 

@@ -2,17 +2,12 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
-import typer
-from typer import Option
+from typer import Exit, Option, echo
 
-from bench.cli.app import command, print_json
-from bench.cli.options import Folders, Json, records_of
+from bench.cli.options import Folders, Json, command, print_json, records_of
 from bench.errors import UserError
-
-if TYPE_CHECKING:
-    from bench.judge.pick import Candidate
 
 SUFFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 
@@ -35,8 +30,7 @@ def pick(
 
     Example: bench pick --max-latency-ms 100 --max-params 10M --dataset isic2017
     """
-    from bench.judge.pick import choose_section
-    from bench.judge.pick import pick as pick_networks
+    from bench.judge import pick as picking
     from bench.machine import environment
     from bench.read.sections import sections
     from bench.report.choice import because, line
@@ -53,15 +47,21 @@ def pick(
         raise UserError(f"--device takes cpu or cuda, got '{device}'")
     loaded = load(folders or record_folders(Path("results")))
     records = records_of(loaded, folders or [Path("results")])
-    section = choose_section(sections(records), dataset, device, environment().fingerprint)
-    candidates = pick_networks(section, {name: bound for name, bound in bounds.items() if bound is not None})
+    section = picking.choose_section(sections(records), dataset, device, environment().fingerprint)
+    candidates = picking.pick(section, {name: bound for name, bound in bounds.items() if bound is not None})
     if as_json:
-        print_json([_facts(candidate) for candidate in candidates])
+        limits = picking.LIMITS.values()
+        print_json([{
+            "network": one.row.network, "fits": one.fits,
+            **{limit.name: picking.number(limit.value(one.row)) for limit in limits},
+            "breaks": [{"limit": b.limit.name, "bound": b.bound, "value": b.value} for b in one.broken],
+            "rivals": [row.network for row in one.rivals], "records": [record.id for record in one.row.records],
+        } for one in candidates])  # fmt: skip
     else:
         lines = [f"{'✓' if candidate.fits else '✗'} {line(candidate)}" for candidate in candidates]
-        typer.echo("\n".join([because(section, candidates), "", *lines]))
+        echo("\n".join([because(section, candidates), "", *lines]))
     if not candidates[0].fits:
-        raise typer.Exit(1)
+        raise Exit(1)
 
 
 def _amount(option: str, text: str) -> float | None:
@@ -72,15 +72,3 @@ def _amount(option: str, text: str) -> float | None:
     if not found:
         raise UserError(f"{option} takes a number, with k, M or G if you like, such as 10M; got '{text}'")
     return float(found[1]) * SUFFIXES[found[2]]
-
-
-def _facts(candidate: "Candidate") -> dict[str, Any]:
-    from bench.judge.pick import LIMITS, number
-
-    return {
-        "network": candidate.row.network, "fits": candidate.fits,
-        **{limit.name: number(limit.value(candidate.row)) for limit in LIMITS.values()},
-        "breaks": [{"limit": b.limit.name, "bound": b.bound, "value": b.value} for b in candidate.broken],
-        "rivals": [row.network for row in candidate.rivals],
-        "records": [record.id for record in candidate.row.records],
-    }  # fmt: skip

@@ -6,8 +6,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from bench.cli.app import command, print_json
-from bench.cli.options import DeviceOption, Json, NetworkArguments, device_of
+from bench.cli.options import Arguments, DeviceOption, Json, Size, command, device_of, print_json
 from bench.errors import UserError
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
@@ -16,8 +15,8 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 @command()
 def profile(
     network: Annotated[str, Argument(help="A name from `bench list networks`, or file.py:Name.")],
-    arg: NetworkArguments = None,
-    size: Annotated[int, Option(help="Pixels a side.", min=32)] = 224,
+    arg: Arguments = None,
+    size: Size = 224,
     batch: Annotated[int, Option(help="Images in a batch.", min=1)] = 1,
     depth: Annotated[int, Option(help="Levels of modules to show.", min=0)] = 2,
     device: Annotated[DeviceOption, Option(help="Where to time.")] = DeviceOption.auto,

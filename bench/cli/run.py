@@ -3,11 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-from typer import Option
+from typer import Exit, Option
 
-from bench.cli.app import command
-from bench.cli.options import Json, Quiet, RunOptions, writable
+from bench.cli.options import Json, Quiet, RunOptions, command, writable
 
 
 @command()
@@ -47,4 +45,4 @@ def run(
     records = do(planned, out, quiet)
     conclude(records, reports, as_json, [out])
     if any(record.status != "ok" for record in records):
-        raise typer.Exit(1)
+        raise Exit(1)

@@ -61,7 +61,7 @@ def table(
     return drawn
 
 
-def tables(headers: Sequence[str], lines: Sequence[Sequence[Part]], width: int) -> list[Table]:
+def blocks(headers: Sequence[str], lines: Sequence[Sequence[Part]], width: int) -> list[Table]:
     """The same in as many tables, one below the other, as the columns need where a line has `width` characters.
 
     Each begins with the names. These get half of the line at most, for the other half is the figures'.
@@ -77,8 +77,8 @@ def tables(headers: Sequence[str], lines: Sequence[Sequence[Part]], width: int) 
             used = names_width
         groups[-1].append(column)
         used += needed
-    blocks = [list(zip(names, *group, strict=True)) for group in groups]
-    return [table([str(header) for header in head], body, names=names_width, fold=True) for head, *body in blocks]
+    parts = [list(zip(names, *group, strict=True)) for group in groups]
+    return [table([str(header) for header in head], body, names=names_width, fold=True) for head, *body in parts]
 
 
 def _text(part: Part) -> Text:
@@ -111,24 +111,25 @@ class Status:
             self.live.update(Group(*(self.tables if kind else [])))
             self.live.stop()
 
-    def show(self, doing: str, left: str, line: str = "", at_once: bool = True) -> None:
-        """Draw `doing` and the time that is `left`, or print a `line`; what is not `at_once` only now and then."""
+    def show(self, doing: str, seconds: float | None = None, more: str = "", at_once: bool = True) -> None:
+        """Say what is done, and about how many `seconds` are left, or `more` (" or more").
+
+        What need not be said `at_once` is left out where something was said a moment ago.
+        """
         pause = 0.0 if at_once else LIVE_S if self.live else HEARTBEAT_S
         if self.quiet or time.monotonic() - self.shown < pause:
             return
         self.shown = time.monotonic()
+        line = doing if seconds is None else f"{doing}, about {duration(seconds)}{more} left"
         if self.live:
-            self.live.update(Group(*self.tables, Text(f"{doing}{left}", "cyan")), refresh=True)
+            gap = [Text()] if self.tables else []
+            self.live.update(Group(*self.tables, *gap, Text(line, "cyan")), refresh=True)
         else:
-            say(self.to, line or f"{doing}{left}", wrap=False)
-
-    def about(self, doing: str, seconds: float, more: str = "", at_once: bool = True) -> None:
-        """Show what is done and about how many seconds are left; `more` is said after them, such as " or more"."""
-        self.show(doing, f", about {duration(seconds)}{more} left", at_once=at_once)
+            say(self.to, line, wrap=False)
 
     def count(self, doing: str, done: int, total: int) -> None:
-        """Show now and then how far something is, and how long the rest takes at the speed so far."""
+        """Say now and then how far something is, and how long the rest takes at the speed so far."""
         if doing != self.counted:
             self.counted, self.began = doing, time.monotonic()
         left = (time.monotonic() - self.began) * (total - done) / max(1, done)
-        self.about(f"{doing} {done}/{total}", left, at_once=False)
+        self.show(f"{doing} {done}/{total}", left, at_once=False)

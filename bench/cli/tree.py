@@ -1,7 +1,9 @@
 """How a profile looks in a terminal: the tree of modules beside their costs, and the slowest operators."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from bench.cli.terminal import Part, Screen, say, table
 from bench.quantities import ModuleCost, Profile, ProfileSpec
@@ -20,7 +22,7 @@ class Line:
     """One line of the tree: a figure for each of `COLUMNS` in base units, and what stands in place of a time."""
 
     label: str
-    figures: tuple[float, ...]
+    figures: np.ndarray
     note: str = ""
 
 
@@ -53,9 +55,7 @@ def notes(found: Profile) -> list[str]:
         "that these put out.",
     ]
     if slower < -NOISE:
-        told.append(
-            "Clocks cannot make a pass faster: something else used the machine. Run this again when it is idle."
-        )
+        told.append("Clocks cannot make a pass faster: something else used the machine. Run this again when idle.")
     if found.uncounted:
         told.append(f"Not counted, though it may multiply: {', '.join(found.uncounted)}.")
     return told
@@ -64,6 +64,7 @@ def notes(found: Profile) -> list[str]:
 def lines(found: Profile, title: str, depth: int) -> list[Line]:
     """The tree down to so many levels below the network."""
     whole = found.modules[0]
+    small = SMALL * _figures(whole)
     children: dict[str, list[ModuleCost]] = {cost.name: [] for cost in found.modules}
     for cost in found.modules[1:]:
         children[cost.name.rpartition(".")[0]].append(cost)
@@ -72,13 +73,13 @@ def lines(found: Profile, title: str, depth: int) -> list[Line]:
         inside = children[cost.name]
         if cost.depth == depth or not inside or not _used(cost):
             return
-        large = [child for child in inside if _large(_figures(child), whole) or _idle_parameters(child)]
+        # A module deserves a line where it costs something, or where its parameters lie idle.
+        large = [c for c in inside if (_figures(c) > small).any() or (c.parameters and not _used(c))]
         rest = [child for child in inside if child not in large]
-        # What a module does beside calling its children: its own parameters and operators.
-        own = [mine - theirs for mine, theirs in zip(_figures(cost), _sum(inside), strict=True)]
+        own = _figures(cost) - sum(map(_figures, inside))  # what it does beside calling its children
         inner: list[tuple[Line, ModuleCost | None]] = [(_line(child), child) for child in large]
-        if cost.calls and _large(own, whole):
-            inner.append((_remainder("(its own)", own), None))
+        if cost.calls and (own > small).any():
+            inner.append((Line("(its own)", own.clip(0)), None))
         if rest:
             inner.append((_line(rest[0]) if len(rest) == 1 else _others(rest), None))
         for line, child in inner:
@@ -94,20 +95,8 @@ def _used(cost: ModuleCost) -> bool:
     return cost.time_s is not None or cost.calls is None
 
 
-def _idle_parameters(cost: ModuleCost) -> bool:
-    return not _used(cost) and cost.parameters > 0
-
-
-def _large(figures: Iterable[float], whole: ModuleCost) -> bool:
-    return any(part > SMALL * all_ for part, all_ in zip(figures, _figures(whole), strict=True))
-
-
-def _figures(cost: ModuleCost) -> tuple[float, ...]:
-    return cost.parameters, cost.macs, cost.activations, cost.time_s or 0.0
-
-
-def _sum(costs: Iterable[ModuleCost]) -> list[float]:
-    return [sum(column) for column in zip(*map(_figures, costs), strict=True)]
+def _figures(cost: ModuleCost) -> np.ndarray:
+    return np.array([cost.parameters, cost.macs, cost.activations, cost.time_s or 0.0])
 
 
 def _line(cost: ModuleCost) -> Line:
@@ -117,19 +106,15 @@ def _line(cost: ModuleCost) -> Line:
 
 
 def _others(rest: list[ModuleCost]) -> Line:
-    """One line for several small modules."""
+    """One line for several small modules. What modules share can leave less than nothing, shown as nothing."""
     idle = sum(not _used(cost) for cost in rest)
-    return _remainder(f"({len(rest)} others" + (f", {idle} not called)" if idle else ")"), _sum(rest))
-
-
-def _remainder(label: str, figures: Iterable[float]) -> Line:
-    """What is shared between modules can leave less than nothing, shown as nothing."""
-    return Line(label, tuple(max(0, figure) for figure in figures))
+    label = f"({len(rest)} others" + (f", {idle} not called)" if idle else ")")
+    return Line(label, np.sum([_figures(cost) for cost in rest], axis=0).clip(0))
 
 
 def _cells(line: Line, whole: Line) -> list[Part]:
     """Each figure with its share of the whole network."""
-    cells = [_cell(*figures) for figures in zip(line.figures, whole.figures, COLUMNS.values(), strict=True)]
+    cells = list(map(_cell, line.figures, whole.figures, COLUMNS.values()))
     return [cells[0], NONE, NONE, (line.note, "yellow")] if line.note else cells
 
 
@@ -138,7 +123,7 @@ def _cell(figure: float, whole: float, unit: float) -> Part:
         return "0     ", "dim"
     share, value = figure / whole, figure / unit
     style = "dim" if share < SMALL else "bold" if share >= LARGE else ""
-    return f"{value:.2f} {100 * share:>3.0f}%" if value < 1000 else f"{value:.0f} {100 * share:>3.0f}%", style
+    return f"{value:.{2 if value < 1000 else 0}f} {100 * share:>3.0f}%", style
 
 
 def _operators(found: Profile) -> Iterator[tuple[str, ...]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.machine import taint
-from bench.machine.doctor import Finding
+from bench.machine.doctor import Finding, Mark
 from bench.quantities import Device, Latency, LatencySpec
 from bench.quantities.budget import find_budget
 from bench.run.job import Job
@@ -120,8 +120,7 @@ def time_pairs(planned: Plan, clock: Clock, runs: int, tell: Tell) -> Iterator[P
             of = f"{least}{more}" if number < least else f"at most {len(jobs)}"
             for half, name in enumerate("AB"):
                 waiting = 2 * (max(least, number + 1) + least * (runs - 1) - number) - half
-                doing = f"timing {NETWORK} as {name}, pair {number + 1} of {of}"
-                tell(doing, clock.left([job] * waiting), more)
+                tell(f"timing {NETWORK} as {name}, pair {number + 1} of {of}", clock.left([job] * waiting), more)
                 started = time.monotonic()
                 both.append(measure(planned, job, Path(folder) / name))
                 clock.learn(job, clock.guess(job), time.monotonic() - started)
@@ -153,9 +152,8 @@ def _disturbed(runs: Sequence[NoiseRun]) -> Iterator[Finding]:
     disturbed = [line for pair in pairs for line in _disturbances(pair)]
     if disturbed:
         told = f"{len(disturbed)} of {2 * len(pairs)} processes were disturbed and are left out with their partners"
-        many = len(disturbed) > DISTURBED * 2 * len(pairs)
-        told = f"{told}; one of them: {disturbed[0]}"
-        yield Finding("bad" if many else "note", told, "measure when nothing else runs")
+        mark: Mark = "bad" if len(disturbed) > DISTURBED * 2 * len(pairs) else "note"
+        yield Finding(mark, f"{told}; one of them: {disturbed[0]}", "measure when nothing else runs")
 
 
 def _agreement(runs: Sequence[NoiseRun]) -> Iterator[Finding]:
@@ -174,7 +172,7 @@ def _resolution(smallest: float, short: bool) -> Finding:
     told = f"{figure} is the smallest difference that can be told from chance here"
     if smallest <= RESOLUTION:
         return Finding("ok", told)
-    limit = f"{told} (limit {100 * RESOLUTION:.0f} %)"
+    told += f" (limit {100 * RESOLUTION:.0f} %)"
     if short:
-        return Finding("note", limit, "let the check run in full: fewer pairs of processes tell less")
-    return Finding("bad", limit, "find what else runs, or compare on a quieter machine")
+        return Finding("note", told, "let the check run in full: fewer pairs of processes tell less")
+    return Finding("bad", told, "find what else runs, or compare on a quieter machine")
