@@ -82,8 +82,8 @@ def _print(verdicts: "list[Verdict]", format_: Format) -> None:
         from bench.cli.terminal import console, say
 
         for line in shown.splitlines():
-            mark = line[: len("✓ undecided")]
-            say(console(stderr=False), (mark, COLORS.get(line[:1], "")), line[len(mark) :], wrap=False)
+            mark, gap, rest = line.partition("  ")
+            say(console(stderr=False), (mark, COLORS.get(line[:1], "")), gap + rest, wrap=False)
     else:
         echo(shown)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
