@@ -25,7 +25,7 @@ from bench.report.columns import TAINTED, UNVERIFIED, Cell, Column
 from bench.report.units import duration, percent, share, significant
 from bench.run.job import Job
 from bench.run.local import Clock, carry_out, missing
-from bench.run.plan import Plan
+from bench.run.plan import Plan, Question
 from bench.run.store import Record, Store
 
 VERBS = {
@@ -49,9 +49,9 @@ def announce(to: Screen, planned: Plan, out: Path) -> None:
         lines["data"] = f"{data.name}: {counts} images" + (f" ({data.note})" if data.note else "")
     specs = {job.spec.quantity: job.spec for job in planned.jobs}
     if isinstance(spec := specs.get("latency"), LatencySpec):
-        lines["latency"] = _latency(planned, spec)
+        lines["latency"] = _latency(question, spec)
     if isinstance(spec := specs.get("dice"), DiceSpec):
-        lines["weights" if spec.weights else "training"] = _weights(planned, spec)
+        lines["weights" if spec.weights else "training"] = _weights(question, spec)
     done = len(planned.jobs) - len(waiting)
     kept = f", {done} of them on record in {out}" if done else ""
     lines["jobs"] = f"{len(planned.jobs)}{kept}; about {duration(Clock(planned, out).left(waiting))} to go"
@@ -61,8 +61,7 @@ def announce(to: Screen, planned: Plan, out: Path) -> None:
     to.print()
 
 
-def _latency(planned: Plan, spec: LatencySpec) -> str:
-    question = planned.question
+def _latency(question: Question, spec: LatencySpec) -> str:
     count = question.budget.processes
     processes = "1 process" if count == 1 else f"{count} processes"
     batches, sizes = (", ".join(map(str, ns)) for ns in (question.batches, (question.size, *question.sizes)))
@@ -74,8 +73,8 @@ def _latency(planned: Plan, spec: LatencySpec) -> str:
     )
 
 
-def _weights(planned: Plan, spec: DiceSpec) -> str:
-    question, train = planned.question, spec.train
+def _weights(question: Question, spec: DiceSpec) -> str:
+    train = spec.train
     if train is None:
         return f"from {question.weights}, trained elsewhere"
     stop = f", stopped after {train.patience} checks without gain" if train.patience else ""

@@ -1,6 +1,7 @@
 """`bench profile`: where a network's cost is."""
 
 import os
+import re
 import warnings
 from typing import Annotated
 
@@ -8,8 +9,6 @@ from typer import Argument, Option
 
 from bench.cli.options import Arguments, DeviceOption, Json, Size, command, device_of, print_json
 from bench.errors import UserError
-
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 
 
 @command()
@@ -50,7 +49,7 @@ def profile(
             built, title = found.build(asked.channels, asked.classes, size), f"profiling {found.title}"
             profiled = measure(built, asked, lambda doing, *counts: status.count(f"{title}: {doing}", *counts))
     except (RuntimeError, MemoryError) as error:
-        if not isinstance(error, MemoryError) and not any(text in str(error) for text in OUT_OF_MEMORY):
+        if not isinstance(error, MemoryError) and not re.search("out of memory|can't allocate memory", str(error)):
             raise
         raise UserError(
             f"{network} with a batch of {batch} at {size}x{size} does not fit in the memory of the {where}; "

@@ -9,9 +9,6 @@ from bench.cli.options import Json, command, names_in, records_of, writable
 from bench.errors import UserError, unknown
 
 PROTOCOLS = "per_image, per_volume, pooled, transunet"
-Against = Annotated[
-    str | None, Option(help="Compare the others with this network. [default: mdsa_unet, else the best]")
-]
 FORMATS = "pdf, html, markdown, latex, csv, parquet"
 
 
@@ -20,7 +17,7 @@ def report(
     folders: Annotated[list[Path] | None, Argument(help="Folders of records. [default: results]")] = None,
     to: Annotated[Path, Option(help="Where the report is written.")] = Path("reports"),
     protocol: Annotated[str | None, Option(help=f"Of Dice: {PROTOCOLS}. [default: the data set's]")] = None,
-    against: Against = None,
+    against: Annotated[str | None, Option(help="Compare the others to it. [default: mdsa_unet, else best]")] = None,
     group: Annotated[str, Option(help="Only networks of these groups: cnn, transformer, hybrid, ...")] = "",
     formats: Annotated[str, Option("--format", help=f"By commas: {FORMATS}. [default: all]")] = "",
     claims: Annotated[Path | None, Option(help="Claims to judge. [default: claims.toml, where there is one]")] = None,
