@@ -1,6 +1,7 @@
 """The tree: imports go one way, files stay short, every command has help with an example."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,11 @@ def test_imports_go_one_way(path):
     if own != "__init__":
         allowed = set(ROAD[: ROAD.index(own) + 1])
         assert imports(path) <= allowed, f"{own} comes before {imports(path) - allowed}"
+
+
+def test_one_file_alone_knows_the_terminals_library():
+    importing = [path for path in FILES if re.search(r"^\s*(from|import) rich\b", path.read_text(), re.MULTILINE)]
+    assert importing == [BENCH / "cli" / "terminal.py"]
 
 
 def test_baselines_know_nothing_of_the_harness_but_its_errors():

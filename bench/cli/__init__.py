@@ -2,19 +2,9 @@
 
 import sys
 
-from bench.cli import (  # noqa: F401 - each puts its commands on the app
-    check,
-    compare,
-    data,
-    doctor,
-    history,
-    listing,
-    pick,
-    profile,
-    report,
-    run,
-)
-from bench.cli.app import app
+# Each of these registers its command on the app.
+from bench.cli import check, compare, data, doctor, history, listing, pick, profile, report, run  # noqa: F401
+from bench.cli.options import app
 from bench.errors import UserError
 
 __all__ = ["app", "main"]

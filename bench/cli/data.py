@@ -1,93 +1,84 @@
 """`bench data`: check, look at and time a data set."""
 
-import json
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Exit, Option, Typer, echo
 
-from bench.cli.app import Classes, DataRoot, Fold, Json, SplitFile, app, data_options, writable
+from bench.cli.options import DataOptions, Dataset, Json, Size, app, command, print_json, writable
 
-data_app = typer.Typer(help="Check, look at and time a data set.", no_args_is_help=True, rich_markup_mode=None)
+data_app = Typer(help="Check, look at and time a data set.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
 
-@data_app.command()
-def check(
-    dataset: Annotated[str, typer.Argument(help="A name from `bench list datasets`.")],
-    data_root: DataRoot = None,
-    classes: Classes = "",
-    split_file: SplitFile = None,
-    fold: Fold = 0,
-    as_json: Json = False,
-) -> None:
+@command(on=data_app)
+def check(dataset: Dataset, data: DataOptions, as_json: Json = False) -> None:
     """Read every file of a data set and list all that is wrong with it. Exit code 1 where something is.
 
     Example: bench data check isic2017 --data-root ISIC2017
     """
-    from bench.cli.display import checked_table, console, counter
+    from bench.cli.terminal import Part, Status, console, say, table
     from bench.data.check import check as check_data
 
-    with counter(console(), f"reading {dataset}") as done:
-        found = check_data(dataset, data_root, data_options(classes, split_file, fold), done)
+    with Status(console(), transient=True) as status:
+        found = check_data(dataset, data.data_root, data.options, partial(status.count, f"reading {dataset}"))
+    splits, tallies = found.data.splits.items(), found.data.tallies
     if as_json:
-        tallies = {tally.what: [tally.found, tally.published] for tally in found.data.tallies}
-        splits = {split: len(samples) for split, samples in found.data.splits.items()}
-        facts = {"splits": splits, "tallies": tallies, "faults": found.faults, "remarks": found.remarks}
-        typer.echo(json.dumps(facts, indent=1))
+        counts, published = (
+            {name: len(part) for name, part in splits},
+            {t.what: [t.found, t.published] for t in tallies},
+        )
+        print_json({"splits": counts, "tallies": published, "faults": found.faults, "remarks": found.remarks})
     else:
-        checked_table(console(stderr=False), found)
+        to = console(stderr=False)
+        lines: list[tuple[Part, ...]] = [(f"{name} images", str(len(part)), "") for name, part in splits]
+        for tally in tallies:
+            color = "" if tally.published in (None, tally.found) else "red"
+            known = "" if tally.published is None else str(tally.published)
+            lines.append((tally.what, (str(tally.found), color), known))
+        to.print(table(("What", "Found", "Published"), lines))
+        for color, name, sentences in (("yellow", "remark", found.remarks), ("red", "fault", found.faults)):
+            for sentence in sentences:
+                say(to, (f"{name}: ", color), sentence, wrap=False)
+        faults = f"{len(found.faults)} fault{'s' if len(found.faults) != 1 else ''}"
+        say(to, f"{found.data.name}: ", (faults, "red") if found.faults else ("no fault", "green"))
     if found.faults:
-        raise typer.Exit(1)
+        raise Exit(1)
 
 
-@data_app.command()
+@command(on=data_app)
 def show(
-    dataset: Annotated[str, typer.Argument(help="A name from `bench list datasets`.")],
-    data_root: DataRoot = None,
-    classes: Classes = "",
-    split_file: SplitFile = None,
-    fold: Fold = 0,
-    count: Annotated[int, typer.Option(help="How many images.", min=1)] = 24,
-    to: Annotated[Path | None, typer.Option(help="The PNG. [default: reports/data-NAME.png]")] = None,
+    dataset: Dataset,
+    data: DataOptions,
+    count: Annotated[int, Option(help="How many images.", min=1)] = 24,
+    to: Annotated[Path | None, Option(help="The PNG. [default: reports/data-NAME.png]")] = None,
 ) -> None:
     """Draw a contact sheet of images with the outlines of their masks.
 
     Example: bench data show ddti --data-root DDTI
     """
-    from bench.data import open_dataset
     from bench.data.contact_sheet import contact_sheet
 
     path = to or Path("reports") / f"data-{dataset}.png"
     writable(path.parent)
-    data = open_dataset(dataset, data_root, data_options(classes, split_file, fold))
-    typer.echo(str(contact_sheet(data, path, count)))
+    echo(str(contact_sheet(data.open(dataset), path, count)))
 
 
-@data_app.command()
-def speed(
-    dataset: Annotated[str, typer.Argument(help="A name from `bench list datasets`.")],
-    data_root: DataRoot = None,
-    classes: Classes = "",
-    split_file: SplitFile = None,
-    fold: Fold = 0,
-    size: Annotated[int, typer.Option(help="Pixels a side.", min=32)] = 224,
-    as_json: Json = False,
-) -> None:
+@command(on=data_app)
+def speed(dataset: Dataset, data: DataOptions, size: Size = 224, as_json: Json = False) -> None:
     """Time the loader: samples a second read from files, and augmented from the cache.
 
     Example: bench data speed isic2017 --data-root ISIC2017
     """
-    from dataclasses import asdict
+    from bench.data.speed import rates
 
-    from bench.data import open_dataset
-    from bench.data.prepared import rates
-
-    found = rates(open_dataset(dataset, data_root, data_options(classes, split_file, fold)), size)
+    found = rates(data.open(dataset), size)
     if as_json:
-        typer.echo(json.dumps(asdict(found), indent=1))
+        print_json(asdict(found))
     else:
-        typer.echo(
+        echo(
             f"{dataset}: {found.samples} samples at {size}x{size}, {found.workers} processes: "
             f"{found.cold_per_s:.0f} a second from files, {found.cached_per_s:.0f} a second augmented from the cache"
         )

@@ -1,321 +1,219 @@
-"""How a run looks in a terminal: a live table that fills row by row, and below it what runs and for how long.
+"""How a run looks in a terminal: what is announced, a table that fills row by row, and what is said at the end."""
 
-Where the output is no terminal, the same facts come as plain lines. Everything goes to standard error; standard output
-is for results.
-"""
-
+import shlex
+import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rich.cells import cell_len
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
-from rich.table import Table
-from rich.text import Text
+from typer import Exit, echo
 
-from bench.data import SPLITS, DataSet
+from bench.cli.options import print_json
+from bench.cli.terminal import Part, Screen, Status, blocks, console, key_values, say
+from bench.data import SPLITS
+from bench.judge import claims_file, verdict
 from bench.machine import environment
 from bench.networks import title_of
 from bench.quantities import DiceSpec, LatencySpec
+from bench.quantities.protocols import Protocol
 from bench.read.sections import Section, sections
-from bench.read.speeds import Speeds
-from bench.report import columns, tables
+from bench.read.speeds import Speeds, speeds
+from bench.report import document, speed_tables, tables, tidy, verdicts, words, write
 from bench.report.columns import TAINTED, UNVERIFIED, Cell, Column
-from bench.report.sentences import sentences
-from bench.report.speed_tables import speed_tables
-from bench.report.text import prose
-from bench.units import duration, percent, share, significant
+from bench.report.units import duration, percent, share, significant
 from bench.run.job import Job
-from bench.run.local import Clock
-from bench.run.plan import Plan
-from bench.run.store import Record
+from bench.run.local import Clock, carry_out, missing
+from bench.run.plan import Plan, Question
+from bench.run.store import Record, Store
+
+VERBS = {
+    "peak": "measuring the peak rates of", "cost": "counting", "memory": "measuring the memory of",
+    "latency": "timing", "energy": "measuring the energy of", "profile": "profiling", "dice": "training and scoring",
+}  # fmt: skip
+ROOMY = 110  # characters of a line from which on a table is shown with all of its columns
 
 
-def console(stderr: bool = True) -> Console:
-    """Standard error for progress, standard output for results. `NO_COLOR` and pipes are honoured by rich."""
-    return Console(stderr=stderr)
-
-
-def announce(to: Console, planned: Plan, waiting: list[Job], out: Path) -> None:
+def announce(to: Screen, planned: Plan, out: Path) -> None:
     """What is about to happen: the machine, the networks, the data, the jobs and how long they may take."""
-    question = planned.question
+    question, data, waiting = planned.question, planned.data, missing(planned, Store(out))
     lines = {
         "machine": f"{environment().title}; measuring on {question.device}",
         "networks": ", ".join(question.networks),
-        "data": _data(planned.data) if planned.data else "none needed",
+        "data": "none needed",
         "budget": f"{question.budget.name}: {question.budget.purpose}",
-        **_conditions(planned),
-        "jobs": _jobs(planned, waiting, out),
     }
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, text in lines.items():
-        table.add_row(name, Text(text))
-    to.print(table)
+    if data:
+        counts = ", ".join(f"{len(data.splits[split])} {split}" for split in SPLITS if split in data.splits)
+        lines["data"] = f"{data.name}: {counts} images" + (f" ({data.note})" if data.note else "")
+    specs = {job.spec.quantity: job.spec for job in planned.jobs}
+    if isinstance(spec := specs.get("latency"), LatencySpec):
+        lines["latency"] = _latency(question, spec)
+    if isinstance(spec := specs.get("dice"), DiceSpec):
+        lines["weights" if spec.weights else "training"] = _weights(question, spec)
+    done = len(planned.jobs) - len(waiting)
+    kept = f", {done} of them on record in {out}" if done else ""
+    lines["jobs"] = f"{len(planned.jobs)}{kept}; about {duration(Clock(planned, out).left(waiting))} to go"
+    if not waiting:
+        lines["jobs"] = f"{len(planned.jobs)}, all on record in {out}: nothing is measured again"
+    key_values(to, (((name, "bold"), text) for name, text in lines.items()))
     to.print()
 
 
-def _data(data: DataSet) -> str:
-    counts = ", ".join(f"{len(data.splits[split])} {split}" for split in SPLITS if split in data.splits)
-    return f"{data.name}: {counts} images" + (f" ({data.note})" if data.note else "")
-
-
-def _conditions(planned: Plan) -> dict[str, str]:
-    """One line for each quantity: under what conditions it is measured."""
-    lines = {}
-    for job in planned.jobs:
-        spec = job.spec
-        if isinstance(spec, LatencySpec):
-            lines["latency"] = _latency(planned, spec)
-        if isinstance(spec, DiceSpec):
-            lines["weights" if spec.weights else "training"] = _weights(planned, spec)
-    return lines
-
-
-def _latency(planned: Plan, spec: LatencySpec) -> str:
-    question = planned.question
+def _latency(question: Question, spec: LatencySpec) -> str:
     count = question.budget.processes
     processes = "1 process" if count == 1 else f"{count} processes"
     batches, sizes = (", ".join(map(str, ns)) for ns in (question.batches, (question.size, *question.sizes)))
+    switches = (" with TF32" if spec.tf32 else "") + (", cuDNN benchmark" if spec.cudnn_benchmark else "")
     variants = f", also {', '.join(question.variants)}" if question.variants else ""
     return (
-        f"batch {batches} of {spec.channels} channels at {sizes} pixels a side, float32{variants}, "
+        f"batch {batches} of {spec.channels} channels at {sizes} pixels a side, float32{switches}{variants}, "
         f"{spec.threads} threads, {processes} of {spec.samples} calls or more"
     )
 
 
-def _weights(planned: Plan, spec: DiceSpec) -> str:
-    question, train = planned.question, spec.train
+def _weights(question: Question, spec: DiceSpec) -> str:
+    train = spec.train
     if train is None:
         return f"from {question.weights}, trained elsewhere"
     stop = f", stopped after {train.patience} checks without gain" if train.patience else ""
     seeds = f"seed{'s' if len(question.seeds) > 1 else ''} {', '.join(map(str, question.seeds))}"
-    checks = f"checked on {prose('validated', train)} and saved every {train.leg} steps"
+    checks = f"checked on {tables.checked(train)} and saved every {train.leg} steps"
     scored = f"; scored on {spec.test_images} test images" if spec.test_images else ""
-    return f"{prose('training', train)}; {seeds}; {checks}{stop}{scored}"
+    return f"{tables.training(train)}; {seeds}; {checks}{stop}{scored}"
 
 
-def _jobs(planned: Plan, waiting: list[Job], out: Path) -> str:
-    total, on_record = len(planned.jobs), len(planned.jobs) - len(waiting)
-    if not waiting:
-        return f"{total}, all on record in {out}: nothing is measured again"
-    kept = f", {on_record} of them on record in {out}" if on_record else ""
-    return f"{total}{kept}; about {duration(Clock(planned, out).left(waiting))} to go"
+def do(planned: Plan, out: Path, quiet: bool) -> list[Record]:
+    """Do the jobs that are not on record, showing how far they are; the records of the whole plan.
 
-
-def conclude(
-    to: Console,
-    found: list[Section],
-    timed: list[Speeds],
-    paths: list[Path],
-    claims: str = "",
-) -> None:
-    """The tables, what they say in words, what failed, what the claims say, and where the report lies."""
-    for section in found:
-        for shown in tables.tables(section):
-            to.print(Text(f"{shown.caption}, {section.name}", "bold"))
-            to.print(table(shown, to.width))
-            to.print()
-        for line in [*sentences(section), *failures(section)]:
-            to.print(Text(line))
-        to.print()
-    for speeds in timed:
-        for shown in speed_tables(speeds):
-            to.print(Text(shown.caption, "bold"))
-            to.print(table(shown, to.width))
-            to.print()
-    if claims:
-        to.print(f"{claims}\n", markup=False, highlight=False, soft_wrap=True)
-    read = [path for path in paths if path.suffix != ".svg"]  # figures are parts of the others
-    to.print("\n".join(["Report:", *(f"  {path}" for path in read)]), markup=False, highlight=False, soft_wrap=True)
-
-
-def overhead(wall_s: float, measured_s: float) -> str:
-    """What the harness itself cost: starting workers, building networks, keeping records."""
-    own = max(0.0, 1 - measured_s / wall_s)
-    return f"Took {duration(wall_s)}, of which {percent(own)} outside measuring: starting workers, keeping records.\n"
-
-
-@contextmanager
-def counter(to: Console, doing: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar for `done(count, total)`, gone when it is over; nothing where there is no terminal."""
-    with Bars(TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=to, transient=True,
-              disable=not to.is_terminal) as bars:  # fmt: skip
-        bar = bars.add_task(doing, total=None)
-        yield lambda count, total: bars.update(bar, completed=count, total=total)
-
-
-def checked_table(to: Console, checked: "Checked") -> None:
-    """What a data set holds against what was published, then every fault and remark, then the verdict."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for header in ("What", "Found", "Published"):
-        table.add_column(header, justify="left" if header == "What" else "right")
-    for split, samples in checked.data.splits.items():
-        table.add_row(f"{split} images", str(len(samples)), "")
-    for tally in checked.data.tallies:
-        right = tally.published in (None, tally.found)
-        published = "" if tally.published is None else str(tally.published)
-        table.add_row(tally.what, Text(str(tally.found), "" if right else "red"), published)
-    to.print(table)
-    for style, name, lines in (("yellow", "remark", checked.remarks), ("red", "fault", checked.faults)):
-        for line in lines:
-            to.print(Text.assemble((f"{name}: ", style), line), soft_wrap=True)
-    faults = len(checked.faults)
-    verdict = Text(f"{faults} fault{'s' if faults != 1 else ''}", "red") if faults else Text("no fault", "green")
-    to.print(Text.assemble(f"{checked.data.name}: ", verdict))
-
-
-def failures(section: Section) -> list[str]:
-    """A line for each job that gave no result, and for each figure that is not to be trusted."""
-    lines = [f"{row.title}: {failure}" for row in section.rows for failure in row.failures]
-    lines += [
-        f"{UNVERIFIED} {row.title}: unverified, {row.cost.doubt}" for row in section.rows if row.cost and row.cost.doubt
-    ]
-    return lines + [f"{TAINTED} {row.title}: {why}" for row in section.rows for why in row.taints]
-
-
-if TYPE_CHECKING:
-    from bench.data.check import Checked
-
-VERBS = {
-    "peak": "finding the peak rates of", "cost": "counting", "memory": "weighing", "latency": "timing",
-    "energy": "metering", "profile": "profiling", "dice": "training and scoring",
-}  # fmt: skip
-LIVE_S = 0.5  # seconds between two pictures on a terminal
-HEARTBEAT_S = 30.0  # seconds between two lines where there is none
-ROOMY = 110
-GAP = 2  # characters between two columns
-
-
-def table(shown: columns.Table, width: int) -> RenderableType:
-    """A table of the report; below `ROOMY` columns without what is aside, which the report has.
-
-    Where its columns are still too many for a line, they go on in a second table below, and so on.
+    On Ctrl-C it says what is kept and how to go on, and exits with 130.
     """
-    return Group(*_blocks(shown, width))
+    store, began = Store(out), time.monotonic()
+    waiting = missing(planned, store)
+    ready = [record for job in planned.jobs if job not in waiting and (record := store.find(job))]
+    try:
+        with Progress(console(), len(waiting), ready, quiet) as progress:
+            records = carry_out(planned, waiting, out, progress)
+    except KeyboardInterrupt:
+        done = len(planned.jobs) - len(missing(planned, store))
+        trained = any(isinstance(job.spec, DiceSpec) for job in planned.jobs)
+        training = ", and an unfinished training up to its last checkpoint" if trained else ""
+        echo(f"\nStopped. {done} of {len(planned.jobs)} jobs are on record in {out}{training}.", err=True)
+        echo(f"Go on with: {shlex.join(['bench', *sys.argv[1:]])}", err=True)
+        raise Exit(130) from None
+    if waiting and not quiet:
+        # The rest is what the harness itself costs: starting workers, building networks, keeping records.
+        took, measured = time.monotonic() - began, sum(r.window_s or 0.0 for r in records if r.job in waiting)
+        took_in_all, own = duration(took), percent(max(0.0, 1 - measured / took))
+        echo(f"Took {took_in_all}, of which {own} outside measuring: starting workers, keeping records.\n", err=True)
+    return records
 
 
-def _blocks(shown: columns.Table, width: int) -> list[Table]:
-    roomy = width >= ROOMY
-    columns = [
-        _column(shown, number, roomy) for number, column in enumerate(shown.columns) if roomy or not column.aside
-    ]
-    titles = [title for title, _ in shown.lines]
-    # A name of a hundred characters is folded: half of the line is the figures'.
-    named = min(max(map(cell_len, ["Network", *titles])), max(width // 2, cell_len("Network")))
-    return [_block(titles, some, named) for some in _fitting(columns, width - named)]
+class Progress(Status):
+    """Follows a run: `begin`, `event` and `end` are called as its jobs begin, tell something and end. A context."""
 
-
-def _column(shown: columns.Table, number: int, roomy: bool) -> list[Text]:
-    """The header and the cells of a column."""
-    column = shown.columns[number]
-    header = Text(f"{column.name}\n{column.unit}")
-    return [header, *(_cell(column, found[number], roomy) for _, found in shown.lines)]
-
-
-def _fitting(columns: list[list[Text]], room: int) -> Iterator[list[list[Text]]]:
-    """The columns in groups that fit in a line; at least one in each."""
-    group: list[list[Text]] = []
-    used = 0
-    for column in columns:
-        needed = GAP + max(cell_len(line) for text in column for line in text.plain.splitlines() or [""])
-        if group and used + needed > room:
-            yield group
-            group, used = [], 0
-        group.append(column)
-        used += needed
-    yield group
-
-
-def _block(titles: list[str], columns: list[list[Text]], named: int) -> Table:
-    drawn = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-    drawn.add_column("Network", max_width=named, overflow="fold")
-    for header, *_ in columns:
-        drawn.add_column(header, justify="right", no_wrap=True)
-    for title, *cells in zip(titles, *(column[1:] for column in columns), strict=True):
-        drawn.add_row(title, *cells)
-    return drawn
-
-
-def _cell(column: Column, cell: Cell, roomy: bool) -> Text:
-    kept = cell if roomy or column.ranged else replace(cell, interval="", deviation="")
-    return Text(kept.text, "bold green" if cell.best else "")
-
-
-class Progress:
-    """Follows a run: the runner calls `begin`, `event` and `end`. A context: leaving it ends the live display.
-
-    It draws when there is news and at no other time, so that nothing runs beside a network that is being timed.
-    """
-
-    def __init__(self, console: Console, jobs: int, records: list[Record], quiet: bool = False) -> None:
-        self.console, self.jobs, self.records, self.quiet = console, jobs, list(records), quiet
-        self.number, self.doing, self.deadline, self.shown = 0, "", 0.0, 0.0
-        self.tables = self._tables()
-        live = console.is_terminal and not quiet
-        self.live = Live(get_renderable=self._picture, console=console, auto_refresh=False) if live else None
-
-    def __enter__(self) -> "Progress":
-        if self.live:
-            self.live.start()
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if self.live:
-            self.doing = ""
-            if kind is None:
-                self.tables = []  # the result is printed after it, once
-            self.live.stop()
+    def __init__(self, to: Screen, jobs: int, records: Sequence[Record], quiet: bool = False) -> None:
+        super().__init__(to, quiet)
+        self.jobs, self.records, self.number, self.name, self.deadline = jobs, list(records), 0, "", 0.0
+        self._fill_tables()
 
     def begin(self, job: Job, seconds_left: float) -> None:
         """A job starts; `seconds_left` is the estimate for it and all after it."""
         self.number += 1
         self.deadline = time.monotonic() + seconds_left
-        self.name = f"{VERBS[job.spec.quantity]} {title_of(job.network)}"
-        self._show(self.name, f", about {duration(seconds_left)} left", at_once=True)
+        self.name = f"[{self.number}/{self.jobs}] {VERBS[job.spec.quantity]} {title_of(job.network)}"
+        self._tell("", at_once=True)
 
     def event(self, event: dict[str, Any]) -> None:
         """News from the worker: a training step, or a count of images."""
         if "step" in event:
             dice = "" if event["val_dice"] is None else f", Dice {share(event['val_dice'])} on val"
-            self._show(f"{self.name}: step {event['step']}/{event['steps']}, loss {significant(event['loss'])}{dice}")
+            self._tell(f": step {event['step']}/{event['steps']}, loss {significant(event['loss'])}{dice}")
         elif "done" in event:
-            self._show(f"{self.name}: {event['doing']} {event['done']}/{event['of']}")
+            self._tell(f": {event['doing']} {event['done']}/{event['of']}")
 
     def end(self, record: Record) -> None:
         """A job ended, well or not."""
         self.records.append(record)
-        self.tables = self._tables()
+        self._fill_tables()
         if record.status != "ok":
-            self._show(f"{self.name}: {record.status.replace('_', ' ')}: {record.error}", at_once=True)
+            self.show(f"{self.name}: {record.status.replace('_', ' ')}: {record.error}")
 
-    def _show(self, doing: str, more: str = "", at_once: bool = False) -> None:
-        """Redraw the live display, or print a plain line; what is not pressing only now and then."""
-        self.doing = doing
-        pause = LIVE_S if self.live else HEARTBEAT_S
-        if self.quiet or not (at_once or time.monotonic() - self.shown > pause):
-            return
-        self.shown = time.monotonic()
-        if self.live:
-            self.live.refresh()
-        else:
-            line = f"[{self.number}/{self.jobs}] {doing}{more}"
-            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+    def _tell(self, news: str, at_once: bool = False) -> None:
+        self.show(self.name + news, max(0.0, self.deadline - time.monotonic()), at_once=at_once)
 
-    def _tables(self) -> list[RenderableType]:
+    def _fill_tables(self) -> None:
         # The first block of each: the line that says what runs now must not be pushed off the screen.
         found = sections(self.records, running=True)
-        return [_blocks(tables.tables(section)[0], self.console.width)[0] for section in found]
+        self.tables = [report_table(tables.tables(section)[0], self.to.width)[0] for section in found]
 
-    def _picture(self) -> RenderableType:
-        if not self.doing:
-            return Group(*self.tables)
-        left = duration(max(0.0, self.deadline - time.monotonic()))
-        return Group(*self.tables, Text(f"\n[{self.number}/{self.jobs}] {self.doing}  ({left} left)", "cyan"))
+
+def report_table(shown: tables.Table, width: int) -> list[Any]:
+    """A table of the report, in as many blocks as its columns need to fit in a line.
+
+    Below `ROOMY` characters it does without the columns that are aside; the report has them.
+    """
+    roomy = width >= ROOMY
+    kept = [number for number, column in enumerate(shown.columns) if roomy or not column.aside]
+    headers = [f"{shown.columns[number].name}\n{shown.columns[number].unit}" for number in kept]
+    lines = [[title, *(_cell(shown.columns[n], cells[n], roomy) for n in kept)] for title, cells in shown.lines]
+    return blocks(["Network", *headers], lines, width)
+
+
+def _cell(column: Column, cell: Cell, roomy: bool) -> Part:
+    kept = cell if roomy or column.ranged else replace(cell, interval="", deviation="")
+    return kept.text, "bold green" if cell.best else ""
+
+
+def conclude(
+    records: list[Record], reports: Path, as_json: bool, folders: Sequence[Path], protocol: Protocol | None = None,
+    against: str | None = None, claims: Path | None = None, formats: Sequence[str] = (),
+) -> None:  # fmt: skip
+    """Write the report of the records; print the tables, what they say in words, and where it lies.
+
+    `claims` is a file of claims whose verdicts are shown; where it is not given, ./claims.toml, if there is one.
+    """
+    found, timed = sections(records, protocol, against), speeds(records)
+    path = claims or Path("claims.toml")
+    known = claims_file.read_claims(path) if claims or path.exists() else []
+    judged = verdict.judge(known, records, environment().fingerprint)
+    whole = document.document(records, found, timed, judged, folders)
+    paths = write.write_report(whole, reports, formats or tuple(write.FORMATS))
+    if as_json:
+        rows, paired = tidy.tidy_rows(found), tidy.paired_rows(found)
+        return print_json({"rows": rows, "paired": paired, "files": [str(path) for path in paths]})
+    to = console(stderr=False)
+    draw(to, found, timed)
+    if judged:
+        say(to, f"Claims: {verdicts.count(judged)}; `bench check` tells why.\n", wrap=False)
+    read = [path for path in paths if path.suffix != ".svg"]  # figures are parts of the others
+    say(to, "\n".join(["Report:", *(f"  {path}" for path in read)]), wrap=False)
+    return None
+
+
+def draw(to: Screen, found: list[Section], timed: list[Speeds]) -> None:
+    """The tables of a report, what they say in words, and what failed."""
+    for section in found:
+        for shown in tables.tables(section):
+            _print_table(to, shown, f", {section.name}")
+        for line in [*words.sentences(section), *_failures(section)]:
+            say(to, line)
+        to.print()
+    for shown in (shown for one in timed for shown in speed_tables.speed_tables(one)):
+        _print_table(to, shown)
+
+
+def _print_table(to: Screen, shown: tables.Table, more: str = "") -> None:
+    say(to, shown.caption + more, style="bold")
+    for block in report_table(shown, to.width):
+        to.print(block)
+    to.print()
+
+
+def _failures(section: Section) -> list[str]:
+    """A line for each job that gave no result, and for each figure that is not to be trusted."""
+    lines = [f"{row.title}: {failure}" for row in section.rows for failure in row.failures]
+    doubted = [row for row in section.rows if row.cost and row.cost.doubt]
+    lines += [f"{UNVERIFIED} {row.title}: unverified, {row.cost.doubt}" for row in doubted if row.cost]
+    return lines + [f"{TAINTED} {row.title}: {why}" for row in section.rows for why in row.taints]

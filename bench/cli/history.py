@@ -1,31 +1,31 @@
 """`bench history`: how did a metric go, commit by commit?"""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option, echo
 
-from bench.cli.app import Json, app, writable
+from bench.cli.options import Json, command, print_json, writable
+from bench.errors import UserError
 
 
-@app.command()
+@command()
 def history(
-    network: Annotated[str, typer.Argument(help="A name from `bench list networks`.")],
-    metric: Annotated[str, typer.Argument(help="parameters, macs_fvcore, latency, memory_inference, dice, ...")],
-    dataset: Annotated[str, typer.Option(help="Of a score, the data set. [default: the first by name]")] = "",
-    records: Annotated[str, typer.Option(help="The folder of records, as the commits have it.")] = "results",
-    to: Annotated[Path, typer.Option(help="Where the figure is written.")] = Path("reports"),
+    network: Annotated[str, Argument(help="A name from `bench list networks`.")],
+    metric: Annotated[str, Argument(help="parameters, macs_fvcore, latency, memory_inference, dice, ...")],
+    dataset: Annotated[str, Option(help="Of a score, the data set. [default: the first by name]")] = "",
+    records: Annotated[str, Option(help="The folder of records, as the commits have it.")] = "results",
+    to: Annotated[Path, Option(help="Where the figure is written.")] = Path("reports"),
     as_json: Json = False,
 ) -> None:
     """Draw a metric over the commits that have records of it.
 
     Example: bench history mdsa_unet latency
     """
-    from bench.errors import UserError
     from bench.judge.history import history as points_of
     from bench.quantities import find_metric
     from bench.networks import find_network
+    from bench.report.history import as_text, draw, facts
 
     find_network(network)
     about = find_metric(metric)
@@ -37,11 +37,6 @@ def history(
             f"no commit has a record of {network}'s {metric}{where} below '{records}'; commit what `bench run` wrote"
         )
     if as_json:
-        from bench.report.history import facts
-
-        typer.echo(json.dumps([facts(point) for point in points], indent=1, allow_nan=False))
-        return
-    from bench.report.history import as_text, draw
-
-    typer.echo(as_text(network, about, points))
-    typer.echo(f"\nDrawn in {draw(network, about, points, to)}")
+        print_json([facts(point) for point in points])
+    else:
+        echo(f"{as_text(network, about, points)}\n\nDrawn in {draw(network, about, points, to)}")

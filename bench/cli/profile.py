@@ -1,24 +1,24 @@
 """`bench profile`: where a network's cost is."""
 
-import json
 import os
+import re
 import warnings
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
-from bench.cli.app import Arg, DeviceChoice, Json, app, device_of
+from bench.cli.options import Arguments, DeviceOption, Json, Size, command, device_of, print_json
 from bench.errors import UserError
 
 
-@app.command()
+@command()
 def profile(
-    network: Annotated[str, typer.Argument(help="A name from `bench list networks`, or file.py:Name.")],
-    arg: Arg = None,
-    size: Annotated[int, typer.Option(help="Pixels a side.", min=32)] = 224,
-    batch: Annotated[int, typer.Option(help="Images in a batch.", min=1)] = 1,
-    depth: Annotated[int, typer.Option(help="Levels of modules to show.", min=0)] = 2,
-    device: Annotated[DeviceChoice, typer.Option(help="Where to time.")] = DeviceChoice.auto,
+    network: Annotated[str, Argument(help="A name from `bench list networks`, or file.py:Name.")],
+    arg: Arguments = None,
+    size: Size = 224,
+    batch: Annotated[int, Option(help="Images in a batch.", min=1)] = 1,
+    depth: Annotated[int, Option(help="Levels of modules to show.", min=0)] = 2,
+    device: Annotated[DeviceOption, Option(help="Where to time.")] = DeviceOption.auto,
     as_json: Json = False,
 ) -> None:
     """Show where a network's parameters, multiply-adds, activations and time are, module by module. Nothing is kept.
@@ -32,13 +32,11 @@ def profile(
     where = device_of(device)
 
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler logs on standard error that there is no GPU
-    warnings.filterwarnings(
-        "ignore", message=".*torch.jit.script. is deprecated"
-    )  # fvcore scripts a loss when imported
+    warnings.filterwarnings("ignore", message=".*torch.jit.script. is deprecated")  # by fvcore when it is imported
     import torch
 
-    from bench.cli.display import console
-    from bench.cli.tree import following, show
+    from bench.cli.terminal import Status, console
+    from bench.cli.tree import show
     from bench.machine import environment
     from bench.measure.profile import profile as measure
     from bench.quantities import ProfileSpec
@@ -46,26 +44,18 @@ def profile(
     machine = environment()
     asked = ProfileSpec(machine=machine.fingerprint, device=where, threads=machine.cores, size=size, batch=batch)
     try:
-        with following(console(), f"profiling {found.title}") as tell:
+        with Status(console(), transient=True) as status:
             torch.manual_seed(0)
-            profiled = measure(found.build(asked.channels, asked.classes, size), asked, tell)
+            built, title = found.build(asked.channels, asked.classes, size), f"profiling {found.title}"
+            profiled = measure(built, asked, lambda doing, *counts: status.count(f"{title}: {doing}", *counts))
     except (RuntimeError, MemoryError) as error:
-        if not isinstance(error, MemoryError) and not any(words in str(error) for words in OUT_OF_MEMORY):
+        if not isinstance(error, MemoryError) and not re.search("out of memory|can't allocate memory", str(error)):
             raise
         raise UserError(
             f"{network} with a batch of {batch} at {size}x{size} does not fit in the memory of the {where}; "
             "give a smaller --batch or --size"
         ) from error
     if as_json:
-        typer.echo(
-            json.dumps(
-                {"network": network, "conditions": asked.model_dump(), **profiled.model_dump()},
-                indent=1,
-                allow_nan=False,
-            )
-        )
+        print_json({"network": network, "conditions": asked.model_dump(), **profiled.model_dump()})
     else:
         show(console(stderr=False), found.title, asked, profiled, depth)
-
-
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory")

@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from commanding import bench
 from PIL import Image
 
+from bench.cli.options import DataOptions, RunOptions
 from bench.networks import NETWORKS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -62,6 +64,7 @@ MISTAKES = {
     "no such protocol": (["report", ".", "--protocol", "poled"], "did you mean 'pooled'"),
     "out below a file": (["run", "unet", "--out", "a_file/x"], "cannot write to"),
     "small": (["run", "unet", "--size", "8"], "--size must be 32 or more"),
+    "a GPU's switch on the CPU": (["run", "unet", "--device", "cpu", "--tf32"], "--tf32 is for times on a GPU"),
 }
 
 
@@ -83,6 +86,14 @@ def test_cuda_is_refused_where_there_is_none(tmp_path):
     done = bench("run", "unet", "--device", "cuda", cwd=tmp_path)
     assert done.returncode == 2
     assert "torch finds no CUDA device on this machine" in done.stderr
+
+
+def test_tf32_and_cudnns_benchmark_are_conditions_of_a_time(monkeypatch):
+    monkeypatch.setattr("bench.machine.cuda_usable", lambda: True)
+    asked = RunOptions(networks=["unet"], measure="latency", data=DataOptions())
+    plain, both = asked.question(), replace(asked, tf32=True, cudnn_benchmark=True).question()
+    assert (plain.device, plain.tf32, plain.cudnn_benchmark) == ("cuda", False, False)
+    assert (both.tf32, both.cudnn_benchmark) == (True, True)
 
 
 def test_show_plan_measures_nothing(tmp_path):

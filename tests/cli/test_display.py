@@ -5,7 +5,8 @@ import io
 from handmade import cost_record, dice_record, record
 from rich.console import Console
 
-from bench.cli.display import Progress, announce, conclude, table
+from bench.cli import terminal
+from bench.cli.display import Progress, announce, draw, report_table
 from bench.quantities import CostSpec
 from bench.quantities.budget import find_budget
 from bench.read.sections import sections
@@ -21,7 +22,7 @@ def printed(section, width: int) -> str:
     """All tables of a section on a screen of this width."""
     console = screen(width=width)
     for shown in tables(section):
-        console.print(table(shown, console.width))
+        console.print(*report_table(shown, console.width), sep="\n")
     return console.file.getvalue()
 
 
@@ -29,7 +30,7 @@ def test_the_announcement_tells_machine_data_budget_jobs_and_time(tmp_path):
     console = screen(width=200)
     question = Question(("unet", "mdsa_unet"), ("cost", "dice"), find_budget("smoke"), "synthetic", None, "cpu")
     planned = plan(question)
-    announce(console, planned, list(planned.jobs), tmp_path)
+    announce(console, planned, tmp_path)
     text = console.file.getvalue()
     assert "measuring on cpu" in text
     assert "unet, mdsa_unet" in text
@@ -42,7 +43,7 @@ def test_the_announcement_shows_every_setting_of_the_training(tmp_path):
     console = screen(width=1000)
     question = Question(("unet",), ("dice",), find_budget("smoke"), "synthetic", None, "cpu", seeds=(3, 4), patience=2)
     planned = plan(question)
-    announce(console, planned, list(planned.jobs), tmp_path)
+    announce(console, planned, tmp_path)
     text = console.file.getvalue()
     train = planned.jobs[0].spec.train
     for setting in (
@@ -67,12 +68,12 @@ def test_without_a_terminal_progress_is_plain_lines():
     assert lines[-1] == "[1/2] training and scoring U-Net: crashed: it fell over"
 
 
-def test_on_a_terminal_there_is_a_table_and_what_runs_now():
+def test_on_a_terminal_there_is_a_table_and_what_runs_now(monkeypatch):
     console = screen(terminal=True)
-    progress = Progress(console, jobs=3, records=[cost_record()])
-    progress.begin(dice_record().job, 65)
-    progress.event({"step": 3, "steps": 4, "loss": 0.51234, "val_dice": 0.7})
-    console.print(progress._picture())
+    monkeypatch.setattr(terminal, "LIVE_S", 0.0)
+    with Progress(console, jobs=3, records=[cost_record()]) as progress:
+        progress.begin(dice_record().job, 65)
+        progress.event({"step": 3, "steps": 4, "loss": 0.51234, "val_dice": 0.7})
     text = console.file.getvalue()
     assert "31.04" in text
     assert "[1/3] training and scoring U-Net: step 3/4, loss 0.512, Dice 0.700 on val" in text
@@ -89,7 +90,7 @@ def test_quiet_says_nothing():
 def test_a_failed_network_is_a_row_that_says_so(reference):
     failed = record("unetpp", CostSpec(), None, status="crashed", error="it fell over")
     console = screen()
-    conclude(console, sections([*reference, failed]), [], [])
+    draw(console, sections([*reference, failed]), [])
     text = console.file.getvalue()
     assert "UNet++: cost crashed: it fell over" in text
 

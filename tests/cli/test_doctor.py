@@ -6,9 +6,8 @@ import pytest
 from handmade import ENVIRONMENT, STATE, latency_record, record
 from typer.testing import CliRunner
 
-from bench.cli import app
-from bench.judge import noise as checkup
-from bench.machine import doctor as fitness
+from bench.cli import app, examine
+from bench.judge import noise
 from bench.machine.doctor import Finding
 from bench.quantities import LatencySpec, Peak
 
@@ -34,10 +33,11 @@ class Worker:
 def machine(monkeypatch):
     """A machine of which one thing is noted; a test may put other findings in the list."""
     found = [Finding("note", "this is a virtual machine: neighbours may slow it unseen", "repeat on another day")]
-    monkeypatch.setattr(checkup, "run", Worker())
-    monkeypatch.setattr("bench.machine.environment", lambda: ENVIRONMENT)
-    monkeypatch.setattr(checkup, "watch", lambda: (STATE, STATE))
-    monkeypatch.setattr(fitness, "findings", lambda *_: list(found))
+    monkeypatch.setattr(noise, "run", Worker())
+    monkeypatch.setattr(examine, "environment", lambda: ENVIRONMENT)
+    monkeypatch.setattr(examine, "state", lambda: STATE)
+    monkeypatch.setattr(examine, "WATCH_S", 0)
+    monkeypatch.setattr(examine, "findings", lambda *_: list(found))
     monkeypatch.setenv("COLUMNS", "80")
     return found
 
@@ -91,13 +91,19 @@ def test_as_json_standard_output_holds_nothing_else(tmp_path):
     done = doctor(tmp_path, "--json")
     facts = json.loads(done.stdout)
     assert facts == kept(tmp_path)
-    assert facts["peak"]["macs_per_s"] == PEAK.macs_per_s
+    assert list(facts) == [
+        "machine", "device", "quick", "fit", "findings", "peak", "same", "containing_1", "resolution",
+    ]  # fmt: skip
+    assert facts["machine"]["fingerprint"] == ENVIRONMENT.fingerprint
+    assert facts["peak"] == {"macs_per_s": PEAK.macs_per_s, "bytes_per_s": PEAK.bytes_per_s}
+    assert facts["containing_1"] == facts["same"][0]["contains_1"]
+    assert facts["resolution"] == facts["same"][0]["resolution"]
 
 
 @pytest.mark.usefixtures("machine")
 @pytest.mark.parametrize(("stops_at", "pairs"), [(1, 0), (4, 0), (6, 2)])
 def test_stopped_it_says_what_is_known(tmp_path, monkeypatch, stops_at, pairs):
-    monkeypatch.setattr(checkup, "run", Worker(stops_at))
+    monkeypatch.setattr(noise, "run", Worker(stops_at))
     done = doctor(tmp_path)
     assert done.exit_code == 130
     assert "virtual machine" in done.stdout
@@ -111,7 +117,7 @@ def test_a_network_that_fails_is_told_and_spoils_the_check(tmp_path, monkeypatch
     def fails(order, tell):
         return record(order.job.network, order.job.spec, None, status="crashed", error="it fell over")
 
-    monkeypatch.setattr(checkup, "run", fails)
+    monkeypatch.setattr(noise, "run", fails)
     done = doctor(tmp_path)
     assert done.exit_code == 1
     assert "! note  not measured: crashed: it fell over" in done.stdout

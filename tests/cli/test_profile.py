@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench.cli import tree
+from bench.cli import terminal, tree
 from bench.quantities import ModuleCost, OperatorTime, Profile, ProfileSpec
 
 ROOT = Path(__file__).parent.parent.parent
@@ -96,10 +96,9 @@ def test_small_modules_share_a_line_and_idle_parameters_are_named(made_up):
         "Net", "├ big Part ×3", "│ ├ inner Part", "│ └ (its own)", "├ idle Part", "├ scripted RecursiveScriptModule",
         "├ (its own)", "└ (3 others, 1 not called)",
     ]  # fmt: skip
-    assert shown["│ └ (its own)"].time_s == pytest.approx(0.3)
-    assert shown["├ (its own)"].macs == 97
-    assert shown["├ (its own)"].time_s == pytest.approx(0.495)
-    assert shown["└ (3 others, 1 not called)"].time_s == pytest.approx(0.005)
+    assert shown["│ └ (its own)"].figures == pytest.approx((0, 0, 0, 0.3))
+    assert shown["├ (its own)"].figures == pytest.approx((8, 97, 100, 0.495))
+    assert shown["└ (3 others, 1 not called)"].figures == pytest.approx((0, 3, 0, 0.005))
     assert (shown["├ idle Part"].note, shown["├ scripted RecursiveScriptModule"].note) == ("not called", "scripted")
     assert [line.label for line in tree.lines(made_up, "Net", depth=0)] == ["Net"]
 
@@ -129,10 +128,10 @@ def test_both_tables_as_they_are_printed(made_up, capsys):
 
 def test_progress_without_a_terminal_is_a_line_only_where_it_takes_long(monkeypatch, capsys):
     now = [0.0]
-    monkeypatch.setattr(tree.time, "monotonic", lambda: now[0])
-    with tree.following(Console(width=80), "profiling Net") as tell:
-        tell("timing", 1, 10)
-        now[0] = 2.5
-        tell("timing", 2, 10)
-        tell("timing", 3, 10)
-    assert capsys.readouterr().out.splitlines() == ["profiling Net: timing 2/10"]
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
+    with terminal.Status(Console(width=80)) as status:
+        status.count("profiling Net: timing", 1, 10)
+        now[0] = terminal.HEARTBEAT_S
+        status.count("profiling Net: timing", 2, 10)
+        status.count("profiling Net: timing", 3, 10)
+    assert capsys.readouterr().out.splitlines() == ["profiling Net: timing 2/10, about 2 min 00 s left"]

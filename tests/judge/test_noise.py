@@ -1,27 +1,13 @@
 """A network against itself, from records made by hand: what the check concludes of them."""
 
-import json
-
 import numpy as np
 import pytest
-from handmade import ENVIRONMENT, STATE, latency_record, record
+from handmade import STATE, latency_record, record
 
-from bench.judge import noise as checkup
-from bench.judge.noise import (
-    MOST,
-    PAIRS,
-    RESOLUTION,
-    Checkup,
-    Failed,
-    Pair,
-    Same,
-    judge,
-    peak_rates,
-    planned_for,
-    rounds,
-)
+from bench.judge import noise
+from bench.judge.noise import MOST, PAIRS, RESOLUTION, Failed, NoiseRun, Pair, containing_1, judge_noise, resolution
 from bench.machine import environment
-from bench.quantities import LatencySpec, Peak, PeakSpec
+from bench.quantities import LatencySpec, PeakSpec
 from bench.run.local import Clock
 
 BUSY = (
@@ -31,66 +17,61 @@ BUSY = (
 
 
 def timed(first: float, second: float, process: int) -> Pair:
-    return Pair(*(latency_record("mdsa_unet", (seconds,), process) for seconds in (first, second)))
+    return latency_record("mdsa_unet", (first,), process), latency_record("mdsa_unet", (second,), process)
 
 
-def same(*quotients: float) -> Same:
+def same(*quotients: float) -> NoiseRun:
     """A run in whose rounds the first took so many times as long as the second."""
-    return Same(tuple(timed(0.05 * quotient, 0.05, process) for process, quotient in enumerate(quotients)))
+    return NoiseRun(tuple(timed(0.05 * quotient, 0.05, process) for process, quotient in enumerate(quotients)))
 
 
 QUIET = same(1.001, 0.999, 1.0, 1.002, 0.998)
 OFF = same(1.021, 1.019, 1.02, 1.02, 1.02)
-LOUD = same(1.5, 0.6, 1.1, 0.7, 1.3)
-
-
-def checked(*runs: Same, quick: bool = False) -> Checkup:
-    return Checkup("cpu", quick, ENVIRONMENT, same=list(runs))
+NOISY = same(1.5, 0.6, 1.1, 0.7, 1.3)
 
 
 def test_without_a_run_nothing_is_judged():
-    assert judge(checked()) == []
+    assert judge_noise([]) == []
 
 
 def test_a_quiet_machine_resolves_small_differences():
-    (finding,) = judge(checked(QUIET))
+    (finding,) = judge_noise([QUIET])
     assert finding.mark == "ok"
     assert finding.what.startswith("0.2 % is the smallest difference")
 
 
-def test_a_loud_machine_is_not_fit_but_a_short_check_does_not_prove_it():
-    (finding,) = judge(checked(LOUD))
+def test_a_noisy_machine_is_not_fit_but_a_short_check_does_not_prove_it():
+    (finding,) = judge_noise([NOISY])
     assert (finding.mark, "limit 5 %" in finding.what) == ("bad", True)
-    assert [one.mark for one in judge(checked(LOUD, quick=True))] == ["note"]
-    assert [one.mark for one in judge(checked(LOUD), stopped=True)] == ["note"]
+    assert [one.mark for one in judge_noise([NOISY], short=True)] == ["note"]
 
 
 def test_one_interval_that_leaves_out_1_may_be_chance():
-    missed, resolved = judge(checked(QUIET, OFF))
+    missed, resolved = judge_noise([QUIET, OFF])
     assert (missed.mark, missed.what.split(",")[0]) == ("note", "1 of 2 intervals leaves out 1")
     assert resolved.mark == "ok"
 
 
 @pytest.mark.parametrize(("off", "mark"), [(0, "ok"), (1, "ok"), (2, "bad")])
 def test_of_twenty_intervals_nineteen_must_contain_1(off, mark):
-    found = checked(*[OFF] * off, *[QUIET] * (20 - off))
-    assert found.containing == 20 - off
-    assert judge(found)[0].mark == mark
-    assert judge(found)[0].what == f"{20 - off} of 20 intervals contain 1 (limit 19)"
+    runs = [*[OFF] * off, *[QUIET] * (20 - off)]
+    assert containing_1(runs) == 20 - off
+    assert judge_noise(runs)[0].mark == mark
+    assert judge_noise(runs)[0].what == f"{20 - off} of 20 intervals contain 1 (limit 19)"
 
 
 def disturbed() -> Pair:
     """A pair of which the first process took ten times as long, for others used the processor meanwhile."""
     before, after = BUSY
     slow = latency_record("mdsa_unet", (0.5,)).model_copy(update={"before": before, "after": after})
-    return Pair(slow, latency_record("mdsa_unet", (0.05,)))
+    return slow, latency_record("mdsa_unet", (0.05,))
 
 
 def test_a_disturbed_pair_is_left_out_and_told():
-    run = Same((*QUIET.pairs, disturbed()))
+    run = NoiseRun((*QUIET.pairs, disturbed()))
     assert run.ratio == QUIET.ratio
     assert run.facts["left_out"] == 1
-    finding, *_ = judge(checked(run))
+    finding, *_ = judge_noise([run])
     assert finding.mark == "note"
     assert finding.what == (
         "1 of 12 processes were disturbed and are left out with their partners; "
@@ -99,9 +80,9 @@ def test_a_disturbed_pair_is_left_out_and_told():
 
 
 def test_many_disturbed_processes_spoil_the_check():
-    finding, *_ = judge(checked(Same((*QUIET.pairs, disturbed(), disturbed()))))
+    finding, *_ = judge_noise([NoiseRun((*QUIET.pairs, disturbed(), disturbed()))])
     assert finding.mark == "bad"
-    assert judge(checked(Same((disturbed(), disturbed()))))[0].mark == "bad"
+    assert judge_noise([NoiseRun((disturbed(), disturbed()))])[0].mark == "bad"
 
 
 def test_a_full_check_goes_on_until_enough_pairs_are_sound(monkeypatch):
@@ -113,37 +94,30 @@ def test_a_full_check_goes_on_until_enough_pairs_are_sound(monkeypatch):
         found = latency_record("mdsa_unet", (0.05 + 1e-5 * len(told),), order.job.spec.process)
         return found.model_copy(update={"before": before, "after": after}) if len(told) == 3 else found
 
-    monkeypatch.setattr(checkup, "run", run)
-    planned = planned_for("cpu", quick=False)
-    found = tuple(rounds(planned, Clock(planned), 1, lambda *told: None))
-    assert (len(found), len(Same(found).sound)) == (PAIRS + 1, PAIRS)
+    monkeypatch.setattr(noise, "run", run)
+    planned = noise.noise_plan("cpu", quick=False)
+    found = tuple(noise.time_pairs(planned, Clock(planned), 1, lambda *told: None))
+    assert (len(found), len(NoiseRun(found).sound)) == (PAIRS + 1, PAIRS)
 
 
-def test_everything_is_told_as_json():
-    found = checked(QUIET, OFF)
-    found.peak = Peak(macs_per_s=1e11, bytes_per_s=2e10)
-    found.findings = judge(found)
-    facts = json.loads(json.dumps(found.as_json(), allow_nan=False))
-    assert facts["fit"] is True
-    assert facts["machine"]["fingerprint"] == ENVIRONMENT.fingerprint
-    assert facts["peak"] == {"macs_per_s": 1e11, "bytes_per_s": 2e10}
-    assert facts["containing_1"] == 1
-    assert facts["same"][0]["contains_1"] is True
-    assert facts["same"][1]["ratio"] == pytest.approx(1.02)
-    assert facts["same"][0]["second_medians_s"] == [0.05] * 5
-    assert facts["resolution"] == pytest.approx(sum(one.ratio.resolution for one in (QUIET, OFF)) / 2)
+def test_the_facts_of_runs():
+    assert containing_1([QUIET, OFF]) == 1
+    assert QUIET.facts["contains_1"] is True
+    assert OFF.facts["ratio"] == pytest.approx(1.02)
+    assert QUIET.facts["second_medians_s"] == [0.05] * 5
+    assert resolution([QUIET, OFF]) == pytest.approx(sum(one.ratio.resolution for one in (QUIET, OFF)) / 2)
 
 
-def test_rounds_time_the_same_job_in_turn_under_two_names(monkeypatch):
+def test_pairs_time_the_same_job_in_turn_under_two_names(monkeypatch):
     asked, told = [], []
 
     def run(order, tell):
         asked.append(order)
         return latency_record("mdsa_unet", (0.05,), order.job.spec.process)
 
-    monkeypatch.setattr(checkup, "run", run)
-    planned = planned_for("cpu", quick=True)
-    pairs = list(rounds(planned, Clock(planned), 1, lambda *said: told.append(said)))
+    monkeypatch.setattr(noise, "run", run)
+    planned = noise.noise_plan("cpu", quick=True)
+    pairs = list(noise.time_pairs(planned, Clock(planned), 1, lambda *said: told.append(said)))
     jobs = [job for job in planned.jobs if isinstance(job.spec, LatencySpec)]
     assert len(pairs) == len(jobs) == 3
     assert [order.job for order in asked] == [job for job in jobs for _ in "AB"]
@@ -154,20 +128,20 @@ def test_rounds_time_the_same_job_in_turn_under_two_names(monkeypatch):
 
 
 @pytest.mark.parametrize(("spread", "pairs"), [(0.001, PAIRS), (0.5, MOST)])
-def test_a_full_check_goes_on_while_the_machine_is_too_loud_for_what_it_has(monkeypatch, spread, pairs):
+def test_a_full_check_goes_on_while_the_machine_is_too_noisy_for_what_it_has(monkeypatch, spread, pairs):
     chance = np.random.default_rng(0)
 
     def run(order, tell):
         seconds = 0.05 * float(np.exp(spread * chance.standard_normal()))
         return latency_record("mdsa_unet", (seconds,), order.job.spec.process)
 
-    monkeypatch.setattr(checkup, "run", run)
-    planned = planned_for("cpu", quick=False)
+    monkeypatch.setattr(noise, "run", run)
+    planned = noise.noise_plan("cpu", quick=False)
     told = []
-    found = list(rounds(planned, Clock(planned), 1, lambda *said: told.append(said)))
+    found = list(noise.time_pairs(planned, Clock(planned), 1, lambda *said: told.append(said)))
     assert told[0][0].startswith(f"timing mdsa_unet as A, pair 1 of {PAIRS}")
     assert told[-1][0].startswith(f"timing mdsa_unet as B, pair {pairs} of {'at most 40' if pairs > PAIRS else '10'}")
-    assert [pair.first.job.spec.process for pair in found] == list(range(pairs))
+    assert [first.job.spec.process for first, _ in found] == list(range(pairs))
 
 
 def test_it_ends_as_soon_as_the_interval_is_narrow_enough(monkeypatch):
@@ -177,22 +151,16 @@ def test_it_ends_as_soon_as_the_interval_is_narrow_enough(monkeypatch):
         seconds = 0.05 * float(np.exp(0.08 * chance.standard_normal()))
         return latency_record("mdsa_unet", (seconds,), order.job.spec.process)
 
-    monkeypatch.setattr(checkup, "run", run)
-    planned = planned_for("cpu", quick=False)
-    found = tuple(rounds(planned, Clock(planned), 1, lambda *told: None))
+    monkeypatch.setattr(noise, "run", run)
+    planned = noise.noise_plan("cpu", quick=False)
+    found = tuple(noise.time_pairs(planned, Clock(planned), 1, lambda *told: None))
     assert PAIRS < len(found) < MOST
-    assert Same(found).ratio.resolution <= RESOLUTION < Same(found[:-1]).ratio.resolution
+    assert NoiseRun(found).ratio.resolution <= RESOLUTION < NoiseRun(found[:-1]).ratio.resolution
 
 
-def test_peak_rates_come_from_a_worker(monkeypatch):
-    best = Peak(macs_per_s=1.0, bytes_per_s=2.0)
-    monkeypatch.setattr(checkup, "run", lambda order, tell: record(order.job.network, order.job.spec, best))
-    assert peak_rates(planned_for("cpu", quick=True)) == best
-
-
-def test_a_worker_without_a_result_says_why(monkeypatch):
+def test_a_worker_without_a_result_says_why(monkeypatch, tmp_path):
     spec = PeakSpec(machine="m", device="cpu", threads=1)
     failed = record("machine", spec, None, status="out_of_memory", error="none left")
-    monkeypatch.setattr(checkup, "run", lambda order, tell: failed)
+    monkeypatch.setattr(noise, "run", lambda order, tell: failed)
     with pytest.raises(Failed, match="out of memory: none left"):
-        peak_rates(planned_for("cpu", quick=True))
+        noise.measure(noise.noise_plan("cpu", quick=True), failed.job, tmp_path)

@@ -1,0 +1,231 @@
+"""The Typer application, how its commands are registered, and the options that several of them share."""
+
+import inspect
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, is_dataclass
+from enum import StrEnum
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Argument, Exit, Option, Typer, echo
+
+from bench import __version__
+from bench.errors import UserError
+
+if TYPE_CHECKING:
+    from bench.data import DataSet, Options
+    from bench.quantities import Device
+    from bench.run.plan import Question
+    from bench.run.store import Loaded, Record
+
+HELP = "Tells how accurate and how cheap a medical segmentation network is.\n\nStart with: bench run --all"
+app = Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+ELSEWHERE = "file.py:Name, package.module:Name, smp:Unet/resnet34"  # names of networks that are not in the table
+MEASURES = "By commas: cost, memory, latency, energy, profile, dice. [default: all but profile, energy on a GPU]"
+MAKE_SOME = "make some with `bench run --all`, or name another folder"
+DeviceOption = StrEnum("DeviceOption", ["auto", "cpu", "cuda"])
+
+Dataset = Annotated[str, Argument(help="A name from `bench list datasets`.")]
+Folders = Annotated[list[Path] | None, Argument(help="Folders of records. [default: those in results/ that exist]")]
+Arguments = Annotated[list[str] | None, Option("--arg", help="key=value for a network from elsewhere; once for each.")]
+NetworkNames = Annotated[list[str] | None, Argument(help=f"Names from `bench list networks`, {ELSEWHERE}.")]
+Size = Annotated[int, Option(help="Pixels a side.", min=32)]
+Json = Annotated[bool, Option("--json", help="Print the result as JSON on standard output.")]
+Quiet = Annotated[bool, Option("--quiet", help="No progress, only the result.")]
+
+
+@app.callback(invoke_without_command=True)
+def about(version: Annotated[bool, Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        echo(f"mdsa-bench {__version__}")
+        raise Exit
+
+
+def command(name: str | None = None, on: Typer = app) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function as a command.
+
+    Where a parameter of the function is a dataclass, each field of the dataclass is an option of its own: commands that
+    share options share a dataclass. Dataclasses may be nested.
+    """
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        @wraps(function)
+        def called(**given: Any) -> None:
+            _fill(function, given)
+
+        parameters = _flat(function)
+        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
+        called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return on.command(name)(called)
+
+    return register
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    return list(inspect.signature(function, eval_str=True).parameters.values())
+
+
+def _flat(function: Any) -> list[inspect.Parameter]:
+    """The parameters of a function; in place of a dataclass those of the dataclass."""
+    nested = [_flat(p.annotation) if is_dataclass(p.annotation) else [p] for p in _parameters(function)]
+    return [parameter.replace(kind=parameter.KEYWORD_ONLY) for group in nested for parameter in group]
+
+
+def _fill(function: Any, given: dict[str, Any]) -> Any:
+    """Call a function with the values of its flat parameters."""
+    values = {
+        p.name: _fill(p.annotation, given) if is_dataclass(p.annotation) else given[p.name]
+        for p in _parameters(function)
+    }
+    return function(**values)
+
+
+def print_json(facts: Any) -> None:
+    """Print facts as JSON on standard output."""
+    echo(json.dumps(facts, indent=1, allow_nan=False))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Where a data set lies, and how it is read."""
+
+    data_root: Annotated[Path | None, Option(help="The folder with the data set as published.")] = None
+    classes: Annotated[str, Option(help="Names of the foreground classes of a plain folder, by commas.")] = ""
+    split_file: Annotated[Path | None, Option(help="A file of the split. [default: as published, else drawn]")] = None
+    fold: Annotated[int, Option(help="Number of a published fold, for TN3K 0 to 4.")] = 0
+
+    @property
+    def options(self) -> "Options":
+        """The same as `bench.data` takes it."""
+        from bench.data import Options
+
+        return Options(classes=names_in(self.classes), split_file=self.split_file, fold=self.fold)
+
+    def open(self, dataset: str) -> "DataSet":
+        """The data set of this name. UserError where it cannot be opened."""
+        from bench.data import open_dataset
+
+        return open_dataset(dataset, self.data_root, self.options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What is to be measured, and under which conditions."""
+
+    networks: NetworkNames = None
+    all_networks: Annotated[bool, Option("--all", help="Every network in the table.")] = False
+    group: Annotated[str, Option(help="All of some groups: cnn, transformer, hybrid, light, paper.")] = ""
+    arg: Arguments = None
+    pretrained: Annotated[bool, Option("--pretrained", help="Networks from elsewhere start out pre-trained.")] = False
+    dataset: Annotated[str, Option(help="A name from `bench list datasets`.")] = "synthetic"
+    data: DataOptions
+    budget: Annotated[str | None, Option(help="smoke, quick or paper. [default: quick, on a GPU paper]")] = None
+    steps: Annotated[int | None, Option(help="Train so many steps instead of the budget's.")] = None
+    epochs: Annotated[int | None, Option(help="Train so many epochs instead of the budget's.")] = None
+    device: Annotated[DeviceOption, Option(help="Where to train and time.")] = DeviceOption.auto
+    size: Annotated[str, Option(help="Pixels a side; of several, 224,128,448, the first is trained at.")] = "224"
+    batch: Annotated[str, Option(help="Images a call to time, by commas; the first is the table's.")] = "1"
+    variant: Annotated[str, Option(help="Variants to time too: folded,channels_last+bfloat16,compiled,onnx.")] = ""
+    tf32: Annotated[bool, Option(help="Time with the factors of float32 products rounded to TF32, on a GPU.")] = False
+    cudnn_benchmark: Annotated[bool, Option(help="Time with the convolutions cuDNN finds fastest, on a GPU.")] = False
+    measure: Annotated[str, Option(help=MEASURES)] = ""
+    seeds: Annotated[str, Option(help="One training each, by commas: 0,1,2.")] = "0"
+    devices: Annotated[int, Option(min=1, help="GPUs, or processes on a CPU, that share each batch.")] = 1
+    patience: Annotated[int | None, Option(min=1, help="Checks without gain to stop after. [default: never]")] = None
+    weights: Annotated[Path | None, Option(help="Score these weights (safetensors, .pt); train nothing.")] = None
+    timeout: Annotated[float, Option(min=1, help="Seconds without a sign of life after which a job is given up.")] = 600
+
+    def question(self) -> "Question":
+        """The same as the planner takes it. UserError where something was asked that cannot be."""
+        from bench.quantities import OPTIONAL, QUANTITIES
+        from bench.quantities.budget import find_budget
+        from bench.run.plan import Question
+
+        if self.weights and (self.steps or self.epochs):
+            raise UserError(f"--weights {self.weights} is trained already; leave --steps and --epochs out")
+        device = device_of(self.device)
+        for option, given in (("--tf32", self.tf32), ("--cudnn-benchmark", self.cudnn_benchmark)):
+            if given and device == "cpu":
+                raise UserError(f"{option} is for times on a GPU, and --device is cpu here; leave it out")
+        # Energy is left to those who ask where no counter is to be expected, profiles to those who ask.
+        usual = (name for name in QUANTITIES if name not in OPTIONAL or (name == "energy" and device == "cuda"))
+        size, *sizes = numbers_in("--size", self.size, least=1)
+        return Question(
+            networks=self._all_names(), measures=names_in(self.measure) or tuple(usual),
+            budget=find_budget(self.budget or ("paper" if device == "cuda" else "quick"), self.steps, self.epochs),
+            dataset=self.dataset, data_root=self.data.data_root, options=self.data.options, device=device,
+            size=size, sizes=tuple(sizes), batches=numbers_in("--batch", self.batch, least=1),
+            variants=names_in(self.variant), tf32=self.tf32, cudnn_benchmark=self.cudnn_benchmark,
+            seeds=numbers_in("--seeds", self.seeds, least=0), devices=self.devices, patience=self.patience,
+            weights=self.weights, silence_s=self.timeout,
+        )  # fmt: skip
+
+    def _all_names(self) -> tuple[str, ...]:
+        """The names in their one spelling, each once, and then those of the groups, or the whole table."""
+        from bench.networks import NETWORKS, call, table, with_arguments
+
+        names, groups, arguments = self.networks or [], names_in(self.group), call.pairs(self.arg or [])
+        if self.all_networks and (names or groups):
+            raise UserError(f"both --all and {', '.join((*names, *groups))} were given; give one of the two")
+        if not (self.all_networks or names or groups):
+            raise UserError(f"no network was named; name some of {', '.join(NETWORKS)}, or give --all")
+        named = [with_arguments(name, arguments, self.pretrained) for name in names]
+        if (arguments or self.pretrained) and all(name in NETWORKS for name in named):
+            option = "--arg" if arguments else "--pretrained"
+            raise UserError(
+                f"{option} is for networks from elsewhere, and none was named; those of the table are built as "
+                "published, from random weights: leave it out, or name one such as smp:Unet/resnet34"
+            )
+        return tuple(NETWORKS) if self.all_networks else tuple(dict.fromkeys([*named, *table.in_groups(groups)]))
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """The names of an option that takes several by commas.
+
+    >>> names_in("unet, mdsa_unet,")
+    ('unet', 'mdsa_unet')
+    """
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def numbers_in(option: str, text: str, least: int) -> tuple[int, ...]:
+    """The whole numbers of an option that takes several by commas, each once. UserError where one is below `least`.
+
+    >>> numbers_in("--batch", "1, 4,1", least=1)
+    (1, 4)
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and least <= int(part) < 2**32 for part in parts):
+        raise UserError(f"{option} takes whole numbers from {least} on by commas, such as 1,2,4; got '{text}'")
+    return tuple(dict.fromkeys(map(int, parts)))
+
+
+def device_of(option: DeviceOption) -> "Device":
+    """What `auto` means on this machine. UserError for `cuda` where there is none."""
+    from bench.machine import cuda_usable
+
+    usable = option is not DeviceOption.cpu and cuda_usable()
+    if option is DeviceOption.cuda and not usable:
+        raise UserError("--device cuda: torch finds no CUDA device on this machine; give --device cpu, or leave it out")
+    return "cuda" if usable else "cpu"
+
+
+def writable(folder: Path) -> None:
+    """Refuse a folder that could not be written to, before any work is done; create nothing yet."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"'{folder}' is a file, not a folder; give another one")
+    nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+        raise UserError(f"cannot write to '{nearest.absolute()}'; give another folder, or the right to write there")
+
+
+def records_of(loaded: "Loaded", where: Sequence[object], todo: str = MAKE_SOME) -> "list[Record]":
+    """What was loaded, after a line on standard error for each file that is left out. UserError where nothing is."""
+    for problem in [*loaded.problems, *loaded.replaced]:
+        echo(f"left out: {problem}", err=True)
+    if not loaded.records:
+        raise UserError(f"no records in {', '.join(map(str, where))}; {todo}")
+    return loaded.records

@@ -1,0 +1,135 @@
+"""All that this program knows of terminals: rich is imported here and nowhere else.
+
+Progress goes to standard error, results to standard output. `NO_COLOR`, pipes and the width of the terminal are
+rich's affair. A `Part` is a text, or a text with its style; no text is ever read as markup.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Self
+
+from rich.cells import cell_len
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from bench.report.units import duration
+
+Part = str | tuple[str, str]
+Screen = Console
+
+GAP = 2  # characters between two columns
+LIVE_S = 0.5  # seconds between two pictures on a terminal
+HEARTBEAT_S = 30.0  # seconds between two lines where there is no terminal
+
+
+def console(stderr: bool = True) -> Screen:
+    """Where to draw: standard error for progress, standard output for results."""
+    return Console(stderr=stderr)
+
+
+def say(to: Screen, *parts: Part, style: str = "", wrap: bool = True) -> None:
+    """A line of text. Without `wrap`, a long line stays one line: for paths, and for what is searched with grep."""
+    to.print(Text.assemble(*parts, style=style), soft_wrap=not wrap)
+
+
+def key_values(to: Screen, lines: Iterable[tuple[Part, Part]], indent: bool = False) -> None:
+    """Two columns without a header; a long value is folded."""
+    table = Table(box=None, show_header=False, pad_edge=indent, padding=(0, 0, 0, GAP))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for line in lines:
+        table.add_row(*map(_text, line))
+    to.print(table)
+
+
+def table(
+    headers: Sequence[str], lines: Iterable[Sequence[Part]], gap: int = GAP, width: int = 0, names: int | None = None,
+    fold: bool = False,
+) -> Table:  # fmt: skip
+    """A table whose first column is of names, and the others of figures of at least `width` characters.
+
+    A name longer than `names` characters, or than the room that is left, is cut, or folded where `fold` is given.
+    """
+    drawn = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
+    drawn.add_column(headers[0], max_width=names, no_wrap=not fold, overflow="fold" if fold else "ellipsis")
+    for header in headers[1:]:
+        drawn.add_column(Text(header), justify="right", no_wrap=True, min_width=width)
+    for line in lines:
+        drawn.add_row(*map(_text, line))
+    return drawn
+
+
+def blocks(headers: Sequence[str], lines: Sequence[Sequence[Part]], width: int) -> list[Table]:
+    """The same in as many tables, one below the other, as the columns need where a line has `width` characters.
+
+    Each begins with the names. These get half of the line at most, for the other half is the figures'.
+    """
+    names, *columns = zip(headers, *lines, strict=True)
+    names_width = min(_width(names), max(width // 2, _width(names[:1])))
+    groups: list[list[tuple[Part, ...]]] = [[]]
+    used = names_width
+    for column in columns:
+        needed = GAP + _width(column)
+        if groups[-1] and used + needed > width:
+            groups.append([])
+            used = names_width
+        groups[-1].append(column)
+        used += needed
+    parts = [list(zip(names, *group, strict=True)) for group in groups]
+    return [table([str(header) for header in head], body, names=names_width, fold=True) for head, *body in parts]
+
+
+def _text(part: Part) -> Text:
+    return Text(part) if isinstance(part, str) else Text(*part)
+
+
+def _width(column: Iterable[Part]) -> int:
+    return max(cell_len(line) for part in column for line in _text(part).plain.split("\n"))
+
+
+class Status:
+    """What is done now: a picture that is redrawn in place on a terminal, plain lines elsewhere. A context.
+
+    It draws when it is told something and at no other time: nothing may run beside a network that is being timed.
+    """
+
+    def __init__(self, to: Screen, quiet: bool = False, transient: bool = False) -> None:
+        self.to, self.quiet, self.shown, self.counted, self.began = to, quiet, time.monotonic(), "", 0.0
+        self.tables: list[Table] = []  # above the line that says what is done now
+        live = to.is_terminal and not quiet
+        self.live = Live(console=to, auto_refresh=False, transient=transient) if live else None
+
+    def __enter__(self) -> Self:
+        if self.live:
+            self.live.start()
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if self.live:  # the tables stay only where the run was stopped: else they are printed after it, as its result
+            self.live.update(Group(*(self.tables if kind else [])))
+            self.live.stop()
+
+    def show(self, doing: str, seconds: float | None = None, more: str = "", at_once: bool = True) -> None:
+        """Say what is done, and about how many `seconds` are left, or `more` (" or more").
+
+        What need not be said `at_once` is left out where something was said a moment ago.
+        """
+        pause = 0.0 if at_once else LIVE_S if self.live else HEARTBEAT_S
+        if self.quiet or time.monotonic() - self.shown < pause:
+            return
+        self.shown = time.monotonic()
+        line = doing if seconds is None else f"{doing}, about {duration(seconds)}{more} left"
+        if self.live:
+            gap = [Text()] if self.tables else []
+            self.live.update(Group(*self.tables, *gap, Text(line, "cyan")), refresh=True)
+        else:
+            say(self.to, line, wrap=False)
+
+    def count(self, doing: str, done: int, total: int) -> None:
+        """Say now and then how far something is, and how long the rest takes at the speed so far."""
+        if doing != self.counted:
+            self.counted, self.began = doing, time.monotonic()
+        left = (time.monotonic() - self.began) * (total - done) / max(1, done)
+        self.show(f"{doing} {done}/{total}", left, at_once=False)
