@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Exit, Option, echo
 
-from bench.cli.options import DeviceOption, Folders, Quiet, command, device_of, names_in, writable
-from bench.errors import UserError, unknown
+from bench.cli.options import DeviceOption, Folders, Quiet, command, device_of, names_in, records_of, writable
+from bench.errors import unknown
 
 if TYPE_CHECKING:
     from bench.judge.verdict import Verdict
@@ -44,30 +44,28 @@ def check(
     from bench.judge.claims_file import read_claims
     from bench.judge.verdict import judge
     from bench.machine import environment
-    from bench.run.store import load, record_folders
 
     asked, names, machine = read_claims(claims), names_in(only), environment().fingerprint
     for name in names:
         if not any(claim.name.startswith(name) for claim in asked):
             raise unknown(f"claim in {claims}", name, {claim.name.partition("/")[0] for claim in asked})
     asked = [claim for claim in asked if not names or claim.name.startswith(names)]
-    loaded = load(folders or record_folders(out))
-    if loaded.problems:  # an error here: a check that looks past a damaged record proves nothing
-        raise UserError("\n".join(["these records cannot be trusted, and so no verdict can:", *loaded.problems]))
-    verdicts = judge(asked, loaded.records, machine)
+    records = records_of(folders or [], whole=True, default=out)
+    verdicts = judge(asked, records, machine)
     if measure_missing:
         from bench.cli.display import do
         from bench.judge.missing import missing_jobs
         from bench.quantities.budget import find_budget
-        from bench.run.plan import Question, of_jobs
+        from bench.run.plan import of_jobs
+        from bench.run.study import Study
 
         writable(out)
         where, budget = device_of(device), replace(find_budget("quick"), processes=PROCESSES)
-        if jobs := missing_jobs(verdicts, loaded.records, where, budget):
+        if jobs := missing_jobs(verdicts, records, where, budget):
             networks = tuple(dict.fromkeys(job.network for job in jobs))
-            planned = of_jobs(Question(networks, (), budget, "synthetic", None, where), jobs)
-            records = {record.id: record for record in [*loaded.records, *do(planned, out, quiet)]}
-            verdicts = judge(asked, list(records.values()), machine)
+            planned = of_jobs(Study(networks, (), budget, "synthetic", None, where), jobs)
+            found = {record.id: record for record in [*records, *do(planned, out, quiet)]}
+            verdicts = judge(asked, list(found.values()), machine)
     _print(verdicts, format_)
     if any(verdict.outcome == "fails" for verdict in verdicts):
         raise Exit(1)

@@ -30,11 +30,9 @@ def compare(
       bench compare HEAD~1 HEAD --fail-on worse
     """
     from bench.judge.compare import compare as compare_records
-    from bench.read.revisions import read_side
     from bench.report.changes import FORMATS
 
-    todo = "give a folder that `bench run --out` wrote, or REV:folder"
-    before, after = (records_of(read_side(side), [f"'{side}'"], todo) for side in (base, head))
+    before, after = (records_of([side]) for side in (base, head))
     changes = compare_records(before, after)
     echo(FORMATS[format_.value](changes))
     if changes and all(change.outcome == "refused" for change in changes):

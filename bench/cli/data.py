@@ -72,7 +72,7 @@ def speed(dataset: Dataset, data: DataOptions, size: Size = 224, as_json: Json =
 
     Example: bench data speed isic2017 --data-root ISIC2017
     """
-    from bench.data.speed import rates
+    from bench.data.prepared import rates
 
     found = rates(data.open(dataset), size)
     if as_json:

@@ -16,42 +16,36 @@ from bench.data import SPLITS
 from bench.judge import claims_file, verdict
 from bench.machine import environment
 from bench.networks import title_of
-from bench.quantities import DiceSpec, LatencySpec
-from bench.quantities.protocols import Protocol
+from bench.quantities import QUANTITIES
+from bench.quantities.scores import Protocol
 from bench.read.sections import Section, sections
 from bench.read.speeds import Speeds, speeds
-from bench.report import document, speed_tables, tables, tidy, verdicts, words, write
+from bench.report import columns, document, sentences, speed_tables, tables, tidy, verdicts, write
 from bench.report.columns import TAINTED, UNVERIFIED, Cell, Column
-from bench.report.units import duration, percent, share, significant
+from bench.run import engine
 from bench.run.job import Job
-from bench.run.local import Clock, carry_out, missing
-from bench.run.plan import Plan, Question
+from bench.run.plan import Clock, Plan, missing
 from bench.run.store import Record, Store
+from bench.units import duration, percent, share, significant
 
-VERBS = {
-    "peak": "measuring the peak rates of", "cost": "counting", "memory": "measuring the memory of",
-    "latency": "timing", "energy": "measuring the energy of", "profile": "profiling", "dice": "training and scoring",
-}  # fmt: skip
 ROOMY = 110  # characters of a line from which on a table is shown with all of its columns
 
 
 def announce(to: Screen, planned: Plan, out: Path) -> None:
     """What is about to happen: the machine, the networks, the data, the jobs and how long they may take."""
-    question, data, waiting = planned.question, planned.data, missing(planned, Store(out))
+    study, data, waiting = planned.study, planned.data, missing(planned, Store(out))
     lines = {
-        "machine": f"{environment().title}; measuring on {question.device}",
-        "networks": ", ".join(question.networks),
+        "machine": f"{environment().title}; measuring on {study.device}",
+        "networks": ", ".join(study.networks),
         "data": "none needed",
-        "budget": f"{question.budget.name}: {question.budget.purpose}",
+        "budget": f"{study.budget.name}: {study.budget.purpose}",
     }
     if data:
         counts = ", ".join(f"{len(data.splits[split])} {split}" for split in SPLITS if split in data.splits)
         lines["data"] = f"{data.name}: {counts} images" + (f" ({data.note})" if data.note else "")
-    specs = {job.spec.quantity: job.spec for job in planned.jobs}
-    if isinstance(spec := specs.get("latency"), LatencySpec):
-        lines["latency"] = _latency(question, spec)
-    if isinstance(spec := specs.get("dice"), DiceSpec):
-        lines["weights" if spec.weights else "training"] = _weights(question, spec)
+    for job in planned.jobs:
+        if told := QUANTITIES[job.spec.quantity].told(job.spec, planned.asked):
+            lines.setdefault(*told)
     done = len(planned.jobs) - len(waiting)
     kept = f", {done} of them on record in {out}" if done else ""
     lines["jobs"] = f"{len(planned.jobs)}{kept}; about {duration(Clock(planned, out).left(waiting))} to go"
@@ -59,29 +53,6 @@ def announce(to: Screen, planned: Plan, out: Path) -> None:
         lines["jobs"] = f"{len(planned.jobs)}, all on record in {out}: nothing is measured again"
     key_values(to, (((name, "bold"), text) for name, text in lines.items()))
     to.print()
-
-
-def _latency(question: Question, spec: LatencySpec) -> str:
-    count = question.budget.processes
-    processes = "1 process" if count == 1 else f"{count} processes"
-    batches, sizes = (", ".join(map(str, ns)) for ns in (question.batches, (question.size, *question.sizes)))
-    switches = (" with TF32" if spec.tf32 else "") + (", cuDNN benchmark" if spec.cudnn_benchmark else "")
-    variants = f", also {', '.join(question.variants)}" if question.variants else ""
-    return (
-        f"batch {batches} of {spec.channels} channels at {sizes} pixels a side, float32{switches}{variants}, "
-        f"{spec.threads} threads, {processes} of {spec.samples} calls or more"
-    )
-
-
-def _weights(question: Question, spec: DiceSpec) -> str:
-    train = spec.train
-    if train is None:
-        return f"from {question.weights}, trained elsewhere"
-    stop = f", stopped after {train.patience} checks without gain" if train.patience else ""
-    seeds = f"seed{'s' if len(question.seeds) > 1 else ''} {', '.join(map(str, question.seeds))}"
-    checks = f"checked on {tables.checked(train)} and saved every {train.leg} steps"
-    scored = f"; scored on {spec.test_images} test images" if spec.test_images else ""
-    return f"{tables.training(train)}; {seeds}; {checks}{stop}{scored}"
 
 
 def do(planned: Plan, out: Path, quiet: bool) -> list[Record]:
@@ -94,10 +65,10 @@ def do(planned: Plan, out: Path, quiet: bool) -> list[Record]:
     ready = [record for job in planned.jobs if job not in waiting and (record := store.find(job))]
     try:
         with Progress(console(), len(waiting), ready, quiet) as progress:
-            records = carry_out(planned, waiting, out, progress)
+            records = engine().carry_out(planned, waiting, out, progress)
     except KeyboardInterrupt:
         done = len(planned.jobs) - len(missing(planned, store))
-        trained = any(isinstance(job.spec, DiceSpec) for job in planned.jobs)
+        trained = any(getattr(job.spec, "train", None) for job in planned.jobs)
         training = ", and an unfinished training up to its last checkpoint" if trained else ""
         echo(f"\nStopped. {done} of {len(planned.jobs)} jobs are on record in {out}{training}.", err=True)
         echo(f"Go on with: {shlex.join(['bench', *sys.argv[1:]])}", err=True)
@@ -122,7 +93,7 @@ class Progress(Status):
         """A job starts; `seconds_left` is the estimate for it and all after it."""
         self.number += 1
         self.deadline = time.monotonic() + seconds_left
-        self.name = f"[{self.number}/{self.jobs}] {VERBS[job.spec.quantity]} {title_of(job.network)}"
+        self.name = f"[{self.number}/{self.jobs}] {QUANTITIES[job.spec.quantity].doing} {title_of(job.network)}"
         self._tell("", at_once=True)
 
     def event(self, event: dict[str, Any]) -> None:
@@ -138,7 +109,7 @@ class Progress(Status):
         self.records.append(record)
         self._fill_tables()
         if record.status != "ok":
-            self.show(f"{self.name}: {record.status.replace('_', ' ')}: {record.error}")
+            self.show(f"{self.name}: {record.outcome}: {record.error}")
 
     def _tell(self, news: str, at_once: bool = False) -> None:
         self.show(self.name + news, max(0.0, self.deadline - time.monotonic()), at_once=at_once)
@@ -149,7 +120,7 @@ class Progress(Status):
         self.tables = [report_table(tables.tables(section)[0], self.to.width)[0] for section in found]
 
 
-def report_table(shown: tables.Table, width: int) -> list[Any]:
+def report_table(shown: columns.Table, width: int) -> list[Any]:
     """A table of the report, in as many blocks as its columns need to fit in a line.
 
     Below `ROOMY` characters it does without the columns that are aside; the report has them.
@@ -197,14 +168,14 @@ def draw(to: Screen, found: list[Section], timed: list[Speeds]) -> None:
     for section in found:
         for shown in tables.tables(section):
             _print_table(to, shown, f", {section.name}")
-        for line in [*words.sentences(section), *_failures(section)]:
+        for line in [*sentences.sentences(section), *_failures(section)]:
             say(to, line)
         to.print()
     for shown in (shown for one in timed for shown in speed_tables.speed_tables(one)):
         _print_table(to, shown)
 
 
-def _print_table(to: Screen, shown: tables.Table, more: str = "") -> None:
+def _print_table(to: Screen, shown: columns.Table, more: str = "") -> None:
     say(to, shown.caption + more, style="bold")
     for block in report_table(shown, to.width):
         to.print(block)

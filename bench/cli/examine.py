@@ -11,9 +11,9 @@ from bench.judge.noise import NETWORK, Failed
 from bench.machine import cuda_usable, environment, state
 from bench.machine.doctor import Finding, findings
 from bench.quantities import Device, Peak, PeakSpec
-from bench.report.units import significant
-from bench.run.local import Clock
+from bench.run.plan import Clock
 from bench.run.plan import Plan
+from bench.units import significant
 
 WATCH_S = 1.0  # how long the idle machine is watched
 SIGNS = {"ok": ("✓", "green"), "note": ("!", "yellow"), "bad": ("✗", "red")}
@@ -98,7 +98,7 @@ class Examination:
             found = noise.measure(planned, job, Path(folder)).result
         assert isinstance(found, Peak)
         self.peak = found
-        threads = f", {planned.threads} threads" if self.device == "cpu" else ""
+        threads = f", {planned.asked.threads} threads" if self.device == "cpu" else ""
         product, copied = (significant(rate / 1e9) for rate in (found.macs_per_s, found.bytes_per_s))
         lines = {"matrix product": f"{product} GMAC/s (float32{threads})", "copy": f"{copied} GB/s, read and written"}
         key_values(self.to, lines.items(), indent=True)

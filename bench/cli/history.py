@@ -23,8 +23,8 @@ def history(
     Example: bench history mdsa_unet latency
     """
     from bench.judge.history import history as points_of
-    from bench.quantities import find_metric
     from bench.networks import find_network
+    from bench.quantities import find_metric
     from bench.report.history import as_text, draw, facts
 
     find_network(network)

@@ -31,7 +31,7 @@ def list_(what: Annotated[Listed, Argument(help="networks, datasets or budgets")
 
 def _networks() -> Facts:
     from bench.networks import NETWORKS, find_network, installed
-    from bench.report.units import NONE, giga, millions
+    from bench.units import NONE, giga, millions
 
     return [
         {

@@ -18,14 +18,14 @@ from bench.errors import UserError
 if TYPE_CHECKING:
     from bench.data import DataSet, Options
     from bench.quantities import Device
-    from bench.run.plan import Question
-    from bench.run.store import Loaded, Record
+    from bench.run.store import Record
+    from bench.run.study import Study
 
 HELP = "Tells how accurate and how cheap a medical segmentation network is.\n\nStart with: bench run --all"
 app = Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 ELSEWHERE = "file.py:Name, package.module:Name, smp:Unet/resnet34"  # names of networks that are not in the table
-MEASURES = "By commas: cost, memory, latency, energy, profile, dice. [default: all but profile, energy on a GPU]"
-MAKE_SOME = "make some with `bench run --all`, or name another folder"
+MEASURES = "By commas: cost, latency, memory, energy, profile, dice. [default: all but profile, energy on a GPU]"
+RESULTS = Path("results")
 DeviceOption = StrEnum("DeviceOption", ["auto", "cpu", "cuda"])
 
 Dataset = Annotated[str, Argument(help="A name from `bench list datasets`.")]
@@ -138,11 +138,10 @@ class RunOptions:
     weights: Annotated[Path | None, Option(help="Score these weights (safetensors, .pt); train nothing.")] = None
     timeout: Annotated[float, Option(min=1, help="Seconds without a sign of life after which a job is given up.")] = 600
 
-    def question(self) -> "Question":
+    def study(self) -> "Study":
         """The same as the planner takes it. UserError where something was asked that cannot be."""
-        from bench.quantities import OPTIONAL, QUANTITIES
         from bench.quantities.budget import find_budget
-        from bench.run.plan import Question
+        from bench.run.study import Study, usual_measures
 
         if self.weights and (self.steps or self.epochs):
             raise UserError(f"--weights {self.weights} is trained already; leave --steps and --epochs out")
@@ -150,11 +149,9 @@ class RunOptions:
         for option, given in (("--tf32", self.tf32), ("--cudnn-benchmark", self.cudnn_benchmark)):
             if given and device == "cpu":
                 raise UserError(f"{option} is for times on a GPU, and --device is cpu here; leave it out")
-        # Energy is left to those who ask where no counter is to be expected, profiles to those who ask.
-        usual = (name for name in QUANTITIES if name not in OPTIONAL or (name == "energy" and device == "cuda"))
         size, *sizes = numbers_in("--size", self.size, least=1)
-        return Question(
-            networks=self._all_names(), measures=names_in(self.measure) or tuple(usual),
+        return Study(
+            networks=self._all_names(), measures=names_in(self.measure) or usual_measures(device),
             budget=find_budget(self.budget or ("paper" if device == "cuda" else "quick"), self.steps, self.epochs),
             dataset=self.dataset, data_root=self.data.data_root, options=self.data.options, device=device,
             size=size, sizes=tuple(sizes), batches=numbers_in("--batch", self.batch, least=1),
@@ -165,9 +162,10 @@ class RunOptions:
 
     def _all_names(self) -> tuple[str, ...]:
         """The names in their one spelling, each once, and then those of the groups, or the whole table."""
-        from bench.networks import NETWORKS, call, table, with_arguments
+        from bench.networks import NETWORKS, table, with_arguments
+        from bench.networks import names as spelling
 
-        names, groups, arguments = self.networks or [], names_in(self.group), call.pairs(self.arg or [])
+        names, groups, arguments = self.networks or [], names_in(self.group), spelling.pairs(self.arg or [])
         if self.all_networks and (names or groups):
             raise UserError(f"both --all and {', '.join((*names, *groups))} were given; give one of the two")
         if not (self.all_networks or names or groups):
@@ -222,10 +220,16 @@ def writable(folder: Path) -> None:
         raise UserError(f"cannot write to '{nearest.absolute()}'; give another folder, or the right to write there")
 
 
-def records_of(loaded: "Loaded", where: Sequence[object], todo: str = MAKE_SOME) -> "list[Record]":
-    """What was loaded, after a line on standard error for each file that is left out. UserError where nothing is."""
+def records_of(given: "Sequence[Path | str]", whole: bool = False, default: Path = RESULTS) -> "list[Record]":
+    """The records of the folders, files or revisions that are given, after a line for each file that is left out.
+
+    With `whole`, a file that is no whole record is a UserError: a check that looks past it proves nothing.
+    """
+    from bench.read.load import read
+
+    loaded = read(given, default)
+    if whole and loaded.problems:
+        raise UserError("\n".join(["these records cannot be trusted, and so no verdict can:", *loaded.problems]))
     for problem in [*loaded.problems, *loaded.replaced]:
         echo(f"left out: {problem}", err=True)
-    if not loaded.records:
-        raise UserError(f"no records in {', '.join(map(str, where))}; {todo}")
     return loaded.records

@@ -1,7 +1,6 @@
 """`bench pick`: which network under this budget?"""
 
 import re
-from pathlib import Path
 from typing import Annotated
 
 from typer import Exit, Option, echo
@@ -33,8 +32,7 @@ def pick(
     from bench.judge import pick as picking
     from bench.machine import environment
     from bench.read.sections import sections
-    from bench.report.choice import because, line
-    from bench.run.store import load, record_folders
+    from bench.report.sentences import candidate_line, pick_reason
 
     bounds = {
         "latency": None if max_latency_ms is None else max_latency_ms / 1e3,
@@ -45,21 +43,20 @@ def pick(
     }
     if device not in ("", "cpu", "cuda"):
         raise UserError(f"--device takes cpu or cuda, got '{device}'")
-    loaded = load(folders or record_folders(Path("results")))
-    records = records_of(loaded, folders or [Path("results")])
+    records = records_of(folders or [])
     section = picking.choose_section(sections(records), dataset, device, environment().fingerprint)
     candidates = picking.pick(section, {name: bound for name, bound in bounds.items() if bound is not None})
     if as_json:
         limits = picking.LIMITS.values()
         print_json([{
             "network": one.row.network, "fits": one.fits,
-            **{limit.name: picking.number(limit.value(one.row)) for limit in limits},
+            **{limit.name: limit.value(one.row) for limit in limits},
             "breaks": [{"limit": b.limit.name, "bound": b.bound, "value": b.value} for b in one.broken],
             "rivals": [row.network for row in one.rivals], "records": [record.id for record in one.row.records],
         } for one in candidates])  # fmt: skip
     else:
-        lines = [f"{'✓' if candidate.fits else '✗'} {line(candidate)}" for candidate in candidates]
-        echo("\n".join([because(section, candidates), "", *lines]))
+        lines = [f"{'✓' if candidate.fits else '✗'} {candidate_line(candidate)}" for candidate in candidates]
+        echo("\n".join([pick_reason(section, candidates), "", *lines]))
     if not candidates[0].fits:
         raise Exit(1)
 

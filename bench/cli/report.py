@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option
+from typer import Option, echo
 
-from bench.cli.options import Json, command, names_in, records_of, writable
+from bench.cli.options import RESULTS, Folders, Json, command, names_in, records_of, writable
 from bench.errors import UserError, unknown
 
 PROTOCOLS = "per_image, per_volume, pooled, transunet"
@@ -14,7 +14,7 @@ FORMATS = "pdf, html, markdown, latex, csv, parquet"
 
 @command()
 def report(
-    folders: Annotated[list[Path] | None, Argument(help="Folders of records. [default: results]")] = None,
+    folders: Folders = None,
     to: Annotated[Path, Option(help="Where the report is written.")] = Path("reports"),
     protocol: Annotated[str | None, Option(help=f"Of Dice: {PROTOCOLS}. [default: the data set's]")] = None,
     against: Annotated[str | None, Option(help="Compare the others to it. [default: mdsa_unet, else best]")] = None,
@@ -34,14 +34,14 @@ def report(
     from bench.cli.display import conclude
     from bench.networks.table import in_groups
     from bench.quantities import MACHINE
-    from bench.quantities.protocols import find_protocol
+    from bench.quantities.scores import find_protocol
+    from bench.read.load import record_folders
     from bench.read.sections import outdated
-    from bench.run.store import load
 
     by = find_protocol(protocol) if protocol else None
-    loaded = load(folders or [Path("results")])
-    loaded.problems.extend(f"{r.id}, for {r.job.network}'s code was edited since" for r in outdated(loaded.records))
-    records = records_of(loaded, folders or [Path("results")])
+    records = records_of(folders or [])
+    for record in outdated(records):
+        echo(f"left out: {record.id}, for {record.job.network}'s code was edited since", err=True)
     if names := names_in(group):
         wanted = in_groups(names)
         records = [r for r in records if r.job.network in (*wanted, MACHINE)]
@@ -51,4 +51,4 @@ def report(
     if against is not None and against not in networks:
         raise unknown("network in these records", against, networks)
     writable(to)
-    conclude(records, to, as_json, folders or [Path("results")], by, against, claims, names_in(formats))
+    conclude(records, to, as_json, folders or record_folders(RESULTS), by, against, claims, names_in(formats))

@@ -33,10 +33,10 @@ def run(
     from bench.cli.terminal import console
     from bench.run.plan import keep_split, plan
 
-    question = asked.question()
+    study = asked.study()
     for folder in (out, reports):
         writable(folder)
-    planned = plan(question, out / "splits")
+    planned = plan(study, out / "splits")
     if show_plan or not quiet:
         announce(console(), planned, out)
     if show_plan:

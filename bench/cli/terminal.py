@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from bench.report.units import duration
+from bench.units import duration
 
 Part = str | tuple[str, str]
 Screen = Console

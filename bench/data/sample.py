@@ -13,7 +13,7 @@ from bench.errors import UserError
 if TYPE_CHECKING:  # numpy takes longer to import than a plan takes to make
     import numpy as np
 
-    from bench.quantities import Protocol
+    from bench.quantities import ProtocolName
 
 SPLITS = ("train", "val", "test")
 T = TypeVar("T")

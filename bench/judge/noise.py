@@ -12,14 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.machine import taint
 from bench.machine.doctor import Finding, Mark
 from bench.quantities import Device, Latency, LatencySpec
 from bench.quantities.budget import find_budget
 from bench.run.job import Job
-from bench.run.local import Clock
-from bench.run.plan import Plan, Question, plan
+from bench.run.plan import Clock, Plan, plan
 from bench.run.store import Record
+from bench.run.study import Study
 from bench.run.worker import Order, run
 from bench.stats.ratio import Ratio, ratio
 
@@ -73,9 +72,7 @@ class NoiseRun:
 
 def _disturbances(pair: Pair) -> list[str]:
     """What spoiled each process that was disturbed; a line each."""
-    timed = [(record, record.job.spec) for record in pair]
-    found = [taint(r.before, r.after, r.environment.cores, s.device) for r, s in timed if isinstance(s, LatencySpec)]
-    return ["; ".join(sentences) for sentences in found if sentences]
+    return ["; ".join(record.taints) for record in pair if record.taints]
 
 
 class Failed(Exception):
@@ -91,15 +88,15 @@ def noise_plan(device: Device, quick: bool) -> Plan:
     """
     full = replace(find_budget("paper"), processes=MOST, samples=12, seconds=0.6)
     budget = find_budget("quick") if quick else full
-    return plan(Question((NETWORK,), ("latency",), budget, "synthetic", None, device))
+    return plan(Study((NETWORK,), ("latency",), budget, "synthetic", None, device))
 
 
 def measure(planned: Plan, job: Job, folder: Path) -> Record:
     """Do a job of the plan in a process of its own. Raises Failed where it has no result."""
-    order = Order(job=job, out=folder, data_root=None, device=planned.question.device, threads=planned.threads)
+    order = Order(job=job, out=folder, data_root=None, device=planned.study.device, threads=planned.asked.threads)
     record = run(order, lambda event: None)
     if record.status != "ok":
-        raise Failed(f"{record.status.replace('_', ' ')}: {record.error}")
+        raise Failed(f"{record.outcome}: {record.error}")
     return record
 
 

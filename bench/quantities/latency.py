@@ -86,8 +86,9 @@ def _told(spec: LatencySpec, asked: Asked) -> tuple[str, str]:
     processes = "1 process" if count == 1 else f"{count} processes"
     batches, sizes = (", ".join(map(str, numbers)) for numbers in (asked.batches, (asked.size, *asked.sizes)))
     variants = f", also {', '.join(asked.variants)}" if asked.variants else ""
+    switches = (" with TF32" if spec.tf32 else "") + (", cuDNN benchmark" if spec.cudnn_benchmark else "")
     return "latency", (
-        f"batch {batches} of {spec.channels} channels at {sizes} pixels a side, float32{variants}, "
+        f"batch {batches} of {spec.channels} channels at {sizes} pixels a side, float32{switches}{variants}, "
         f"{spec.threads} threads, {processes} of {spec.samples} calls or more"
     )
 

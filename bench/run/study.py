@@ -89,7 +89,7 @@ def asked_data(data: DataSet) -> AskedData:
     return AskedData(data.name, data.digest, data.maps, data.classes, data.protocol, images)
 
 
-def usual_measures(device: Device) -> Sequence[str]:
+def usual_measures(device: Device) -> tuple[str, ...]:
     """The quantities that are measured when none is named."""
     from bench.quantities import QUANTITIES
 
