@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench.quantities.budget import find_budget
-from bench.run.plan import Question, plan
+from bench.run.plan import plan
+from bench.run.study import Study
 from bench.run.worker import Order
 
 LINUX = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="this system lists no children")
@@ -17,7 +18,7 @@ def order(
     tmp_path: Path, network: str, measure: str, size: int = 64, root: Path | None = None, data="synthetic", **spec
 ) -> Order:
     """An order of the smoke budget, its training changed by `spec`."""
-    planned = plan(Question((network,), (measure,), find_budget("smoke"), data, root, "cpu", size=size))
+    planned = plan(Study((network,), (measure,), find_budget("smoke"), data, root, "cpu", size=size))
     wanted = next(job for job in planned.jobs if job.network == network)
     asked = Order(job=wanted, out=tmp_path, data_root=root, device="cpu", threads=2)
     return changed(asked, train=asked.job.spec.train.model_copy(update=spec)) if spec else asked
