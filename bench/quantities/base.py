@@ -101,6 +101,7 @@ class Column:
     """A figure of the quantity in the main table.
 
     Args:
+        key: what renderers and tidy tables call it.
         name: header, its second line is `detail` (a unit, or what tells it from a neighbor).
         unit: base unit of the value; the report decides how a unit is written.
         value: reads the figure from the results of one network under the table's conditions, at least one.
@@ -109,6 +110,7 @@ class Column:
         limit: the name under which `bench pick` bounds the figure; empty where it does not.
     """
 
+    key: str
     name: str
     detail: str
     unit: Unit

@@ -105,11 +105,11 @@ QUANTITY = Quantity(
         Metric("attended", "exact", "share", (*IMAGE, "module"), lambda cost, module: cost.attended.get(module)),
     ),
     columns=(
-        Column("Params", "M", "parameters", lambda found: found[0].parameters, limit="parameters"),
+        Column("parameters", "Params", "M", "parameters", lambda found: found[0].parameters, limit="parameters"),
         Column(
-            "GMAC", "fvcore", "multiply-adds", lambda found: found[0].fvcore.macs, mark="unverified",
+            "macs_fvcore", "GMAC", "fvcore", "multiply-adds", lambda found: found[0].fvcore.macs, mark="unverified",
             limit="multiply-adds",
         ),
-        Column("GMAC", "torch", "multiply-adds", lambda found: found[0].torch.macs, mark="unverified"),
+        Column("macs_torch", "GMAC", "torch", "multiply-adds", lambda found: found[0].torch.macs, mark="unverified"),
     ),
 )  # fmt: skip

@@ -120,7 +120,7 @@ QUANTITY = Quantity(
     metrics=(Metric("latency", "ratio", "seconds", (*PASS, "variant"), samples=seconds),),
     columns=(
         Column(
-            "Latency", "ms", "seconds", lambda found: of_processes([result.samples_s for result in found]),
+            "latency", "Latency", "ms", "seconds", lambda found: of_processes([result.samples_s for result in found]),
             mark="tainted", limit="latency",
         ),
     ),

@@ -67,5 +67,5 @@ QUANTITY = Quantity(
     summary=lambda m: f"{_mib(m.peak_bytes)} MiB, of which weights {_mib(m.weights_bytes)}",
     repeat=lambda s: f"{s.mode}, batch {s.batch}, {s.size}x{s.size}",
     metrics=(_metric("inference"), _metric("training")),
-    columns=(Column("Memory", "MiB", "bytes", lambda found: found[0].peak_bytes, limit="memory"),),
+    columns=(Column("memory", "Memory", "MiB", "bytes", lambda found: found[0].peak_bytes, limit="memory"),),
 )

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import Any, TextIO
 
 from bench.data.sample import Options
 from bench.errors import UserError
@@ -63,11 +63,13 @@ def run(order: Order, tell: Tell) -> Record:
     before, began = state(), time.monotonic()
     order.log.parent.mkdir(parents=True, exist_ok=True)
     end: dict[str, Any] = {}
-    with order.log.open("w") as log, start(order, log) as child, _Watch(child, order.silence_s) as watch:
+    with order.log.open("w") as log, start(order, log) as child:
         assert child.stdout
+        silence = _Silence(child, order.silence_s)
         try:
+            silence.heard()
             for line in child.stdout:
-                watch.heard()
+                silence.heard()
                 event = json.loads(line)
                 if "end" in event:
                     end = event
@@ -76,7 +78,9 @@ def run(order: Order, tell: Tell) -> Record:
         except BaseException:
             child.kill()
             raise
-    if watch.hung:
+        finally:
+            silence.timer.cancel()
+    if silence.over:
         end = {"end": "timed_out", "error": f"no sign of life for {order.silence_s:g} s; see {order.log}"}
     if end.get("end") == "stop":
         raise UserError(end["error"])
@@ -87,30 +91,22 @@ def run(order: Order, tell: Tell) -> Record:
     return _failure(order, end or death(order, child.returncode), before, time.monotonic() - began)
 
 
-class _Watch:
-    """Ends a child that hangs."""
+class _Silence:
+    """Ends a child that gives no sign of life for too long."""
 
-    def __init__(self, child: "subprocess.Popen[str]", silence_s: float) -> None:
-        self.child, self.silence_s = child, silence_s
-        self.last, self.hung, self.over = time.monotonic(), False, threading.Event()
-        self.thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> Self:
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.over.set()
+    def __init__(self, child: "subprocess.Popen[str]", limit_s: float) -> None:
+        self.child, self.limit_s, self.over = child, limit_s, False
+        self.timer = threading.Timer(limit_s, self._end)
 
     def heard(self) -> None:
-        """The child said something."""
-        self.last = time.monotonic()
+        """The child said something: wait anew."""
+        self.timer.cancel()
+        self.timer = threading.Timer(self.limit_s, self._end)
+        self.timer.daemon = True
+        self.timer.start()
 
-    def _watch(self) -> None:
-        while (left := self.last + self.silence_s - time.monotonic()) > 0:
-            if self.over.wait(left):
-                return
-        self.hung = True
+    def _end(self) -> None:
+        self.over = True
         self.child.kill()
 
 
