@@ -8,8 +8,18 @@ from handmade import cost_record, dice_record, latency_record
 
 import bench
 from bench.errors import UserError
-from bench.quantities import MEASURABLE, METRICS, QUANTITIES, Asked, AskedData, Energy, Latency, Memory, Peak
-from bench.quantities import find_metric
+from bench.quantities import (
+    MEASURABLE,
+    METRICS,
+    QUANTITIES,
+    Asked,
+    AskedData,
+    Energy,
+    Latency,
+    Memory,
+    Peak,
+    find_metric,
+)
 from bench.quantities.budget import BUDGETS
 from bench.quantities.variants import name_of
 from bench.run.job import Job
@@ -107,12 +117,12 @@ def test_what_is_announced_names_the_conditions():
 
 def test_results_in_one_line():
     told = {
-        "cost": (cost_record().result, "31.04 M parameters, 36.878 GMAC (fvcore), 36.878 GMAC (torch)"),
-        "latency": (latency_record().result, "median 310 ms of 3 calls"),
-        "memory": (Memory(weights_bytes=2**20, peak_bytes=3 * 2**20), "3 MiB, of which weights 1 MiB"),
+        "cost": (cost_record().result, "31.04 M parameters, 36.88 GMAC (fvcore), 36.88 GMAC (torch)"),
+        "latency": (latency_record(samples_s=(1.2, 1.2345)).result, "median 1217 ms of 2 calls"),
+        "memory": (Memory(weights_bytes=2**20, peak_bytes=12345 * 2**20), "12345 MiB, of which weights 1.00 MiB"),
         "energy": (Energy(joules_per_image=None, idle_watts=None, unreadable="no counter"), "no counter"),
-        "peak": (Peak(macs_per_s=2e11, bytes_per_s=1.5e10), "200 G multiply-adds/s, 15 GB/s"),
-        "dice": (dice_record(dice=(0.5, float("nan"), 0.7)).result, "Dice 0.6000, the mean of 2 scores"),
+        "peak": (Peak(macs_per_s=2e11, bytes_per_s=1.5e10), "200.00 G multiply-adds/s, 15.00 GB/s"),
+        "dice": (dice_record(dice=(0.5, float("nan"), 0.7)).result, "Dice 0.600, the mean of 2 scores"),
     }
     assert {name: QUANTITIES[name].summary(result) for name, (result, _) in told.items()} == {
         name: line for name, (_, line) in told.items()
