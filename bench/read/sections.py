@@ -182,9 +182,17 @@ def _usual(shapes: Collection[tuple[int, int, int]]) -> tuple[int, int, int]:
 
 
 def _alone(records: Sequence[Record]) -> list[list[Record]]:
-    """Groups of what stands in the main table without a time beside it, first what depends on the machine."""
+    """Groups of what stands in the main table without a time beside it, first what depends on the machine.
+
+    Of a sweep it is the usual size, else the smallest, at the smallest batch.
+    """
     standing = [r for r in records if _stands_in_table(r) and not isinstance(r.job.spec, LatencySpec)]
-    groups = [group for name in QUANTITIES for group in grouped(standing, name)]
+    groups = []
+    for name, quantity in QUANTITIES.items():
+        for family in grouped(standing, name, quantity.repeats | set(quantity.grows)):
+            specs = (record.job.spec for record in family)
+            first = min(specs, key=lambda s: (s.size != USUAL_SIZE, s.size, getattr(s, "batch", 1)))
+            groups.append([record for record in family if record.job.spec == first])
     return sorted(groups, key=lambda group: not group[0].machine_id)
 
 
