@@ -2,7 +2,7 @@ import pytest
 from claiming import MACHINE, at, claim, counted, now
 from handmade import ENVIRONMENT, record
 
-from bench.judge.evidence import Undecided, exact, fitting, on_machine, preferred, previous
+from bench.judge.evidence import Undecided, exact, fitting, preferred, previous
 from bench.quantities import Memory, MemorySpec
 
 WEIGHED = {"metric": "memory_inference", "device": "cpu", "against": "unet", "margin": 0.05}
@@ -56,7 +56,7 @@ def test_figures_of_two_machines_make_no_quotient():
 
 def test_a_named_machine_is_the_only_one():
     both = [weighed("unet", 1), weighed("unet", 2, "there")]
-    assert on_machine(claim(**WEIGHED, machine="there"), both) == [both[1]]
+    assert fitting(claim(**WEIGHED, machine="there"), "unet", both) == [both[1]]
     with pytest.raises(Undecided, match="no record of mdsa_unet under these conditions on there"):
         exact(claim(**WEIGHED, machine="there"), [weighed("mdsa_unet", 1), *both], "here")
 

@@ -3,7 +3,7 @@ from claiming import counted, timed, trained
 from gitting import commit
 
 from bench.judge.history import history
-from bench.judge.metrics import find_metric
+from bench.quantities import find_metric
 
 
 @pytest.fixture

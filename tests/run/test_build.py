@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-from orders import order
-
 from bench.run.build import build
+from orders import order
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""From a question to jobs: what, in which order, and what is refused before anything is done."""
+"""From a study to jobs: what, in which order, and what is refused before anything is done."""
 
 import dataclasses
 import json
@@ -10,35 +10,36 @@ from PIL import Image
 from bench.errors import UserError
 from bench.quantities.budget import find_budget
 from bench.quantities.variants import name_of
-from bench.run.plan import Question, keep_split, plan
+from bench.run.plan import keep_split, plan
+from bench.run.study import Study
 
-QUESTION = Question(
+STUDY = Study(
     networks=("unet", "mdsa_unet"), measures=("cost", "latency", "dice"), budget=find_budget("quick"),
     dataset="synthetic", data_root=None, device="cpu",
 )  # fmt: skip
 
 
-def ask(**changes: object) -> Question:
-    return dataclasses.replace(QUESTION, **changes)
+def ask(**changes: object) -> Study:
+    return dataclasses.replace(STUDY, **changes)
 
 
 def test_latency_is_interleaved_over_the_networks():
-    order = [(job.spec.quantity, job.network) for job in plan(QUESTION).jobs]
+    order = [(job.spec.quantity, job.network) for job in plan(STUDY).jobs]
     both = ["unet", "mdsa_unet"]
     expected = [(q, n) for q in ["cost", "latency", "latency", "latency", "dice"] for n in both]
     assert order == [("peak", "machine"), *expected]
-    processes = [job.spec.process for job in plan(QUESTION).jobs if job.spec.quantity == "latency"]
+    processes = [job.spec.process for job in plan(STUDY).jobs if job.spec.quantity == "latency"]
     assert processes == [0, 0, 1, 1, 2, 2]
 
 
 def test_keys_are_one_each_and_the_same_when_asked_again():
-    keys = [job.key for job in plan(QUESTION).jobs]
+    keys = [job.key for job in plan(STUDY).jobs]
     assert len(set(keys)) == len(keys)
-    assert keys == [job.key for job in plan(QUESTION).jobs]
+    assert keys == [job.key for job in plan(STUDY).jobs]
 
 
 def test_a_larger_image_or_another_seed_is_other_work():
-    keys = {job.key for job in plan(QUESTION).jobs}
+    keys = {job.key for job in plan(STUDY).jobs}
     (peak,) = keys & {job.key for job in plan(ask(size=256)).jobs}
     assert peak.startswith("machine-peak")
     seeded = {job.key for job in plan(ask(seeds=(1,))).jobs}
@@ -64,7 +65,7 @@ def test_a_sweep_leads_away_from_the_first_batch_and_the_trained_size_one_step_a
 def test_each_seed_is_a_training_of_every_network():
     jobs = plan(ask(measures=("dice",), seeds=(0, 5))).jobs
     assert [(job.spec.train.seed, job.network) for job in jobs] == [
-        (seed, name) for seed in (0, 5) for name in QUESTION.networks
+        (seed, name) for seed in (0, 5) for name in STUDY.networks
     ]
 
 
@@ -128,7 +129,7 @@ def test_a_drawn_split_is_written_down_and_reused(tmp_path, own):
     (path,) = splits.iterdir()
     assert path.name == "folder-mine.json"
     again = plan(own, splits)
-    assert again.question.options.split_file == path
+    assert again.study.options.split_file == path
     assert [job.key for job in again.jobs] == [job.key for job in first.jobs]
 
     sides = json.loads(path.read_text())
