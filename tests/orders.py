@@ -11,7 +11,27 @@ from bench.run.plan import plan
 from bench.run.study import Study
 from bench.run.worker import Order
 
+TINY = """
+from torch import nn
+
+
+class Tiny(nn.Module):
+    def __init__(self, in_channels, classes):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(in_channels, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU())
+        self.head = nn.Conv2d(8, classes, 1)
+
+    def forward(self, x):
+        return self.head(self.body(x))
+"""
 LINUX = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="this system lists no children")
+
+
+def tiny(folder: Path) -> str:
+    """A network that is trained in a moment, from a file in the folder."""
+    path = folder / "tiny.py"
+    path.write_text(TINY)
+    return f"{path}:Tiny"
 
 
 def order(

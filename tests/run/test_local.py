@@ -6,7 +6,7 @@ from handmade import ENVIRONMENT, STATE
 from bench.errors import UserError
 from bench.quantities import Cost, Count, Latency, Peak
 from bench.quantities.budget import find_budget
-from bench.run import local
+from bench.run import engine, local
 from bench.run.local import carry_out
 from bench.run.plan import Clock, missing, plan
 from bench.run.store import Record, Store
@@ -157,3 +157,9 @@ def test_a_training_that_took_as_long_as_guessed_leaves_the_next_guess_as_it_was
     monkeypatch.setattr(local.time, "monotonic", lambda: now[0])
     carry_out(planned, list(planned.jobs), tmp_path, Clerk())
     assert told[1] == pytest.approx(expected)
+
+
+def test_an_engine_is_found_by_its_name():
+    assert engine() is engine("local") is local
+    with pytest.raises(UserError, match="unknown engine 'locl'; did you mean 'local'"):
+        engine("locl")

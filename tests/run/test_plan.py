@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from bench.errors import UserError
+from bench.machine import environment
 from bench.quantities.budget import find_budget
-from bench.quantities.variants import name_of
-from bench.run.plan import keep_split, plan
-from bench.run.study import Study
+from bench.run.plan import keep_split, of_jobs, plan
+from bench.run.study import Study, usual_measures
 
 STUDY = Study(
     networks=("unet", "mdsa_unet"), measures=("cost", "latency", "dice"), budget=find_budget("quick"),
@@ -46,29 +46,6 @@ def test_a_larger_image_or_another_seed_is_other_work():
     assert {key.split("-")[1] for key in keys ^ seeded} == {"dice"}
 
 
-def test_a_sweep_leads_away_from_the_first_batch_and_the_trained_size_one_step_at_a_time():
-    question = ask(
-        measures=("cost", "memory", "latency"), networks=("unet",), sizes=(448, 112), batches=(1, 8, 2),
-        variants=("folded+bfloat16",),
-    )  # fmt: skip
-    specs = [job.spec for job in plan(question).jobs if job.network == "unet"]
-    assert [spec.size for spec in specs if spec.quantity == "cost"] == [224, 112, 448]
-    first = [spec for spec in specs if spec.quantity == "latency" and spec.process == 0]
-    assert [(spec.size, spec.batch, name_of(spec)) for spec in first] == [
-        (224, 1, "eager"), (112, 1, "eager"), (448, 1, "eager"), (224, 2, "eager"), (224, 8, "eager"),
-        (224, 1, "folded+bfloat16"),
-    ]  # fmt: skip
-    weighed = [(spec.mode, spec.size, spec.batch) for spec in specs if spec.quantity == "memory"]
-    assert weighed == [("inference", size, 1) for size in (112, 224, 448)] + [("training", 224, 4)]
-
-
-def test_each_seed_is_a_training_of_every_network():
-    jobs = plan(ask(measures=("dice",), seeds=(0, 5))).jobs
-    assert [(job.spec.train.seed, job.network) for job in jobs] == [
-        (seed, name) for seed in (0, 5) for name in STUDY.networks
-    ]
-
-
 def test_somebodys_own_weights_are_scored_and_nothing_is_trained(tmp_path):
     weights = tmp_path / "theirs.pt"
     weights.write_bytes(b"theirs")
@@ -80,6 +57,29 @@ def test_somebodys_own_weights_are_scored_and_nothing_is_trained(tmp_path):
     weights.unlink()
     with pytest.raises(UserError, match=r"theirs\.pt"):
         plan(question)
+
+
+def test_a_plan_says_what_the_quantities_were_asked():
+    planned = plan(ask(size=64, sizes=(32,), batches=(2,), tf32=True, cudnn_benchmark=True, seeds=(3, 4)))
+    asked, facts = planned.asked, environment()
+    assert (asked.machine, asked.threads, asked.size, asked.sizes) == (facts.fingerprint, facts.cores, 64, (32,))
+    assert (asked.tf32, asked.cudnn_benchmark, asked.seeds) == (True, True, (3, 4))
+    assert asked.data.name == "synthetic"
+    assert asked.data.images == {split: len(samples) for split, samples in planned.data.splits.items()}
+    assert {(s.tf32, s.cudnn_benchmark) for s in (job.spec for job in planned.jobs) if s.quantity == "latency"} == {
+        (True, True)
+    }
+
+
+def test_a_plan_of_known_jobs_reads_no_data():
+    jobs = [job for job in plan(ask(measures=("cost",))).jobs]
+    planned = of_jobs(ask(dataset="nowhere"), jobs)
+    assert (planned.jobs, planned.data, planned.asked.threads) == (tuple(jobs), None, environment().cores)
+
+
+def test_without_a_measure_those_that_are_usual_on_the_device_are_meant():
+    assert set(usual_measures("cpu")) == {"cost", "memory", "latency", "dice"}
+    assert set(usual_measures("cuda")) == {"cost", "memory", "latency", "energy", "dice"}
 
 
 def test_no_data_set_is_opened_when_nothing_reads_one(tmp_path):
