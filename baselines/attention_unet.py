@@ -11,7 +11,7 @@ What differs from the paper:
 - the gating signal is enlarged before the gate, not after it, so that gate and skip have one size and the skip is
   never strided; all four skips are gated, where the paper leaves the first alone;
 - batch norm in the gates, too; they start half open, where the paper's start open;
-- no deep supervision; features are enlarged by nearest-neighbour copies and a 3x3 convolution;
+- no deep supervision; features are enlarged by nearest-neighbor copies and a 3x3 convolution;
 - convolutions before a batch norm keep their bias, for the published count includes it.
 """
 
@@ -82,7 +82,7 @@ class AttentionGate(nn.Module):
         self.weight = nn.Sequential(conv_norm(hidden, 1, 1), nn.Sigmoid())
 
     def forward(self, gate: Tensor, skip: Tensor) -> Tensor:
-        """Two (N, C, H, W) -> the skip, weighed: (N, C, H, W)."""
+        """Two (N, C, H, W) -> the skip, weighted: (N, C, H, W)."""
         agreement = self.relu(self.from_gate(gate) + self.from_skip(skip))  # (N, C / 2, H, W)
         return skip * self.weight(agreement)  # the weights are (N, 1, H, W)
 

@@ -173,7 +173,7 @@ class Down(nn.Module):
 
 
 class ChannelSpatialAttention(nn.Module):
-    """SCCSA: scale each channel of each pixel, first by all channels of the pixel, then by its wide neighbourhood."""
+    """SCCSA: scale each channel of each pixel, first by all channels of the pixel, then by its wide neighborhood."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -195,7 +195,7 @@ class ChannelSpatialAttention(nn.Module):
 
 
 class PatchExpand(nn.Module):
-    """Turn every pixel into factor x factor smaller ones and normalise them."""
+    """Turn every pixel into factor x factor smaller ones and normalize them."""
 
     def __init__(self, in_channels: int, out_channels: int, factor: int) -> None:
         super().__init__()
@@ -230,7 +230,7 @@ class Up(nn.Module):
 
 
 class BRAUNetPlusPlus(nn.Module):
-    """A U of bi-level routing attention with weighed skips. (N, in_channels, H, W) -> (N, classes, H, W)."""
+    """A U of bi-level routing attention with weighted skips. (N, in_channels, H, W) -> (N, classes, H, W)."""
 
     def __init__(self, in_channels: int, classes: int) -> None:
         super().__init__()

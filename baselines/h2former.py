@@ -39,7 +39,7 @@ def init_residual(module: nn.Module) -> None:
 
 
 class ChannelAttention(EcaModule):
-    """Add to the features themselves weighed by channel: the weight looks at a channel's mean and its two neighbours'.
+    """Add to the features themselves weighted by channel: the weight looks at a channel's mean and its two neighbors'.
 
     (N, C, H, W) -> (N, C, H, W).
     """

@@ -15,7 +15,7 @@ What differs from the reference code:
 - the first layer of a Mix-FFN, whose output the reference computes twice, runs once;
 - a one-channel image has a one-channel patch embedding; the reference repeats it to three channels;
 - the bridge takes the sizes of its maps from the input, and so do all layers; the reference is tied to 224x224;
-- the bridge cuts its shortened maps into tokens of neighbouring channels, as it cuts the maps themselves; the reference
+- the bridge cuts its shortened maps into tokens of neighboring channels, as it cuts the maps themselves; the reference
   takes every second or fifth channel there, which is the same but for the order of a convolution's filters.
 """
 
@@ -66,7 +66,7 @@ def to_maps(tokens: Tensor, sizes: Sizes) -> list[Tensor]:
 
 
 class EnhancedMixFFN(nn.Module):
-    """A feed-forward whose hidden features are joined by their own 3x3 neighbourhood, then normalised."""
+    """A feed-forward whose hidden features are joined by their own 3x3 neighborhood, then normalized."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -176,7 +176,7 @@ class ContextBridge(nn.Module):
 
 
 class PatchExpand(nn.Module):
-    """Turn every pixel into factor x factor smaller ones and normalise them."""
+    """Turn every pixel into factor x factor smaller ones and normalize them."""
 
     def __init__(self, in_channels: int, out_channels: int, factor: int) -> None:
         super().__init__()

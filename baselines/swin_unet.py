@@ -61,7 +61,7 @@ def init_weights(module: nn.Module) -> None:
 
 
 class PatchExpand(nn.Module):
-    """Turn every patch into factor x factor smaller ones, the reverse of patch merging, and normalise them."""
+    """Turn every patch into factor x factor smaller ones, the reverse of patch merging, and normalize them."""
 
     def __init__(self, in_channels: int, out_channels: int, factor: int) -> None:
         super().__init__()

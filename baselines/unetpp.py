@@ -23,7 +23,7 @@ DIVISOR = 2 ** (DEPTH - 1)
 
 
 def check_size(x: Tensor) -> None:
-    """Refuse sides that the four halvings cannot divide: neighbouring rows would not fit each other."""
+    """Refuse sides that the four halvings cannot divide: neighboring rows would not fit each other."""
     height, width = int(x.shape[-2]), int(x.shape[-1])
     if height % DIVISOR or width % DIVISOR:
         raise bad_size("unetpp", height, width, DIVISOR)

@@ -70,7 +70,7 @@ def shift(x: Tensor, axis: int) -> Tensor:
 class ShiftedMLP(nn.Module):
     """Shift along the height, mix the channels, convolve depthwise, shift along the width, mix again.
 
-    The linear layers see one position each; the shifts bring them their neighbours' features.
+    The linear layers see one position each; the shifts bring them their neighbors' features.
     """
 
     def __init__(self, channels: int) -> None:
@@ -87,7 +87,7 @@ class ShiftedMLP(nn.Module):
 
 
 class TokenizedMLP(nn.Module):
-    """A shifted MLP on normalised tokens, added to them, and a norm."""
+    """A shifted MLP on normalized tokens, added to them, and a norm."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class TokenizedMLP(nn.Module):
 
 
 class ConvDown(nn.Sequential):
-    """Convolve, normalise, halve the size. (N, in, H, W) -> (N, out, H / 2, W / 2)."""
+    """Convolve, normalize, halve the size. (N, in, H, W) -> (N, out, H / 2, W / 2)."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(

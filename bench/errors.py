@@ -1,18 +1,18 @@
-"""The one kind of error a user can mend: what is wrong, what was given, what is allowed, what to do."""
+"""Errors that a user can correct. Their text says what is wrong, what was given, what is allowed and what to do."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """Raised when the question was wrong; the command line prints its text and exits with 2.
+    """A wrong input; the command line prints the text and exits with 2.
 
-    Anything else that escapes is a bug in this program and keeps its traceback.
+    Every other exception that reaches the command line is a bug in this program and keeps its traceback.
     """
 
 
 class Diverged(Exception):
-    """A training whose loss is no longer a number. Its text says at which step."""
+    """A training whose loss is no longer a number. The text says at which step."""
 
 
 def unknown(kind: str, given: str, known: Iterable[str]) -> UserError:
@@ -28,7 +28,7 @@ def unknown(kind: str, given: str, known: Iterable[str]) -> UserError:
 
 
 def bad_size(network: str, height: int, width: int, divisor: int) -> UserError:
-    """The error for an input whose sides a network cannot divide, with the size to pad to.
+    """The error for an image whose sides do not divide by a network's factor, with the size to pad to.
 
     >>> print(bad_size("unet", 250, 224, 16))
     unet needs sides that divide by 16, got 250x224; pad the input to 256x224

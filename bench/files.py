@@ -1,6 +1,5 @@
 """Files that appear whole or not at all, and folders that one process at a time may write to."""
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,9 +9,10 @@ from bench.errors import UserError
 
 
 def write_whole(path: Path, content: str | bytes | Callable[[Path], object]) -> Path:
-    """Write aside, flush to the disk, then rename: a reader sees the old file or the new one, never half of it.
+    """Write a file so that a reader sees the old one or the new one, never a part; returns its path.
 
-    `content` is the text, the bytes, or a function that writes them to the path it is given. Missing folders are made.
+    It is written beside the path, flushed to the disk and renamed. `content` is a text, bytes, or a function that
+    writes to the path it is given. Missing folders are made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{os.getpid()}-{path.name}")
@@ -33,11 +33,13 @@ def write_whole(path: Path, content: str | bytes | Callable[[Path], object]) -> 
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process; UserError where another one holds it. A process that dies lets go."""
+    """Hold a folder for this process; UserError where another one holds it. The lock ends with the process."""
+    from filelock import FileLock, Timeout
+
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"another run is working in {folder}; wait for it, or give another --out") from None
+    try:
+        held = FileLock(folder / ".lock", timeout=0).acquire()
+    except Timeout:
+        raise UserError(f"another run is working in {folder}; wait for it, or give another --out") from None
+    with held:
         yield

@@ -1,5 +1,8 @@
 """Files appear whole or not at all; a folder is one process's at a time."""
 
+import subprocess
+import sys
+
 import pytest
 
 from bench.errors import UserError
@@ -28,5 +31,17 @@ def test_what_fails_half_way_leaves_the_old_file(tmp_path):
 def test_a_folder_is_held_once(tmp_path):
     with alone_in(tmp_path), pytest.raises(UserError, match="another run is working in"), alone_in(tmp_path):
         pass
+    with alone_in(tmp_path):
+        pass
+
+
+def test_a_process_that_is_killed_lets_go(tmp_path):
+    held = "import sys, time; from pathlib import Path; from bench.files import alone_in\n"
+    held += "with alone_in(Path(sys.argv[1])): print('held', flush=True), time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", held, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match="another run is working in"), alone_in(tmp_path):
+            pass
+        process.kill()
     with alone_in(tmp_path):
         pass

@@ -81,7 +81,7 @@ def speed(
     from dataclasses import asdict
 
     from bench.data import open_dataset
-    from bench.data.speed import rates
+    from bench.data.prepared import rates
 
     found = rates(open_dataset(dataset, data_root, data_options(classes, split_file, fold)), size)
     if as_json:

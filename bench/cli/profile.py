@@ -26,7 +26,7 @@ def profile(
     Example: bench profile mdsa_unet --depth 3
     """
     from bench.networks import find_network, with_arguments
-    from bench.networks.call import pairs
+    from bench.networks.names import pairs
 
     found = find_network(with_arguments(network, pairs(arg or [])))
     where = device_of(device)

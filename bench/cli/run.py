@@ -132,7 +132,7 @@ def _chosen_networks(
 ) -> tuple[str, ...]:
     """The names in their one spelling, each once, and then those of the groups, or the whole table."""
     from bench.networks import NETWORKS, with_arguments
-    from bench.networks.call import pairs
+    from bench.networks.names import pairs
     from bench.networks.table import in_groups
 
     if everything and (names or groups):

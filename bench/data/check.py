@@ -3,18 +3,19 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from bench.data import DataSet, Options, Sample, inspect_dataset
-from bench.data.images import same_bytes
+from bench.data import DataSet, Options, inspect_dataset
+from bench.data.files import same_bytes
+from bench.data.images import check_same_size, checked_labels
+from bench.data.sample import Sample
 from bench.errors import UserError
 
 
 @dataclass(frozen=True)
 class Checked:
-    """`faults` should be mended before measuring; `remarks` are worth knowing. One sentence each."""
+    """`faults` should be corrected before measuring; `remarks` are worth knowing. One sentence each."""
 
     data: DataSet
     faults: tuple[str, ...]
@@ -29,13 +30,17 @@ def check(
     `done` hears how many samples of how many were read. Raises UserError only where there is nothing to look at.
     """
     data, faults = inspect_dataset(name, root, options)
-    faults = [*faults, *_counts(data)]
     remarks = [data.note] if data.note else []
+    faults += [
+        f"{tally.found} {tally.what}, published are {tally.published}; get the missing files, or remove what is extra"
+        for tally in data.tallies
+        if tally.published not in (None, tally.found)
+    ]
     samples = [sample for split in data.splits.values() for sample in split]
     empty = 0
     with ThreadPoolExecutor() as pool:
-        for count, (fault, is_empty) in enumerate(pool.map(lambda sample: _look(sample, data), samples), start=1):
-            faults += [fault] if fault else []
+        for count, (fault, is_empty) in enumerate(pool.map(partial(_look, data), samples), start=1):
+            faults += fault
             empty += is_empty
             done(count, len(samples))
     if empty:
@@ -44,28 +49,14 @@ def check(
     return Checked(data, (*faults, *twins), (*remarks, *published))
 
 
-def _counts(data: DataSet) -> list[str]:
-    return [
-        f"{tally.found} {tally.what}, published are {tally.published}; get the missing files, or remove what is extra"
-        for tally in data.tallies
-        if tally.published is not None and tally.found != tally.published
-    ]
-
-
-def _look(sample: Sample, data: DataSet) -> tuple[str, bool]:
-    """What is wrong with one sample, or nothing; and whether its mask is empty."""
+def _look(data: DataSet, sample: Sample) -> tuple[list[str], bool]:
+    """What is wrong with one sample, if anything; and whether its mask is empty."""
     try:
         image, mask = sample.image(), sample.mask()
+        check_same_size(f"the image of {sample.id}", image.shape[:2], "its mask", mask.shape)
+        return [], not checked_labels(mask, f"the mask of {sample.id}", data.classes).any()
     except UserError as error:
-        return str(error), False
-    if image.shape[:2] != mask.shape:
-        return f"{sample.id}: the image is {image.shape[:2]}, its mask {mask.shape}; both must be of one size", False
-    labels = set(np.unique(mask).tolist())
-    strange = sorted(labels - set(range(len(data.classes) + 1)))
-    if strange:
-        allowed = f"0 to {len(data.classes)}"
-        return f"{sample.id}: its mask holds {strange}, allowed are {allowed}; mend the mask or name the classes", False
-    return "", labels == {0}
+        return [str(error)], False
 
 
 def _twins(data: DataSet) -> tuple[list[str], list[str]]:
@@ -78,13 +69,10 @@ def _twins(data: DataSet) -> tuple[list[str], list[str]]:
     }
     faults, published = [], []
     for alike in same_bytes(where):
-        sides = {where[path][0] for path in alike}
-        ids = {where[path][1] for path in alike}
-        if len(sides) < 2:
-            continue
+        sides, ids = map(set, zip(*(where[path] for path in alike), strict=True))
         text = f"the same image is in {' and '.join(sorted(sides))}: {', '.join(sorted(ids))}"
-        if frozenset(ids) in data.known_twins:
+        if len(sides) > 1 and ids in data.known_twins:
             published.append(f"{text}; it was published so")
-        else:
+        elif len(sides) > 1:
             faults.append(f"{text}; a network would be scored on what it learned, so keep one of them")
     return faults, published

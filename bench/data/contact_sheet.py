@@ -1,18 +1,17 @@
-"""A contact sheet: images with their masks' outlines, for eyes. A wrong pairing or a shifted mask is seen at once."""
+"""A contact sheet: images with the outlines of their masks, where a wrong pairing or a shifted mask is seen at once."""
 
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
+from scipy.ndimage import binary_erosion
 
 from bench.data.sample import SPLITS, DataSet, Sample, thin
 from bench.files import write_whole
 
-TILE = 224
-CAPTION = 16
-COLUMNS = 6
-# One colour a class, Okabe and Ito's: told apart by colour-blind eyes, and bright enough on dark images.
-COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167))
+TILE, CAPTION, COLUMNS = 224, 16, 6  # pixels a tile, pixels below it, tiles a row
+# One color a class, Okabe and Ito's: told apart by color-blind eyes, and bright enough on dark images.
+COLORS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167))
 
 
 def contact_sheet(data: DataSet, path: Path, count: int = 24) -> Path:
@@ -20,12 +19,11 @@ def contact_sheet(data: DataSet, path: Path, count: int = 24) -> Path:
 
     Raises UserError, naming the file, where a sample cannot be read.
     """
-    everything = [(split, sample) for split in SPLITS for sample in data.splits.get(split, ())]
-    chosen = thin(everything, count)
-    rows = -(-len(chosen) // COLUMNS)
+    shown = thin([(split, sample) for split in SPLITS for sample in data.splits.get(split, ())], count)
+    rows = -(-len(shown) // COLUMNS)
     sheet = Image.new("RGB", (COLUMNS * TILE, rows * (TILE + CAPTION)), "white")
     pen = ImageDraw.Draw(sheet)
-    for number, (split, sample) in enumerate(chosen):
+    for number, (split, sample) in enumerate(shown):
         x, y = number % COLUMNS * TILE, number // COLUMNS * (TILE + CAPTION)
         sheet.paste(tile(sample), (x, y))
         pen.text((x + 3, y + TILE + 2), f"{split} {sample.id}"[:36], fill="black")
@@ -33,18 +31,10 @@ def contact_sheet(data: DataSet, path: Path, count: int = 24) -> Path:
 
 
 def tile(sample: Sample) -> Image.Image:
-    """The sample's image at 224x224 with each class outlined in its colour."""
+    """The sample's image at 224x224 with each class outlined in its color, two pixels wide."""
     image = np.array(Image.fromarray(sample.image()).resize((TILE, TILE), Image.Resampling.BILINEAR))
     mask = np.asarray(Image.fromarray(sample.mask()).resize((TILE, TILE), Image.Resampling.NEAREST))
     for label in np.unique(mask[mask > 0]):
-        image[outline(mask == label)] = COLOURS[(label - 1) % len(COLOURS)]
+        region = mask == label
+        image[region & ~binary_erosion(region, iterations=2)] = COLORS[(label - 1) % len(COLORS)]
     return Image.fromarray(image)
-
-
-def outline(inside: np.ndarray) -> np.ndarray:
-    """bool (height, width): the pixels of a region that touch what is not the region, two pixels deep."""
-    core = inside
-    for _ in range(2):
-        padded = np.pad(core, 1)
-        core = core & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return inside & ~core

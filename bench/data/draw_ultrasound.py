@@ -7,9 +7,9 @@ What makes it a fair stand-in: speckle (about 5.6 dB) hides edges that a single 
 import math
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from bench.data.drawing import Outline, clouds, inside, outline, smear, wave
+from bench.data.drawing import Outline, canvas, clouds, inside, outline, smear, wave
 
 DYNAMIC_RANGE_DB = 64.0
 
@@ -27,11 +27,11 @@ def draw_ultrasound(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np
     tissue += _behind(rng, size, rows, depth)
     # Attenuation that the scanner's gain has not quite made good.
     tissue -= rng.uniform(2, 12) * rows / size + 1.5 * clouds(rng, size, 5)
-    grey = _scan(rng, tissue)
+    gray = _scan(rng, tissue)
     mask = (depth < 1).astype(np.uint8)
     if rng.random() < 0.5:
-        grey, mask = _on_screen(rng, grey, mask)
-    return np.repeat(grey[:, :, None], 3, axis=2), mask
+        gray, mask = _on_screen(rng, gray, mask)
+    return np.repeat(gray[:, :, None], 3, axis=2), mask
 
 
 def _gland(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -121,22 +121,21 @@ def _scan(rng: np.random.Generator, tissue: np.ndarray) -> np.ndarray:
     real, imaginary = near * (1 - share) + far * share
     speckle_db = 10 * np.log10(real**2 + imaginary**2 + 1e-4)
     gain = rng.uniform(-18, -9)
-    grey = (tissue + speckle_db + gain) * (255 / DYNAMIC_RANGE_DB) + 170
-    return np.clip(grey, 0, 255).astype(np.uint8)
+    gray = (tissue + speckle_db + gain) * (255 / DYNAMIC_RANGE_DB) + 170
+    return np.clip(gray, 0, 255).astype(np.uint8)
 
 
-def _on_screen(rng: np.random.Generator, grey: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The scan shrunk onto a black screen with a grey bar and depth ticks, as scanners save it, and the mask alike."""
-    size = len(grey)
+def _on_screen(rng: np.random.Generator, gray: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The scan shrunk onto a black screen with a gray bar and depth ticks, as scanners save it, and the mask alike."""
+    size = len(gray)
     width, height = (int(size * rng.uniform(0.76, 0.95)) for _ in range(2))
     left, top = int(rng.integers(0, size - width + 1)), int(rng.integers(0, size - height + 1))
-    screen, canvas = Image.new("L", (size, size)), Image.new("L", (size, size))
-    screen.paste(Image.fromarray(grey).resize((width, height), Image.Resampling.BILINEAR), (left, top))
-    canvas.paste(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST), (left, top))
-    draw = ImageDraw.Draw(screen)
+    (screen, draw), (shrunk, _) = canvas(size), canvas(size)
+    screen.paste(Image.fromarray(gray).resize((width, height), Image.Resampling.BILINEAR), (left, top))
+    shrunk.paste(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST), (left, top))
     for tick in range(top, top + height, max(size // 12, 1)):
         draw.point((max(left - 3, 0), tick), fill=220)
     if left > 10:
         for row in range(size // 3):
             draw.line((2, top + size // 4 + row, 5, top + size // 4 + row), fill=255 - 3 * 255 * row // size)
-    return np.array(screen), np.array(canvas)
+    return np.array(screen), np.array(shrunk)

@@ -1,10 +1,10 @@
-"""The pencils of the synthetic images: smooth noise, irregular outlines, soft edges."""
+"""Drawing tools of the synthetic images: smooth noise, irregular outlines, soft edges."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Outline:
     waves: np.ndarray
 
     def depth(self, size: int) -> np.ndarray:
-        """float32 (size, size): 0 in the centre, 1 on the outline, more outside; in between in proportion."""
+        """float32 (size, size): 0 in the center, 1 on the outline, more outside; in between in proportion."""
         rows, columns = np.ogrid[:size, :size]
         dx, dy = (columns - self.x).astype(np.float32), (rows - self.y).astype(np.float32)
         # Plain floats: a numpy scalar of 64 bits would turn the whole grid into 64 bits, at twice the time.
@@ -65,12 +65,18 @@ def inside(depth: np.ndarray, softness: float) -> np.ndarray:
 
 
 def smear(values: np.ndarray, axis: int, width: int) -> np.ndarray:
-    """Values averaged with their neighbours along an axis, in a window `width` + 1 wide (binomial); wraps around."""
+    """Values averaged with their neighbors along an axis, in a window `width` + 1 wide (binomial); wraps around."""
     for _ in range(width):
         values = values + np.roll(values, 1, axis=axis)
     return values / 2**width
 
 
-def soften(layer: Image.Image, radius: float) -> np.ndarray:
-    """A layer ("L") blurred and scaled to float32 0 to 1."""
-    return np.asarray(layer.filter(ImageFilter.GaussianBlur(radius)), dtype=np.float32) / 255
+def canvas(size: int) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    """A black layer ("L") of size x size, and what draws on it."""
+    layer = Image.new("L", (size, size))
+    return layer, ImageDraw.Draw(layer)
+
+
+def cover(layer: Image.Image, blur: float = 0) -> np.ndarray:
+    """A layer ("L"), blurred and scaled to float32 0 to 1, (size, size, 1)."""
+    return np.asarray(layer.filter(ImageFilter.GaussianBlur(blur)), dtype=np.float32)[:, :, None] / 255

@@ -1,74 +1,47 @@
 """What the editions of ISIC lesion segmentation share: official parts, each a folder of images and one of masks."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from bench.data.images import files_in
-from bench.data.layout import wrong_layout
-from bench.data.pairs import binary_sample, pairs_in
-from bench.data.sample import DataSet, Sample, Tally
-from bench.data.splits import VAL_SHARE, Sides, draw_val, keep_apart
-
-TRAINING, VALIDATION = "Training", "Validation"
+from bench.data.files import JPEG
+from bench.data.layout import Source
+from bench.data.pairs import paired_samples
+from bench.data.sample import DataSet, Options, Tally
+from bench.data.splits import VAL_SHARE, draw_splits, keep_apart
 
 
-@dataclass(frozen=True)
-class Edition:
-    """`data` and `truth` are the folders' names with {} for the part. `published` counts the images of each part,
-    `twins` are ids of one and the same image in two parts, as published.
-    """
-
-    name: str
-    title: str
-    data: str
-    truth: str
-    test: str
-    published: dict[str, int]
-    layout: str
-    seed: int
-    twins: frozenset[frozenset[str]] = frozenset()
-
-
-def open_edition(edition: Edition, root: Path, problems: list[str]) -> DataSet:
+def open_edition(
+    source: Source, root: Path, options: Options, problems: list[str], *, images: str, masks: str,
+    counts: dict[str, int], seed: int, twins: frozenset[frozenset[str]] = frozenset(),
+) -> DataSet:  # fmt: skip
     """The data set under `root`, with the official splits where the test masks are there.
 
     Without them (they came out later, and many copies lack them) the official validation set is the test, and a tenth
     of the training images, drawn from a fixed seed, is the validation; `note` says so. No patient is published, so each
-    image is its own group. Raises UserError when a folder is missing; no image is decoded here.
+    image is its own group. Raises UserError when a folder is missing.
+
+    `images` and `masks` are the folders' names with {} for the part. `counts` are the published images of each part,
+    called training, validation, test in this order. `twins` are ids of one and the same image in two parts, as
+    published.
     """
-    parts = {part: _samples(edition, root, part, problems) for part in (TRAINING, VALIDATION)}
-    if (root / edition.truth.format(edition.test)).is_dir():
-        parts[edition.test] = _samples(edition, root, edition.test, problems)
+    training, validation, test = counts
+    parts = {}
+    for part in (training, validation, test):
+        folders = root / images.format(part), root / masks.format(part)
+        if part == test and not folders[1].is_dir():
+            break
+        # Images are .jpg only: the published folders also hold ISIC_*_superpixels.png and a metadata table.
+        found = paired_samples(source, root, folders, problems, endings=("_segmentation",), kinds=(JPEG, (".png",)))
+        parts[part] = tuple(found.values())
     notes = []
-    if edition.test not in parts:
-        share = f"val {VAL_SHARE:.0%} of training, seed {edition.seed}"
+    if test in parts:
+        splits = {"train": parts[training], "val": parts[validation], "test": parts[test]}
+    else:
+        splits = {**draw_splits(parts[training], seed, test_share=0), "test": parts[validation]}
+        share = f"val {VAL_SHARE:.0%} of training, seed {seed}"
         notes.append(f"no test masks here: test is the official validation set, {share}")
-    for part, samples in parts.items():
-        if len(samples) != edition.published[part]:
-            notes.append(f"{len(samples)} of the {edition.published[part]} published {part} images are here")
-    splits = keep_apart(edition.title, _splits(edition, parts), problems)
-    tallies = tuple(Tally(f"{part} pairs", len(samples), edition.published[part]) for part, samples in parts.items())
-    return DataSet(
-        edition.name, ("lesion",), splits, note="; ".join(notes), tallies=tallies, known_twins=edition.twins,
-        drawn=edition.test not in parts,
-    )  # fmt: skip
-
-
-def _splits(edition: Edition, parts: Sides) -> Sides:
-    if edition.test in parts:
-        return {"train": parts[TRAINING], "val": parts[VALIDATION], "test": parts[edition.test]}
-    return {**draw_val(parts[TRAINING], edition.seed), "test": parts[VALIDATION]}
-
-
-def _samples(edition: Edition, root: Path, part: str, problems: list[str]) -> tuple[Sample, ...]:
-    """The samples of one official part, by id."""
-    data, truth = root / edition.data.format(part), root / edition.truth.format(part)
-    trace = edition.data.format(TRAINING)
-    for folder in (data, truth):
-        if not folder.is_dir():
-            raise wrong_layout(edition.title, root, f"no folder {folder.name}", edition.layout, trace)
-    # Images are .jpg only: the published data folders also hold ISIC_*_superpixels.png and a metadata table.
-    if not files_in(data, (".jpg", ".jpeg")):
-        raise wrong_layout(edition.title, root, f"no .jpg image in {data.name}", edition.layout, trace)
-    pairs = pairs_in(edition.title, data, truth, problems, endings=("_segmentation",), mask_kinds=(".png",))
-    return tuple(binary_sample(name, name, pair) for name, pair in pairs.items())
+    here = {part: (len(samples), counts[part]) for part, samples in parts.items()}
+    notes += [f"{n} of the {count} published {part} images are here" for part, (n, count) in here.items() if n != count]
+    tallies = tuple(Tally(f"{part} pairs", *count) for part, count in here.items())
+    splits = keep_apart(source.short, splits, problems)
+    note, drawn = "; ".join(notes), test not in parts
+    return DataSet(source.name, ("lesion",), splits, note=note, tallies=tallies, known_twins=twins, drawn=drawn)

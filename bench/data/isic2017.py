@@ -4,31 +4,14 @@ Codella et al., "Skin lesion analysis toward melanoma detection: a challenge at 
 Another edition than ISIC2018: most of its training images are in both, so the two must not be mixed, nor their numbers.
 """
 
-from pathlib import Path
+from functools import partial
 
-from bench.data.isic import Edition, open_edition
-from bench.data.sample import DataSet, Options
+from bench.data.isic import open_edition
 
-LAYOUT = """\
-ISIC-2017_Training_Data/ISIC_0000000.jpg ...
-ISIC-2017_Training_Part1_GroundTruth/ISIC_0000000_segmentation.png ...
-ISIC-2017_Validation_Data/              ISIC-2017_Validation_Part1_GroundTruth/
-ISIC-2017_Test_v2_Data/                 ISIC-2017_Test_v2_Part1_GroundTruth/     (these two may be missing)
-"""
-EDITION = Edition(
-    name="isic2017",
-    title="ISIC2017",
-    data="ISIC-2017_{}_Data",
-    truth="ISIC-2017_{}_Part1_GroundTruth",
-    test="Test_v2",
-    published={"Training": 2000, "Validation": 150, "Test_v2": 600},
-    layout=LAYOUT,
-    seed=2017,
+open = partial(
+    open_edition,
+    images="ISIC-2017_{}_Data", masks="ISIC-2017_{}_Part1_GroundTruth", seed=2017,
+    counts={"Training": 2000, "Validation": 150, "Test_v2": 600},
     # A training and a validation image that are the same.
     twins=frozenset({frozenset({"ISIC_0012970", "ISIC_0012127"})}),
-)
-
-
-def open(root: Path, options: Options, problems: list[str]) -> DataSet:
-    """The data set under `root`; see `open_edition`."""
-    return open_edition(EDITION, root, problems)
+)  # fmt: skip

@@ -4,29 +4,12 @@ Codella et al., "Skin lesion analysis toward melanoma detection 2018", arXiv:190
 et al., Scientific Data 5, 2018). Another edition than ISIC2017: 1800 of its training images are training images there.
 """
 
-from pathlib import Path
+from functools import partial
 
-from bench.data.isic import Edition, open_edition
-from bench.data.sample import DataSet, Options
+from bench.data.isic import open_edition
 
-LAYOUT = """\
-ISIC2018_Task1-2_Training_Input/ISIC_0000000.jpg ...
-ISIC2018_Task1_Training_GroundTruth/ISIC_0000000_segmentation.png ...
-ISIC2018_Task1-2_Validation_Input/      ISIC2018_Task1_Validation_GroundTruth/
-ISIC2018_Task1-2_Test_Input/            ISIC2018_Task1_Test_GroundTruth/         (these two may be missing)
-"""
-EDITION = Edition(
-    name="isic2018",
-    title="ISIC2018",
-    data="ISIC2018_Task1-2_{}_Input",
-    truth="ISIC2018_Task1_{}_GroundTruth",
-    test="Test",
-    published={"Training": 2594, "Validation": 100, "Test": 1000},
-    layout=LAYOUT,
-    seed=2018,
-)
-
-
-def open(root: Path, options: Options, problems: list[str]) -> DataSet:
-    """The data set under `root`; see `open_edition`."""
-    return open_edition(EDITION, root, problems)
+open = partial(
+    open_edition,
+    images="ISIC2018_Task1-2_{}_Input", masks="ISIC2018_Task1_{}_GroundTruth", seed=2018,
+    counts={"Training": 2594, "Validation": 100, "Test": 1000},
+)  # fmt: skip

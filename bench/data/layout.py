@@ -1,58 +1,52 @@
-"""What a folder must hold: the error for one that holds something else, and a guard for names that lead out of it."""
+"""What can be told of a data set without opening it, and the error for a folder that holds something else."""
 
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
+from bench.data.files import first_three
+from bench.data.sample import DataSet, Options
 from bench.errors import UserError
 
-# What gives a data set away: a pattern for a name directly inside its folder, and what to call it.
-TRACES = (
-    ("ISIC-2017_*", "ISIC2017"),
-    ("ISIC2018_Task1*", "ISIC2018, another edition with other images"),
-    ("[0-9]*.xml", "the original release of DDTI"),
-    ("trainval-image", "TN3K"),
-    ("patient[0-9]*", "patients of ACDC"),
-    ("train*/patient[0-9]*", "ACDC"),
-    ("image/*", "a plain folder of images and masks"),
-)
+
+@dataclass(frozen=True)
+class Source:
+    """An entry of datasets.toml, which says what the fields are; `short`, `trace`, `signs` are for files only."""
+
+    name: str
+    title: str
+    modality: str
+    published: str
+    layout: str
+    short: str = ""
+    trace: str = ""
+    signs: Mapping[str, str] = field(default_factory=dict)
+    options: Sequence[str] = ()
+    needs_root: bool = True
+
+    def open(self, root: Path | None, options: Options, problems: list[str]) -> DataSet:
+        """Read the folder listing; no image is decoded yet.
+
+        What is wrong with single files is added to `problems`, a sentence each, and their samples are left out. Without
+        `needs_root` the root may be None.
+        """
+        return import_module(f"bench.data.{self.name}").open(self, root, options, problems)
+
+    def wrong_layout(self, root: Path, missing: str) -> UserError:
+        """The error for `root` not holding this data set; `missing` says what was looked for.
+
+        The folder above `root` or one directly below it is offered where it holds `trace`.
+        """
+        names = sorted(entry.name for entry in root.iterdir() if not entry.name.startswith("."))
+        lines = [f"{self.short}: {missing} in {root.resolve()}; found there: {first_three(names) or 'nothing'}"]
+        signs = (sign for other in DATASETS.values() if other is not self for sign in other.signs.items())
+        lines += [f"this looks like {what}" for pattern, what in signs if any(root.glob(pattern))][:1]
+        near = (folder for folder in (root.resolve().parent, *sorted(root.iterdir())) if folder.is_dir())
+        lines += [f"did you mean --data-root {folder}?" for folder in near if any(folder.glob(self.trace))][:1]
+        return UserError("\n".join((*lines, f"expected, as published:\n{self.layout}")))
 
 
-def first_three(names: list[str]) -> str:
-    """The first three names, then how many more: 'a, b, c and 9 more'."""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
-
-
-def wrong_layout(title: str, root: Path, missing: str, layout: str, trace: str) -> UserError:
-    """The error for `root` not holding data set `title`.
-
-    `missing` says what was looked for, `layout` shows the folder as published, `trace` is a pattern for a name inside a
-    right folder: the folder above `root` or one directly below it is offered where it has such a name.
-    """
-    names = sorted(entry.name for entry in root.iterdir() if not entry.name.startswith("."))
-    lines = [f"{title}: {missing} in {root.resolve()}; found there: {first_three(names) or 'nothing'}"]
-    likely = [what for pattern, what in TRACES if title not in what and any(root.glob(pattern))]
-    if likely:
-        lines.append(f"this looks like {likely[0]}")
-    right = [near for near in (root.resolve().parent, *sorted(root.iterdir())) if _has(near, trace)]
-    if right:
-        lines.append(f"did you mean --data-root {right[0]}?")
-    lines.append(f"expected, as published:\n{layout.rstrip()}")
-    return UserError("\n".join(lines))
-
-
-def _has(folder: Path, trace: str) -> bool:
-    return folder.is_dir() and any(folder.glob(trace))
-
-
-def stay_inside(name: str, path: Path, root: Path, source: Path) -> Path:
-    """`path`, after making sure that `name`, which `source` names, does not lead out of `root`, nor a link behind it.
-
-    Raises UserError naming the list or split file: one that was tampered with must not make us read other files.
-    """
-    plain = name not in ("", ".", "..") and not any(sign in name for sign in "/\\\0")
-    if not plain or (path.is_symlink() and not path.resolve().is_relative_to(root.resolve())):
-        raise UserError(
-            f"{source} names '{name}', which leads out of {root}; "
-            "expected the plain name of what lies in there, so mend the file or get it again"
-        )
-    return path
+FACTS = tomllib.loads(Path(__file__).with_name("datasets.toml").read_text(encoding="utf-8"))
+DATASETS = {name: Source(name, **facts) for name, facts in FACTS.items()}

@@ -1,90 +1,68 @@
-"""Pairs the files of a folder of images with those of a folder of masks, and names every file that has no partner."""
+"""Samples of a folder of images and one of masks: paired by name, with a sentence for every file without a partner."""
 
 from collections import defaultdict
-from collections.abc import Container, Iterable
 from functools import partial
 from pathlib import Path
 
-from bench.data.images import files_in, read_mask_for, read_rgb, same_bytes, two_files
+from bench.data.files import JPEG, files_in, no_partner, same_bytes, two_files
+from bench.data.images import read_mask_for, read_rgb
+from bench.data.layout import Source
 from bench.data.sample import Sample
 
-Pair = tuple[Path, Path]
+Pair = tuple[Path, Path]  # an image and its mask
+Names = tuple[str, ...]
+Kinds = tuple[Names, Names]  # the suffixes of files that are images, and of those that are masks
 
 
-def pairs_in(
-    title: str,
-    images: Path,
-    masks: Path,
-    problems: list[str],
-    *,
-    endings: tuple[str, ...] = ("",),
-    image_kinds: Iterable[str] = (".jpg", ".jpeg"),
-    mask_kinds: Iterable[str] = (".jpg", ".jpeg"),
-) -> dict[str, Pair]:
+def paired_samples(
+    source: Source, root: Path, folders: Pair, problems: list[str], prefix: str = "", *,
+    endings: Names = ("",), kinds: Kinds = (JPEG, JPEG), classes: Names = ("foreground",), join_copies: bool = False,
+) -> dict[str, Sample]:  # fmt: skip
+    """A sample for each pair of an image and a mask, by the name of the image; `folders` of the two are below `root`.
+
+    No patient is known: each image is its own group, or with `join_copies` that of the first one with the same bytes.
+    `prefix` goes before ids and groups. One class is what is bright in the mask; the values of a mask tell several
+    apart. Raises UserError for a missing folder and for one without images; see `pairs_in` for the rest.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise source.wrong_layout(root, f"no folder {folder.relative_to(root)}")
+    if not files_in(folders[0], kinds[0]):
+        raise source.wrong_layout(root, f"no image ({', '.join(kinds[0])}) in {folders[0].relative_to(root)}")
+    pairs = pairs_in(source.short, folders, problems, endings, kinds)
+    name_of = {image: name for name, (image, _) in pairs.items()}
+    copies = same_bytes(name_of) if join_copies else []
+    groups = {name_of[path]: name_of[alike[0]] for alike in copies for path in alike}
+    samples = {}
+    for name, pair in pairs.items():
+        image, mask = partial(read_rgb, pair[0]), partial(read_mask_for, *pair, classes)
+        samples[name] = Sample(prefix + name, prefix + groups.get(name, name), image, mask, pair)
+    return samples
+
+
+def pairs_in(title: str, folders: Pair, problems: list[str], endings: Names, kinds: Kinds) -> dict[str, Pair]:
     """(image, mask) by id, in the order of the ids.
 
     The mask of image `a` is called `a` and one of `endings` ("_segmentation"), tried in turn. An image without a mask,
     a mask without an image and two files with one id are left out, each a line in `problems`.
     """
-    pictures = files_in(images, image_kinds)
-    owned = _owned(title, files_in(masks, mask_kinds), images, pictures, endings, problems)
-    pairs: dict[str, Pair] = {}
-    for name, files in pictures.items():
-        found = owned[name]
-        if len(files) > 1 or len(found) > 1:
-            problems.append(two_files(name, files if len(files) > 1 else found))
-        elif found:
-            pairs[name] = (files[0], found[0])
-        else:
-            problems.append(
-                f"{title}: image {files[0]} has no mask; expected {name}{endings[0]}{next(iter(mask_kinds))} in "
-                f"{masks}; get the mask again, or take the image out"
-            )
-    return pairs
-
-
-def _owned(
-    title: str,
-    masks: dict[str, list[Path]],
-    images: Path,
-    pictures: Container[str],
-    endings: tuple[str, ...],
-    problems: list[str],
-) -> dict[str, list[Path]]:
-    """The masks by the id of their image."""
+    images, masks = (files_in(folder, known) for folder, known in zip(folders, kinds, strict=True))
     owned: dict[str, list[Path]] = defaultdict(list)
     for stem, files in masks.items():
-        owner = _owner(stem, pictures, endings)
-        if owner:
+        names = (stem[: len(stem) - len(ending)] for ending in endings if stem.lower().endswith(ending))
+        owner = next((name for name in names if name in images), None)
+        if owner is not None:
             owned[owner] += files
+            continue
+        expected = f"one in {folders[0]} with the mask's name" + (f" without {endings[0]}" if endings[0] else "")
+        problems.extend(no_partner(title, "mask", file, "image", expected) for file in files)
+    pairs: dict[str, Pair] = {}
+    for name, files in images.items():
+        if len(files) > 1 or len(owned[name]) > 1:
+            problems.append(two_files(name, files if len(files) > 1 else owned[name]))
+        elif owned[name]:
+            pairs[name] = (files[0], owned[name][0])
         else:
-            problems.extend(
-                f"{title}: mask {file} has no image; expected one in {images} with the mask's name"
-                f"{f' without {endings[0]}' if endings[0] else ''}; get the image again, or take the mask out"
-                for file in files
-            )
-    return owned
-
-
-def binary_sample(name: str, group: str, pair: Pair) -> Sample:
-    """A sample whose mask is 1 where the mask file is bright."""
-    return Sample(name, group, partial(read_rgb, pair[0]), partial(read_mask_for, *pair), pair)
-
-
-def alike(pairs: dict[str, Pair]) -> dict[str, str]:
-    """The group of each id where no patient is known: itself, or the first id whose image is the same byte for byte."""
-    name_of = {image: name for name, (image, _) in pairs.items()}
-    groups = {name: name for name in pairs}
-    for copies in same_bytes(name_of):
-        groups.update({name_of[path]: name_of[copies[0]] for path in copies})
-    return groups
-
-
-def _owner(stem: str, pictures: Container[str], endings: tuple[str, ...]) -> str:
-    """The id of the image that the mask called `stem` is of; "" for none."""
-    for ending in endings:
-        if stem.lower().endswith(ending):
-            name = stem[: len(stem) - len(ending)]
-            if name in pictures:
-                return name
-    return ""
+            expected = f"{name}{endings[0]}{kinds[1][0]} in {folders[1]}"
+            problems.append(no_partner(title, "image", files[0], "mask", expected))
+    return pairs

@@ -1,30 +1,37 @@
-"""Samples decoded and resized once, as tensors, and the augmented stream a training reads from them.
+"""Samples decoded and resized once, as tensors, the augmented stream a training reads from them, and its speed.
 
-Images are resized with antialiased bilinear interpolation, masks with nearest neighbour, then kept as bytes: an epoch
-costs no decoding. Networks see them normalised by ImageNet's mean and deviation, as the literature does with and
+Images are resized with antialiased bilinear interpolation, masks with nearest neighbor, then kept as bytes: an epoch
+costs no decoding. Networks see them normalized by ImageNet's mean and deviation, as the literature does with and
 without pre-training.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from numpy.lib.format import open_memmap
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 
-from bench.data.sample import Sample
+from bench.data.sample import DataSet, Sample, thin
 
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
+BATCH = 8  # of the batches whose speed is measured
+
+Done = Callable[[int], None]  # hears how many samples are ready
 
 
 @dataclass(frozen=True)
@@ -40,25 +47,24 @@ class Prepared:
 
 
 def prepare(
-    samples: Sequence[Sample], size: int, cache: Path | None = None, done: Callable[[int], None] = lambda count: None
+    samples: Sequence[Sample], size: int, cache: Path | None = None, done: Done = lambda count: None
 ) -> Prepared:
     """Read and resize the samples; `done` hears how many are ready. UserError names a file that is unreadable.
 
     With a `cache` folder they are kept there under a name made of their content, and mapped into memory when they are
     asked for again, by this or another process: then nothing is decoded.
     """
-    ids = tuple(sample.id for sample in samples)
     shapes = {"images": (len(samples), 3, size, size), "masks": (len(samples), size, size)}
     if cache is None:
         arrays = {name: np.empty(shape, np.uint8) for name, shape in shapes.items()}
-        _fill(arrays["images"], arrays["masks"], samples, done)
+        _decode(samples, arrays, done)
     else:
         folder = cache / f"{content(samples)}-{size}"
         if not folder.exists():
-            _keep(folder, shapes, samples, done)
+            _fill_cache(folder, samples, shapes, done)
         # Copy on write: torch wants memory that it could write to, and the file must stay as it is.
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="c") for name in shapes}
-    return Prepared(ids, torch.from_numpy(arrays["images"]), torch.from_numpy(arrays["masks"]))
+    return Prepared(tuple(sample.id for sample in samples), *map(torch.from_numpy, arrays.values()))
 
 
 def content(samples: Sequence[Sample]) -> str:
@@ -74,33 +80,28 @@ def content(samples: Sequence[Sample]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def _keep(
-    folder: Path, shapes: dict[str, tuple[int, ...]], samples: Sequence[Sample], done: Callable[[int], None]
-) -> None:
+def _fill_cache(folder: Path, samples: Sequence[Sample], shapes: dict[str, tuple[int, ...]], done: Done) -> None:
     """Fill a new folder of the cache; it appears whole or not at all, also when two processes fill it at once."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".", dir=folder.parent) as aside:
         part = Path(aside) / "part"
         part.mkdir()
-        mapped = {
-            name: np.lib.format.open_memmap(part / f"{name}.npy", "w+", np.uint8, shape)
-            for name, shape in shapes.items()
-        }
-        _fill(mapped["images"], mapped["masks"], samples, done)
+        mapped = {name: open_memmap(part / f"{name}.npy", "w+", np.uint8, shape) for name, shape in shapes.items()}
+        _decode(samples, mapped, done)
         for array in mapped.values():
             array.flush()
         with suppress(OSError):  # another process was first, and its folder is as good
             part.rename(folder)
 
 
-def _fill(images: np.ndarray, masks: np.ndarray, samples: Sequence[Sample], done: Callable[[int], None]) -> None:
-    size = images.shape[-1]
+def _decode(samples: Sequence[Sample], arrays: Mapping[str, np.ndarray], done: Done) -> None:
+    images, masks = arrays["images"], arrays["masks"]
+    size = images.shape[-2:]
 
     def read(index: int) -> None:
-        sample = samples[index]
-        image = Image.fromarray(sample.image()).resize((size, size), Image.Resampling.BILINEAR)
+        image = Image.fromarray(samples[index].image()).resize(size, Image.Resampling.BILINEAR)
         images[index] = np.asarray(image).transpose(2, 0, 1)
-        masks[index] = Image.fromarray(sample.mask()).resize((size, size), Image.Resampling.NEAREST)
+        masks[index] = Image.fromarray(samples[index].mask()).resize(size, Image.Resampling.NEAREST)
 
     # Threads, for decoding and resizing leave Python's lock.
     with ThreadPoolExecutor() as pool:
@@ -108,7 +109,7 @@ def _fill(images: np.ndarray, masks: np.ndarray, samples: Sequence[Sample], done
             done(count)
 
 
-def normalised(images: Tensor) -> Tensor:
+def normalized(images: Tensor) -> Tensor:
     """uint8 (..., 3, H, W) to float32 by ImageNet's mean and deviation."""
     mean, deviation = (torch.tensor(values, device=images.device).view(3, 1, 1) for values in (MEAN, DEVIATION))
     return (images.float() / 255 - mean) / deviation
@@ -141,25 +142,52 @@ class Stream(Dataset[tuple[Tensor, Tensor]]):
     def __init__(self, prepared: Prepared, seed: int, augmentation: str = "flips") -> None:
         self.prepared, self.seed = prepared, seed
         self.augment = AUGMENTATIONS[augmentation]()
-        self._orders: dict[int, Tensor] = {}
 
     def __getitem__(self, draw: int) -> tuple[Tensor, Tensor]:
-        """Normalised image (3, size, size) and mask (size, size) of the sequence's `draw`-th sample."""
+        """Normalized image (3, size, size) and mask (size, size) of the sequence's `draw`-th sample."""
         epoch, place = divmod(draw, len(self.prepared))
-        index = int(self._order(epoch)[place])
+        index = int(order(self.seed, epoch, len(self.prepared))[place])
         image, mask = tv_tensors.Image(self.prepared.images[index]), tv_tensors.Mask(self.prepared.masks[index])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_seed(self.seed, "draw", draw))  # transforms draw from torch's global generator
             image, mask = self.augment(image, mask)
-        return normalised(image.as_subclass(Tensor)), mask.as_subclass(Tensor)
+        return normalized(image.as_subclass(Tensor)), mask.as_subclass(Tensor)
 
-    def _order(self, epoch: int) -> Tensor:
-        if epoch not in self._orders:
-            generator = torch.Generator().manual_seed(_seed(self.seed, "order", epoch))
-            self._orders = {epoch: torch.randperm(len(self.prepared), generator=generator)}
-        return self._orders[epoch]
+
+@lru_cache(maxsize=8)
+def order(seed: int, epoch: int, count: int) -> Tensor:
+    """The permutation of `count` images in one epoch of a stream."""
+    return torch.randperm(count, generator=torch.Generator().manual_seed(_seed(seed, "order", epoch)))
 
 
 def _seed(*facts: object) -> int:
     """One generator seed from several facts, the same in every process."""
     return int.from_bytes(hashlib.sha256(repr(facts).encode()).digest()[:7])
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Samples a second, by `workers` processes: reading files and filling the cache; then augmented, from the cache."""
+
+    samples: int
+    workers: int
+    cold_per_s: float
+    cached_per_s: float
+
+
+def rates(data: DataSet, size: int, limit: int = 400, augmentation: str = "affine") -> Rates:
+    """Time one pass over up to `limit` training samples of `size` pixels a side, decoded, then from the cache."""
+    samples = thin(data.splits["train"], limit)
+    workers = os.cpu_count() or 1
+    with TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        stream = Stream(prepare(samples, size, Path(folder)), 0, augmentation)
+        cold_s = time.perf_counter() - start
+        # An epoch is timed from its first batch on: workers start once a training, not once an epoch.
+        draws = range(len(samples) + workers * 2 * BATCH)
+        batches = iter(DataLoader(stream, BATCH, sampler=draws, num_workers=workers, generator=torch.Generator()))
+        next(batches)
+        start = time.perf_counter()
+        seen = sum(len(masks) for _, masks in batches)
+        cached_s = time.perf_counter() - start
+    return Rates(len(samples), workers, len(samples) / cold_s, seen / cached_s)

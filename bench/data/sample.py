@@ -1,7 +1,8 @@
 """What every data set yields: samples and named splits, with no group on two sides."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +27,7 @@ class Sample:
     for the background. Both raise UserError naming the file when it cannot be read. `group` is the patient or case:
     images of one group look alike, so they stay on one side of a split. `files` are what the two are read from; empty
     when they are drawn. `volume` names the 3-D image that a slice is of; empty where an image stands alone. `spacing`
-    is millimetres per pixel by axis, for a slice of a volume (between slices, down the rows, along the columns); empty
+    is millimeters per pixel by axis, for a slice of a volume (between slices, down the rows, along the columns); empty
     where the files do not say.
     """
 
@@ -37,6 +38,9 @@ class Sample:
     files: tuple[Path, ...] = ()
     volume: str = ""
     spacing: tuple[float, ...] = ()
+
+
+Splits = dict[str, tuple[Sample, ...]]
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class DataSet:
 
     name: str
     classes: tuple[str, ...]
-    splits: dict[str, tuple[Sample, ...]]
+    splits: Splits
     protocol: "Protocol" = "per_image"
     note: str = ""
     recipe: str = ""
@@ -83,15 +87,9 @@ class DataSet:
     drawn: bool = False
 
     def __post_init__(self) -> None:
-        owner: dict[str, str] = {}
-        for split, samples in self.splits.items():
-            for sample in samples:
-                other = owner.setdefault(sample.group, split)
-                if other != split:
-                    raise UserError(
-                        f"{self.name}: group '{sample.group}' is in both {other} and {split}; "
-                        "a patient or case must stay on one side of a split, so mend the split before measuring"
-                    )
+        for group, sides in groups_on_two_sides(self.splits).items():
+            advice = "a patient or case must stay on one side of a split, so correct the split before measuring"
+            raise UserError(f"{self.name}: group '{group}' is in both {' and '.join(sides)}; {advice}")
 
     @property
     def maps(self) -> int:
@@ -109,10 +107,13 @@ class DataSet:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
 
-def hold_out(groups: Iterable[str], share: float, seed: int) -> set[str]:
-    """Draw a share of the groups, the same ones for the same groups and seed on every machine."""
-    ordered = sorted(set(groups), key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).digest())
-    return set(ordered[: round(share * len(ordered))])
+def groups_on_two_sides(splits: Splits) -> dict[str, dict[str, Sample]]:
+    """The groups that are on more than one side, in order, each with its first sample on every side it is on."""
+    sides: dict[str, dict[str, Sample]] = defaultdict(dict)
+    for split, samples in splits.items():
+        for sample in samples:
+            sides[sample.group].setdefault(split, sample)
+    return {group: found for group, found in sorted(sides.items()) if len(found) > 1}
 
 
 def thin(samples: Sequence[T], limit: int | None) -> Sequence[T]:

@@ -4,16 +4,17 @@ They look like the real ones but say nothing about patients: a network's score h
 good.
 """
 
+import itertools
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
+
+from bench.data.draw_dermoscopy import draw_dermoscopy
+from bench.data.draw_ultrasound import draw_ultrasound
+from bench.data.layout import Source
 from bench.data.sample import DataSet, Options, Sample
 
-if TYPE_CHECKING:
-    import numpy as np
-
-LAYOUT = "nothing: the images are drawn, and need no files\n"
 SIZE = 256
 SEED = 20240
 # Raise it with any change to what is drawn, however small: scores on other images must not be compared with these.
@@ -21,29 +22,21 @@ VERSION = 1
 COUNTS = {"train": 400, "val": 40, "test": 80}
 
 
-def open(root: Path | None, options: Options, problems: list[str]) -> DataSet:
+def open(source: Source, root: Path | None, options: Options, problems: list[str]) -> DataSet:
     """The data set; nothing given is read, for it has no files. Splits are disjoint ranges of the images' numbers."""
-    splits: dict[str, tuple[Sample, ...]] = {}
-    start = 0
-    for split, count in COUNTS.items():
-        splits[split] = tuple(_sample(index) for index in range(start, start + count))
-        start += count
+    numbers = itertools.count()
+    splits = {split: tuple(map(_sample, itertools.islice(numbers, count))) for split, count in COUNTS.items()}
     note = "drawn, not photographed: scores show that a network trains, and nothing about patients"
     return DataSet("synthetic", ("lesion",), splits, note=note, recipe=f"version {VERSION}, seed {SEED}, {SIZE}x{SIZE}")
 
 
 @lru_cache(maxsize=8)
-def draw(index: int) -> "tuple[np.ndarray, np.ndarray]":
+def draw(index: int) -> tuple[np.ndarray, np.ndarray]:
     """(image, mask) number `index`: uint8 (256, 256, 3) and uint8 (256, 256) with 1 on the lesion; both read-only.
 
     Even numbers are ultrasound, odd ones dermoscopy. The same number gives the same image, whatever was drawn before. A
     few are kept, so that asking a sample for its image and then for its mask draws once.
     """
-    import numpy as np
-
-    from bench.data.draw_dermoscopy import draw_dermoscopy
-    from bench.data.draw_ultrasound import draw_ultrasound
-
     rng = np.random.default_rng([SEED, index])
     pair = (draw_dermoscopy if index % 2 else draw_ultrasound)(rng, SIZE)
     for array in pair:
@@ -56,6 +49,6 @@ def _sample(index: int) -> Sample:
     return Sample(name, name, partial(_part, index, 0), partial(_part, index, 1))
 
 
-def _part(index: int, which: int) -> "np.ndarray":
+def _part(index: int, which: int) -> np.ndarray:
     # A copy, for a caller may write into it, and the kept drawing must stay what it is.
     return draw(index)[which].copy()

@@ -1,59 +1,155 @@
-"""What every reader of 3-D images needs: grey levels stretched over the whole volume, labels that are in the set."""
+"""Reads slices of 3-D images from NIfTI and HDF5 files: gray levels stretched over the whole volume, labels checked.
 
-from collections.abc import Sequence
-from functools import lru_cache
+All arrays are (slices, height, width). NIfTI counts x, y, z; a picture's rows are y.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import Any
 
+import h5py  # type: ignore[import-untyped]
+import nibabel
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+
+from bench.data.files import reading
+from bench.data.images import checked_labels, gray_rgb
+from bench.data.sample import Sample
 from bench.errors import UserError
 
-if TYPE_CHECKING:
-    import numpy as np
+MILLIMETERS = {1: 1000.0, 2: 1.0, 3: 0.001}  # by NIfTI's code of a unit of length
+
+
+def slices_of_volume(volume: str, image: Path, label: Path, classes: tuple[str, ...]) -> list[Sample]:
+    """A sample a slice of a volume called patient_frame, in order. Reads headers only.
+
+    `image` and `label` may be one HDF5 file. Raises UserError when one is unreadable, not 3-D, or of another size.
+    """
+    (shape, spacing), (other, _) = shape_and_spacing(image, "image"), shape_and_spacing(label, "label")
+    _check_shapes(image, shape, label, other, ndim=3)
+    return [
+        Sample(
+            f"{volume}_slice_{at + 1:02d}", volume.partition("_")[0], partial(image_slice, (image,), at),
+            partial(_label_slice, label, classes, at), tuple(dict.fromkeys((image, label))), volume, spacing,
+        )
+        for at in range(shape[0])
+    ]  # fmt: skip
+
+
+def image_slice(paths: tuple[Path, ...], at: int) -> np.ndarray:
+    """uint8 (height, width, 3), stretched over its volume, which is one file of all slices or a file each."""
+    with _lock_of(paths[0]):
+        return gray_rgb(_image_volume(paths)[at])
+
+
+def _label_slice(path: Path, classes: tuple[str, ...], at: int) -> np.ndarray:
+    with _lock_of(path):
+        return _label_volume(path, classes)[at].copy()
+
+
+def label_of_slice_file(path: Path, classes: Sequence[str]) -> np.ndarray:
+    """uint8 (height, width) class numbers from a file of one slice. Raises UserError where its image does not fit."""
+    values = read_array(path, "label")
+    _check_shapes(path, shape_and_spacing(path, "image")[0], path, values.shape, ndim=2)
+    return checked_labels(values, path, classes)
 
 
 @lru_cache(maxsize=1024)
-def lock_of(path: Path) -> Lock:
-    """A lock for each file: threads that read neighbouring slices wait for one decoding instead of each doing it."""
+def _lock_of(path: Path) -> Lock:
+    """A lock for each file: threads that read neighboring slices wait for one decoding instead of each doing it."""
     return Lock()
 
 
-def bounds(values: "np.ndarray", path: Path) -> tuple[float, float]:
-    """The least and the greatest value. Raises UserError naming the file when one is not a finite number."""
-    import numpy as np
+# A few volumes are kept, so that the slices of one, which are mostly asked for in a row, decode it once.
+@lru_cache(maxsize=16)
+def _image_volume(paths: tuple[Path, ...]) -> list[np.ndarray]:
+    """The slices of a volume, each uint8 (height, width), from one file of all or one file each."""
+    arrays = [read_array(path, "image") for path in paths]
+    lows, highs = zip(*map(bounds, arrays, paths), strict=True)
+    grays = [stretched(array, min(lows), max(highs)) for array in arrays]
+    return list(grays[0]) if grays[0].ndim == 3 else grays
 
+
+@lru_cache(maxsize=16)
+def _label_volume(path: Path, classes: tuple[str, ...]) -> np.ndarray:
+    return checked_labels(read_array(path, "label"), path, classes)
+
+
+def _check_shapes(image: Path, shape: tuple[int, ...], label: Path, other: tuple[int, ...], ndim: int) -> None:
+    if shape != other or len(shape) != ndim:
+        raise UserError(
+            f"ACDC: the image in {image} is {shape} and the labels in {label} are {other} (slices, height, width); "
+            f"both must be {ndim}-D and of one size, so get the matching pair"
+        )
+
+
+def bounds(values: np.ndarray, path: Path) -> tuple[float, float]:
+    """The least and the greatest value. Raises UserError naming the file when one is not a finite number."""
     if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
         raise UserError(f"{path} holds values that are not finite numbers ({values.dtype}); get the file again")
     return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
 
 
-def stretched(values: "np.ndarray", low: float, high: float) -> "np.ndarray":
+def stretched(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """uint8: `low` becomes 0, `high` 255, and where they are equal everything is 0."""
-    import numpy as np
-
     if high <= low:
         return np.zeros(values.shape, np.uint8)
     return np.rint((values.astype(np.float64) - low) * 255 / (high - low)).clip(0, 255).astype(np.uint8)
 
 
-def grey_rgb(values: "np.ndarray") -> "np.ndarray":
-    """uint8 (height, width) as three equal channels."""
-    import numpy as np
+def read_array(path: Path, key: str) -> np.ndarray:
+    """The array of a NIfTI file, or the one called `key` of an HDF5 file.
 
-    return np.repeat(values[:, :, None], 3, axis=2)
+    Raises UserError naming the file when it is broken, lacks the array, or keeps it in another file.
+    """
+    if _is_h5(path):
+        with _stored(path, key) as stored:
+            return np.asarray(stored[()])
+    with reading("volume", path):
+        return np.asarray(_load_nifti(path).dataobj).T
 
 
-def checked_labels(values: "np.ndarray", path: Path, classes: Sequence[str]) -> "np.ndarray":
-    """uint8 class numbers, 0 for the background. Raises UserError naming the file and the labels outside the set."""
-    import numpy as np
+def shape_and_spacing(path: Path, key: str) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """The shape of an array, and the millimeters between its slices, rows and columns; neither is decoded.
 
-    found = np.unique(values)
-    outside = found[~np.isin(found, np.arange(len(classes) + 1))]
-    if outside.size:
-        shown = ", ".join(f"{label:g}" for label in outside[:8].tolist())
-        more = f" and {outside.size - 8} more" if outside.size > 8 else ""
-        allowed = ", ".join(f"{number} ({name})" for number, name in enumerate(("background", *classes)))
-        raise UserError(
-            f"{path} holds the label {shown}{more}; allowed are {allowed}; mend the mask, or name its classes"
-        )
-    return values.astype(np.uint8)
+    The spacing is empty where it is not known. ACDC's slices are 5 to 10 mm apart: exactly 1 is what a header holds
+    that nobody set, or what nibabel makes of a 0. Raises as `read_array` does.
+    """
+    if _is_h5(path):
+        with _stored(path, key) as stored:
+            return tuple(stored.shape), ()
+    header = _load_nifti(path).header
+    shape = tuple(reversed(header.get_data_shape()))
+    lengths = [float(length) for length in header.get_zooms()[:3]]
+    if len(lengths) < 3 or lengths[2] == 1 or not all(0 < length < math.inf for length in lengths):
+        return shape, ()
+    # No unit, or one that the standard does not know, counts as millimeters: many tools leave it out.
+    millimeters = MILLIMETERS.get(int(header["xyzt_units"]) % 8, 1.0)
+    return shape, tuple(length * millimeters for length in reversed(lengths))
+
+
+def _is_h5(path: Path) -> bool:
+    return path.suffix.lower() == ".h5"
+
+
+def _load_nifti(path: Path) -> Any:
+    """The file with its header read, its voxels not yet."""
+    with reading("volume", path, ImageFileError, HeaderDataError):
+        return nibabel.load(path)
+
+
+@contextmanager
+def _stored(path: Path, key: str) -> Iterator[Any]:
+    """The array called `key` of an HDF5 file, not yet read."""
+    with reading("volume", path), h5py.File(path, "r") as file:
+        # HDF5 can point at other files; what was downloaded must not make us read those.
+        here = isinstance(file.get(key, getlink=True), h5py.HardLink) and isinstance(file[key], h5py.Dataset)
+        if not here or file[key].external or file[key].is_virtual:
+            advice = f"it holds {', '.join(file) or 'nothing'}; links are not followed; get one that has it itself"
+            raise UserError(f"{path} has no array '{key}' of its own, {advice}")
+        yield file[key]

@@ -1,153 +1,122 @@
-"""What a machine must be like for its times to be worth something, and what to do where it is not.
+"""Findings about a machine: what helps its times, what distorts them, and what to do about it.
 
 Nothing is changed here: clocks and governors belong to whoever owns the machine.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from bench.machine.facts import Environment, cpu_has
-from bench.machine.gpu import compute_capability, nvml, persistent
+import psutil
+
+from bench.machine.facts import NATIVE_BFLOAT16, Environment, cpu_has
+from bench.machine.gpu import first_gpu
 from bench.machine.state import State
-from bench.machine.system import cpu_lines, keyed, number, processors, text
-from bench.machine.taint import gpu_spoiled, held_back, hypervisor_took, others_used, share_of_others
+from bench.machine.system import cpu_info, processors, text
+from bench.machine.taint import OTHERS, Cause, disturbances, share_of_others
 from bench.quantities import Device
 
 Mark = Literal["ok", "note", "bad"]
-NATIVE = {"bfloat16": ("amx_bf16", "avx512_bf16"), "float16": ("amx_fp16", "avx512_fp16")}
-NATIVE_FROM = {"bfloat16": (8, 0), "float16": (5, 3)}  # CUDA compute capability that computes in it
+CPUS = Path("/sys/devices/system/cpu")  # where Linux describes the processors
+# Who computes in half precision natively: a CPU by its features, a GPU from a compute capability on.
+NATIVE = {"bfloat16": (NATIVE_BFLOAT16, (8, 0)), "float16": (("amx_fp16", "avx512_fp16"), (5, 3))}
+ADVICE = {
+    Cause.OTHERS: "stop them or wait until they are done; `top` shows which they are",
+    Cause.HYPERVISOR: "measure when its neighbors are quiet, or on a machine of your own",
+    Cause.QUOTA: "lift the quota",
+    Cause.GPU: "`nvidia-smi` shows processes, heat and power limits; wait, or take another GPU",
+}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing about the machine: `ok`, `note` (keep it in mind), or `bad` (it spoils times), and what to do."""
+    """One thing about the machine: `ok`, `note` (keep it in mind) or `bad` (it distorts times), and what to do."""
 
     mark: Mark
     what: str
     todo: str = ""
 
 
-def findings(
-    facts: Environment, before: State, after: State, device: Device, cuda: bool, root: Path = Path("/")
-) -> list[Finding]:
-    """What helps and what spoils times on this device, worst first.
+def findings(facts: Environment, before: State, after: State, device: Device, cuda: bool) -> list[Finding]:
+    """What helps and what distorts times on this device, worst first.
 
     `before` and `after` are states some time apart in which nothing was measured; `cuda` is whether torch can use a
-    GPU. What the system does not tell is left out. `root` is where the system's files are.
+    GPU. What the system does not tell is left out.
     """
-    found = [
-        *_processor_time(before, after, facts.cores),
-        *_quota(facts, before, after),
-        *_frequency(root / "sys/devices/system/cpu"),
-        *_siblings(root / "sys/devices/system/cpu"),
-        *_swap(root / "proc/meminfo"),
-        *_virtual(),
-        *_halves(device, nvml()),
-        *_gpu(facts, before, after, device, cuda),
-    ]
+    found = [Finding("bad", why, ADVICE[cause]) for cause, why in disturbances(before, after, facts.cores, device)]
+    found += _other_processes(share_of_others(before, after, facts.cores), facts.cores)
+    found += [*_quota(facts), *_frequency(), *_threads_on_one_core(), *_memory_and_host()]
+    found += [*_half_precision(device), *_gpu(facts, device, cuda)]
     return sorted(found, key=lambda finding: ("bad", "note", "ok").index(finding.mark))
 
 
-def _processor_time(before: State, after: State, cores: int) -> Iterator[Finding]:
-    share = share_of_others(before, after, cores)
+def _other_processes(share: float | None, cores: int) -> Iterator[Finding]:
     if share is None:
         yield Finding("note", "this system does not tell what other processes use")
-    elif spoiled := others_used(before, after, cores):
-        yield Finding("bad", spoiled, "stop them or wait until they are done; `top` shows which they are")
-    else:
+    elif share <= OTHERS:
         yield Finding("ok", f"other processes use {100 * share:.1f} % of the {cores} cores' time")
-    if stolen := hypervisor_took(before, after, cores):
-        yield Finding("bad", stolen, "measure when its neighbours are quiet, or on a machine of your own")
 
 
-def _quota(facts: Environment, before: State, after: State) -> Iterator[Finding]:
-    if facts.cpu_quota is None:
-        return
-    told = f"this container may use {facts.cpu_quota:g} processors' time, spread over more of them"
-    if held := held_back(before, after):
-        yield Finding("bad", held, "lift the quota")
-    if facts.cpu_quota != facts.cores:
-        pauses = f"{told}: {facts.cores} threads are stopped for part of every period"
-        yield Finding("bad", pauses, f"set the quota to {facts.cores}, or pin whole processors (cpuset) in its place")
-    else:
-        yield Finding("note", told, "pin whole processors (cpuset) in its place")
+def _quota(facts: Environment) -> Iterator[Finding]:
+    if facts.cpu_quota is not None:
+        quota = f"this container may use {facts.cpu_quota:g} processors' time, spread over more of them"
+        pauses, advice = f"{facts.cores} threads are stopped for part of every period", "pin whole processors (cpuset)"
+        if facts.cpu_quota == facts.cores:
+            yield Finding("note", quota, f"{advice} instead")
+        else:
+            yield Finding("bad", f"{quota}: {pauses}", f"set the quota to {facts.cores}, or {advice} instead")
 
 
-def _frequency(cpus: Path) -> Iterator[Finding]:
-    governors = sorted({found for path in cpus.glob("cpu[0-9]*/cpufreq/scaling_governor") if (found := text(path))})
+def _frequency() -> Iterator[Finding]:
+    governors = sorted({found for path in CPUS.glob("cpu[0-9]*/cpufreq/scaling_governor") if (found := text(path))})
     if governors == ["performance"]:
         yield Finding("ok", "the governor is performance")
     elif governors:
-        yield Finding(
-            "note",
-            f"the governor is {', '.join(governors)}: a clock that first has to rise slows the first calls",
-            "`sudo cpupower frequency-set -g performance`, if the machine is yours",
-        )
-    no_turbo, boost = number(cpus / "intel_pstate/no_turbo"), number(cpus / "cpufreq/boost")
-    if no_turbo == 0 or (no_turbo is None and boost == 1):
+        slow_start = f"the governor is {', '.join(governors)}: a clock that first has to rise slows the first calls"
+        yield Finding("note", slow_start, "`sudo cpupower frequency-set -g performance`, if the machine is yours")
+    no_turbo, boost = text(CPUS / "intel_pstate/no_turbo"), text(CPUS / "cpufreq/boost")
+    if no_turbo == "0" or (no_turbo is None and boost == "1"):
         yield Finding("note", "turbo is on: the clock follows heat and load", "compare only times of one run")
-    elif no_turbo == 1 or boost == 0:
+    elif no_turbo == "1" or boost == "0":
         yield Finding("ok", "turbo is off")
 
 
-def _siblings(cpus: Path) -> Iterator[Finding]:
+def _threads_on_one_core() -> Iterator[Finding]:
     ours = processors()
-    cores = {text(cpus / f"cpu{one}/topology/thread_siblings_list") for one in ours}
-    if None in cores:
-        return
-    if len(cores) < len(ours):
-        yield Finding(
-            "note",
-            f"{len(ours)} processors are {len(cores)} cores (SMT): two threads on one core share its units",
-            "bind to one processor a core (`taskset`) for times of single cores",
-        )
+    cores = {text(CPUS / f"cpu{one}/topology/thread_siblings_list") for one in ours}
+    if None not in cores and len(cores) < len(ours):
+        shared = f"{len(ours)} processors are {len(cores)} cores (SMT): two threads on one core share its units"
+        yield Finding("note", shared, "bind to one processor a core (`taskset`) for times of single cores")
 
 
-def _swap(meminfo: Path) -> Iterator[Finding]:
-    memory = keyed(meminfo)
-    used = memory.get("SwapTotal", 0) - memory.get("SwapFree", 0)
-    if used > 0:
-        yield Finding(
-            "note",
-            f"{used / 2**10:.0f} MiB are swapped out: memory is or was short",
-            "end what needs the memory; `free -h` shows how much is left",
-        )
-
-
-def _virtual() -> Iterator[Finding]:
+def _memory_and_host() -> Iterator[Finding]:
+    if used := psutil.swap_memory().used:
+        swapped = f"{used / 2**20:.0f} MiB are swapped out: memory is or was short"
+        yield Finding("note", swapped, "end what needs the memory; `free -h` shows how much is left")
     if cpu_has("hypervisor"):
-        yield Finding("note", "this is a virtual machine: neighbours may slow it unseen", "repeat on another day")
+        yield Finding("note", "this is a virtual machine: neighbors may slow it unseen", "repeat on another day")
 
 
-def _halves(device: Device, library: Any | None) -> Iterator[Finding]:
-    """Whether half precision is computed by the hardware or emulated."""
-    generation = compute_capability(library, os.environ.get("CUDA_VISIBLE_DEVICES"))
-    if (generation is None) if device == "cuda" else not cpu_lines("flags"):
+def _half_precision(device: Device) -> Iterator[Finding]:
+    """Whether half precision is computed by the hardware or emulated; nothing where the hardware does not tell."""
+    capability = tuple(first_gpu("nvmlDeviceGetCudaComputeCapability") or ()) if device == "cuda" else ()
+    if not (capability if device == "cuda" else cpu_info("flags")):
         return
-    for precision, flags in NATIVE.items():
-        if generation is not None and device == "cuda":
-            by = ["compute capability {}.{}".format(*generation)] if generation >= NATIVE_FROM[precision] else []
-        else:
-            by = [flag for flag in flags if cpu_has(flag)]
-        if by:
-            yield Finding("ok", f"{precision} is native ({', '.join(by)})")
+    for precision, (features, least) in NATIVE.items():
+        native = [feature for feature in features if cpu_has(feature)]
+        if device == "cuda":
+            native = ["compute capability {}.{}".format(*capability)] if capability >= least else []
+        if native:
+            yield Finding("ok", f"{precision} is native ({', '.join(native)})")
         else:
             yield Finding("note", f"{precision} is emulated: its times say nothing of hardware that computes it")
 
 
-def _gpu(facts: Environment, before: State, after: State, device: Device, cuda: bool) -> Iterator[Finding]:
+def _gpu(facts: Environment, device: Device, cuda: bool) -> Iterator[Finding]:
     if facts.gpus and not cuda:
-        yield Finding(
-            "note",
-            f"torch cannot use the GPU ({facts.gpus[0]}, driver {facts.driver})",
-            "install a build of torch for this driver's CUDA, or look at CUDA_VISIBLE_DEVICES",
-        )
-    if device != "cuda":
-        return
-    for spoiled in gpu_spoiled(before, after):
-        yield Finding("bad", spoiled, "`nvidia-smi` shows processes, heat and power limits; wait, or take another GPU")
-    if persistent(nvml(), os.environ.get("CUDA_VISIBLE_DEVICES")) is False:
+        unusable = f"torch cannot use the GPU ({facts.gpus[0]}, driver {facts.driver})"
+        advice = "install a build of torch for this driver's CUDA, or look at CUDA_VISIBLE_DEVICES"
+        yield Finding("note", unusable, advice)
+    if device == "cuda" and first_gpu("nvmlDeviceGetPersistenceMode") == 0:
         yield Finding("note", "the GPU's driver sleeps between programs", "`sudo nvidia-smi -pm 1`, if it is yours")

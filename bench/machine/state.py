@@ -1,24 +1,27 @@
-"""The machine's state around a measurement: what changes from one minute to the next and spoils a time."""
+"""The machine's state around a measurement: what changes from one minute to the next and distorts a time."""
 
 import os
 import time
-from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.machine.cgroup import throttled_s
-from bench.machine.gpu import gpu_state, nvml
-from bench.machine.system import cpu_lines, keyed, processors, text
+import psutil
+
+from bench.machine.gpu import gpu_state
+from bench.machine.system import processors, text, throttled_s
 from bench.quantities import Frozen
+
+ONLINE = Path("/sys/devices/system/cpu/online")
+BUSY = ("user", "nice", "system", "irq", "softirq")  # guests are counted in user already; proc_stat(5)
 
 
 class State(Frozen):
-    """Load, clocks, heat, other users. What cannot be read is None or left out, and so it is in records older than it.
+    """Load, clocks, temperature, other users. What cannot be read is None or missing, also in older records.
 
     `cpu_busy_s` is the time for which the processors this process may run on have been busy since the machine started,
     `cpu_steal_s` the time a hypervisor took from them, `own_cpu_s` the part of the busy time that this process and the
-    children it has waited for used. `throttled_s` is for how long a quota held it back, `clock_s` a clock that gives
-    the differences of all these a length.
+    children it has waited for used. `throttled_s` is for how long a CPU quota stopped it. `clock_s` is a clock that
+    tells how long the time between two states was.
     """
 
     at: str
@@ -34,35 +37,41 @@ class State(Frozen):
 
 
 def state() -> State:
-    """The machine's state now; what cannot be read is None or left out, never guessed."""
-    gpu, clocks = gpu_state(nvml(), os.environ.get("CUDA_VISIBLE_DEVICES")), cpu_lines("cpu MHz")
-    kilobytes = keyed(Path("/proc/meminfo")).get("MemAvailable")
-    busy_s, steal_s = cpu_times(text(Path("/proc/stat")) or "", processors())
+    """The machine's state now."""
+    gpu, (busy_s, steal_s) = gpu_state(), cpu_times()
     return State(
-        clock_s=time.monotonic(),  # with the processor times, for they are compared
+        clock_s=time.monotonic(),  # right after the processor times it is compared with
         own_cpu_s=sum(os.times()[:4]),
         cpu_busy_s=busy_s,
         cpu_steal_s=steal_s,
         at=datetime.now(UTC).isoformat(timespec="seconds"),
-        load_1min=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        cpu_mhz=sum(map(float, clocks)) / len(clocks) if clocks else None,
+        load_1min=psutil.getloadavg()[0],
+        cpu_mhz=_cpu_mhz(),
         gpu=gpu,
         throttled_s=throttled_s(),
-        memory_free_bytes=None if kilobytes is None else 1024 * kilobytes,
+        memory_free_bytes=psutil.virtual_memory().available,
     )
 
 
-def cpu_times(stat: str, numbers: Collection[int]) -> tuple[float | None, float | None]:
-    """Seconds for which the processors of these numbers were busy, and for which they were stolen, from /proc/stat.
+def cpu_times() -> tuple[float | None, float | None]:
+    """Seconds for which the processors of this process were busy, and for which a hypervisor took them.
 
-    Busy is user, nice, system and interrupts; guests are in user already. None where one of them is not listed.
-    Source: proc_stat(5).
+    None where the system does not report one of them.
     """
-    lines = (line.split() for line in stat.splitlines())
-    ticks = {words[0]: [int(word) for word in words[1:]] for words in lines if words and words[0].startswith("cpu")}
-    names = [f"cpu{number}" for number in numbers]
-    if not all(len(ticks.get(name, ())) >= 8 for name in names):
+    times = psutil.cpu_times(percpu=True)
+    ranges = [part.split("-") for part in (text(ONLINE) or f"0-{len(times) - 1}").split(",")]
+    online = [number for ends in ranges for number in range(int(ends[0]), int(ends[-1]) + 1)]
+    if len(online) != len(times) or not set(processors()) <= set(online):
         return None, None
-    a_second = os.sysconf("SC_CLK_TCK")
-    busy = sum(sum(ticks[name][column] for column in (0, 1, 2, 5, 6)) for name in names)
-    return busy / a_second, sum(ticks[name][7] for name in names) / a_second
+    ours = [one for number, one in zip(online, times, strict=True) if number in processors()]
+    busy_s = sum(getattr(one, name, 0.0) for one in ours for name in BUSY)
+    return busy_s, sum(one.steal for one in ours) if hasattr(ours[0], "steal") else None
+
+
+def _cpu_mhz() -> float | None:
+    """The mean clock of all processors."""
+    try:
+        clock = psutil.cpu_freq()
+    except (NotImplementedError, OSError):  # drivers that do not tell the current clock
+        return None
+    return clock.current or None if clock else None

@@ -1,7 +1,8 @@
 """MDSA, multi-scale dynamic sparse attention: every pixel attends to the pixels of the regions most like its own.
 
-Query, key and value are one tensor. It is laid out once by regions and heads, and gathered at once; where a region
-keeps itself alone, it is not gathered at all. On CUDA a kernel reads the kept regions in the map itself.
+Query, key and value are the same tensor. It is copied once into the order of regions and heads, and the kept regions
+are gathered from that copy; where a region keeps only itself, nothing is gathered. On CUDA a kernel reads the kept
+regions from the map itself.
 """
 
 import math
@@ -14,17 +15,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.mdsa_unet.frugal import added, plus
 from bench.mdsa_unet.grid import Grid
-from bench.mdsa_unet.layers import Chain, Depthwise, NormOfPart, Pixelwise, Pointwise, dense_gradient, line_of
-from bench.mdsa_unet.products import attention
+from bench.mdsa_unet.layers import Chain, Depthwise, NormOfPart, Pixelwise, Pointwise, dense_gradient, slope_and_shift
+from bench.mdsa_unet.memory_saving import add, add_by_image
+from bench.mdsa_unet.torch_attention import attention
 
 HEAD_WIDTH = 32
 HAS_TRITON = find_spec("triton") is not None  # it comes with torch for CUDA on Linux alone
 
 
 class MultiScale(nn.Module):
-    """Multi-scale aggregation: a quarter of the channels each sees one pixel, 3x3, 5x5 and 7x7."""
+    """Multi-scale aggregation: each quarter of the channels has its own kernel, of 1, 3, 5 and 7 pixels a side."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -46,17 +47,17 @@ class MultiScale(nn.Module):
         return self.outward(torch.cat(self._scaled(x), dim=1).relu_())
 
     def _scaled(self, x: Tensor) -> list[Tensor]:
-        """Each quarter's features; what they are made of is let go before `outward` takes room of its own."""
+        """Each quarter's features. A method of its own, so that their inputs are freed before `outward` is computed."""
         parts = self.inward(x).chunk(4, dim=1)
         return [dense_gradient(scale(part)) for scale, part in zip(self.scales, parts, strict=True)]
 
     @torch.no_grad()
     def folded_form(self) -> nn.Module:
-        """The first scale's batch norm, which follows a quarter of `inward` alone, in the weights of that quarter."""
+        """The module with the first scale's batch norm folded into the quarter of `inward` that it follows."""
         first: Any = self.scales[0]
         if isinstance(first, nn.Identity):
             return self
-        (slope, shift), inward = line_of(first[0]), cast(Any, self.inward)
+        (slope, shift), inward = slope_and_shift(first[0]), cast(Any, self.inward)
         weight, bias, quarter = inward.weight.clone(), inward.bias.clone(), len(slope)
         weight[:quarter] *= slope.view(-1, 1, 1, 1)
         bias[:quarter] = bias[:quarter] * slope + shift
@@ -69,8 +70,8 @@ class SparseAttention(nn.Module):
     """MDSA: every pixel attends to the pixels of the `top_k` regions most like its own.
 
     The map is cut into `regions` x `regions`, or into regions of `region_size` pixels a side where that is given.
-    Query, key and value are one tensor, the aggregated map: there is no projection. The scale is dim**-0.5 with the
-    full width, not the head's.
+    Query, key and value are the aggregated map, without projections. The scale is dim**-0.5 with the full width, not
+    the head's.
     """
 
     def __init__(self, dim: int, top_k: int, regions: int | None, region_size: int | None = None) -> None:
@@ -88,7 +89,7 @@ class SparseAttention(nn.Module):
 
     @torch.no_grad()
     def folded_form(self) -> nn.Module:
-        """What `local` adds to every pixel alike is added by `project`."""
+        """The module with the bias of `local` folded into `project`."""
         local: Any = self.local
         if local.bias is not None:
             self.project.bias = nn.Parameter(self.project.bias + self.project.weight @ local.bias)
@@ -96,42 +97,44 @@ class SparseAttention(nn.Module):
         return self
 
     def attend(self, y: Tensor, local: Tensor) -> Tensor:
-        """What the pixels of y (N, H, W, C) find, plus `local`, of the same shape, which inference may overwrite.
+        """The attention of the pixels of y (N, H, W, C), plus `local`, which has the same shape.
 
-        Sides that the regions do not divide are padded, and the sum is cropped.
+        In inference `local` may be overwritten. Sides that the regions do not divide are padded, and the result is
+        cropped.
         """
         height, width = y.shape[1:3]
         grid = Grid.over(height, width, self.regions, self.region_size)
         if y.is_cuda and HAS_TRITON and y.dtype != torch.float64:
-            return added(local, self._attend_in_place(y, grid))
+            return add(local, self._attend_in_place(y, grid))
         attend = partial(self._attend_copies, grid=grid)
-        # Added region by region, in the order in which it is found, which saves a copy.
-        return grid.map(plus(grid.parts(local, self.heads), attend, y), height, width)
+        # Added in the order of regions in which it is computed, which saves a copy.
+        return grid.map(add_by_image(grid.parts(local, self.heads), attend, y), height, width)
 
     def _attend_in_place(self, y: Tensor, grid: Grid) -> Tensor:
-        """(N, H, W, C) to the same."""
+        """(N, H, W, C) to the same, by the CUDA kernel."""
         from bench.mdsa_unet.kernel import attend_in_place
 
         kept = self.choose(y, grid, lambda: grid.totals(y))
         return attend_in_place(y, kept, grid, self.heads, self.scale)
 
     def _attend_copies(self, y: Tensor, grid: Grid) -> Tensor:
-        """(N, H, W, C) to the regions' parts, as `Grid.parts` gives them."""
+        """(N, H, W, C) to the regions' parts, as `Grid.parts` returns them, by copies of the kept regions."""
         cells = grid.cells(y, self.heads)
         kept = self.choose(y, grid, lambda: cells.sum(3).flatten(2))
         real = grid.real(y.shape[1], y.shape[2], y.device)
         mask = None
         if real is not None:
-            # A finite penalty: a region that is all padding would make a softmax of nothing but -inf, which is NaN.
+            # A finite penalty: for a region of padding only, the softmax of all -inf would be NaN.
             mask = torch.where(real[kept].flatten(2), 0.0, -1e9).to(y.dtype)
         found = attention(cells, None if kept.shape[2] == 1 else kept, mask, self.scale)
         return found.unflatten(3, (grid.high, grid.wide)).unflatten(1, (grid.rows, grid.columns))
 
     @torch.no_grad()
     def choose(self, y: Tensor, grid: Grid, totals: Callable[[], Tensor]) -> Tensor:
-        """The coarse filter: of y (N, H, W, C) indices (N, R, k) of the regions nearest to each by angle, itself first.
+        """The coarse filter: for y (N, H, W, C) the indices (N, R, k) of the regions nearest to each by angle.
 
-        By `totals` (N, R, C), the sums over their pixels, for the angle between two sums is that between two means.
+        A region itself comes first. `totals` gives the sums over regions (N, R, C); the angle between two sums is the
+        angle between the two means.
         """
         if self.top_k == 1:
             return torch.arange(grid.regions, device=y.device).view(1, -1, 1).expand(len(y), -1, 1)

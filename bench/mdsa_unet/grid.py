@@ -1,4 +1,4 @@
-"""How a map is cut into regions, and the map's pixels in the order of its regions."""
+"""The regions into which a map is divided, and its pixels in the order of the regions."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 
 class Grid(NamedTuple):
-    """`rows` x `columns` regions of `high` x `wide` pixels each; what they cover beyond the map is padding."""
+    """`rows` x `columns` regions of `high` x `wide` pixels each; pixels beyond the map are padding."""
 
     rows: int
     columns: int
@@ -17,7 +17,7 @@ class Grid(NamedTuple):
 
     @classmethod
     def over(cls, height: int, width: int, regions: int | None, region_size: int | None) -> "Grid":
-        """A map of so many pixels, cut into `regions` a side or else into regions of `region_size` pixels a side."""
+        """The grid of a map of height x width pixels: `regions` a side, else regions of `region_size` pixels a side."""
         if regions is not None:
             return cls(regions, regions, -(-height // regions), -(-width // regions))
         assert region_size is not None, "give regions or region_size"
@@ -25,12 +25,12 @@ class Grid(NamedTuple):
 
     @property
     def regions(self) -> int:
-        """R, in all."""
+        """R, the number of regions."""
         return self.rows * self.columns
 
     @property
     def pixels(self) -> int:
-        """P, of a region."""
+        """P, the number of pixels of a region."""
         return self.high * self.wide
 
     def fits(self, height: int, width: int) -> bool:
@@ -38,20 +38,20 @@ class Grid(NamedTuple):
         return (self.rows * self.high, self.columns * self.wide) == (height, width)
 
     def padded(self, y: Tensor) -> Tensor:
-        """(N, H, W, C) with zeros below and to the right, up to the sides that the regions cover."""
+        """(N, H, W, C) padded with zeros below and to the right to the size that the regions cover."""
         height, width = y.shape[1:3]
         if self.fits(height, width):
             return y
         return F.pad(y, (0, 0, 0, self.columns * self.wide - width, 0, self.rows * self.high - height))
 
     def parts(self, y: Tensor, heads: int) -> Tensor:
-        """(N, H, W, C) to (N, rows, columns, heads, high, wide, C / heads): a view, where there is no padding."""
+        """(N, H, W, C) to (N, rows, columns, heads, high, wide, C / heads); a view where there is no padding."""
         n, dim = y.shape[0], y.shape[3]
         whole = self.padded(y).view(n, self.rows, self.high, self.columns, self.wide, heads, dim // heads)
         return whole.permute(0, 1, 3, 5, 2, 4, 6)
 
     def map(self, parts: Tensor, height: int, width: int) -> Tensor:
-        """The inverse of `parts`, without the padding; a view of what `parts` viewed."""
+        """The inverse of `parts`, without the padding."""
         whole = parts.permute(0, 1, 4, 2, 5, 3, 6).flatten(5).flatten(3, 4).flatten(1, 2)
         return whole[:, :height, :width]
 

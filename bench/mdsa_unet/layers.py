@@ -1,9 +1,9 @@
-"""Convolutions and their batch norms, each done the way that is cheapest where the map lies.
+"""Convolutions and batch norms, each computed the cheapest way for the device.
 
-Maps lie channels-last, so that a 1x1 convolution and a linear map of every pixel are the same product of matrices. On
-a CPU torch gives a convolution to oneDNN, and a linear layer to MKL, which on AMD's processors takes longer. On CUDA it
-gives a linear layer to cuBLAS, which adds the bias on the way, and a convolution in float32 to cuDNN, which lays the
-map out channels-first and back: twice the time.
+Maps are channels-last in memory, so that a 1x1 convolution and a linear map of every pixel are the same matrix product.
+On a CPU torch computes a convolution by oneDNN and a linear layer by MKL, which takes longer on AMD's processors. On
+CUDA it computes a linear layer by cuBLAS, which adds the bias on the way, and a convolution in float32 by cuDNN, which
+converts the map to channels-first and back and takes twice the time.
 """
 
 from collections.abc import Sequence
@@ -48,12 +48,12 @@ class Depthwise(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         if x.is_cuda or self.bias is None or not torch.is_grad_enabled():
             return super().forward(x)
-        # The gradient of its bias takes oneDNN as long as a third of that of the weights; a sum takes nothing.
+        # oneDNN takes a third of the weights' time for the gradient of the bias; for a sum it takes none.
         return self._conv_forward(x, self.weight, None).add_(self.bias[:, None, None])
 
 
 class NormOfPart(nn.BatchNorm2d):
-    """Batch norm of some of a map's channels, copied first: a fifth of torch's time for what does not lie densely."""
+    """Batch norm of some of a map's channels, copied first, which takes a fifth of the time for a strided map."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x if x.is_cuda else x.contiguous(memory_format=torch.channels_last))
@@ -70,7 +70,7 @@ class Position(nn.Conv2d):
 
     @torch.no_grad()
     def folded_form(self) -> nn.Module:
-        """One convolution, with the map itself in the middle of its weights."""
+        """One convolution, whose middle weights also add the map itself."""
         plain = nn.utils.skip_init(nn.Conv2d, self.in_channels, self.in_channels, 3, padding=1, groups=self.groups)
         weight = self.weight.clone()
         weight[:, 0, 1, 1] += 1
@@ -79,10 +79,10 @@ class Position(nn.Conv2d):
 
 
 class Chain(nn.Sequential):
-    """Layers one after the other, of which a batch norm after a convolution goes into its weights in inference.
+    """A sequence of layers that in inference on a CPU merges a batch norm into the convolution before it.
 
-    Not on CUDA, and at each call: a pass over the weights instead of one over the map. Layers that somebody has hooked
-    are called one by one, so that the hooks are.
+    This is done at each call, because a pass over the weights is cheaper than one over the map. Layers with hooks are
+    called one by one, so that their hooks run.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -92,15 +92,15 @@ class Chain(nn.Sequential):
         for layer, after in pairwise([*self, None]):
             if layer is done:
                 done = None
-            elif after is not None and _may_join(layer, after):
-                x, done = _joined(layer, after, x), after
+            elif after is not None and _can_merge(layer, after):
+                x, done = _merged(layer, after, x), after
             else:
                 x = layer(x)
         return x
 
 
-def _may_join(layer: Any, norm: Any) -> bool:
-    """Whether both are what `_joined` takes them for; half precision would round the product of weight and scale."""
+def _can_merge(layer: Any, norm: Any) -> bool:
+    """Whether `_merged` gives what the two layers give; half precision would round the product of weight and slope."""
     known = type(layer) in (nn.Conv2d, Pointwise) and type(norm) is nn.BatchNorm2d
     if not known or norm.training or not norm.affine or norm.running_mean is None or layer.padding_mode != "zeros":
         return False
@@ -109,42 +109,42 @@ def _may_join(layer: Any, norm: Any) -> bool:
     return layer.weight.dtype == norm.weight.dtype and layer.weight.dtype in (torch.float32, torch.float64)
 
 
-def _joined(layer: Any, norm: Any, x: Tensor) -> Tensor:
-    slope, shift = line_of(norm)
+def _merged(layer: Any, norm: Any, x: Tensor) -> Tensor:
+    slope, shift = slope_and_shift(norm)
     weight, bias = layer.weight * slope.view(-1, 1, 1, 1), shift if layer.bias is None else shift + layer.bias * slope
     return F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
 
 
-def line_of(norm: Any) -> tuple[Tensor, Tensor]:
-    """The slope and the shift of each channel that a batch norm is in inference."""
+def slope_and_shift(norm: Any) -> tuple[Tensor, Tensor]:
+    """The slope and shift by which a batch norm maps each channel in inference."""
     slope = norm.weight * (norm.running_var + norm.eps).rsqrt()
     return slope, norm.bias - norm.running_mean * slope
 
 
 def resized(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear; the corners of the outermost pixels, not their centres, stay where they are."""
+    """Bilinear interpolation to a size, with the outer corners of the images aligned, not the pixels' centers."""
     return F.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=False)
 
 
 def dense_gradient(maps: Tensor) -> Tensor:
-    """The same maps, to be concatenated: that their gradient is not a part of a larger one, but a copy.
+    """The same maps, for concatenation: their gradient is copied to be dense, not a part of a larger one.
 
-    On such a part torch takes five times as long, on a CPU, for the gradient of batch norm and of an interpolation.
+    On a CPU the gradients of batch norm and of interpolation take five times as long for such a part.
     """
     if maps.is_cuda or not torch.is_grad_enabled():
         return maps
-    passed: Tensor = _Passed.apply(maps)
+    passed: Tensor = _DenseGradient.apply(maps)
     return passed
 
 
-class _Passed(torch.autograd.Function):
+class _DenseGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, maps: Tensor) -> Tensor:
         return maps.view_as(maps)
 
     @staticmethod
-    def backward(ctx: Any, given: Tensor) -> Tensor:  # type: ignore[override]
-        return given.contiguous(memory_format=torch.channels_last)
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return gradient.contiguous(memory_format=torch.channels_last)
 
 
 def conv_bn(inward: int, outward: int, kernel: int, stride: int = 1) -> Chain:

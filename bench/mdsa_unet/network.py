@@ -1,12 +1,12 @@
-"""MDSA-UNet: a U-shaped network whose attention chooses, per region of the image, the regions worth attending to.
+"""MDSA-UNet: a U-shaped network whose attention selects, for each region of the image, the regions it attends to.
 
 Li et al., "Multi-Scale Dynamic Sparse Attention UNet for Medical Image Segmentation", IEEE JBHI 29(9), 2025,
 doi 10.1109/jbhi.2025.3555805. Published: 6.65 M parameters, 4.54 G multiply-adds at 224x224.
 
 What differs: the paper's head is not public. With the plain head below the network has 6,576,225 parameters and 4.501 G
-multiply-adds by fvcore, 1.1 % and 0.9 % under the paper's. It was not padded to hit the number.
+multiply-adds by fvcore, 1.1 % and 0.9 % under the paper's. Nothing was added to match the paper's numbers.
 
-Maps are (N, C, H, W) in channels-last memory throughout, so that a permutation to (N, H, W, C) moves no bytes.
+Maps are (N, C, H, W) in channels-last memory throughout, so that a permutation to (N, H, W, C) copies nothing.
 """
 
 import math
@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from bench.mdsa_unet.attention import SparseAttention
 from bench.mdsa_unet.folded import FoldedFuse
-from bench.mdsa_unet.frugal import plus, remade
 from bench.mdsa_unet.layers import Pixelwise, Pointwise, Position, conv_bn, dense_gradient, resized
+from bench.mdsa_unet.memory_saving import add_by_image, recomputed
 
 WIDTHS = (128, 320, 512)
 TOP_K = (1, 4, 16)  # regions kept by each stage, from the finest map to the deepest
@@ -61,7 +61,7 @@ class Fuse(nn.Module):
 
 
 class ContextGLU(nn.Module):
-    """Gated feed-forward: each hidden channel is scaled by its own 3x3 neighbourhood."""
+    """Gated feed-forward: each hidden channel is scaled by its own 3x3 neighborhood."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -72,11 +72,11 @@ class ContextGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, H, W, C) to the same."""
-        return self.outward(remade(self._gated, self.inward(x)))
+        return self.outward(recomputed(self._gated, self.inward(x)))
 
     def _gated(self, hidden: Tensor) -> Tensor:
         gate = self.context(hidden.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        # In place where no gradient needs the factors.
+        # In place where no gradient is needed.
         gated = gate * hidden if torch.is_grad_enabled() else gate.mul_(hidden)
         return F.gelu(self.norm(gated))
 
@@ -96,7 +96,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.position(x).permute(0, 2, 3, 1)
         x = self.drop(self.attention(self.norm_attention(x))).add_(x)
-        x = plus(x, self._feed_forward, x)
+        x = add_by_image(x, self._feed_forward, x)
         return x.permute(0, 3, 1, 2)
 
     def _feed_forward(self, x: Tensor) -> Tensor:
@@ -106,9 +106,10 @@ class Block(nn.Module):
 class MDSAUNet(nn.Module):
     """Logits (N, classes, H, W) for images (N, in_channels, H, W) of any sides from 32 up.
 
-    With a fixed number of `regions` a side each grows with the image, and so does what a pixel attends to. With a
-    `region_size`, in pixels of the finest map, regions keep their size (half of it on the middle map, a quarter on the
-    deepest) and their number grows: cost is then linear in the image's pixels, and the function is another one.
+    With a fixed number of `regions` a side, regions grow with the image, and so does the number of pixels that a pixel
+    attends to. With a `region_size`, in pixels of the finest map, regions keep their size (half of it on the middle
+    map, a quarter on the deepest) and their number grows: the cost is then linear in the image's pixels, and the
+    function is a different one.
     """
 
     def __init__(
@@ -120,8 +121,8 @@ class MDSAUNet(nn.Module):
             (dim, top_k, regions if region_size is None else None, region_size and max(1, region_size >> stage))
             for stage, (dim, top_k) in enumerate(zip(WIDTHS, TOP_K, strict=True))
         ]
-        self.colours = 3 if in_channels == 1 else in_channels
-        self.down1 = Downsample(self.colours, fine, kernel=7, stride=4)
+        self.colors = 3 if in_channels == 1 else in_channels
+        self.down1 = Downsample(self.colors, fine, kernel=7, stride=4)
         self.encode1 = Block(*stages[0])
         self.down2 = Downsample(fine, middle, kernel=3, stride=2)
         self.encode2 = Block(*stages[1])
@@ -132,12 +133,12 @@ class MDSAUNet(nn.Module):
         self.fuse1 = Fuse(middle, fine)
         self.decode1 = Block(*stages[0])
         self.head = Pointwise(fine, classes)
-        self.apply(initialise)
+        self.apply(initialize)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, image: Tensor) -> Tensor:
-        grey = image.shape[1] == 1 and self.colours == 3
-        x = image.expand(-1, 3, -1, -1) if grey else image
+        gray = image.shape[1] == 1 and self.colors == 3
+        x = image.expand(-1, 3, -1, -1) if gray else image
         x = x.contiguous(memory_format=torch.channels_last)
         fine = self.encode1(self.down1(x))
         middle = self.encode2(self.down2(fine))
@@ -147,8 +148,8 @@ class MDSAUNet(nn.Module):
         return resized(self.head(fine), image.shape[-2:])
 
 
-def initialise(module: nn.Module) -> None:
-    """Linear: truncated normal, std 0.02. Convolution: normal, std sqrt(2 / fan out). Biases 0; norms as they come."""
+def initialize(module: nn.Module) -> None:
+    """Linear: truncated normal, std 0.02. Convolution: normal, std sqrt(2 / fan out). Biases 0; norms unchanged."""
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
     elif isinstance(module, nn.Conv2d):
@@ -161,5 +162,5 @@ def initialise(module: nn.Module) -> None:
 
 
 def build(in_channels: int, classes: int, image_size: int) -> nn.Module:
-    """The network with random weights; 8 regions a side where the image is a multiple of 256, else 7, so at 224."""
+    """The network with random weights; 8 regions a side where the image size is a multiple of 256, else 7."""
     return MDSAUNet(in_channels, classes, regions=8 if image_size % 256 == 0 else 7)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.errors import UserError
-from bench.networks.outputs import supervised
+from bench.networks.output_maps import supervised
 from bench.quantities import Memory, MemorySpec
 
 PASSES = 2  # what the first leaves behind (tables made when first needed, AdamW's state) the second has on top

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from bench.data.prepared import Prepared, normalised
+from bench.data.prepared import Prepared, normalized
 from bench.data.sample import Sample
 from bench.measure.chosen import watching
 from bench.measure.overlap import overlap
@@ -101,7 +101,7 @@ def _cases(
     """Predict batch by batch into `kept`; `done` hears of a batch when all of its cases have been taken."""
     for start in range(0, len(prepared), BATCH):
         with torch.inference_mode():
-            logits = network(normalised(prepared.images[start : start + BATCH].to(device)))
+            logits = network(normalized(prepared.images[start : start + BATCH].to(device)))
             predictions = label_maps(logits).cpu().numpy()
         kept[start : start + BATCH] = predictions
         labels = range(1, max(2, logits.shape[1]))

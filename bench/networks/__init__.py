@@ -1,6 +1,6 @@
-"""From a name to a network: the table's, a library's by a spec, an installed package's, or one in anybody's own file.
+"""From a name to a network: one of the table, of a library by a spec, of an installed package, or of a user's file.
 
-Nothing here imports torch before a network is built, so that `bench list` answers at once and a report needs none.
+torch is imported only when a network is built, so that `bench list` answers at once and reports do not need it.
 """
 
 from bench.networks.find import find_network, is_pretrained, title_of, with_arguments

@@ -1,25 +1,33 @@
-"""What the program knows of a network: how it is built, what was published about it, which code it is written in."""
+"""What the program knows of a network: how it is built, what was published about it, which code it consists of."""
 
 import ast
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from torch import nn
 
 
+class Shapes(NamedTuple):
+    """What a network is built for: images (N, channels, size, size) and maps (N, classes, size, size)."""
+
+    channels: int
+    classes: int
+    size: int
+
+
 @dataclass(frozen=True)
 class Network:
-    """A network by its name. What was published of it is for 3 channels and 1 class; None where nothing was.
+    """A network by its name. Published figures are for 3 channels and 1 class; None where nothing was published.
 
-    `macs` counts one multiply-add as one, and was published for images of `macs_size` pixels a side.
-    `groups` are names of bench.networks.table.GROUPS; `source` says who wrote it.
+    `macs` counts one multiply-add as one, for images of `macs_size` pixels a side. `groups` are names of
+    bench.networks.table.GROUPS; `source` says who wrote it.
     """
 
     name: str
@@ -28,66 +36,94 @@ class Network:
     macs: float | None = None
     macs_size: int = 224
     source: str = ""
-    groups: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ("own",)
 
     @property
     def macs_at_224(self) -> float | None:
-        """The published multiply-adds, where another size was published by the number of pixels."""
+        """The published multiply-adds, scaled by the number of pixels where they are for another size."""
         return self.macs and self.macs * (224 / self.macs_size) ** 2
 
     @property
     def kind(self) -> str:
         """What it is made of, the first of its groups."""
-        return self.groups[0] if self.groups else "own"
+        return self.groups[0]
 
     def build(self, in_channels: int, classes: int, image_size: int) -> "nn.Module":
         """A new network. It maps images (N, in_channels, H, W) to logits (N, classes, H, W), H = W = image_size.
 
         In training it may return several such maps, the main one first. Weights are random unless it is pre-trained.
         """
-        raise TypeError(f"{type(self).__name__} says nothing of how '{self.name}' is built")
+        raise TypeError(f"{type(self).__name__} does not say how '{self.name}' is built")
 
     @property
     def digest(self) -> str:
-        """12 hexadecimal digits that change when the network's code does, and then it is measured again."""
-        raise TypeError(f"{type(self).__name__} says nothing of the code of '{self.name}'")
+        """12 hexadecimal digits that change with the network's code; it is then measured again."""
+        raise TypeError(f"{type(self).__name__} does not say what the code of '{self.name}' is")
 
     @property
     def place(self) -> str:
-        """The file a reader looks into, relative to this repository where it is in there."""
+        """The file a reader looks into, relative to this repository where it belongs to it."""
         return self.name
 
     def digest_for(self, quantity: str) -> str:
-        """The digest that a record of the quantity goes by."""
+        """The digest by which records of the quantity are found."""
         return self.digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignNetwork(Network):
+    """A class or function of somebody else's code: what imports it, its file, and all the files of that code."""
+
+    arguments: Mapping[str, Any]
+    builder: Callable[[], Any]
+    file: str
+    files: Callable[[], Iterable[Path]]
+
+    def build(self, in_channels: int, classes: int, image_size: int) -> "nn.Module":
+        """What the class or function makes, adapted to these images."""
+        from bench.networks.adapt import made
+
+        return made(self.builder(), self.title, Shapes(in_channels, classes, image_size), self.arguments)
+
+    @property
+    def place(self) -> str:
+        """Its file."""
+        return self.file
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of its files."""
+        return code_digest(self.files())
 
 
 @dataclass(frozen=True)
 class NetworkRow(Network):
-    """A line of the table: a module of this repository with `build(in_channels, classes, image_size)`.
+    """A line of the table: the module `package.name`, which has `build(in_channels, classes, image_size)`.
 
-    `same_function` is for code that was written again to be faster, and that computes what earlier code did: its own
-    digest, and the earlier one's, under which trainings are on record.
+    Two declarations let records of earlier code count, each as the digest of the later code and that of the earlier.
+    `renamed` is for code of which only names of modules and private names changed: records of all quantities count.
+    `same_function` is for code that was rewritten to be faster and computes the same: its trainings count, while cost
+    and times are measured again; it is of the digest that `renamed` gives. An edit of the code ends both.
     """
 
-    module: str = ""
+    package: str = "baselines"
     same_function: tuple[str, str] = ("", "")
+    renamed: tuple[str, str] = ("", "")
 
     def build(self, in_channels: int, classes: int, image_size: int) -> "nn.Module":
         """A new network with random weights."""
-        network: nn.Module = import_module(self.module).build(in_channels, classes, image_size)
+        network: nn.Module = import_module(f"{self.package}.{self.name}").build(in_channels, classes, image_size)
         return network
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The files the network is written in: its module, or all of its package."""
-        return files_of(self.module)
+        return files_of(f"{self.package}.{self.name}")
 
     @property
     def place(self) -> str:
         """Its file in this repository, of a package the first."""
-        folder = self.module.replace(".", "/")
-        return f"{folder}/__init__.py" if self.files[0].stem == "__init__" else f"{folder}.py"
+        return f"{self.package}/{self.name}{'/__init__' if self.files[0].stem == '__init__' else ''}.py"
 
     @cached_property
     def digest(self) -> str:
@@ -95,13 +131,9 @@ class NetworkRow(Network):
         return code_digest(self.files)
 
     def digest_for(self, quantity: str) -> str:
-        """The digest that a record of the quantity goes by: for Dice, of the code that first computed this function.
-
-        What is computed does not tell how fast it is, so all other quantities go by the code as it is. An edit of the
-        code ends the declaration, and then the network is trained again too.
-        """
-        code, earlier = self.same_function
-        return earlier if quantity == "dice" and code == self.digest else self.digest
+        """The digest by which records of the quantity are found, after the declarations of earlier code."""
+        digest = self.renamed[1] if self.renamed[0] == self.digest else self.digest
+        return self.same_function[1] if quantity == "dice" and self.same_function[0] == digest else digest
 
 
 def files_of(module: str) -> tuple[Path, ...]:
@@ -113,10 +145,9 @@ def files_of(module: str) -> tuple[Path, ...]:
     return tuple(sorted(file.parent.glob("*.py"))) if file.stem == "__init__" else (file,)
 
 
-def code_digest(files: Iterable[Path], more: str = "") -> str:
-    """12 hexadecimal digits of Python files, less comments, docstrings and layout, and of what else matters."""
-    code = "\n".join(_code(file) for file in files) + more
-    return hashlib.sha256(code.encode()).hexdigest()[:12]
+def code_digest(files: Iterable[Path]) -> str:
+    """12 hexadecimal digits of Python files; comments, docstrings and layout are no part of it."""
+    return hashlib.sha256("\n".join(map(_code, files)).encode()).hexdigest()[:12]
 
 
 def _code(file: Path) -> str:

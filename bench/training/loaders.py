@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from bench.data.prepared import Prepared, Stream, normalised
+from bench.data.prepared import Prepared, Stream, normalized
 from bench.quantities import TrainSpec
 
 VAL_BATCH = 8
@@ -49,7 +49,7 @@ class LegSampler(Sampler[int]):
 
 
 class Checked(Dataset[tuple[Tensor, Tensor]]):
-    """The validation images of one process, normalised, in batches; one empty batch where there are too few for all.
+    """The validation images of one process, normalized, in batches; one empty batch where there are too few for all.
 
     Processes meet at the end of a check, so each must have something to begin it with.
     """
@@ -62,4 +62,4 @@ class Checked(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, batch: int) -> tuple[Tensor, Tensor]:
         part = slice(batch * VAL_BATCH, (batch + 1) * VAL_BATCH)
-        return normalised(self.images[part]), self.masks[part]
+        return normalized(self.images[part]), self.masks[part]

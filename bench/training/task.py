@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bench.errors import Diverged
 from bench.measure.overlap import overlap
 from bench.measure.score import label_maps
-from bench.networks.outputs import supervised
+from bench.networks.output_maps import supervised
 from bench.quantities import TrainSpec
 from bench.training.guard import guarded
 from bench.training.parallel import share_buffers

@@ -7,8 +7,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from opened import listed, samples, sound
 
-from bench.data import DataSet, Options, acdc, open_dataset
+from bench.data import DataSet, open_dataset
 from bench.errors import UserError
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "ACDC"
@@ -47,25 +48,14 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def listed(root: Path) -> tuple[DataSet, list[str]]:
-    problems: list[str] = []
-    return acdc.open(root, Options(), problems), problems
-
-
-def read(root: Path) -> DataSet:
-    data, problems = listed(root)
-    assert not problems
-    return data
-
-
 def the_problem(root: Path) -> str:
     """The one problem of a data set whose patient003 has a broken first frame."""
-    data, problems = listed(root)
+    data, problems = listed("acdc", root)
     assert len(problems) == 1
     assert "\n" not in problems[0]
-    samples = [sample for side in data.splits.values() for sample in side]
-    assert not any(sample.volume == "patient003_frame01" for sample in samples)
-    assert any(sample.volume == "patient003_frame12" for sample in samples)
+    volumes = {sample.volume for sample in samples(data).values()}
+    assert "patient003_frame01" not in volumes
+    assert "patient003_frame12" in volumes
     return problems[0]
 
 
@@ -74,11 +64,11 @@ def patients(data: DataSet) -> dict[str, int]:
 
 
 def test_a_sample_is_a_slice_of_a_volume(root: Path) -> None:
-    data = read(root)
+    data = sound("acdc", root)
     assert (data.protocol, data.classes) == ("per_volume", ("right ventricle", "myocardium", "left ventricle"))
     assert data.maps == 4
     assert sum(len(side) for side in data.splits.values()) == 10 * 2 * SLICES
-    sample = next(s for side in data.splits.values() for s in side if s.id == "patient004_frame12_slice_02")
+    sample = samples(data)["patient004_frame12_slice_02"]
     assert (sample.group, sample.volume) == ("patient004", "patient004_frame12")
     assert [file.name for file in sample.files] == ["patient004_frame12.nii.gz", "patient004_frame12_gt.nii.gz"]
     assert (sample.image().shape, sample.image().dtype) == ((8, 6, 3), np.uint8)
@@ -89,16 +79,16 @@ def test_a_sample_is_a_slice_of_a_volume(root: Path) -> None:
 
 
 def test_without_a_split_it_is_drawn_by_patient(root: Path) -> None:
-    data = read(root)
+    data = sound("acdc", root)
     assert patients(data) == {"train": 7, "val": 1, "test": 2}
     assert data.note == "no split.json: by patient with seed 2018, test 20%, val 10%"
-    assert data.digest == read(root).digest
+    assert data.digest == sound("acdc", root).digest
 
 
 def test_split_json_says_who_is_where(root: Path) -> None:
     sides = {"train": ["patient003", "patient001"], "val": ["patient002"], "test": ["patient010"]}
     (root / "split.json").write_text(json.dumps(sides))
-    data = read(root)
+    data = sound("acdc", root)
     assert {side: {s.group for s in samples} for side, samples in data.splits.items()} == {
         side: set(names) for side, names in sides.items()
     }
@@ -112,14 +102,14 @@ def test_split_json_says_who_is_where(root: Path) -> None:
 def test_a_patient_of_split_json_that_is_not_there_is_told(root: Path) -> None:
     sides = {"train": ["patient003", "patient077"], "val": ["patient002"], "test": ["patient010"]}
     (root / "split.json").write_text(json.dumps(sides))
-    assert "split.json names patient077, which is not in " in listed(root)[1][0]
+    assert "split.json names patient077, which is not in " in listed("acdc", root)[1][0]
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc", "..", "a\\b", ""])
 def test_names_that_lead_out_are_refused(root: Path, name: str) -> None:
     (root / "split.json").write_text(json.dumps({"train": [name], "val": [], "test": []}))
     with pytest.raises(UserError, match=r"split\.json names '.*', which leads out of "):
-        listed(root)
+        listed("acdc", root)
 
 
 def test_a_patient_that_is_a_link_out_of_the_folder_is_refused(root: Path, tmp_path_factory: pytest.TempPathFactory):
@@ -127,12 +117,12 @@ def test_a_patient_that_is_a_link_out_of_the_folder_is_refused(root: Path, tmp_p
     (root / "training" / "patient099").symlink_to(outside)
     (root / "split.json").write_text(json.dumps({"train": ["patient099"], "val": [], "test": []}))
     with pytest.raises(UserError, match=r"split\.json names 'patient099', which leads out of "):
-        listed(root)
+        listed("acdc", root)
 
 
 def test_testing_with_labels_is_the_test(root: Path) -> None:
     add_patients(root / "testing", range(101, 104))
-    data = read(root)
+    data = sound("acdc", root)
     assert patients(data) == {"train": 9, "val": 1, "test": 3}
     assert data.note == "test is the official testing set, val 10% of training, by patient with seed 2018"
 
@@ -141,7 +131,7 @@ def test_testing_without_labels_is_left_out_and_told(root: Path) -> None:
     add_patients(root / "testing", range(101, 104))
     for path in (root / "testing").glob("*/*_gt.nii.gz"):
         path.unlink()
-    data = read(root)
+    data = sound("acdc", root)
     assert patients(data) == {"train": 7, "val": 1, "test": 2}
     assert "testing holds no labels: its 3 patients are left out" in data.note
 
@@ -154,7 +144,7 @@ def test_what_has_no_partner_is_a_line(root: Path) -> None:
     assert "patient003_frame01.nii.gz has no labels; expected patient003_frame01_gt.nii.gz" in the_problem(root)
     label.write_bytes(kept)
     (folder / "patient003_frame01.nii.gz").unlink()
-    assert "patient003_frame01_gt.nii.gz have no image; expected patient003_frame01.nii.gz" in the_problem(root)
+    assert "patient003_frame01_gt.nii.gz has no image; expected patient003_frame01.nii.gz" in the_problem(root)
 
 
 def test_two_files_for_one_frame_are_a_line(root: Path) -> None:
@@ -164,7 +154,7 @@ def test_two_files_for_one_frame_are_a_line(root: Path) -> None:
 
 def test_sizes_that_differ_are_a_line(root: Path) -> None:
     save(root / "training" / "patient003" / "patient003_frame01_gt.nii.gz", np.zeros((6, 8, 2), np.int16))
-    assert "frame01.nii.gz is 6x8x3 and " in the_problem(root)
+    assert "frame01.nii.gz is (3, 8, 6) and " in the_problem(root)
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>404</html>", b"\x1f\x8b\x08\0broken"])
@@ -175,14 +165,14 @@ def test_a_broken_header_is_a_line(root: Path, content: bytes) -> None:
 
 def test_an_empty_patient_is_a_line(root: Path) -> None:
     (root / "training" / "patient050").mkdir()
-    assert "patient050 holds no frame; expected patient050_frame01.nii.gz" in listed(root)[1][0]
+    assert "patient050 has no frame; expected patient050_frame01.nii.gz" in listed("acdc", root)[1][0]
 
 
 def test_upper_case_endings_and_macos_leftovers(root: Path) -> None:
     folder = root / "training" / "patient003"
     (folder / "._patient003_frame01.nii.gz").write_bytes(b"\0\5\x16\7")
     (folder / "patient003_frame01.nii.gz").rename(folder / "patient003_frame01.NII.GZ")
-    sample = next(s for side in read(root).splits.values() for s in side if s.volume == "patient003_frame01")
+    sample = samples(sound("acdc", root))["patient003_frame01_slice_01"]
     assert sample.image().shape == (8, 6, 3)
 
 
@@ -191,21 +181,50 @@ def test_voxels_cut_off_are_told_when_read(root: Path) -> None:
     save(path, np.random.default_rng(0).integers(0, 999, (60, 80, SLICES)).astype(np.int16))
     save(path.with_name("patient003_frame01_gt.nii.gz"), np.zeros((60, 80, SLICES), np.int16))
     path.write_bytes(path.read_bytes()[:-1000])
-    sample = next(s for side in read(root).splits.values() for s in side if s.volume == "patient003_frame01")
+    sample = samples(sound("acdc", root))["patient003_frame01_slice_01"]
     with pytest.raises(UserError, match=r"cannot read the volume .*patient003_frame01\.nii\.gz"):
         sample.image()
 
 
 def test_a_label_outside_the_set_is_told_when_read(root: Path) -> None:
     save(root / "training" / "patient003" / "patient003_frame01_gt.nii.gz", np.full((6, 8, SLICES), 4, np.int16))
-    sample = next(s for side in read(root).splits.values() for s in side if s.volume == "patient003_frame01")
+    sample = samples(sound("acdc", root))["patient003_frame01_slice_01"]
     with pytest.raises(UserError, match=r"frame01_gt\.nii\.gz holds the label 4; allowed are 0 .*3 \(left ventricle\)"):
         sample.mask()
 
 
 def test_another_folder_shows_the_layout(root: Path) -> None:
     with pytest.raises(UserError, match=rf"ACDC: no folder training.*\n(.*\n)*did you mean --data-root {root}\?"):
-        listed(root / "training")
+        listed("acdc", root / "training")
+
+
+def test_slices_come_in_order_and_rows_are_y(tmp_path: Path) -> None:
+    image = np.zeros((2, 3, 11), np.int16)
+    image[1, 0, :] = np.arange(11)  # x = 1, y = 0
+    for frame in ("frame12", "frame01"):
+        save(tmp_path / "training" / "patient001" / f"patient001_{frame}.nii.gz", image)
+        save(tmp_path / "training" / "patient001" / f"patient001_{frame}_gt.nii", (image > 9).astype(np.uint8))
+    found = list(samples(sound("acdc", tmp_path)).values())
+    assert [sample.id for sample in found[9:12]] == [
+        "patient001_frame01_slice_10", "patient001_frame01_slice_11", "patient001_frame12_slice_01"
+    ]  # fmt: skip
+    assert found[10].image()[:, :, 0].tolist() == [[0, 255], [0, 0], [0, 0]]
+    assert found[10].mask().tolist() == [[0, 1], [0, 0], [0, 0]]
+    assert not found[9].mask().any()
+
+
+def test_only_folders_named_after_patients_are_patients(root: Path) -> None:
+    (root / "training" / "other").mkdir()
+    (root / "training" / "._patient012").mkdir()
+    (root / "training" / "patient013").write_text("")
+    assert sum(patients(sound("acdc", root)).values()) == 10
+
+
+def test_a_frame_in_the_folder_of_another_patient_is_a_line(root: Path) -> None:
+    folder = root / "training" / "patient003"
+    for end in ("", "_gt"):
+        (folder / f"patient003_frame01{end}.nii.gz").rename(folder / f"patient002_frame01{end}.nii.gz")
+    assert "patient002_frame01.nii.gz is of another patient than its folder" in the_problem(root)
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"the real images are not at {REAL}")

@@ -95,13 +95,16 @@ class TestOfFiles:
             UserError, match=f"data set '{name}' is read from files and no folder was given; give --data-root"
         ) as caught:
             open_dataset(name)
-        assert DATASETS[name].layout.rstrip() in str(caught.value)
+        assert DATASETS[name].layout in str(caught.value)
 
     def test_a_root_that_does_not_exist_is_shown_in_full(
         self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.chdir(tmp_path)
-        with pytest.raises(UserError, match=f"--data-root {tmp_path}/gone does not exist; for data set '{name}' give"):
+        with pytest.raises(
+            UserError,
+            match=f"data set '{name}' is read from files and --data-root {tmp_path}/gone does not exist; give",
+        ):
             open_dataset(name, Path("gone"))
 
     def test_a_root_that_is_a_file_is_told(self, name: str, tmp_path: Path) -> None:
@@ -113,10 +116,15 @@ class TestOfFiles:
     def test_an_empty_root_shows_the_layout(self, name: str, tmp_path: Path) -> None:
         with pytest.raises(UserError, match="found there: nothing") as caught:
             open_dataset(name, tmp_path)
-        assert DATASETS[name].layout.rstrip() in str(caught.value)
+        assert DATASETS[name].layout in str(caught.value)
 
 
-def test_listing_and_opening_import_neither_torch_nor_numpy_nor_pillow() -> None:
-    code = "import sys; from bench.data import open_dataset; open_dataset('synthetic').digest; print(*sys.modules)"
+@pytest.mark.parametrize(
+    ("code", "heavy"),
+    [("DATASETS['ddti'].layout", {"torch", "numpy", "PIL"}), ("open_dataset('synthetic').digest", {"torch"})],
+    ids=["listing", "opening"],
+)
+def test_what_need_not_wait_for_heavy_imports(code: str, heavy: set[str]) -> None:
+    code = f"import sys; from bench.data import DATASETS, open_dataset; {code}; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert {"torch", "numpy", "PIL"}.isdisjoint(ran.stdout.split())
+    assert heavy.isdisjoint(ran.stdout.split())

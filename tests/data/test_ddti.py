@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from opened import listed, samples, sound
 from PIL import Image
 
-from bench.data import DataSet, Options, ddti
+from bench.data import DATASETS
 from bench.errors import UserError
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "DDTI"
@@ -17,20 +18,9 @@ FAR_SQUARE = ((30, 20), (34, 20), (34, 24), (30, 24))  # 5 x 5
 HUGE = '[{"points": [{"x": 1' + "0" * 400 + ', "y": 1}]}]'
 
 
-def read(root: Path) -> DataSet:
-    data, problems = listed(root)
-    assert not problems
-    return data
-
-
-def listed(root: Path) -> tuple[DataSet, list[str]]:
-    problems: list[str] = []
-    return ddti.open(root, Options(), problems), problems
-
-
 def the_problem(root: Path) -> str:
     """The one problem of the ten cases, whose third is broken."""
-    data, problems = listed(root)
+    data, problems = listed("ddti", root)
     assert len(problems) == 1
     assert "\n" not in problems[0]
     assert {sample.group for side in data.splits.values() for sample in side} == {
@@ -57,7 +47,7 @@ def write_case(root: Path, case: int, marks: list[tuple[int, str]]) -> Path:
 
 def write_image(root: Path, case: int, number: int, ending: str = "jpg") -> Path:
     path = root / f"{case}_{number}.{ending}"
-    # Every image another colour: equal bytes would make one group of the cases.
+    # Every image another color: equal bytes would make one group of the cases.
     Image.new("RGB", (40, 30), (case * 20, number * 60, 0)).save(path, format="JPEG")
     return path
 
@@ -71,12 +61,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def samples_of(root: Path) -> dict[str, ddti.Sample]:
-    return {sample.id: sample for samples in read(root).splits.values() for sample in samples}
-
-
 def test_polygons_become_a_mask_of_known_area(root: Path) -> None:
-    sample = samples_of(root)["1_1"]
+    sample = samples(sound("ddti", root))["1_1"]
     mask = sample.mask()
     assert (mask.shape, mask.dtype) == ((30, 40), np.uint8)
     assert mask[5:15, 10:20].all()
@@ -88,12 +74,7 @@ def test_polygons_become_a_mask_of_known_area(root: Path) -> None:
 def test_two_polygons_and_two_marks_of_one_image_are_joined(root: Path) -> None:
     write_case(root, 1, [(1, svg(SQUARE, FAR_SQUARE))])
     write_case(root, 2, [(1, svg(SQUARE)), (1, svg(FAR_SQUARE))])
-    assert samples_of(root)["1_1"].mask().sum() == samples_of(root)["2_1"].mask().sum() == 125
-
-
-def test_a_triangle_covers_half_its_square() -> None:
-    mask = ddti.rasterise([((0, 0), (99, 0), (0, 99))], 100, 100)
-    assert mask.sum() == 100 * 101 / 2
+    assert samples(sound("ddti", root))["1_1"].mask().sum() == samples(sound("ddti", root))["2_1"].mask().sum() == 125
 
 
 def test_images_without_a_polygon_are_left_out_and_counted(root: Path) -> None:
@@ -102,19 +83,19 @@ def test_images_without_a_polygon_are_left_out_and_counted(root: Path) -> None:
     write_case(root, 3, [(1, svg(SQUARE[:2]))])  # two points enclose nothing
     write_case(root, 4, [(1, svg(SQUARE)), (2, "")])  # an empty mark whose image was never there, as in case 142
     write_image(root, 1, 2)
-    assert sorted(samples_of(root)) == sorted(f"{case}_1" for case in (1, 4, 5, 6, 7, 8, 9, 10))
-    assert "3 of 11 images have no outline and are left out" in read(root).note
+    assert sorted(samples(sound("ddti", root))) == sorted(f"{case}_1" for case in (1, 4, 5, 6, 7, 8, 9, 10))
+    assert "3 of 11 images have no outline and are left out" in sound("ddti", root).note
 
 
 def test_the_split_is_by_case_and_always_the_same(root: Path) -> None:
     for case in range(1, 11):
         write_case(root, case, [(1, svg(SQUARE)), (2, svg(SQUARE))])
         write_image(root, case, 2)
-    data = read(root)
+    data = sound("ddti", root)
     assert {split: len(samples) for split, samples in data.splits.items()} == {"train": 14, "val": 2, "test": 4}
     sides = [{sample.group for sample in samples} for samples in data.splits.values()]
     assert len(set.union(*sides)) == sum(len(side) for side in sides) == 10
-    assert data.digest == read(root).digest
+    assert data.digest == sound("ddti", root).digest
     assert data.note.startswith("no official split: by case with seed 2015, test 20%, val 10%")
 
 
@@ -122,23 +103,23 @@ def test_cases_that_share_an_image_are_one_group(root: Path) -> None:
     write_case(root, 9, [(1, svg(SQUARE)), (2, svg(SQUARE))])
     (root / "9_2.jpg").write_bytes((root / "4_1.jpg").read_bytes())
     (root / "10_1.jpg").write_bytes((root / "9_1.jpg").read_bytes())
-    samples = samples_of(root)
-    assert {samples[name].group for name in ("4_1", "9_1", "9_2", "10_1")} == {"4"}
-    assert samples["5_1"].group == "5"
+    found = samples(sound("ddti", root))
+    assert {found[name].group for name in ("4_1", "9_1", "9_2", "10_1")} == {"4"}
+    assert found["5_1"].group == "5"
 
 
 def test_upper_case_endings_and_macos_leftovers(root: Path) -> None:
     (root / "3_1.jpg").rename(root / "3_1.JPG")
     (root / "._4.xml").write_bytes(b"\0\5\x16\7")
     (root / "._4_1.jpg").write_bytes(b"\0\5\x16\7")
-    assert len(samples_of(root)) == 10
+    assert len(samples(sound("ddti", root))) == 10
 
 
 def test_a_document_type_is_refused(root: Path) -> None:
     bomb = '<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><case>&b;</case>'
     for text in (bomb.encode(), bomb.encode("utf-8-sig")):
         (root / "3.xml").write_bytes(text)
-        assert "3.xml declares a document type (DOCTYPE), which no DDTI case file does" in the_problem(root)
+        assert "3.xml declares a document type (DOCTYPE), as no DDTI case file does" in the_problem(root)
     (root / "3.xml").write_bytes(bomb.encode("utf-16"))
     assert re.search(r"cannot read the case file .*3\.xml", the_problem(root))
 
@@ -152,26 +133,28 @@ def test_an_image_number_is_digits_and_cannot_lead_elsewhere(root: Path, number:
 @pytest.mark.parametrize("text", ["[{", '{"points": 1}', '[{"points": [{"x": 1}]}]', "[1]", "7", "[" * 100_000, HUGE])
 def test_a_broken_outline_names_its_case_file(root: Path, text: str) -> None:
     write_case(root, 3, [(1, text)])
-    assert re.search(r"3\.xml: an <svg> is not a list of point lists \(.*expected \[\{\"points\"", the_problem(root))
+    assert re.search(r"cannot read the <svg>, which should be \[\{\"points\".* case file .*3\.xml ", the_problem(root))
 
 
 def test_a_case_file_cut_short_is_named(root: Path) -> None:
     path = root / "3.xml"
     path.write_text(path.read_text()[:60])
-    assert re.search(r"cannot read the case file .*3\.xml: .*; the file is broken, so get it again", the_problem(root))
+    assert re.search(
+        r"cannot read the case file .*3\.xml \(60 bytes\): .*; the file is broken or cut off", the_problem(root)
+    )
 
 
 @pytest.mark.parametrize("point", ["400", "-3", "NaN", "Infinity"])
 def test_an_outline_outside_its_image_is_told(root: Path, point: str) -> None:
     write_case(root, 3, [(1, svg(SQUARE).replace('"x": 19', f'"x": {point}', 1))])
     with pytest.raises(UserError, match=r"3\.xml outlines a point \(x .*, y 5\) outside .*3_1\.jpg, which is 30x40"):
-        samples_of(root)["3_1"].mask()
+        samples(sound("ddti", root))["3_1"].mask()
 
 
 def test_each_image_without_a_case_file_is_a_line(root: Path) -> None:
     for case in (2, 4):
         (root / f"{case}.xml").unlink()
-    data, problems = listed(root)
+    data, problems = listed("ddti", root)
     assert len(problems) == 2
     assert re.fullmatch(r"DDTI: image .*2_1\.jpg has no case file; expected 2\.xml beside it; get .*", problems[0])
     assert sum(len(side) for side in data.splits.values()) == 8
@@ -180,7 +163,7 @@ def test_each_image_without_a_case_file_is_a_line(root: Path) -> None:
 
 def test_an_outlined_image_that_is_missing_is_a_line(root: Path) -> None:
     (root / "3_1.jpg").unlink()
-    assert "the outlined image 3_1.jpg is missing in " in the_problem(root)
+    assert "3.xml has no outlined image; expected 3_1.jpg beside it" in the_problem(root)
 
 
 def test_two_files_with_one_id_are_a_line(root: Path) -> None:
@@ -205,55 +188,54 @@ class TestCrops:
         return tmp_path
 
     def test_they_are_another_data_set_by_recipe_and_note(self, crops: Path) -> None:
-        data = read(crops)
+        data = sound("ddti", crops)
         assert (data.name, data.recipe) == ("ddti", "637 crops")
         assert {side: len(samples) for side, samples in data.splits.items()} == {"train": 7, "val": 1, "test": 2}
         assert "each image is its own group" in data.note
         assert (data.tallies[0].found, data.tallies[0].published) == (10, 637)
-        sample = next(sample for side in data.splits.values() for sample in side if sample.id == "4")
+        sample = samples(data)["4"]
         assert sample.image().shape == (6, 8, 3)
         assert sample.mask().sum() == 4
 
     def test_equal_images_are_one_group(self, crops: Path) -> None:
         (crops / "image" / "7.PNG").write_bytes((crops / "image" / "2.PNG").read_bytes())
-        groups = {sample.id: sample.group for side in read(crops).splits.values() for sample in side}
-        assert groups["2"] == groups["7"]
-        assert groups["1"] == "1"
+        found = samples(sound("ddti", crops))
+        assert [found[name].group for name in "127"] == ["1", "2", "2"]
 
     def test_missing_masks_are_lines(self, crops: Path) -> None:
         (crops / "mask" / "5.PNG").unlink()
-        assert [text.partition(";")[0].rpartition("/")[2] for text in listed(crops)[1]] == ["5.PNG has no mask"]
+        assert [text.partition(";")[0].rpartition("/")[2] for text in listed("ddti", crops)[1]] == ["5.PNG has no mask"]
 
 
 def test_a_folder_without_case_files_shows_the_layout(tmp_path: Path) -> None:
     (tmp_path / "image").mkdir()
     (tmp_path / "image" / "1.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"DDTI: no case file <case>\.xml in .*; found there: image\n") as caught:
-        read(tmp_path)
+        sound("ddti", tmp_path)
     assert "this looks like a plain folder of images and masks" in str(caught.value)
-    assert ddti.LAYOUT.rstrip() in str(caught.value)
+    assert DATASETS["ddti"].layout in str(caught.value)
 
 
 def test_a_release_without_any_outline_is_told(root: Path) -> None:
     for case in range(1, 11):
         write_case(root, case, [(1, "")])
     with pytest.raises(UserError, match=r"DDTI: no image in .* has an outline"):
-        read(root)
+        sound("ddti", root)
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"the real images are not at {REAL}")
 def test_the_real_files() -> None:
-    data = read(REAL)
+    data = sound("ddti", REAL)
     assert data.digest == "bbe266706ba3", "stored records name this digest"
     assert [(tally.what, tally.found) for tally in data.tallies if tally.found == tally.published] == [
         ("images", 474), ("images with polygons", 470), ("cases", 389)
     ]  # fmt: skip
-    samples = [sample for split in data.splits.values() for sample in split]
-    assert len(samples) == 470
+    found = samples(data)
+    assert len(found) == 470
     assert len(list(REAL.glob("*.xml"))) == 389
     assert "4 of 474 images have no outline" in data.note
     # Five cases of the release hold one and the same screen.
-    assert {sample.group for sample in samples if sample.id in ("150_1", "233_2", "323_1", "326_1", "349_1")} == {"150"}
-    for sample in samples[::50]:
+    assert {found[name].group for name in ("150_1", "233_2", "323_1", "326_1", "349_1")} == {"150"}
+    for sample in list(found.values())[::50]:
         assert sample.image().shape == (360, 560, 3)
         assert 0 < sample.mask().mean() < 0.5

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data.images import images_in, read_grey, read_mask, read_mask_for, read_rgb, same_bytes, size_of
+from bench.data.images import checked_labels, read_mask, read_mask_for, read_outlined, read_rgb, size_of
 from bench.errors import UserError
 
+LABELS = np.array([[0, 1, 2]], np.uint8)
+CLASSES = ("liver", "tumor")
 STEPS = np.array([[0, 100, 255]], dtype=np.uint8)
 
 
@@ -17,22 +19,22 @@ def save(path: Path, values: np.ndarray, **options: object) -> Path:
     return path
 
 
-def palette(path: Path, colours: tuple[int, ...]) -> Path:
-    """Two pixels with the palette numbers 0 and 1, whose colours are given one after the other."""
+def palette(path: Path, colors: tuple[int, ...]) -> Path:
+    """Two pixels with the palette numbers 0 and 1, whose colors are given one after the other."""
     picture = Image.new("P", (2, 1))
     picture.putpixel((1, 0), 1)
-    picture.putpalette(colours)
+    picture.putpalette(colors)
     picture.save(path)
     return path
 
 
-def test_grey_comes_as_three_equal_channels(tmp_path: Path) -> None:
+def test_gray_comes_as_three_equal_channels(tmp_path: Path) -> None:
     image = read_rgb(save(tmp_path / "a.png", STEPS))
     assert (image.shape, image.dtype) == ((1, 3, 3), np.uint8)
     assert image[0].tolist() == [[0] * 3, [100] * 3, [255] * 3]
 
 
-def test_alpha_is_dropped_without_touching_the_colours(tmp_path: Path) -> None:
+def test_alpha_is_dropped_without_touching_the_colors(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", np.array([[[10, 20, 30, 0], [40, 50, 60, 255]]], dtype=np.uint8))
     assert read_rgb(path).tolist() == [[[10, 20, 30], [40, 50, 60]]]
 
@@ -44,24 +46,18 @@ def test_palette_is_looked_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", ["png", "tif"])
 def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path, ending: str) -> None:
     path = save(tmp_path / f"a.{ending}", np.array([[0, 257, 25700, 65535]], dtype=np.uint16))
-    assert read_grey(path).tolist() == [[0, 1, 100, 255]]
-    assert read_rgb(path)[0, :, 2].tolist() == [0, 1, 100, 255]
+    assert read_rgb(path)[0].tolist() == [[value] * 3 for value in (0, 1, 100, 255)]
 
 
 def test_a_scale_nobody_can_know_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "a.tif", np.array([[0.0, 0.5]], dtype=np.float32))
-    with pytest.raises(UserError, match=r"cannot tell the grey scale of .*a\.tif: its values run from 0\.0 to 0\.5"):
+    with pytest.raises(UserError, match=r"cannot tell the gray scale of .*a\.tif: its values run from 0\.0 to 0\.5"):
         read_rgb(path)
-
-
-def test_grey_of_a_colour_image_is_its_luma(tmp_path: Path) -> None:
-    assert read_grey(save(tmp_path / "a.png", np.array([[[255, 0, 0]]], dtype=np.uint8))).tolist() == [[76]]
 
 
 def test_mask_is_what_lies_above_the_threshold(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", np.array([[0, 127, 128, 255]], dtype=np.uint8))
     assert read_mask(path).tolist() == [[0, 0, 1, 1]]
-    assert read_mask(path, threshold=200).tolist() == [[0, 0, 0, 1]]
     assert read_mask(path).dtype == np.uint8
 
 
@@ -81,14 +77,14 @@ def test_every_way_to_write_foreground_is_foreground(tmp_path: Path, values: np.
     assert read_mask(save(tmp_path / "a.png", values)).tolist() == [[0, 1]]
 
 
-def test_palette_mask_goes_by_its_colours(tmp_path: Path) -> None:
+def test_palette_mask_goes_by_its_colors(tmp_path: Path) -> None:
     assert read_mask(palette(tmp_path / "dark_red.png", (0, 0, 0, 128, 0, 0))).tolist() == [[0, 1]]
     assert read_mask(palette(tmp_path / "reversed.png", (255, 255, 255, 0, 0, 0))).tolist() == [[1, 0]]
 
 
 def test_jpeg_noise_in_an_empty_mask_stays_background(tmp_path: Path) -> None:
     path = save(tmp_path / "a.jpg", np.ones((8, 8), dtype=np.uint8), quality=95)
-    assert read_grey(path).max() == 1
+    assert read_rgb(path).max() == 1
     assert read_mask(path).sum() == 0
 
 
@@ -106,13 +102,13 @@ def test_truncated_jpeg_is_named(tmp_path: Path) -> None:
 def test_what_is_no_image_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(content)
-    for read in (read_rgb, read_grey, read_mask, size_of):
+    for read in (read_rgb, read_mask, size_of):
         with pytest.raises(UserError, match=r"cannot read the image .*a\.png"):
             read(path)
 
 
 def test_a_file_that_has_gone_is_called_missing(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no such image file: .*gone\.png; check --data-root"):
+    with pytest.raises(UserError, match=r"no such image: .*gone\.png; check --data-root"):
         read_rgb(tmp_path / "gone.png")
 
 
@@ -120,31 +116,77 @@ def test_mask_of_another_size_names_both_files_and_sizes(tmp_path: Path) -> None
     image = save(tmp_path / "image.png", np.zeros((4, 6), dtype=np.uint8))
     mask = save(tmp_path / "mask.png", np.zeros((4, 5), dtype=np.uint8))
     with pytest.raises(UserError, match=r"image and mask differ in size: .*image\.png is 4x6, .*mask\.png is 4x5"):
-        read_mask_for(image, mask)
-    assert read_mask_for(image, image).shape == (4, 6)
+        read_mask_for(image, mask, ("a",))
+    assert read_mask_for(image, image, ("a",)).shape == (4, 6)
 
 
-def test_listing_takes_any_case_and_skips_what_macos_left(tmp_path: Path) -> None:
-    for name in ("b.JPG", "a.jpg", "._a.jpg", ".DS_Store", "a.txt", "c.jpeg"):
-        (tmp_path / name).write_bytes(b"")
-    found = images_in(tmp_path, (".jpg", ".jpeg"), [])
-    assert list(found) == ["a", "b", "c"]
-    assert found["b"] == tmp_path / "b.JPG"
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    Image.new("RGB", (3, 1)).save(tmp_path / "image.png")
+    return tmp_path / "image.png"
 
 
-def test_two_files_with_one_id_are_both_left_out_and_told(tmp_path: Path) -> None:
-    for name in ("a.jpg", "a.png", "b.png"):
-        (tmp_path / name).write_bytes(b"")
-    problems: list[str] = []
-    assert list(images_in(tmp_path, (".jpg", ".png"), problems)) == ["b"]
-    assert problems == [
-        f"two files with the id 'a' in {tmp_path}: a.jpg and a.png; "
-        "an id names one image, so remove or rename all but one"
-    ]
+def numbered(values: np.ndarray) -> Image.Image:
+    picture = Image.fromarray(values, "P")
+    picture.putpalette((255, 255, 255, 128, 0, 0, 0, 128, 0))
+    return picture
 
 
-def test_same_bytes_finds_copies_and_nothing_else(tmp_path: Path) -> None:
-    paths = [tmp_path / name for name in "abcde"]
-    for path, content in zip(paths, (b"one", b"two", b"one", b"longer", b"one"), strict=True):
-        path.write_bytes(content)
-    assert same_bytes(paths) == [[paths[0], paths[2], paths[4]]]
+@pytest.mark.parametrize(
+    "picture",
+    [
+        Image.fromarray(LABELS), Image.fromarray(LABELS.astype(np.uint16)), numbered(LABELS),
+        Image.fromarray(LABELS).convert("RGB"), Image.fromarray(LABELS).convert("RGBA"),
+        Image.fromarray(LABELS).convert("LA"),
+    ],
+    ids=["gray", "16-bit", "palette", "gray as RGB", "gray as RGBA", "gray with alpha"],
+)  # fmt: skip
+def test_labels_are_taken_as_they_are(image: Path, picture: Image.Image) -> None:
+    mask = image.with_name("mask.png")
+    picture.save(mask)
+    values = read_mask_for(image, mask, CLASSES)
+    assert (values.tolist(), values.dtype) == ([[0, 1, 2]], np.uint8)
+
+
+def test_values_outside_are_named_with_what_is_allowed(image: Path) -> None:
+    mask = image.with_name("mask.png")
+    Image.fromarray(np.array([[0, 3, 255]], np.uint8)).save(mask)
+    with pytest.raises(
+        UserError,
+        match=r"mask\.png holds the label 3, 255; allowed are 0 \(background\), 1 \(liver\), 2 \(tumor\); correct",
+    ):
+        read_mask_for(image, mask, CLASSES)
+
+
+def test_colors_name_no_class(image: Path) -> None:
+    mask = image.with_name("mask.png")
+    numbered(LABELS).convert("RGB").save(mask)
+    with pytest.raises(UserError, match=r"mask\.png is in color \(Pillow mode RGB\).*palette numbers 0 to 2"):
+        read_mask_for(image, mask, CLASSES)
+
+
+def test_another_size_and_a_broken_file_are_named(image: Path) -> None:
+    mask = image.with_name("mask.png")
+    Image.new("L", (4, 1)).save(mask)
+    with pytest.raises(UserError, match=r"image\.png is 1x3, .*mask\.png is 1x4"):
+        read_mask_for(image, mask, CLASSES)
+    mask.write_bytes(mask.read_bytes()[:40])
+    with pytest.raises(UserError, match=r"cannot read the image .*mask\.png"):
+        read_mask_for(image, mask, CLASSES)
+
+
+def test_labels_are_class_numbers_and_others_are_named() -> None:
+    assert checked_labels(np.array([[0.0, 2.0]]), Path("a.nii.gz"), ("a", "b")).dtype == np.uint8
+    with pytest.raises(
+        UserError, match=r"a\.nii\.gz holds the label -1, 0\.5, 3; allowed are 0 \(background\), 1 \(a\)"
+    ):
+        checked_labels(np.array([3, 0.5, -1, 0]), Path("a.nii.gz"), ("a", "b"))
+    with pytest.raises(UserError, match="and 12 more"):
+        checked_labels(np.arange(1, 21) + 2, Path("a.nii.gz"), ("a", "b"))
+
+
+def test_outlines_are_filled_with_their_border(tmp_path: Path) -> None:
+    image = save(tmp_path / "a.png", np.zeros((100, 100), np.uint8))
+    triangle, square = ((0, 0), (99, 0), (0, 99)), ((98, 98), (99, 98), (99, 99), (98, 99))
+    assert read_outlined(image, Path("a.xml"), [triangle]).sum() == 100 * 101 / 2
+    assert read_outlined(image, Path("a.xml"), [triangle, square]).sum() == 100 * 101 / 2 + 4

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from opened import listed, sizes, sound
 from PIL import Image
 
-from bench.data import DataSet, Options, isic2018
 from bench.errors import UserError
 
 
@@ -29,19 +29,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(root: Path) -> DataSet:
-    problems: list[str] = []
-    data = isic2018.open(root, Options(), problems)
-    assert not problems
-    return data
-
-
-def sizes(data: DataSet) -> list[int]:
-    return [len(data.splits[side]) for side in ("train", "val", "test")]
-
-
 def test_the_official_splits_stand_and_are_counted(root: Path) -> None:
-    data = read(root)
+    data = sound("isic2018", root)
     assert (data.name, sizes(data)) == ("isic2018", [20, 3, 5])
     assert [tally.published for tally in data.tallies] == [2594, 100, 1000]
     assert "seed" not in data.note
@@ -53,14 +42,14 @@ def test_without_test_masks_validation_is_the_test(root: Path) -> None:
     for path in (root / "ISIC2018_Task1_Test_GroundTruth").iterdir():
         path.unlink()
     (root / "ISIC2018_Task1_Test_GroundTruth").rmdir()
-    data = read(root)
+    data = sound("isic2018", root)
     assert sizes(data) == [18, 2, 3]
     assert data.note.startswith(
         "no test masks here: test is the official validation set, val 10% of training, seed 2018"
     )
 
 
-def test_the_other_edition_is_recognised(tmp_path: Path) -> None:
+def test_the_other_edition_is_recognized(tmp_path: Path) -> None:
     (tmp_path / "ISIC-2017_Training_Data").mkdir()
     with pytest.raises(UserError, match=r"no folder ISIC2018_Task1-2_Training_Input in .*\nthis looks like ISIC2017"):
-        isic2018.open(tmp_path, Options(), [])
+        listed("isic2018", tmp_path)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.pairs import alike, pairs_in
+from bench.data.layout import Source
+from bench.data.pairs import paired_samples, pairs_in
 
 KINDS = (".png", ".jpg")
 
@@ -24,9 +25,7 @@ def put(root: Path, images: str, masks: str) -> None:
 
 def pair(root: Path, *endings: str) -> tuple[dict[str, tuple[str, str]], list[str]]:
     problems: list[str] = []
-    found = pairs_in(
-        "TOY", root / "images", root / "masks", problems, endings=endings, image_kinds=KINDS, mask_kinds=KINDS
-    )
+    found = pairs_in("TOY", (root / "images", root / "masks"), problems, endings, (KINDS, KINDS))
     return {name: (image.name, mask.name) for name, (image, mask) in found.items()}, problems
 
 
@@ -64,8 +63,13 @@ def test_two_masks_of_different_endings_are_two_files_with_one_id(root: Path) ->
     assert pair(root, "", "_mask")[1][0].startswith(f"two files with the id 'a' in {root}/masks: a.png and a_mask.png;")
 
 
-def test_equal_images_are_one_group(root: Path) -> None:
-    put(root, "a.png b.png", "a.png b.png c.png")
+def test_equal_images_are_one_group_where_they_are_joined(root: Path) -> None:
+    put(root, "a.png b.png c.png", "a.png b.png c.png")
     (root / "images" / "c.png").write_bytes(b"a.png")
-    files = {name: (root / "images" / f"{name}.png", root) for name in "abc"}
-    assert alike(files) == {"a": "a", "b": "b", "c": "a"}
+    toy = Source("toy", "A toy", "any", "nowhere", layout="")
+    for join, groups in ((True, ["xa", "xb", "xa"]), (False, ["xa", "xb", "xc"])):
+        found = paired_samples(
+            toy, root, (root / "images", root / "masks"), [], "x", kinds=(KINDS, KINDS), join_copies=join
+        )
+        assert [sample.group for sample in found.values()] == groups
+        assert [sample.id for sample in found.values()] == ["xa", "xb", "xc"]

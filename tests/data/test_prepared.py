@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from bench.data.prepared import AUGMENTATIONS, DEVIATION, MEAN, Stream, normalised, prepare
+from bench.data import open_dataset
+from bench.data.prepared import AUGMENTATIONS, DEVIATION, MEAN, Stream, normalized, order, prepare, rates
 from bench.data.sample import Sample
 from bench.errors import UserError
 
@@ -49,8 +50,8 @@ def test_an_unreadable_image_is_named():
         prepare([*samples(1), Sample("x", "x", broken, broken)], 32)
 
 
-def test_normalised_is_imagenet_s():
-    white = normalised(torch.full((2, 3, 4, 4), 255, dtype=torch.uint8))
+def test_normalized_is_imagenet_s():
+    white = normalized(torch.full((2, 3, 4, 4), 255, dtype=torch.uint8))
     expected = [(1 - m) / d for m, d in zip(MEAN, DEVIATION, strict=True)]
     assert white[0, :, 0, 0].tolist() == pytest.approx(expected, rel=1e-6)
 
@@ -76,9 +77,8 @@ def test_asking_for_a_draw_leaves_the_global_generator_alone():
 
 
 def test_each_epoch_has_every_image_once_in_another_order():
-    stream = Stream(prepare(samples(16), 32), seed=0)
-    orders = [[int(stream._order(epoch)[place]) for place in range(16)] for epoch in range(3)]
-    assert all(sorted(order) == list(range(16)) for order in orders)
+    orders = [order(0, epoch, 16).tolist() for epoch in range(3)]
+    assert all(sorted(found) == list(range(16)) for found in orders)
     assert orders[0] != orders[1] != orders[2]
 
 
@@ -146,3 +146,10 @@ def test_augmented_masks_stay_labels_and_follow_their_image(augmentation):
         image, mask = stream[draw]
         assert set(mask.unique().tolist()) <= {0, 1}
         assert image[0][mask == 1].mean() > image[0][mask == 0].mean() + 1
+
+
+def test_rates_of_a_few_samples():
+    found = rates(open_dataset("synthetic"), size=64, limit=8)
+    assert found.samples == 8
+    assert found.cold_per_s > 0
+    assert found.cached_per_s > 0

@@ -1,10 +1,10 @@
-"""Samples and splits: no group on two sides, a digest that follows the files, a hold-out that never wanders."""
+"""Samples and splits: no group on two sides, and a digest that follows the files."""
 
 from pathlib import Path
 
 import pytest
 
-from bench.data.sample import DataSet, Sample, hold_out
+from bench.data.sample import DataSet, Sample
 from bench.errors import UserError
 
 
@@ -38,21 +38,3 @@ def test_digest_follows_names_sizes_splits_and_recipe(tmp_path: Path) -> None:
     others = {digest(split="test"), digest(name="b"), digest(recipe="seed 2")}
     file.write_bytes(b"12345")
     assert len({first, digest(), *others}) == 5
-
-
-def test_hold_out_depends_on_nothing_but_the_groups_and_the_seed() -> None:
-    groups = [f"case{number}" for number in range(50)]
-    held = hold_out(groups, 0.2, 7)
-    assert len(held) == 10
-    assert held == hold_out(reversed(groups + groups), 0.2, 7)
-    assert held != hold_out(groups, 0.2, 8)
-
-
-def test_hold_out_draws_the_same_on_every_machine() -> None:
-    # Written out: a change of these would silently move images between the splits of every stored result.
-    assert hold_out("abcdefghij", 0.3, 1) == {"d", "g", "i"}
-
-
-def test_a_larger_share_contains_the_smaller_one() -> None:
-    groups = [str(number) for number in range(40)]
-    assert hold_out(groups, 0.2, 3) < hold_out(groups, 0.3, 3)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.data.sample import DataSet, Sample
-from bench.data.splits import apply_splits, draw_sides, keep_apart, write_splits
+from bench.data.splits import apply_splits, draw_splits, hold_out, keep_apart, write_splits
 from bench.errors import UserError
 
 
@@ -17,7 +17,7 @@ def sample(name: str, group: str = "") -> Sample:
 @pytest.fixture
 def data() -> DataSet:
     samples = [sample(f"{case}_{number}", case) for case in "abcdefghij" for number in range(2)]
-    return DataSet("toy", ("lesion",), draw_sides(samples, 7), note="drawn with seed 7", recipe="r")
+    return DataSet("toy", ("lesion",), draw_splits(samples, 7), note="drawn with seed 7", recipe="r")
 
 
 @pytest.fixture
@@ -109,3 +109,21 @@ def test_a_group_on_two_sides_is_a_problem_and_left_out() -> None:
     }  # fmt: skip
     assert len(problems) == 1
     assert problems[0].startswith("TOY: 'a' is in train (a_1) and test (a_2); a patient, case or image must stay")
+
+
+def test_hold_out_depends_on_nothing_but_the_groups_and_the_seed() -> None:
+    groups = [f"case{number}" for number in range(50)]
+    held = hold_out(groups, 0.2, 7)
+    assert len(held) == 10
+    assert held == hold_out(reversed(groups + groups), 0.2, 7)
+    assert held != hold_out(groups, 0.2, 8)
+
+
+def test_hold_out_draws_the_same_on_every_machine() -> None:
+    # Written out: a change of these would silently move images between the splits of every stored result.
+    assert hold_out("abcdefghij", 0.3, 1) == {"d", "g", "i"}
+
+
+def test_a_larger_share_contains_the_smaller_one() -> None:
+    groups = [str(number) for number in range(40)]
+    assert hold_out(groups, 0.2, 3) < hold_out(groups, 0.3, 3)

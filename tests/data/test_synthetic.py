@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from opened import sizes, sound
 
-from bench.data import Options, synthetic
+from bench.data import synthetic
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +20,8 @@ def dice(predicted: np.ndarray, truth: np.ndarray) -> float:
 
 
 def test_counts_ids_and_kinds() -> None:
-    data = synthetic.open(None, Options(), [])
-    assert {split: len(samples) for split, samples in data.splits.items()} == {"train": 400, "val": 40, "test": 80}
+    data = sound("synthetic", None)
+    assert sizes(data) == [400, 40, 80]
     ids = [sample.id for samples in data.splits.values() for sample in samples]
     assert len(set(ids)) == 520
     assert ids[:2] == ["us-0000", "derm-0001"]
@@ -50,7 +51,7 @@ def test_no_two_images_are_alike(drawn: list[tuple[np.ndarray, np.ndarray]]) -> 
 
 
 def test_image_and_mask_of_a_sample_belong_together_and_may_be_changed() -> None:
-    sample = synthetic.open(None, Options(), []).splits["test"][0]
+    sample = sound("synthetic", None).splits["test"][0]
     assert sample.id == "us-0440"
     sample.mask()[:] = 0
     assert np.array_equal(sample.image(), synthetic.draw(440)[0])
@@ -58,22 +59,22 @@ def test_image_and_mask_of_a_sample_belong_together_and_may_be_changed() -> None
 
 
 def test_samples_travel_to_other_processes() -> None:
-    sample = pickle.loads(pickle.dumps(synthetic.open(None, Options(), []).splits["val"][0]))
+    sample = pickle.loads(pickle.dumps(sound("synthetic", None).splits["val"][0]))
     assert sample.mask().any()
 
 
-def test_ultrasound_is_grey_and_dermoscopy_is_not(drawn: list[tuple[np.ndarray, np.ndarray]]) -> None:
+def test_ultrasound_is_gray_and_dermoscopy_is_not(drawn: list[tuple[np.ndarray, np.ndarray]]) -> None:
     for index, (image, _) in enumerate(drawn):
         assert (image.max(axis=2) == image.min(axis=2)).all() == (index % 2 == 0)
 
 
 ROWS, COLUMNS = np.ogrid[:256, :256]
 TRIVIAL: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "everything": lambda grey: np.ones_like(grey, dtype=bool),
-    "a centred disc of the best radius": lambda grey: np.hypot(ROWS - 128, COLUMNS - 128) < 70,
-    "darker than half the mean": lambda grey: grey < grey.mean() / 2,
-    "darker than the mean": lambda grey: grey < grey.mean(),
-    "darkest tenth": lambda grey: grey < np.quantile(grey, 0.1),
+    "everything": lambda gray: np.ones_like(gray, dtype=bool),
+    "a centered disc of the best radius": lambda gray: np.hypot(ROWS - 128, COLUMNS - 128) < 70,
+    "darker than half the mean": lambda gray: gray < gray.mean() / 2,
+    "darker than the mean": lambda gray: gray < gray.mean(),
+    "darkest tenth": lambda gray: gray < np.quantile(gray, 0.1),
 }
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from opened import listed, sizes, sound
 from PIL import Image
 
-from bench.data import DataSet, Options, tn3k
 from bench.errors import UserError
 
 
@@ -34,28 +34,21 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(root: Path, fold: int = 0) -> DataSet:
-    problems: list[str] = []
-    data = tn3k.open(root, Options(fold=fold), problems)
-    assert not problems
-    return data
-
-
 def test_folds_are_as_published(root: Path) -> None:
     for fold in range(5):
-        data = read(root, fold)
-        assert [len(data.splits[side]) for side in ("train", "val", "test")] == [8, 2, 3]
+        data = sound("tn3k", root, fold=fold)
+        assert sizes(data) == [8, 2, 3]
         assert [sample.id for sample in data.splits["val"]] == [f"trainval-{fold:04d}", f"trainval-{fold + 5:04d}"]
-    assert len({read(root, fold).digest for fold in range(5)}) == 5
+    assert len({sound("tn3k", root, fold=fold).digest for fold in range(5)}) == 5
 
 
 def test_the_published_counts(root: Path) -> None:
-    assert [tally.published for tally in read(root, 0).tallies] == [2879, 614, 2303, 576]
-    assert [tally.published for tally in read(root, 4).tallies] == [2879, 614, 2304, 575]
+    assert [tally.published for tally in sound("tn3k", root, fold=0).tallies] == [2879, 614, 2303, 576]
+    assert [tally.published for tally in sound("tn3k", root, fold=4).tallies] == [2879, 614, 2304, 575]
 
 
-def test_grey_images_become_colour_and_jpeg_masks_are_cut_above_127(root: Path) -> None:
-    sample = read(root).splits["test"][1]
+def test_gray_images_become_color_and_jpeg_masks_are_cut_above_127(root: Path) -> None:
+    sample = sound("tn3k", root).splits["test"][1]
     assert (sample.id, sample.group) == ("test-0001", "test-0001")
     assert sample.image().shape == (16, 24, 3)
     assert set(np.unique(np.asarray(Image.open(sample.files[1])))) != {0, 255}
@@ -65,13 +58,13 @@ def test_grey_images_become_colour_and_jpeg_masks_are_cut_above_127(root: Path) 
 @pytest.mark.parametrize("fold", [-1, 5])
 def test_a_fold_that_is_not_published_is_refused(root: Path, fold: int) -> None:
     with pytest.raises(UserError, match=rf"--fold {fold} is no fold of TN3K; the published folds are 0 to 4"):
-        read(root, fold)
+        sound("tn3k", root, fold=fold)
 
 
 def test_a_fold_file_that_is_not_there_shows_the_layout(root: Path) -> None:
     (root / "tn3k-trainval-fold3.json").unlink()
     with pytest.raises(UserError, match=r"TN3K: no file tn3k-trainval-fold3\.json in "):
-        read(root, 3)
+        sound("tn3k", root, fold=3)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +72,7 @@ def test_a_fold_file_that_is_not_there_shows_the_layout(root: Path) -> None:
     [
         ([*range(1, 10)], [0, 10], "trainval-image holds images 0 to 9, and it names 10"),
         ([*range(1, 10)], [0, -1], "trainval-image holds images 0 to 9, and it names -1"),
-        ([*range(1, 10), 9], [0], "it names an image twice on one side"),
+        ([*range(1, 10), 9], [0], "twice on one side are the images 9"),
         ([*range(10)], [0, 5], "on both sides are the images 0, 5"),
         ([*range(2, 10)], [0], "on neither side are the images 1"),
         ([*range(1, 10)], [False], "it does not hold"),
@@ -89,21 +82,22 @@ def test_a_fold_file_that_is_not_there_shows_the_layout(root: Path) -> None:
 def test_a_fold_file_that_does_not_fit_is_told(root: Path, train: list[object], val: list[object], told: str) -> None:
     write_fold(root, 0, train, val)
     with pytest.raises(UserError) as caught:
-        read(root)
+        sound("tn3k", root)
     assert f"tn3k-trainval-fold0.json does not fit: {told}" in str(caught.value)
 
 
 def test_a_damaged_fold_file_is_named(root: Path) -> None:
     (root / "tn3k-trainval-fold0.json").write_text('{"train": [1, 2')
-    with pytest.raises(UserError, match=r"cannot read the fold file .*tn3k-trainval-fold0\.json: .*; mend it"):
-        read(root)
+    with pytest.raises(
+        UserError, match=r"cannot read the fold file .*-fold0\.json \(15 bytes\): .*; the file is broken"
+    ):
+        sound("tn3k", root)
 
 
 def test_an_image_left_out_does_not_shift_the_others(root: Path) -> None:
     (root / "trainval-mask" / "0003.jpg").unlink()
     (root / "trainval-image" / "0004.jpg").unlink()
-    problems: list[str] = []
-    data = tn3k.open(root, Options(), problems)
+    data, problems = listed("tn3k", root)
     assert [sample.id[-1] for sample in data.splits["train"]] == list("126789")
     assert [sample.id[-1] for sample in data.splits["val"]] == list("05")
     assert len(problems) == 2

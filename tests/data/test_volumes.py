@@ -1,11 +1,13 @@
-"""Volumes stretched to bytes, and labels checked."""
+"""Volumes: gray levels stretched to bytes, arrays of NIfTI and HDF5 files, spacing."""
 
 from pathlib import Path
 
+import h5py
+import nibabel
 import numpy as np
 import pytest
 
-from bench.data.volumes import bounds, checked_labels, grey_rgb, stretched
+from bench.data.volumes import bounds, read_array, shape_and_spacing, stretched
 from bench.errors import UserError
 
 FILE = Path("a.nii.gz")
@@ -28,15 +30,77 @@ def test_what_is_no_number_is_refused(value: float) -> None:
         bounds(np.array([0, value]), FILE)
 
 
-def test_three_equal_channels() -> None:
-    assert grey_rgb(np.array([[1, 2]], np.uint8)).tolist() == [[[1, 1, 1], [2, 2, 2]]]
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["image"] = np.arange(6.0).reshape(2, 3)
+        file.create_group("group")
+    return tmp_path / "a.h5"
 
 
-def test_labels_are_class_numbers_and_others_are_named() -> None:
-    assert checked_labels(np.array([[0.0, 2.0]]), FILE, ("a", "b")).dtype == np.uint8
-    with pytest.raises(
-        UserError, match=r"a\.nii\.gz holds the label -1, 0\.5, 3; allowed are 0 \(background\), 1 \(a\)"
-    ):
-        checked_labels(np.array([3, 0.5, -1, 0]), FILE, ("a", "b"))
-    with pytest.raises(UserError, match="and 12 more"):
-        checked_labels(np.arange(1, 21) + 2, FILE, ("a", "b"))
+def test_an_array_and_its_shape(path: Path) -> None:
+    assert read_array(path, "image").sum() == 15
+    assert shape_and_spacing(path, "image") == ((2, 3), ())
+
+
+@pytest.mark.parametrize("key", ["label", "group"])
+def test_an_array_that_is_not_there_is_told_with_what_is(path: Path, key: str) -> None:
+    with pytest.raises(UserError, match=rf"a\.h5 has no array '{key}' of its own, it holds group, image; links are"):
+        read_array(path, key)
+
+
+@pytest.mark.parametrize("size", [0, 20, 1500])
+def test_a_file_cut_short_is_named(path: Path, size: int) -> None:
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(UserError, match=r"cannot read the volume .*a\.h5 \(.*; the file is broken or cut off"):
+        read_array(path, "image")
+
+
+def test_arrays_kept_in_other_files_are_refused(path: Path) -> None:
+    other = path.with_name("b.h5")
+    with h5py.File(other, "w") as file:
+        file["linked"] = h5py.ExternalLink(str(path), "image")
+        layout = h5py.VirtualLayout((2, 3), "f8")
+        layout[:] = h5py.VirtualSource(str(path), "image", (2, 3))
+        file.create_virtual_dataset("virtual", layout)
+        file.create_dataset("outside", (2,), "u1", external=[("/etc/hostname", 0, 2)])
+    with pytest.raises(UserError, match=r"b\.h5 has no array 'linked' of its own"):
+        read_array(other, "linked")
+    for key in ("virtual", "outside"):
+        with pytest.raises(UserError, match=rf"b\.h5 has no array '{key}' of its own"):
+            read_array(other, key)
+
+
+def spacing_of(folder: Path, edit: dict[int, bytes]) -> tuple[float, ...]:
+    """The spacing of a frame of 1.5 x 2 x 10 whose header has these bytes at these offsets."""
+    path = folder / "a.nii"
+    nibabel.save(nibabel.Nifti1Image(np.zeros((2, 3, 4), np.int16), np.diag([1.5, 2, 10, 1])), path)
+    content = bytearray(path.read_bytes())
+    for at, written in edit.items():
+        content[at : at + len(written)] = written
+    path.write_bytes(content)
+    shape, spacing = shape_and_spacing(path, "image")
+    assert shape == (4, 3, 2)
+    return spacing
+
+
+# NIfTI keeps the lengths along x, y and z at bytes 80, 84 and 88, and the code of their unit at 123.
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        ({}, (10, 2, 1.5)),
+        ({80: np.float32(1).tobytes()}, (10, 2, 1)),
+        ({123: b"\2"}, (10, 2, 1.5)),
+        ({123: b"\1"}, (10000, 2000, 1500)),
+        ({123: b"\3"}, (0.01, 0.002, 0.0015)),
+        ({123: bytes([2 + 8])}, (10, 2, 1.5)),
+        ({123: b"\7"}, (10, 2, 1.5)),
+        ({88: np.float32(0).tobytes()}, ()),
+        ({88: np.float32(1).tobytes()}, ()),
+        ({84: np.float32(np.nan).tobytes()}, ()),
+        ({80: np.float32(np.inf).tobytes()}, ()),
+    ],
+    ids=["no unit", "1 mm", "mm", "m", "micron", "mm and s", "no such unit", "zero", "never set", "nan", "infinite"],
+)
+def test_spacing_is_in_millimeters_and_in_the_order_of_slices_rows_and_columns(tmp_path, edit, expected):
+    assert spacing_of(tmp_path, edit) == pytest.approx(expected)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from handmade import ENVIRONMENT
 
-from bench.machine import Environment, cpu_has, environment, facts
+from bench.machine import Environment, environment, facts
+from bench.machine.facts import cpu_has
 from bench.quantities import LatencySpec
 from bench.read.load import load
 
@@ -38,6 +39,14 @@ def test_stored_records_keep_their_fingerprint():
     assert all(record.environment.cpu_quota is None for record in timed)
 
 
+@pytest.mark.parametrize(("quota", "cores", "binding"), [(2.5, 3, 2.5), (8.0, 8, None), (None, 8, None)])
+def test_a_quota_counts_where_it_is_below_the_processors(monkeypatch, quota, cores, binding):
+    monkeypatch.setattr(facts, "processors", lambda: tuple(range(8)))
+    monkeypatch.setattr(facts, "cpu_quota", lambda: quota)
+    found = environment.__wrapped__()
+    assert (found.cores, found.cpu_quota) == (cores, binding)
+
+
 def test_a_quota_is_told():
     assert changed(cpu_quota=1.5).title == "A CPU, 2 cores (a quota of 1.5), 24 GiB, no GPU"
 
@@ -54,6 +63,6 @@ def test_an_unknown_processor_feature_is_absent():
 def test_mixed_precision_only_where_the_hardware_has_it(feature, monkeypatch):
     for has in (False, True):
         monkeypatch.setattr(facts, "cpu_has", lambda flag, has=has: has and flag == feature)
-        monkeypatch.setattr(facts, "cuda_multiplies_bfloat16", lambda has=has: has)
+        monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation, has=has: has)
         expected = "bfloat16" if has else "float32"
         assert facts.training_precision("cpu") == facts.training_precision("cuda") == expected

@@ -3,9 +3,24 @@
 import pytest
 from fake_nvml import Card, Nvml, busy
 
-from bench.machine.gpu import compute_capability, first_visible, gpu_state, gpus, persistent
+from bench.machine import gpu
+from bench.machine.gpu import first_gpu, first_visible, gpu_state, gpus
 
 NO_ANSWER = "not readable: Not Supported"
+MODE, CAPABILITY = "nvmlDeviceGetPersistenceMode", "nvmlDeviceGetCudaComputeCapability"
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Makes this a machine with these GPUs, of which CUDA_VISIBLE_DEVICES names some."""
+
+    def has(library, visible=None):
+        monkeypatch.setattr(gpu, "nvml", lambda: library)
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        if visible is not None:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+
+    return has
 
 
 @pytest.mark.parametrize(
@@ -22,46 +37,49 @@ NO_ANSWER = "not readable: Not Supported"
         ("GPU-cccc", None),
     ],
 )
-def test_the_first_gpu_that_cuda_sees_is_the_one_asked(visible, uuid):
-    found = first_visible(Nvml(), visible)
+def test_the_first_gpu_that_cuda_sees_is_the_one_asked(machine, visible, uuid):
+    machine(Nvml(), visible)
+    found = first_visible()
     assert (found.uuid if found else None) == uuid
 
 
-def test_a_part_of_a_gpu_is_asked_for_by_its_name():
+def test_a_part_of_a_gpu_is_asked_for_by_its_name(machine):
     class Parts(Nvml):
         def nvmlDeviceGetHandleByUUID(self, name):  # noqa: N802
             if name != "MIG-1":
                 raise self.NVMLError("Not Found")
             return Card(name)
 
-    assert first_visible(Parts(), "MIG-1").uuid == "MIG-1"
-    assert first_visible(Parts(), "MIG-2") is None
+    machine(Parts(), "MIG-1")
+    assert first_visible().uuid == "MIG-1"
+    machine(Parts(), "MIG-2")
+    assert first_visible() is None
 
 
-def test_without_a_driver_there_are_no_gpus():
-    assert gpus(None) == ((), "")
-    assert gpu_state(None, None) == {}
-    assert persistent(None, None) is None
-    assert compute_capability(None, None) is None
+def test_without_a_driver_there_are_no_gpus(machine):
+    machine(None)
+    assert gpus() == ((), "")
+    assert gpu_state() == {}
+    assert first_gpu(MODE) is None
 
 
-def test_all_gpus_are_named():
-    assert gpus(Nvml(busy(), busy())) == (("NVIDIA B", "NVIDIA B"), "570.1")
+def test_all_gpus_are_named(machine):
+    machine(Nvml(busy(), busy()))
+    assert gpus() == (("NVIDIA B", "NVIDIA B"), "570.1")
 
 
-def test_the_state_in_base_units_and_who_else_is_there():
-    assert gpu_state(Nvml(), "1") == {
+def test_what_a_gpu_answers_is_in_base_units_and_says_who_else_is_there(machine):
+    machine(Nvml(), "1")
+    assert gpu_state() == {
         "sm_mhz": 1500, "memory_mhz": 2600, "temperature_c": 70, "slowdown_c": 90, "power_w": 350.5,
         "throttle_reasons": 4, "processes": 3, "other_processes": 1,
     }  # fmt: skip
+    assert first_gpu(MODE) == 0
+    assert first_gpu(CAPABILITY) == (7, 5)
 
 
-def test_what_a_gpu_does_not_answer_is_said_so():
-    assert set(gpu_state(Nvml(), "0").values()) == {NO_ANSWER}
-    assert persistent(Nvml(), "0") is None
-    assert compute_capability(Nvml(), "0") is None
-
-
-def test_persistence_and_generation():
-    assert persistent(Nvml(), "1") is False
-    assert compute_capability(Nvml(), "1") == (7, 5)
+def test_what_a_gpu_does_not_answer_is_said_so(machine):
+    machine(Nvml(), "0")
+    assert set(gpu_state().values()) == {NO_ANSWER}
+    assert first_gpu(MODE) is None
+    assert first_gpu(CAPABILITY) is None

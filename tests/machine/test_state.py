@@ -1,21 +1,19 @@
 """States: what the system tells is read, in base units, and what it does not tell is None."""
 
 import os
+from collections import namedtuple
+from importlib import import_module
 from pathlib import Path
 
+import psutil
 import pytest
 from handmade import STATE
 
 from bench.machine import State, state
-from bench.machine.state import cpu_times
+
+states = import_module("bench.machine.state")  # the package has a function of this name
 
 LINUX = pytest.mark.skipif(not Path("/proc/stat").exists(), reason="only Linux counts processor time here")
-STAT = """cpu  9 9 9 9 9 9 9 9 9 9
-cpu0 100 20 3 4000 500 6 7 80 50 0
-cpu1 1000 0 0 0 0 0 0 0 0 0
-cpu10 1 1 1 1 1 1 1 1 1 1
-intr 5 0 0
-"""
 
 
 def test_state_has_a_time_and_what_can_be_read():
@@ -43,12 +41,44 @@ def test_own_work_shows_as_busy_and_own_time():
     assert after.memory_free_bytes > 0
 
 
-def test_processor_times_by_hand():
-    tick = 1 / os.sysconf("SC_CLK_TCK")
-    assert cpu_times(STAT, (0,)) == pytest.approx((136 * tick, 80 * tick))
-    assert cpu_times(STAT, (0, 1)) == pytest.approx((1136 * tick, 80 * tick))
+LINUX_TIMES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "guest", "guest_nice")
 
 
-@pytest.mark.parametrize("stat", ["", STAT, "cpu2 1 2 3\n"])
-def test_a_processor_that_is_not_listed_makes_the_times_unknown(stat):
-    assert cpu_times(stat, (0, 2)) == (None, None)
+@pytest.fixture
+def machine(monkeypatch, tmp_path):
+    """Makes this a machine whose processors have had these times, in a process that may run on some of them."""
+
+    def has(times, online, ours):
+        (tmp_path / "online").write_text(online)
+        monkeypatch.setattr(states, "ONLINE", tmp_path / "online")
+        monkeypatch.setattr(states, "processors", lambda: ours)
+        monkeypatch.setattr(psutil, "cpu_times", lambda percpu: times)
+
+    return has
+
+
+FIRST = namedtuple("Times", LINUX_TIMES)(100, 20, 3, 4000, 500, 6, 7, 80, 50, 0)
+SECOND = FIRST._replace(user=1000, nice=0, system=0, irq=0, softirq=0, steal=0)
+
+
+def test_processor_times_by_hand(machine):
+    machine([FIRST, SECOND], "0-1", (0,))
+    assert states.cpu_times() == (136, 80)
+    machine([FIRST, SECOND], "0-1", (0, 1))
+    assert states.cpu_times() == (1136, 80)
+
+
+def test_a_processor_that_is_switched_off_moves_no_other(machine):
+    machine([FIRST, SECOND, SECOND], "0,2-3", (0, 2))
+    assert states.cpu_times() == (1136, 80)
+
+
+@pytest.mark.parametrize("online", ["0-1", "0-2"])
+def test_a_processor_that_is_not_listed_makes_the_times_unknown(machine, online):
+    machine([FIRST, SECOND], online, (0, 2))
+    assert states.cpu_times() == (None, None)
+
+
+def test_a_system_that_counts_no_stolen_time(machine):
+    machine([namedtuple("Times", LINUX_TIMES[:4])(10, 2, 3, 40)], "0", (0,))
+    assert states.cpu_times() == (15, None)

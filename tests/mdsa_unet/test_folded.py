@@ -1,4 +1,4 @@
-"""The deployed form of EUF against EUF, the sum by places against a convolution, and what `fold` makes of it all."""
+"""EUF for deployment against EUF, the sum of shifted maps against a convolution, and `fold` on the whole network."""
 
 from collections import Counter
 
@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from bench.mdsa_unet import build
 from bench.mdsa_unet.attention import SparseAttention
-from bench.mdsa_unet.folded import FoldedFuse, by_place, summed, summed_as_columns, summed_as_maps
+from bench.mdsa_unet.folded import FoldedFuse, by_offset, sum_by_fold, sum_by_shifts, sum_offsets
 from bench.mdsa_unet.layers import Position
 from bench.mdsa_unet.network import Fuse
 from bench.measure.fold import fold
@@ -22,13 +22,13 @@ def maps(*shape: int) -> torch.Tensor:
     return torch.randn(shape, dtype=torch.float64).to(DEVICE, memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("way", [summed, summed_as_columns, summed_as_maps])
+@pytest.mark.parametrize("way", [sum_offsets, sum_by_fold, sum_by_shifts])
 @pytest.mark.parametrize(("height", "width"), [(5, 7), (1, 4), (1, 1)])
-def test_a_3x3_convolution_is_a_product_by_place_and_a_sum(way, height, width):
+def test_a_3x3_convolution_is_a_1x1_convolution_and_a_sum_of_shifts(way, height, width):
     torch.manual_seed(0)
     x, weight = maps(2, 6, height, width), maps(4, 6, 3, 3)
-    places = F.conv2d(x, by_place(weight)[:, :, None, None])
-    torch.testing.assert_close(way(places), F.conv2d(x, weight, padding=1))
+    offsets = F.conv2d(x, by_offset(weight)[:, :, None, None])
+    torch.testing.assert_close(way(offsets), F.conv2d(x, weight, padding=1))
 
 
 @pytest.mark.parametrize("deep", [(4, 6), (3, 4), (8, 9)], ids=["a half", "less than a half", "as large"])

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from bench.errors import UserError
-from bench.networks.adapt import Adapted, adapted, inside, notes_of
+from bench.networks.adapt import Adapted, adapted, inside, made, notes_of
+from bench.networks.network import Shapes
 
 IMAGES = torch.rand(2, 3, 96, 96)
 
@@ -23,7 +24,7 @@ class Net(nn.Module):
 
 
 def of(network, classes=1, builder=None):
-    return adapted(network, "Net", (3, classes, 96), builder)
+    return adapted(network, "Net", Shapes(3, classes, 96), builder)
 
 
 def test_who_keeps_the_contract_stays_as_it_is_and_draws_no_random_number():
@@ -117,3 +118,23 @@ def test_an_adapted_network_trains():
     network = of(Net(torch.sigmoid, size=128)).train()
     network(IMAGES).mean().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+
+
+class Two(nn.Module):
+    """Two maps of one size, of which the second is the main one."""
+
+    def __init__(self, in_channels):
+        super().__init__()
+        self.layer = nn.Conv2d(in_channels, 1, 1)
+
+    def forward(self, x):
+        return self.layer(x) - 1, self.layer(x)
+
+
+def test_what_it_does_not_take_itself_may_be_declared_as_an_argument():
+    network = made(Two, "Two", Shapes(3, 1, 32), {"main": -1, "image_size": 48}).eval()
+    images = torch.rand(2, 3, 32, 32)
+    assert "48x48" in network.notes[0]
+    inside = nn.functional.interpolate(images, (48, 48), mode="bilinear")
+    wanted = nn.functional.interpolate(network.network.layer(inside), (32, 32), mode="bilinear")
+    torch.testing.assert_close(network(images), wanted)

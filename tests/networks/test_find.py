@@ -13,7 +13,7 @@ def test_unknown_network():
 
 
 def test_the_tables_networks_take_no_arguments():
-    with pytest.raises(UserError, match="'unet' is built as its paper says and takes no arguments, got width=8"):
+    with pytest.raises(UserError, match="'unet' is built as in its paper and takes no arguments, got width=8"):
         find_network("unet?width=8")
 
 
@@ -29,5 +29,6 @@ def test_titles_need_neither_file_nor_library():
 def test_arguments_go_to_networks_from_elsewhere_alone():
     assert with_arguments("unet", {"width": "8"}, pretrained=True) == "unet"
     assert with_arguments("mine.py:Net", {"width": "8"}) == "mine.py:Net?width=8"
+    assert with_arguments("mine.py:Net?width=8", {"width": "9", "depth": "2"}) == "mine.py:Net?depth=2&width=8"
     assert is_pretrained(with_arguments("smp:Unet/resnet34", {}, pretrained=True))
     assert not is_pretrained("no?name of ours")

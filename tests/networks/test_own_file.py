@@ -1,4 +1,4 @@
-"""Anybody's own network from its file: found, checked before it is run, digested with its neighbours, built."""
+"""A network in a user's file is found, checked before it is run, digested with what it imports, and built."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def tiny(tmp_path, monkeypatch):
     return tmp_path / "tiny.py"
 
 
-def test_a_network_of_a_file_is_built_with_its_neighbours_and_arguments(tiny):
+def test_a_network_of_a_file_is_built_with_its_neighbors_and_arguments(tiny):
     network = find_network("tiny.py:TinyNet?width=4").build(1, 3, 32)
     assert network(torch.rand(2, 1, 32, 32)).shape == (2, 3, 32, 32)
     assert network.layers[1].in_channels == 4
@@ -74,12 +74,12 @@ def test_a_file_may_be_called_as_a_module_of_python(tiny):
     assert random.random() < 1
 
 
-def test_the_digest_goes_with_the_file_and_its_neighbours(tiny):
+def test_the_digest_goes_with_the_file_and_its_neighbors(tiny):
     before = find_network("tiny.py:TinyNet").digest
     tiny.write_text(f"# a comment\n{TINY}")
     assert find_network("tiny.py:TinyNet").digest == before
-    neighbour = tiny.with_name("blocks.py")
-    neighbour.write_text(BLOCKS.replace("ReLU", "GELU"))
+    neighbor = tiny.with_name("blocks.py")
+    neighbor.write_text(BLOCKS.replace("ReLU", "GELU"))
     assert find_network("tiny.py:TinyNet").digest != before
 
 

@@ -20,13 +20,12 @@ def test_all_architectures_of_the_library_are_known():
         "smp:Unet/resnet18",
         "smp:MAnet/resnet18?decoder_channels=[64, 32, 16, 16, 8]",
         "smp:Segformer/mit_b0",
-        "smp:UPerNet/tu-swin_tiny_patch4_window7_224",
     ],
 )
 def test_a_spec_is_a_network_for_these_channels_and_classes(spec):
-    network = find_network(spec).build(1, 4, 224)
+    network = find_network(spec).build(1, 4, 64)
     with torch.inference_mode():
-        assert network.eval()(torch.rand(1, 1, 224, 224)).shape == (1, 4, 224, 224)
+        assert network.eval()(torch.rand(1, 1, 64, 64)).shape == (1, 4, 64, 64)
 
 
 def test_a_size_that_the_architecture_cannot_take_is_resized_inside():

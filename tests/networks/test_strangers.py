@@ -1,4 +1,4 @@
-"""Networks written by others, as their packages install them, unmodified, from their own files by path."""
+"""Networks from installed packages of others, unmodified, by the paths of their files."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from bench.networks import find_network
-from bench.networks.outputs import logit_maps
+from bench.networks.output_maps import logit_maps
 
 
 def installed(package: str, file: str) -> str:
-    """The path of a file that somebody else's package installed."""
+    """The path of a file of an installed package."""
     return str(Path(find_spec(package).submodule_search_locations[0]) / file)
 
 
@@ -30,10 +30,10 @@ STRANGERS = {
 
 @pytest.mark.parametrize(("package", "file", "name"), STRANGERS.values(), ids=list(STRANGERS))
 def test_it_is_built_for_these_images_and_learns(package, file, name):
-    network = find_network(f"{installed(package, file)}:{name}").build(3, 4, 64)
-    output = network.train()(torch.rand(2, 3, 64, 64))
+    network = find_network(f"{installed(package, file)}:{name}").build(3, 4, 32)
+    output = network.train()(torch.rand(2, 3, 32, 32))
     maps = logit_maps(output, 4)
-    assert maps[0].shape == (2, 4, 64, 64)
+    assert maps[0].shape == (2, 4, 32, 32)
     sum(one.mean() for one in maps).backward()
     with torch.inference_mode():
-        assert network.eval()(torch.rand(1, 3, 64, 64)).shape == (1, 4, 64, 64)
+        assert network.eval()(torch.rand(1, 3, 32, 32)).shape == (1, 4, 32, 32)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from toys import discs
 
-from bench.data.prepared import normalised
+from bench.data.prepared import normalized
 from bench.quantities import TrainSpec
 from bench.training.loaders import Checked, LegSampler, train_loader, val_loader
 
@@ -41,7 +41,7 @@ def test_a_check_looks_at_each_image_once(count, devices):
     checked = [batch for rank in range(devices) for batch in val_loader(prepared, spec(devices), rank)]
     images = torch.cat([images for images, _ in checked])
     order = [index for rank in range(devices) for index in range(rank, count, devices)]
-    assert torch.equal(images, normalised(prepared.images[order]))
+    assert torch.equal(images, normalized(prepared.images[order]))
     assert torch.equal(torch.cat([masks for _, masks in checked]), prepared.masks[order])
 
 

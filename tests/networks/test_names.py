@@ -3,17 +3,13 @@
 import pytest
 
 from bench.errors import UserError
-from bench.networks.call import parse, value_of
+from bench.networks.names import parse, value_of
 
 
 def test_arguments_are_in_the_order_of_their_names_and_paths_tidied():
     assert str(parse(" ./nets//mine.py:Net?width=8&depth=2")) == "nets/mine.py:Net?depth=2&width=8"
     assert str(parse("unet")) == "unet"
-
-
-def test_arguments_that_are_there_stand_and_others_are_added():
-    call = parse("mine.py:Net?width=8").given({"width": "9", "depth": "2"})
-    assert call.values == {"width": 8, "depth": 2}
+    assert parse("mine.py:Net?width=8").values == {"width": 8}
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
-"""A builder is given what its parameters ask for, by whatever name."""
+"""A class or function is given what its parameters ask for, whatever they are called."""
 
 import pytest
-import torch
 from torch import nn
 
 from bench.errors import UserError
-from bench.networks.builder import construct, made
+from bench.networks.construct import construct
+from bench.networks.network import Shapes
 
-FACTS = (1, 4, 96)
+SHAPES = Shapes(1, 4, 96)
 
 
 class Net(nn.Module):
@@ -26,7 +26,7 @@ def by_other_names(n_channels, num_classes=2, img_size=(224, 224), width=8):
 
 
 def test_known_facts_go_to_parameters_of_known_names_and_a_pair_stays_a_pair():
-    assert construct(by_other_names, "net", FACTS, {}).known == {
+    assert construct(by_other_names, "net", SHAPES, {}).known == {
         "channels": 1, "classes": 4, "size": (96, 96), "width": 8
     }  # fmt: skip
 
@@ -35,15 +35,15 @@ def test_widths_of_stages_are_no_number_of_channels():
     def wide(channels=(8, 16), n_classes=2):
         return Net(channels=channels, classes=n_classes)
 
-    assert construct(wide, "net", FACTS, {}).known == {"channels": (8, 16), "classes": 4}
+    assert construct(wide, "net", SHAPES, {}).known == {"channels": (8, 16), "classes": 4}
 
 
 def test_the_users_own_argument_stands():
-    assert construct(by_other_names, "net", FACTS, {"num_classes": 9, "width": 3}).known["classes"] == 9
+    assert construct(by_other_names, "net", SHAPES, {"num_classes": 9, "width": 3}).known["classes"] == 9
 
 
 def test_a_builder_that_asks_for_nothing_is_given_nothing():
-    assert construct(Empty, "net", FACTS, {}).known == {}
+    assert construct(Empty, "net", SHAPES, {}).known == {}
 
 
 @pytest.mark.parametrize(
@@ -57,31 +57,11 @@ def test_a_builder_that_asks_for_nothing_is_given_nothing():
 )
 def test_what_cannot_be_called_is_told_in_words(builder, arguments, said):
     with pytest.raises(UserError, match=said):
-        construct(builder, "net", FACTS, arguments)
+        construct(builder, "net", SHAPES, arguments)
 
 
 def test_a_builder_that_takes_all_is_given_all():
-    assert construct(lambda classes, **more: Net(classes=classes, **more), "net", FACTS, {"depth": 2}).known == {
+    assert construct(lambda classes, **more: Net(classes=classes, **more), "net", SHAPES, {"depth": 2}).known == {
         "classes": 4,
         "depth": 2,
     }
-
-
-class Two(nn.Module):
-    """Two maps of one size, of which the second is the main one."""
-
-    def __init__(self, in_channels):
-        super().__init__()
-        self.layer = nn.Conv2d(in_channels, 1, 1)
-
-    def forward(self, x):
-        return self.layer(x) - 1, self.layer(x)
-
-
-def test_what_it_does_not_take_itself_may_be_declared_as_an_argument():
-    network = made(Two, "Two", (3, 1, 32), {"main": -1, "image_size": 48}).eval()
-    images = torch.rand(2, 3, 32, 32)
-    assert "48x48" in network.notes[0]
-    inside = nn.functional.interpolate(images, (48, 48), mode="bilinear")
-    wanted = nn.functional.interpolate(network.network.layer(inside), (32, 32), mode="bilinear")
-    torch.testing.assert_close(network(images), wanted)

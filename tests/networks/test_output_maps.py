@@ -1,9 +1,9 @@
-"""Maps are found in whatever a network puts out; several are weighed against one target."""
+"""Maps are found in whatever a network puts out; several are trained against one mask."""
 
 import pytest
 import torch
 
-from bench.networks.outputs import binary, logit_maps, supervised
+from bench.networks.output_maps import binary, logit_maps, supervised
 
 LARGE, SMALL = torch.zeros(2, 1, 8, 8), torch.ones(2, 1, 4, 4)
 

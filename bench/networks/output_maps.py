@@ -1,6 +1,6 @@
-"""What a network may put out: one map of logits, several with deep supervision, in a tuple, a list or a dict."""
+"""The maps of logits in a network's output: one, or several with deep supervision, in a tuple, a list or a dict."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch import Tensor
@@ -10,8 +10,8 @@ from torch.nn import functional as F
 def logit_maps(output: Any, classes: int) -> list[Tensor]:
     """The maps (N, classes, H, W) in an output, the main one first: of the largest the least nested, then the first.
 
-    One map may be without its dimension of classes, and come as (N, H, W). For one class two maps are taken too, of
-    background and foreground: `binary` makes one of them. Everything else in the output is passed over.
+    For one class a map may come as (N, H, W), and two channels, of background and foreground, are accepted too:
+    `binary` makes one of them. Everything else in the output is ignored.
     """
     wanted = (classes, 2) if classes == 1 else (classes,)
     found = [(t[:, None] if classes == 1 and t.dim() == 3 else t, depth) for t, depth in tensors_in(output)]
@@ -21,7 +21,7 @@ def logit_maps(output: Any, classes: int) -> list[Tensor]:
 
 
 def tensors_in(output: Any, depth: int = 0) -> Iterator[tuple[Tensor, int]]:
-    """The tensors in an output, and how many tuples, lists and dicts each lies in."""
+    """The tensors in an output, each with its depth of nesting in tuples, lists and dicts."""
     if isinstance(output, Tensor):
         yield output, depth
     elif isinstance(output, dict | list | tuple):
@@ -30,32 +30,25 @@ def tensors_in(output: Any, depth: int = 0) -> Iterator[tuple[Tensor, int]]:
 
 
 def binary(logits: Tensor, classes: int) -> Tensor:
-    """Two maps where one class is wanted to one: by how much the foreground leads is the softmax's logit."""
+    """One map of two where one class is asked for: foreground minus background, which is the softmax's logit."""
     return logits[:, 1:] - logits[:, :1] if classes == 1 and logits.shape[1] == 2 else logits
 
 
 def resized(maps: Tensor, height: int, width: int) -> Tensor:
-    """The maps at this size, bilinear; the same where they have it."""
+    """The maps at this size, by bilinear interpolation; unchanged where they have it."""
     if tuple(maps.shape[-2:]) == (height, width):
         return maps
     return F.interpolate(maps, (height, width), mode="bilinear", align_corners=False)
 
 
 def supervised(output: Any, classes: int, size: tuple[int, int], loss: Callable[[Tensor], Tensor]) -> Tensor:
-    """A loss over all maps of an output, each brought to `size`; each further map weighs half of the one before.
+    """A loss over all maps of an output, each resized to `size`.
 
-    The weights add up to 1, as in nnU-Net (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z), so that a network with
-    deep supervision trains with the steps of one without.
+    Each further map has half the weight of the one before. The weights add up to 1 (of three maps 4/7, 2/7, 1/7), as in
+    nnU-Net (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z), so that a network with deep supervision trains with
+    steps as large as one without.
     """
     losses = [loss(resized(binary(maps, classes).float(), *size)) for maps in logit_maps(output, classes)]
-    weights = _halving(len(losses))
-    total = weights[0] * losses[0]
-    for weight, one in zip(weights[1:], losses[1:], strict=True):
-        total = total + weight * one
-    return total
-
-
-def _halving(count: int) -> Sequence[float]:
-    """1 for one, 2/3 and 1/3 for two, 4/7, 2/7 and 1/7 for three."""
-    halves = [0.5**number for number in range(count)]
-    return [half / sum(halves) for half in halves]
+    halves = [0.5**number for number in range(len(losses))]
+    first, *others = [half / sum(halves) * one for half, one in zip(halves, losses, strict=True)]
+    return sum(others, start=first)

@@ -1,0 +1,27 @@
+"""Data sets opened for a test."""
+
+from pathlib import Path
+
+from bench.data import DATASETS, DataSet, Options
+from bench.data.sample import Sample
+
+
+def listed(name: str, root: Path | None, **options: object) -> tuple[DataSet, list[str]]:
+    """A data set and what is wrong with its files."""
+    problems: list[str] = []
+    return DATASETS[name].open(root, Options(**options), problems), problems
+
+
+def sound(name: str, root: Path | None, **options: object) -> DataSet:
+    """A data set with nothing wrong with its files."""
+    data, problems = listed(name, root, **options)
+    assert problems == []
+    return data
+
+
+def sizes(data: DataSet) -> list[int]:
+    return [len(data.splits[side]) for side in ("train", "val", "test")]
+
+
+def samples(data: DataSet) -> dict[str, Sample]:
+    return {sample.id: sample for side in data.splits.values() for sample in side}
