@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bench.judge.claim import Claim
 from bench.quantities.variants import PLAIN, name_of
+from bench.read.speeds import SWITCHES
 from bench.run.store import Record
 
 NOTHING = "no record of {network} under these conditions"
@@ -63,7 +64,7 @@ def fitting(claim: Claim, network: str, records: Iterable[Record]) -> list[Recor
               if name in about.conditions} | dict(about.where)  # fmt: skip
     found = [r for r in records if r.job.network == network and r.job.spec.quantity == about.quantity]
     found = [r for r in found if all(getattr(r.job.spec, name) == value for name, value in fields.items())]
-    found = [r for r in found if not any(getattr(r.job.spec, name, False) for name in ("tf32", "cudnn_benchmark"))]
+    found = [r for r in found if not any(getattr(r.job.spec, name, False) for name in SWITCHES)]
     found = [r for r in found if name_of(r.job.spec) == (claim.variant if "variant" in about.conditions else PLAIN)]
     return sorted(_on_machine(claim, found), key=lambda r: r.before.at)
 

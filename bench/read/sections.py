@@ -213,8 +213,9 @@ def _beside(records: Sequence[Record], first: Record) -> list[Record]:
 
 
 def _alike_in(records: Sequence[Record], scored: Sequence[Record]) -> list[Record]:
-    """What stands in the main table of the shape of what was scored."""
-    return [r for r in records if scored and _stands_in_table(r) and _shape(r) == _shape(scored[0])]
+    """What was measured on a machine in the shape of what was scored, smallest batch first."""
+    found = [r for r in records if scored and r.machine_id and _stands_in_table(r) and _shape(r) == _shape(scored[0])]
+    return sorted(found, key=lambda r: getattr(r.job.spec, "batch", 1))
 
 
 def _section(
@@ -222,7 +223,7 @@ def _section(
     alone: Sequence[Record] = (),
 ) -> Section:  # fmt: skip
     """One section, less the networks that are `absent`: not scored here, they would only add empty cells."""
-    first = (timed or [r for r in _alike_in(records, scored) if r.machine_id] or scored or alone)[0]
+    first = (timed or _alike_in(records, scored) or scored or alone)[0]
     beside = _beside(records, first)
     counted = [record for record in beside if isinstance(record.job.spec, CostSpec)]
     members = [record for record in (*beside, *timed, *scored) if record.job.network not in absent]
