@@ -44,6 +44,20 @@ def test_rounds_that_were_measured_later_are_pairs_of_their_own():
     assert interleaved(RATIO, [*stale, *timed("unet", [2] * 5, 100), *fresh], MACHINE).value == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("changes", [{"tf32": True}, {"cudnn_benchmark": True}, {"form": "folded"}, {"batch": 2}])
+def test_times_under_other_conditions_are_no_evidence(changes):
+    def other(record):
+        spec = record.job.spec.model_copy(update=changes)
+        return record.model_copy(update={"job": record.job.model_copy(update={"spec": spec})})
+
+    records = [other(record) for record in (*timed("mdsa_unet", [1] * 4), *timed("unet", [2] * 4, 1))]
+    with pytest.raises(Undecided, match="no record of mdsa_unet under these conditions"):
+        interleaved(RATIO, records, MACHINE)
+    if "form" in changes:
+        folded = claim(**LATENCY, against="unet", variant="folded")
+        assert interleaved(folded, records, MACHINE).value == pytest.approx(0.5)
+
+
 def test_pairs_of_two_protocols_are_not_mixed():
     def shorter(record):
         spec = record.job.spec.model_copy(update={"samples": 5})

@@ -104,6 +104,20 @@ def test_memory_stands_beside_the_latency_of_the_same_conditions():
     assert section.rows[0].memory.peak_bytes == 10
 
 
+def test_memory_that_was_measured_alone_makes_one_section_whatever_was_swept():
+    def measured(peak, **conditions):
+        spec = MemorySpec(machine=LATENCY.machine, device="cpu", threads=2, **conditions)
+        return record("unet", spec, Memory(weights_bytes=1, peak_bytes=peak))
+
+    swept = [measured(30, size=448), measured(20, batch=4), measured(10), measured(40, mode="training")]
+    (section,) = sections([*swept, cost_record()])
+    (row,) = section.rows
+    assert (section.name, section.latency) == ("224", None)
+    assert (row.memory.peak_bytes, row.cost.parameters) == (10, 31_037_633)
+    (scored,) = sections([*swept, cost_record(), dice_record()])
+    assert (scored.rows[0].memory.peak_bytes, scored.rows[0].dice.value) == (10, pytest.approx(0.7))
+
+
 def test_somebodys_own_weights_stand_beside_the_trained_networks():
     spec = DICE.model_copy(update={"train": None, "weights": "0123"})
     scores = dice_record(dice=(0.9, 0.9)).result.model_copy(update={"weights_file": "theirs.pt", "curve": ()})

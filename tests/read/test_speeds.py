@@ -94,6 +94,13 @@ def test_machines_are_never_mixed_and_nothing_timed_is_nothing():
     assert speeds([record("unet", CostSpec(), cost_record().result)]) == []
 
 
+@pytest.mark.parametrize("switch", ["tf32", "cudnn_benchmark"])
+def test_times_with_a_switch_on_stand_apart(switch):
+    plain, switched = speeds([timed(1.0), timed(0.5, **{switch: True})])
+    assert (plain.switches, switched.switches) == ((), (switch,))
+    assert [found.rows[0].latency_s().value for found in (plain, switched)] == [1.0, 0.5]
+
+
 def test_what_ended_a_sweep_is_known():
     ended = record("unet", LATENCY.model_copy(update={"batch": 64}), None, status="out_of_memory", error="no memory")
     refused = record("unet", LATENCY.model_copy(update={"form": "onnx"}), None, status="refused", error="not installed")

@@ -59,7 +59,8 @@ def test_a_job_leaves_a_record_and_tells_what_it_does(trained):
     assert Store(asked.out).find(asked.job) == record
     assert [event["step"] for event in events if "step" in event] == [1, 2, 3, 4]
     doing = list(dict.fromkeys(event["doing"] for event in events if "of" in event))
-    assert doing == ["reading train", "reading val", "reading test", "scoring"]
+    checks = ["step 2/4, checking", "step 4/4, checking"]
+    assert doing == ["reading train", "reading val", *checks, "reading test", "scoring"]
     assert len(record.result.images) == 6
     assert [point.step for point in record.result.curve] == [2, 4]
     assert "MALLOC_TRIM_THRESHOLD_" in record.environment.variables

@@ -72,9 +72,9 @@ def test_a_plan_says_what_the_quantities_were_asked():
 
 
 def test_a_plan_of_known_jobs_reads_no_data():
-    jobs = [job for job in plan(ask(measures=("cost",))).jobs]
+    jobs = plan(ask(measures=("cost",))).jobs
     planned = of_jobs(ask(dataset="nowhere"), jobs)
-    assert (planned.jobs, planned.data, planned.asked.threads) == (tuple(jobs), None, environment().cores)
+    assert (planned.jobs, planned.data, planned.asked.threads) == (jobs, None, environment().cores)
 
 
 def test_without_a_measure_those_that_are_usual_on_the_device_are_meant():
