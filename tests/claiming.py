@@ -1,4 +1,4 @@
-"""Claims and records made by hand, for the tests of this folder."""
+"""Claims and records made by hand, for tests of what judges them."""
 
 from handmade import ENVIRONMENT, LATENCY, STATE, cost_record, dice_record, latency_record
 

@@ -89,11 +89,11 @@ def test_scores_of_other_images_or_another_training_are_refused():
 
 
 def test_memory_on_a_cpu_may_differ_by_its_noise_and_on_cuda_by_nothing():
-    def weighed(device, peak):
+    def memory(device, peak):
         spec = MemorySpec(machine="m", device=device, threads=2)
         return [now(record("unet", spec, Memory(weights_bytes=1, peak_bytes=peak)))]
 
-    assert found(weighed("cpu", 100), weighed("cpu", 103))["memory_inference"].outcome == "same"
-    assert found(weighed("cpu", 100), weighed("cpu", 110))["memory_inference"].outcome == "worse"
-    assert found(weighed("cuda", 100), weighed("cuda", 103))["memory_inference"].outcome == "worse"
-    assert "memory_training" not in found(weighed("cpu", 100), weighed("cpu", 110))
+    assert found(memory("cpu", 100), memory("cpu", 103))["memory_inference"].outcome == "same"
+    assert found(memory("cpu", 100), memory("cpu", 110))["memory_inference"].outcome == "worse"
+    assert found(memory("cuda", 100), memory("cuda", 103))["memory_inference"].outcome == "worse"
+    assert "memory_training" not in found(memory("cpu", 100), memory("cpu", 110))

@@ -5,10 +5,10 @@ from handmade import ENVIRONMENT, record
 from bench.judge.evidence import Undecided, exact, fitting, preferred, previous
 from bench.quantities import Memory, MemorySpec
 
-WEIGHED = {"metric": "memory_inference", "device": "cpu", "against": "unet", "margin": 0.05}
+MEMORY = {"metric": "memory_inference", "device": "cpu", "against": "unet", "margin": 0.05}
 
 
-def weighed(network, peak, machine="here", minute=0, mode="inference"):
+def memory(network, peak, machine="here", minute=0, mode="inference"):
     spec = MemorySpec(machine=machine, device="cpu", threads=2, mode=mode)
     made = record(network, spec, Memory(weights_bytes=1, peak_bytes=peak))
     title = ENVIRONMENT.model_copy(update={"cpu": machine})
@@ -42,7 +42,7 @@ def test_the_share_attended_is_of_a_module():
 
 
 def test_this_machine_goes_before_another_and_the_last_one_before_older_ones():
-    here, there, later = weighed("unet", 1), weighed("unet", 2, "there", 5), weighed("unet", 3, "elsewhere", 9)
+    here, there, later = memory("unet", 1), memory("unet", 2, "there", 5), memory("unet", 3, "elsewhere", 9)
     assert preferred([here, there, later], "there") == [there]
     assert preferred([here, there, later], "unknown") == [later]
     assert preferred([], "here") == []
@@ -50,21 +50,21 @@ def test_this_machine_goes_before_another_and_the_last_one_before_older_ones():
 
 def test_figures_of_two_machines_make_no_quotient():
     with pytest.raises(Undecided, match=r"measured on two machines: mdsa_unet on here.*unet on there"):
-        exact(claim(**WEIGHED), [weighed("mdsa_unet", 1), weighed("unet", 2, "there")], "nowhere")
-    assert exact(claim(**WEIGHED), [weighed("mdsa_unet", 1), weighed("unet", 2)], "here").value == 0.5
+        exact(claim(**MEMORY), [memory("mdsa_unet", 1), memory("unet", 2, "there")], "nowhere")
+    assert exact(claim(**MEMORY), [memory("mdsa_unet", 1), memory("unet", 2)], "here").value == 0.5
 
 
 def test_a_named_machine_is_the_only_one():
-    both = [weighed("unet", 1), weighed("unet", 2, "there")]
-    assert fitting(claim(**WEIGHED, machine="there"), "unet", both) == [both[1]]
+    both = [memory("unet", 1), memory("unet", 2, "there")]
+    assert fitting(claim(**MEMORY, machine="there"), "unet", both) == [both[1]]
     with pytest.raises(Undecided, match="no record of mdsa_unet under these conditions on there"):
-        exact(claim(**WEIGHED, machine="there"), [weighed("mdsa_unet", 1), *both], "here")
+        exact(claim(**MEMORY, machine="there"), [memory("mdsa_unet", 1), *both], "here")
 
 
 def test_only_the_claims_conditions_fit():
-    records = [weighed("unet", 1), weighed("unet", 2, mode="training"), counted("unet")]
-    assert fitting(claim(**WEIGHED), "unet", records) == [records[0]]
-    assert fitting(claim(**WEIGHED, batch=2), "unet", records) == []
+    records = [memory("unet", 1), memory("unet", 2, mode="training"), counted("unet")]
+    assert fitting(claim(**MEMORY), "unet", records) == [records[0]]
+    assert fitting(claim(**MEMORY, batch=2), "unet", records) == []
 
 
 def test_what_was_before_is_of_the_newest_older_code():

@@ -96,11 +96,11 @@ def test_a_sweep_stands_beside_nothing_but_its_first_batch_and_the_trained_size(
 
 
 def test_memory_stands_beside_the_latency_of_the_same_conditions():
-    def weighed(peak, **conditions):
+    def memory(peak, **conditions):
         spec = MemorySpec(machine=LATENCY.machine, device="cpu", threads=2, **conditions)
         return record("unet", spec, Memory(weights_bytes=1, peak_bytes=peak))
 
-    (section,) = sections([latency_record(), weighed(10), weighed(20, mode="training"), weighed(30, size=448)])
+    (section,) = sections([latency_record(), memory(10), memory(20, mode="training"), memory(30, size=448)])
     assert section.rows[0].memory.peak_bytes == 10
 
 

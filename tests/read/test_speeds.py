@@ -22,7 +22,7 @@ def timed(seconds: float, network: str = "unet", **conditions):
     return record(network, spec, Latency(samples_s=(seconds,) * 5, warmup_s=()))
 
 
-def weighed(mode: str, peak: int, **conditions):
+def memory(mode: str, peak: int, **conditions):
     spec = MemorySpec(machine=LATENCY.machine, device="cpu", threads=2, mode=mode, **conditions)
     return record("unet", spec, Memory(weights_bytes=100, peak_bytes=peak))
 
@@ -82,7 +82,7 @@ def test_share_of_peak_is_of_the_same_machine():
 def test_memory_and_energy_are_found():
     spec = EnergySpec(machine=LATENCY.machine, device="cpu", threads=2)
     energy = record("unet", spec, Energy(joules_per_image=None, idle_watts=None, unreadable="no counter"))
-    (found,) = speeds([timed(1.0), weighed("inference", 300), weighed("training", 900, batch=4), energy])
+    (found,) = speeds([timed(1.0), memory("inference", 300), memory("training", 900, batch=4), energy])
     (row,) = found.rows
     assert row.memory("inference").activations_bytes == 200
     assert row.memory("training").peak_bytes == 900
