@@ -40,7 +40,7 @@ def order(
     """An order of the smoke budget, its training changed by `spec`."""
     planned = plan(Study((network,), (measure,), find_budget("smoke"), data, root, "cpu", size=size))
     wanted = next(job for job in planned.jobs if job.network == network)
-    asked = Order(job=wanted, out=tmp_path, data_root=root, device="cpu", threads=2)
+    asked = Order(job=wanted, out=tmp_path, data_root=root, device="cpu", threads=1)
     return changed(asked, train=asked.job.spec.train.model_copy(update=spec)) if spec else asked
 
 

@@ -1,5 +1,5 @@
 import pytest
-from claiming import at, counted, now, timed, trained
+from claiming import at, busy, counted, now, timed, trained
 from handmade import ENVIRONMENT, record
 
 from bench.judge.compare import compare
@@ -58,12 +58,7 @@ def test_counts_are_compared_whatever_the_machine():
 
 def test_a_disturbed_time_decides_nothing():
     base = timed("unet", [1.0] * 5)
-    states = (
-        {"clock_s": 0.0, "cpu_busy_s": 0.0, "own_cpu_s": 0.0},
-        {"clock_s": 10.0, "cpu_busy_s": 20.0, "own_cpu_s": 10.0},
-    )
-    before, after = (base[0].before.model_copy(update=facts) for facts in states)
-    head = [r.model_copy(update={"before": before, "after": after}) for r in timed("unet", [2.0] * 5)]
+    head = [busy(r) for r in timed("unet", [2.0] * 5)]
     change = found(base, head)["latency"]
     assert (change.outcome, "other processes used 50 %" in change.reason) == ("undecided", True)
 

@@ -1,9 +1,9 @@
 import pytest
-from claiming import MACHINE, at, claim, counted, now
+from claiming import MACHINE, at, busy, claim, counted, now
 from handmade import ENVIRONMENT, record
 
 from bench.judge.evidence import Undecided, exact, fitting, preferred, previous
-from bench.quantities import Memory, MemorySpec
+from bench.quantities import Energy, EnergySpec, Memory, MemorySpec
 
 MEMORY = {"metric": "memory_inference", "device": "cpu", "against": "unet", "margin": 0.05}
 
@@ -59,6 +59,20 @@ def test_a_named_machine_is_the_only_one():
     assert fitting(claim(**MEMORY, machine="there"), "unet", both) == [both[1]]
     with pytest.raises(Undecided, match="no record of mdsa_unet under these conditions on there"):
         exact(claim(**MEMORY, machine="there"), [memory("mdsa_unet", 1), *both], "here")
+
+
+def test_energy_that_others_spent_too_decides_nothing_and_memory_is_its_own():
+    spec = EnergySpec(machine="here", device="cpu", threads=2)
+    metered = [
+        now(record(name, spec, Energy(joules_per_image=joules, idle_watts=1.0)))
+        for name, joules in (("mdsa_unet", 1.0), ("unet", 4.0))
+    ]
+    spent = claim(metric="energy", device="cpu", against="unet", margin=0.05)
+    assert exact(spent, metered, "here").value == 0.25
+    with pytest.raises(Undecided, match="unet was disturbed while it was measured: other processes used 50 %"):
+        exact(spent, [metered[0], busy(metered[1])], "here")
+    held = [busy(memory("mdsa_unet", 1)), memory("unet", 2)]
+    assert exact(claim(**MEMORY), held, "here").value == 0.5
 
 
 def test_only_the_claims_conditions_fit():

@@ -1,21 +1,11 @@
 import pytest
-from claiming import MACHINE, claim, timed
+from claiming import MACHINE, busy, claim, timed
 
 from bench.judge.evidence import Undecided
 from bench.judge.interleaved import LEAST, interleaved
 
 LATENCY = {"metric": "latency", "device": "cpu", "margin": 0.05}
 RATIO = claim(**LATENCY, against="unet")
-
-
-def busy(record):
-    """The same, while other processes used half of both cores."""
-    states = (
-        {"clock_s": 0.0, "cpu_busy_s": 0.0, "own_cpu_s": 0.0},
-        {"clock_s": 10.0, "cpu_busy_s": 20.0, "own_cpu_s": 10.0},
-    )
-    before, after = (record.before.model_copy(update=facts) for facts in states)
-    return record.model_copy(update={"before": before, "after": after})
 
 
 def test_pairs_give_the_quotient_with_an_interval_and_every_record_behind_it():

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
+from claiming import busy
 from handmade import cost_record, dice_record, latency_record, record
 
 from bench.errors import UserError
@@ -157,21 +158,19 @@ def test_a_score_that_is_no_field_of_records_is_kept_beside_the_others(tmp_path)
     assert [image.score("nsd") for image in read_record(path).result.images] == pytest.approx([0.1, 0.2])
 
 
-def test_a_time_is_tainted_by_what_disturbed_it_and_nothing_else_is(tmp_path):
-    busy = {"clock_s": 10.0, "cpu_busy_s": 20.0, "own_cpu_s": 10.0}
-
-    def disturbed(made):
-        before = made.before.model_copy(update=dict.fromkeys(busy, 0.0))
-        return made.model_copy(update={"before": before, "after": made.after.model_copy(update=busy)})
-
+def test_a_time_is_tainted_by_what_disturbed_it_and_nothing_else_is():
     assert latency_record().taints == ()
-    (why,) = disturbed(latency_record()).taints
+    (why,) = busy(latency_record()).taints
     assert why.startswith("other processes used 50 %")
     failed = record("unet", latency_record().job.spec, None, status="crashed", error="it fell over")
-    assert [disturbed(made).taints for made in (cost_record(), dice_record(), failed)] == [()] * 3
+    assert [busy(made).taints for made in (cost_record(), dice_record(), failed)] == [()] * 3
 
 
-@pytest.mark.parametrize("path", sorted(REFERENCE.glob("*.json")), ids=lambda path: path.stem)
-def test_committed_records_are_found_under_their_keys(path):
+def test_committed_records_are_found_under_their_keys():
     """Their jobs, as they are read today, have the keys that named the files when they were written."""
-    assert Job.model_validate(json.loads(path.read_text())["job"]).key == path.stem
+    paths = sorted(REFERENCE.glob("*.json"))
+    keys = [Job.model_validate(json.loads(path.read_text())["job"]).key for path in paths]
+    assert len(paths) > 200
+    assert keys == [path.stem for path in paths]
+    quantities = {path.stem.split("-")[-2]: path for path in paths}
+    assert all(Store(REFERENCE).find(read_record(path).job) for path in quantities.values())
