@@ -25,11 +25,12 @@ from bench.networks import title_of
 from bench.quantities import DiceSpec, LatencySpec
 from bench.read.sections import Section, sections
 from bench.read.speeds import Speeds
-from bench.report import tables
+from bench.report import columns, tables
 from bench.report.columns import TAINTED, UNVERIFIED, Cell, Column
+from bench.report.sentences import sentences
 from bench.report.speed_tables import speed_tables
+from bench.report.text import prose
 from bench.report.units import duration, percent, share, significant
-from bench.report.words import sentences
 from bench.run.job import Job
 from bench.run.local import Clock
 from bench.run.plan import Plan
@@ -96,9 +97,9 @@ def _weights(planned: Plan, spec: DiceSpec) -> str:
         return f"from {question.weights}, trained elsewhere"
     stop = f", stopped after {train.patience} checks without gain" if train.patience else ""
     seeds = f"seed{'s' if len(question.seeds) > 1 else ''} {', '.join(map(str, question.seeds))}"
-    checks = f"checked on {tables.checked(train)} and saved every {train.leg} steps"
+    checks = f"checked on {prose('validated', train)} and saved every {train.leg} steps"
     scored = f"; scored on {spec.test_images} test images" if spec.test_images else ""
-    return f"{tables.training(train)}; {seeds}; {checks}{stop}{scored}"
+    return f"{prose('training', train)}; {seeds}; {checks}{stop}{scored}"
 
 
 def _jobs(planned: Plan, waiting: list[Job], out: Path) -> str:
@@ -193,7 +194,7 @@ ROOMY = 110
 GAP = 2  # characters between two columns
 
 
-def table(shown: tables.Table, width: int) -> RenderableType:
+def table(shown: columns.Table, width: int) -> RenderableType:
     """A table of the report; below `ROOMY` columns without what is aside, which the report has.
 
     Where its columns are still too many for a line, they go on in a second table below, and so on.
@@ -201,7 +202,7 @@ def table(shown: tables.Table, width: int) -> RenderableType:
     return Group(*_blocks(shown, width))
 
 
-def _blocks(shown: tables.Table, width: int) -> list[Table]:
+def _blocks(shown: columns.Table, width: int) -> list[Table]:
     roomy = width >= ROOMY
     columns = [
         _column(shown, number, roomy) for number, column in enumerate(shown.columns) if roomy or not column.aside
@@ -212,7 +213,7 @@ def _blocks(shown: tables.Table, width: int) -> list[Table]:
     return [_block(titles, some, named) for some in _fitting(columns, width - named)]
 
 
-def _column(shown: tables.Table, number: int, roomy: bool) -> list[Text]:
+def _column(shown: columns.Table, number: int, roomy: bool) -> list[Text]:
     """The header and the cells of a column."""
     column = shown.columns[number]
     header = Text(f"{column.name}\n{column.unit}")

@@ -86,10 +86,10 @@ def _amount(option: str, text: str) -> float | None:
 
 def _told(section: "Section", candidates: "list[Candidate]") -> str:
     """The choice in a sentence, then a line a network."""
-    from bench.report.choice import because, line
+    from bench.report.sentences import candidate_line, pick_reason
 
-    lines = [f"{'✓' if candidate.fits else '✗'} {line(candidate)}" for candidate in candidates]
-    return "\n".join([because(section, candidates), "", *lines])
+    lines = [f"{'✓' if candidate.fits else '✗'} {candidate_line(candidate)}" for candidate in candidates]
+    return "\n".join([pick_reason(section, candidates), "", *lines])
 
 
 def _facts(candidate: "Candidate") -> dict[str, Any]:

@@ -1,15 +1,16 @@
 """Changes between two sets of records as text, Markdown and JSON."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from bench.judge.compare import Change
 from bench.networks import title_of
-from bench.report.markdown import escaped
+from bench.report.text import joined, markdown, markdown_table
 from bench.report.units import NONE, difference, in_unit, percent_change
 
+# In the order in which they are counted, and the sign of each.
 MARKS = {"worse": "✗", "better": "✓", "same": "=", "undecided": "?", "refused": "!", "appeared": "+", "vanished": "-"}
 
 
@@ -18,16 +19,15 @@ def moved(change: Change) -> str:
     if change.change is None or change.low is None or change.high is None:
         return NONE
     write = difference if change.metric.tier == "score" else percent_change
-    if change.low == change.high:
-        return write(change.change)
-    return f"{write(change.change)} [{write(change.low).split(' ')[0]}, {write(change.high).split(' ')[0]}]"
+    ends = ", ".join(write(end).split(" ")[0] for end in (change.low, change.high))
+    return write(change.change) + ("" if change.low == change.high else f" [{ends}]")
 
 
 def sentence(change: Change) -> str:
-    """One line: what of which network went from what to what."""
-    ends = f"{_figure(change, change.base)} -> {_figure(change, change.head)}"
-    parts = [f"{change.metric.name} of {change.network}: {ends}", moved(change) if change.change is not None else ""]
-    return ", ".join(filter(None, [*parts, change.reason, f"({change.conditions})"]))
+    """One line: which metric of which network went from what to what."""
+    ends = f"{change.metric.name} of {change.network}: {_figure(change, change.base)} -> {_figure(change, change.head)}"
+    step = "" if change.change is None else moved(change)
+    return joined(ends, step, change.reason, f"({change.conditions})", by=", ")
 
 
 def count(changes: Sequence[Change]) -> str:
@@ -46,34 +46,25 @@ def as_text(changes: Sequence[Change]) -> str:
 
 def as_markdown(changes: Sequence[Change]) -> str:
     """A table of all of them."""
-    lines = [
-        "| | Network | Metric | Before | After | Change | Conditions |",
-        "| --- | --- | --- | ---: | ---: | ---: | --- |",
-    ]
-    for change in changes:
-        cells = (
-            f"{MARKS[change.outcome]} {change.outcome}", title_of(change.network), change.metric.name,
-            _figure(change, change.base), _figure(change, change.head), moved(change),
-            "; ".join(filter(None, [change.conditions, change.reason])),
-        )  # fmt: skip
-        lines.append(f"| {' | '.join(escaped(cell).replace('|', chr(92) + '|') for cell in cells)} |")
-    return "\n".join([*lines, "", count(changes)])
-
-
-def facts(change: Change) -> dict[str, Any]:
-    """A change in base units; an end of an interval that is infinite is null."""
-    finite = {name: value if value is None or abs(value) < float("inf") else None
-              for name, value in (("change", change.change), ("low", change.low), ("high", change.high))}  # fmt: skip
-    return {
-        "network": change.network, "metric": change.metric.name, "unit": change.metric.unit,
-        "conditions": change.conditions, "outcome": change.outcome, "base": change.base, "head": change.head, **finite,
-        "reason": change.reason,
-    }  # fmt: skip
+    header = ["", "Network", "Metric", "Before", "After", "Change", "Conditions"]
+    rows = [
+        (f"{MARKS[c.outcome]} {c.outcome}", title_of(c.network), c.metric.name, _figure(c, c.base), _figure(c, c.head),
+         moved(c), joined(c.conditions, c.reason, by="; "))
+        for c in changes
+    ]  # fmt: skip
+    alignment = ["---", "---", "---", "---:", "---:", "---:", "---"]
+    return f"{markdown_table(header, alignment, [map(markdown, row) for row in rows])}\n\n{count(changes)}"
 
 
 def as_json(changes: Sequence[Change]) -> str:
-    """Every fact in base units."""
-    return json.dumps([facts(change) for change in changes], indent=1, allow_nan=False)
+    """Every change in base units; an end of an interval that is infinite is null."""
+    facts = [
+        {**vars(change), "metric": change.metric.name, "unit": change.metric.unit,
+         **{name: None if abs(getattr(change, name) or 0) == math.inf else getattr(change, name)
+            for name in ("change", "low", "high")}}
+        for change in changes
+    ]  # fmt: skip
+    return json.dumps(facts, indent=1, allow_nan=False)
 
 
 def _figure(change: Change, value: float | None) -> str:

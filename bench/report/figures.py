@@ -1,126 +1,167 @@
-"""The figures. One style, colours that colour-blind eyes can tell apart, and a network keeps its colour everywhere."""
+"""The figures of a report: one table of them, a line each, and how one is drawn, once for all formats."""
 
-import hashlib
-from collections.abc import Sequence
-from typing import Any
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property, partial
+from multiprocessing import get_context
+from typing import Any, NamedTuple
 
-import matplotlib as mpl
+import numpy as np
 
-mpl.use("Agg")
-
-import matplotlib.pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
-
-from bench.networks import NETWORKS
-from bench.read.front import front
-from bench.read.rows import Row
 from bench.read.sections import Section
-from bench.report.units import millions
+from bench.read.speeds import Speeds
+from bench.report.accuracy_plots import dice_against_counts, dice_against_latency, learning_curves, paired_differences
+from bench.report.example_images import Examples, outlines, regions
+from bench.report.plot_style import STYLE, Figure
+from bench.report.speed_plots import by_size, calls, latency_against_counts, throughput, time_by_module
 
-# Okabe and Ito's palette, less the yellow that white paper swallows.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-# The shape says what a network is made of, and tells it from its kind's others for those who print in grey: the first
-# seven of a kind have its first shape in a colour each, the next seven its second. `start` is the first one's colour.
-SHAPES = {"cnn": ("o", "D"), "transformer": ("s",), "hybrid": ("^", "v")}
-START = {"cnn": 0, "transformer": 4, "hybrid": 3}
-OTHERS = ("P", "X")  # networks from elsewhere
-# Set around a figure while bench.report.drawing draws and saves it.
-STYLE: dict[Any, Any] = {
-    "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#e4e4e4",
-    "axes.axisbelow": True, "figure.dpi": 100, "savefig.dpi": 160, "svg.hashsalt": "bench", "legend.frameon": False,
-    "text.parse_math": False,  # a dollar in a network's name is no formula
+Drawn = tuple[str, tuple[float, float]]  # the SVG, and its width and height in inches
+TALLEST = 14.0  # inches as drawn that can still be read on a page; a taller figure is drawn lower, its type as large
+AXES = 6.8  # inches that axes and the longest title above them need beside a legend
+CROWDED = 2000  # dots that a vector figure holds as shapes
+
+
+class Kind(NamedTuple):
+    """A figure of one source: its key, its caption with the source as `{0}`, who draws it, whether there is one."""
+
+    key: str
+    caption: str
+    draw: Callable[[Any], Figure]
+    has: Callable[[Any], bool]
+
+
+# By the source that a figure is a function of: the results of a section, its test images, the speeds on a machine.
+FIGURES: dict[type, tuple[Kind, ...]] = {
+    Section: (
+        Kind("dice-latency", "Dice against latency, {0.dice.dataset}", dice_against_latency,
+             lambda s: any(row.dice and row.latency_s for row in s.rows)),
+        Kind("dice-counts", "Dice against multiply-adds and parameters, {0.dice.dataset}", dice_against_counts,
+             lambda s: sum(bool(row.dice and row.cost) for row in s.rows) > 1),
+        Kind("latency-counts", "Latency against multiply-adds", latency_against_counts,
+             lambda s: not s.dice and sum(bool(r.latency_s and r.cost and r.cost.torch.macs) for r in s.rows) > 2),
+        Kind("paired", "Paired differences of Dice, {0.dice.dataset}", paired_differences, lambda s: bool(s.paired)),
+        Kind("learning-curves", "Loss and validation Dice while training, {0.dice.dataset}", learning_curves,
+             lambda s: any(scores.curve for row in s.rows for scores in row.trainings)),
+    ),
+    Examples: (
+        Kind("outlines", "Test images by the mean Dice of the networks: truth in white, each network's outline, its "
+             "Dice", outlines, lambda e: True),
+        Kind("regions", "Where {0.attending.row.title} looks: framed, the region of the cross; tinted, those that it "
+             "attends to", regions, lambda e: e.attending is not None),
+    ),
+    Speeds: (
+        Kind("calls", "How single calls spread around their network's median", calls,
+             lambda s: any(len(row.calls_s) > 1 for row in s.rows)),
+        Kind("throughput", "Throughput by batch", throughput, lambda s: len(s.batches) > 1),
+        Kind("by-size", "Latency and memory by image size", by_size, lambda s: len(s.sizes) > 1),
+        Kind("modules", "Where the time of a forward pass goes", time_by_module,
+             lambda s: any(row.profile for row in s.rows)),
+    ),
 }  # fmt: skip
 
 
-def look(network: str) -> tuple[str, str]:
-    """A network's colour and marker: by its kind and its place among these, by its name when it is not in the table."""
-    if network not in NETWORKS:
-        number = int(hashlib.sha256(network.encode()).hexdigest(), 16)
-        return PALETTE[number % len(PALETTE)], OTHERS[number // len(PALETTE) % len(OTHERS)]
-    kind = NETWORKS[network].kind
-    own = [name for name, other in NETWORKS.items() if other.kind == kind]
-    place = sorted(own, key=lambda name: "paper" not in NETWORKS[name].groups).index(network)
-    return PALETTE[(START[kind] + place) % len(PALETTE)], SHAPES[kind][place // len(PALETTE)]
+@dataclass(frozen=True)
+class Picture:
+    """A figure of a report: the key of its kind, a name for files, a caption, and the function that draws it.
+
+    Nothing is drawn, and matplotlib not imported, before `svg` or `inches` are asked for. The same records give the
+    same text: there is no date in it.
+    """
+
+    key: str
+    name: str
+    caption: str
+    draw: Callable[[], Figure]
+
+    @property
+    def svg(self) -> str:
+        """As SVG; letters are outlines, so that it needs no font."""
+        return self._drawn[0]
+
+    @property
+    def inches(self) -> tuple[float, float]:
+        """Width and height as drawn."""
+        return self._drawn[1]
+
+    @cached_property
+    def _drawn(self) -> Drawn:
+        """Drawn, with room for its legend, and laid out once."""
+        import matplotlib as mpl
+
+        text = io.StringIO()
+        with mpl.rc_context(STYLE):  # ids and the resolution of dots are looked up when saving, not when drawing
+            figure = self.draw()
+            _make_room(figure)
+            _dots_to_pixels(figure)
+            if layout := figure.get_layout_engine():  # saving would lay it out and draw it twice
+                layout.execute(figure)
+                figure.set_layout_engine(None)
+            figure.savefig(text, format="svg", metadata={"Date": None})
+        width, height = figure.get_size_inches()
+        return text.getvalue(), (float(width), float(height))
 
 
-def dice_against_latency(section: Section) -> Figure:
-    """Accuracy against cost, of those that have both: up and left is better, a point's area is its parameters."""
-    rows = [row for row in section.rows if row.dice and row.latency_s]
-    figure, axes = plt.subplots(figsize=(7.2, 4.4), layout="constrained")
-    line = draw_front(axes, [(row.latency_s.value * 1e3, row.dice.value) for row in rows if row.dice and row.latency_s])
-    for row in rows:
-        _point(axes, row)
-    axes.set_xscale("log")
-    plain_log(axes.xaxis)
-    axes.margins(x=0.18, y=0.18)
-    spec = section.latency
-    where = f", batch {spec.batch}, {spec.device}" if spec else ""
-    axes.set_xlabel(f"latency (ms, log scale){where}")
-    axes.set_ylabel(f"Dice, {section.dice.dataset} test" if section.dice else "Dice")
-    axes.set_title(
-        f"Up and left is better; area = parameters; bars = 95 % interval{line}",
-        loc="left",
-        fontsize=9,
-        color="#555",
-    )
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), labelspacing=1.1)
-    return figure
+def pictures(name: str, source: Section | Examples | Speeds) -> Iterator[Picture]:
+    """The figures of a source that have something to show; `name` tells their files from those of other sources."""
+    for kind in FIGURES[type(source)]:
+        if kind.has(source):
+            yield Picture(kind.key, f"{kind.key}-{name}", kind.caption.format(source), partial(kind.draw, source))
 
 
-def draw_front(axes: Axes, points: Sequence[tuple[float, float]]) -> str:
-    """A line through the points (cost, accuracy) that none of the others beats at both; words for what was drawn."""
-    best = front([(*point, None) for point in points])
-    if len(best) < 2:
-        return ""
-    axes.plot([x for x, _, _ in best], [y for _, y, _ in best], color="#999", linewidth=1, linestyle="--", zorder=1)
-    return "; line: nobody beats these at both"
+def draw_together(pictures: Sequence[Picture]) -> None:
+    """Draw pictures on all cores, in forked processes, which have the records already.
+
+    With one core, or where processes cannot be forked safely or die, each picture is drawn when it is asked for.
+    """
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+    workers = min(cores, len(pictures))
+    if workers < 2:
+        return
+    import matplotlib.backends.backend_svg  # noqa: F401  # once for all processes
+
+    _TOGETHER[:] = pictures
+    try:
+        # Ctrl-C is for the parent process alone.
+        pool = ProcessPoolExecutor(workers, get_context("fork"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
+    except (OSError, NotImplementedError):  # no shared memory here, as in some containers
+        return
+    with pool, suppress(BrokenProcessPool):
+        for picture, drawn in zip(pictures, pool.map(_draw, range(len(pictures))), strict=True):
+            vars(picture)["_drawn"] = drawn
 
 
-def plain_log(axis: Axis) -> None:
-    """Ticks at 1, 2, 5, 10, ... written as plain numbers."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(lambda value, _: f"{value:g}")
-    axis.set_minor_locator(NullLocator())
+_TOGETHER: list[Picture] = []  # what a forked process draws from
 
 
-def _point(axes: Axes, row: Row) -> None:
-    assert row.dice
-    assert row.latency_s
-    colour, marker = look(row.network)
-    x, y = row.latency_s.value * 1e3, row.dice.value
-    parameters = row.cost.parameters if row.cost else None
-    area = 25.0 * parameters / 1e6 if parameters else 60.0
-    label = f"{row.title} ({millions(parameters)} M)" if parameters else row.title
-    axes.errorbar(
-        x,
-        y,
-        yerr=[[max(0.0, y - row.dice.low)], [max(0.0, row.dice.high - y)]],
-        color=colour,
-        linewidth=1,
-        capsize=3,
-        zorder=2,
-    )
-    axes.scatter([x], [y], s=max(area, 20), color=colour, alpha=0.35, linewidths=0, zorder=3)
-    axes.plot([x], [y], marker=marker, markersize=5, color=colour, linestyle="", label=label, zorder=4)
+def _draw(number: int) -> Drawn:
+    return _TOGETHER[number]._drawn
 
 
-def learning_curves(section: Section) -> Figure:
-    """Training loss and validation Dice after each leg, a line a seed."""
-    trained = [(row, [scores.curve for scores in row.trainings if scores.curve]) for row in section.rows]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.6), layout="constrained")
-    for row, curves in trained:
-        colour, marker = look(row.network)
-        for number, curve in enumerate(curves):
-            style = {"color": colour, "marker": marker, "markersize": 4, "linewidth": 1.5 if number == 0 else 0.8}
-            steps = [point.step for point in curve]
-            left.plot(steps, [point.loss for point in curve], **style)
-            label = row.title if number == 0 else None
-            right.plot(steps, [point.val_dice for point in curve], label=label, **style)
-    left.set(xlabel="step", ylabel="training loss (log): Dice + cross-entropy", yscale="log")
-    plain_log(left.yaxis)
-    right.set(xlabel="step", ylabel="Dice on validation images", ylim=(0, 1))
-    figure.legend(loc="outside right center")
-    return figure
+def _make_room(figure: Figure) -> None:
+    """Make a figure larger where its legend or the names along an axis would take the room of the axes."""
+    width, height = figure.get_size_inches()
+    legends = [*figure.legends, *(legend for axes in figure.axes if (legend := axes.get_legend()))]
+    for box in [legend.get_window_extent() for legend in legends]:
+        if box.height > figure.bbox.height or box.width > figure.bbox.width / 2:
+            width = max(width, AXES + box.width / figure.dpi)
+            height = max(height, 1.05 * box.height / figure.dpi)
+    names = [label.get_window_extent() for axes in figure.axes for label in axes.get_yticklabels()]
+    longest = max((box.width for box in names), default=0.0)
+    if longest > figure.bbox.width / 4:
+        width += longest / figure.dpi
+    figure.set_size_inches(width, min(height, TALLEST))
+
+
+def _dots_to_pixels(figure: Figure) -> None:
+    """Draw very many dots as pixels: the file is smaller and looks the same."""
+    dots = [line for axes in figure.axes for line in axes.lines if line.get_linestyle() == "None"]
+    if sum(np.size(line.get_xdata()) for line in dots) > CROWDED:
+        for line in dots:
+            line.set_rasterized(True)

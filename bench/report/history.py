@@ -1,35 +1,37 @@
 """The history of a metric as lines with bars, as JSON, and as a figure."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.files import write_whole
 from bench.judge.history import Point
 from bench.judge.metrics import Metric
 from bench.networks import title_of
-from bench.report.drawing import Picture
+from bench.report.figures import Picture
+from bench.report.plot_style import Figure, look, subplots
+from bench.report.text import joined
 from bench.report.units import in_unit
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 BAR = 30  # characters of the longest bar
+
+
+def _where(point: Point) -> str:
+    return joined(point.conditions, point.machine, by=", ")
 
 
 def as_text(network: str, metric: Metric, points: Sequence[Point]) -> str:
     """A line a commit, with a bar as long as the figure; where the machine or the conditions change, a line says so."""
     longest = max(point.value for point in points) or 1.0
-    lines, before = [f"{metric.name} of {title_of(network)}"], ("", "")
-    for point in points:
-        where = (point.conditions, point.machine)
-        if where != before:
-            lines.append(f"  {', '.join(filter(None, where))}")
-            before = where
-        bar = "█" * max(1, round(BAR * point.value / longest))
-        commit = point.commit
-        lines.append(f"  {commit.at:%Y-%m-%d}  {commit.name}  {in_unit(point.value, metric.unit):>12}  {bar}")
+    lines = [f"{metric.name} of {title_of(network)}"]
+    for where, alike in groupby(points, _where):
+        lines.append(f"  {where}")
+        for point in alike:
+            bar, figure = "█" * max(1, round(BAR * point.value / longest)), in_unit(point.value, metric.unit)
+            lines.append(f"  {point.commit.at:%Y-%m-%d}  {point.commit.name}  {figure:>12}  {bar}")
     return "\n".join(lines)
 
 
@@ -44,28 +46,23 @@ def facts(point: Point) -> dict[str, Any]:
 def draw(network: str, metric: Metric, points: Sequence[Point], to: Path) -> Path:
     """Write the figure of a history into the folder `to`; its path."""
     name = f"history-{network}-{metric.name}"
-    picture = Picture(name, f"{metric.name} of {network}", partial(_draw, network, metric, points))
+    picture = Picture("history", name, f"{metric.name} of {network}", partial(_draw, network, metric, points))
     return write_whole(to / f"{name}.svg", picture.svg)
 
 
-def _draw(network: str, metric: Metric, points: Sequence[Point]) -> "Figure":
+def _draw(network: str, metric: Metric, points: Sequence[Point]) -> Figure:
     """A step for each commit; figures of another machine or under other conditions are a line of their own."""
-    import matplotlib.pyplot as plt
-
-    from bench.report.figures import look
-
-    drawn, axes = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
-    colour, marker = look(network)
-    series: dict[str, list[tuple[int, float]]] = {}
+    figure, axes = subplots(7.2, 3.6)
+    color, marker = look(network)
+    series: dict[str, list[tuple[int, float]]] = defaultdict(list)
     for place, point in enumerate(points):
-        label = ", ".join(filter(None, (point.conditions, point.machine)))
-        series.setdefault(label, []).append((place, point.value))
+        series[_where(point)].append((place, point.value))
     for number, (label, line) in enumerate(series.items()):
         style: dict[str, Any] = {"alpha": 1 / (1 + 0.5 * number), "linestyle": ("-", "--", ":")[number % 3]}
-        axes.plot(*zip(*line, strict=True), color=colour, marker=marker, label=label, **style)
+        axes.plot(*zip(*line, strict=True), color=color, marker=marker, label=label, **style)
     axes.set_xticks(range(len(points)), [f"{p.commit.name[:7]}\n{p.commit.at:%Y-%m-%d}" for p in points], fontsize=8)
     axes.yaxis.set_major_formatter(lambda value, _: in_unit(value, metric.unit) if value else "0")
     axes.set_ylim(0, 1.15 * max(point.value for point in points) or 1)
     axes.set_title(f"{metric.name} of {title_of(network)}, by commit", loc="left", fontsize=10)
     axes.legend(loc="lower left", fontsize=8)
-    return drawn
+    return figure

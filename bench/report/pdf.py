@@ -1,4 +1,4 @@
-"""The report as a PDF, to read at a stretch and to hand on.
+"""The report as a PDF, to read from start to end and to hand on.
 
 The words, figures and pictures go to a Typst template as data, never as markup, so that no name or error can break it.
 """
@@ -6,24 +6,20 @@ The words, figures and pictures go to a Typst template as data, never as markup,
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
-from itertools import count as numbers
-from itertools import groupby
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.files import write_whole
 from bench.judge.verdict import Verdict
-from bench.report.columns import Cell
+from bench.report.columns import Table
 from bench.report.document import Document, Part
-from bench.report.drawing import Picture
-from bench.report.tables import Table
-from bench.report.verdicts import MARKS, claimed, count, found, measured_parts
+from bench.report.text import TEMPLATES, prose, template
+from bench.report.units import NONE
+from bench.report.verdicts import MARKS, claimed, count, grouped, measured_parts
 
-TEMPLATE = Path(__file__).parent / "template" / "report.typ"
-TITLE = "Networks compared"
-ORDER = ("fails", "holds", "undecided")  # what fails is what a reader looks for first
 SCALE = 0.72  # from inches as drawn to inches as printed: the widest figures fill the page, and all have type of 7 pt
 COMMAND = 90  # characters in a line of a command
 
@@ -34,26 +30,25 @@ def write(document: Document, folder: Path) -> list[Path]:
 
     with TemporaryDirectory() as aside:
         root = Path(aside)
-        (root / "report.typ").write_bytes(TEMPLATE.read_bytes())
-        (root / "data.json").write_text(json.dumps(_data(document, root)), encoding="utf-8")
+        (root / "report.typ").write_bytes((TEMPLATES / "report.typ").read_bytes())
+        (root / "data.json").write_text(json.dumps(_data(document)), encoding="utf-8")
+        for picture in document.pictures:
+            (root / f"{picture.name}.svg").write_text(picture.svg, encoding="utf-8")
         # Fonts of the system would make another PDF on another machine.
         pdf = typst.compile(root / "report.typ", root=root, ignore_system_fonts=True)
     assert isinstance(pdf, bytes)
     return [write_whole(folder / "report.pdf", pdf)]
 
 
-def _data(document: Document, root: Path) -> dict[str, Any]:
-    """All that the template shows; pictures are drawn into the folder `root` and named."""
-    files = (f"{number}.svg" for number in numbers())
+def _data(document: Document) -> dict[str, Any]:
+    """All that the template shows."""
     return {
-        "title": TITLE,
-        "question": document.question,
-        "machines": document.machines,
-        "claims": _claims(document.verdicts),
-        "parts": [_part(part, files, root) for part in document.parts],
-        "definitions": document.definitions,
+        "question": prose("question"), "machines": document.machines,
+        "claims": _claims(document.verdicts) if document.verdicts else None,
+        "parts": [_part(part) for part in document.parts],
+        "definitions": list(template("text.txt").module.definitions.items()),
         "commands": [_in_lines(command) for command in document.commands],
-    }
+    }  # fmt: skip
 
 
 def _in_lines(command: str) -> str:
@@ -63,81 +58,41 @@ def _in_lines(command: str) -> str:
     return " \\\n".join(lines).replace("\0", " ")
 
 
-# ---- verdicts --------------------------------------------------------------------------------------------------------
-
-
-def _claims(verdicts: Sequence[Verdict]) -> dict[str, Any] | None:
+def _claims(verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """Claims of one sentence and verdict in one group; their sources and what would decide more, each told once."""
-    if not verdicts:
-        return None
-    ranked = sorted(verdicts, key=lambda verdict: ORDER.index(verdict.outcome))
-    sources = list(dict.fromkeys(verdict.claim.source for verdict in ranked))
-    groups = [list(group) for _, group in groupby(ranked, _sharing)]
-    return {
-        "count": count(verdicts),
-        "groups": [_group(group, sources.index(group[0].claim.source) + 1) for group in groups],
-        "sources": sources,
-        "todo": [_in_lines(todo) for todo in dict.fromkeys(verdict.todo for verdict in ranked if verdict.todo)],
-    }
-
-
-def _sharing(verdict: Verdict) -> tuple[str, ...]:
-    return verdict.outcome, verdict.claim.says, verdict.claim.source, verdict.reason
+    groups = grouped(verdicts, lambda v: (v.outcome, v.claim.says, v.claim.source, v.reason))
+    sources = list(dict.fromkeys(group[0].claim.source for group in groups))
+    todo = dict.fromkeys(verdict.todo for group in groups for verdict in group if verdict.todo)
+    numbered = [_group(group, sources.index(group[0].claim.source) + 1) for group in groups]
+    return {"count": count(verdicts), "groups": numbered, "sources": sources, "todo": [_in_lines(one) for one in todo]}
 
 
 def _group(group: Sequence[Verdict], source: int) -> dict[str, Any]:
-    first = group[0]
+    """Claims of one group: a line for each, or one for all where nothing was measured."""
+    first, more = group[0], len(group) - 1
+    lines = [(claimed(verdict.claim), *measured_parts(verdict)) for verdict in group]
+    if more and not any(verdict.measured for verdict in group):
+        lines = [(f"{claimed(first.claim)} and {more} more", NONE, "")]
     return {
-        "outcome": first.outcome,
-        "mark": MARKS[first.outcome],
-        "says": first.claim.says,
-        "source": source,
-        "lines": _lines(group),
+        "outcome": first.outcome, "mark": MARKS[first.outcome], "says": first.claim.says, "source": source,
+        "lines": [dict(zip(("claimed", "figure", "beside"), line, strict=True)) for line in lines],
         "reason": first.reason,
         "machines": list(dict.fromkeys(v.measured.machine for v in group if v.measured and v.measured.machine)),
-    }
+    }  # fmt: skip
 
 
-def _lines(group: Sequence[Verdict]) -> list[dict[str, str]]:
-    """A line a claim: what is claimed and what was measured; one for all where nothing was measured."""
-    if len(group) > 1 and not any(verdict.measured for verdict in group):
-        more = f"{claimed(group[0].claim)} and {len(group) - 1} more"
-        return [{"claimed": more, "figure": found(group[0].claim, None), "beside": ""}]
-    return [_line(verdict) for verdict in group]
-
-
-def _line(verdict: Verdict) -> dict[str, str]:
-    figure, beside = measured_parts(verdict)
-    return {"claimed": claimed(verdict.claim), "figure": figure, "beside": beside}
-
-
-# ---- parts -----------------------------------------------------------------------------------------------------------
-
-
-def _part(part: Part, files: Iterator[str], root: Path) -> dict[str, Any]:
+def _part(part: Part) -> dict[str, Any]:
+    """A part; the width of a picture is in points of print."""
     return {
-        "title": part.title,
-        "says": part.says,
-        "tables": [_table(table) for table in part.tables],
-        "pictures": [_picture(picture, root / next(files)) for picture in part.pictures],
-    }
+        "title": part.title, "says": part.says, "tables": [_table(table) for table in part.tables],
+        "pictures": [{"file": f"{one.name}.svg", "caption": one.caption, "width": 72 * SCALE * one.inches[0]}
+                     for one in part.pictures],
+    }  # fmt: skip
 
 
 def _table(table: Table) -> dict[str, Any]:
     return {
-        "caption": table.caption,
+        "caption": table.caption, "notes": table.notes,
         "columns": [{"name": column.name, "unit": column.unit} for column in table.columns],
-        "lines": [{"title": title, "cells": [_cell(cell) for cell in cells]} for title, cells in table.lines],
-        "notes": [note[:1].upper() + note[1:] for note in table.notes],
-    }
-
-
-def _cell(cell: Cell) -> dict[str, Any]:
-    small = " ".join(filter(None, (cell.deviation, cell.interval)))
-    return {"figure": cell.figure, "mark": cell.mark, "small": small, "best": cell.best, "second": cell.second}
-
-
-def _picture(picture: Picture, path: Path) -> dict[str, Any]:
-    """Put a picture beside the template; its width in points of print."""
-    path.write_text(picture.svg, encoding="utf-8")
-    return {"file": path.name, "caption": picture.caption, "width": 72 * SCALE * picture.inches[0]}
+        "lines": [{"title": title, "cells": [asdict(cell) for cell in cells]} for title, cells in table.lines],
+    }  # fmt: skip

@@ -5,17 +5,17 @@ longer, with pre-training or on other splits, so none of them is a limit that is
 """
 
 import csv
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
-from typing import Any
 
 from bench.read.rows import Row
 from bench.read.sections import Section
-from bench.report.columns import Cell, Column, cells
-from bench.report.tables import Table
-from bench.report.units import NONE, giga, millions, share
+from bench.report.columns import MAIN, Column, Table, table
+from bench.report.text import prose
+from bench.report.units import UNITS
 
 
 @dataclass(frozen=True)
@@ -30,25 +30,14 @@ class Figure:
     table: str
 
 
-@dataclass(frozen=True)
-class Metric:
-    """A metric as the file calls it: what one of its units is in ours, and the column that shows ours."""
-
-    unit: float
-    column: Column
-
-
-def _column(name: str, value: Callable[[Any], Any], text: Callable[[float | None], str]) -> Column:
-    return Column(name, "", value, text)
-
-
+OURS = {column.key: replace(column, unit="", best=None, optional=False) for column in MAIN}
+# By the file's name of a metric: what one of its units is in ours, and the column that shows ours.
 METRICS = {
-    "Dice": Metric(0.01, _column("Dice", lambda row: row.dice, share)),
-    "IoU": Metric(0.01, _column("IoU", lambda row: row.iou, share)),
-    "Params (M)": Metric(1e6, _column("Params", lambda row: row.cost and row.cost.parameters, millions)),
-    "GMAC": Metric(1e9, _column("GMAC", lambda row: row.cost and row.cost.torch.macs, giga)),
+    "Dice": (0.01, OURS["dice"]),
+    "IoU": (0.01, replace(OURS["dice"], key="iou", name="IoU", value=lambda row: row.iou)),
+    "Params (M)": (1e6, OURS["parameters"]),
+    "GMAC": (1e9, OURS["macs_torch"]),
 }
-UNITS = {"Params (M)": "M", "GMAC": "GMAC"}
 
 
 @cache
@@ -56,13 +45,7 @@ def figures() -> tuple[Figure, ...]:
     """All published figures on file whose metric can be shown beside ours."""
     with files("baselines").joinpath("published.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["metric"] in METRICS]
-    return tuple(
-        Figure(
-            row["network"], row["dataset"], row["metric"], float(row["value"]) * METRICS[row["metric"]].unit,
-            row["paper"], row["table"],
-        )
-        for row in rows
-    )  # fmt: skip
+    return tuple(Figure(**row | {"value": float(row["value"]) * METRICS[row["metric"]][0]}) for row in rows)  # type: ignore[arg-type]
 
 
 def published_table(section: Section) -> Table | None:
@@ -70,48 +53,30 @@ def published_table(section: Section) -> Table | None:
     if not section.dice:
         return None
     here = {section.dice.dataset, f"{section.dice.size}x{section.dice.size}"}
-    of = {
-        row.network: [f for f in figures() if f.network == row.network and f.dataset in here]
-        for row in section.rows if row.dice and not row.weights_file
-    }  # fmt: skip
-    rows = [row for row in section.rows if any(f.metric not in UNITS for f in of.get(row.network, ()))]
+    scored = [row for row in section.rows if row.dice and not row.weights_file]
+    of = {row.network: [f for f in figures() if f.network == row.network and f.dataset in here] for row in scored}
+    rows = [row for row in scored if any(METRICS[f.metric][1].base == "score" for f in of[row.network])]
     shown = [name for name in METRICS if any(f.metric == name for row in rows for f in of[row.network])]
-    if not rows:
-        return None
-    columns = [column for name in shown for column in (METRICS[name].column, _beside(name))]
-    lines = [(row.title, _line(row, of[row.network], shown)) for row in rows]
-    notes = [f"{row.title}: {_sources(of[row.network])}" for row in rows]
-    return Table("Beside published figures", tuple(columns), tuple(lines), (CAUTION, *notes))
+    columns = [column for name in shown for column in (METRICS[name][1], _beside(name, of))]
+    notes = [prose("published"), *(f"{row.title}: {_sources(of[row.network])}" for row in rows)]
+    return table("published", "Beside published figures", columns, rows, *notes) if rows else None
 
 
-CAUTION = (
-    "published: the least and the most that the papers below print, under their own training, split and pre-training; "
-    "what differs from the training here stands above"
-)
+def _beside(metric: str, of: Mapping[str, Sequence[Figure]]) -> Column:
+    """The column of what papers print of a metric: one figure, or the least and the most."""
+    ours = METRICS[metric][1]
 
+    def printed(row: Row) -> str | None:
+        values = [figure.value for figure in of[row.network] if figure.metric == metric]
+        return " to ".join(dict.fromkeys(ours.text(end(values)) for end in (min, max))) if values else None
 
-def _beside(metric: str) -> Column:
-    return Column("Published", UNITS.get(metric, metric), lambda row: None, METRICS[metric].column.text)
-
-
-def _line(row: Row, found: Sequence[Figure], shown: Sequence[str]) -> tuple[Cell, ...]:
-    measured = cells([METRICS[name].column for name in shown], [row])[0]
-    beside = [Cell(_range([f.value for f in found if f.metric == name], name)) for name in shown]
-    return tuple(cell for pair in zip(measured, beside, strict=True) for cell in pair)
-
-
-def _range(values: list[float], metric: str) -> str:
-    text = METRICS[metric].column.text
-    if not values:
-        return NONE
-    least, most = text(min(values)), text(max(values))
-    return least if least == most else f"{least} to {most}"
+    return Column(f"published_{ours.key}", "Published", UNITS[ours.base].symbol or metric, printed, ours.base)
 
 
 def _sources(found: Sequence[Figure]) -> str:
     """Each paper with its figures, in the order of the file."""
-    by_paper: dict[str, list[str]] = {}
+    by_paper: dict[str, list[str]] = defaultdict(list)
     for one in found:
-        text = METRICS[one.metric].column.text(one.value)
-        by_paper.setdefault(f"{one.paper} ({one.table})", []).append(f"{one.metric.split()[0]} {text}")
-    return "; ".join(f"{', '.join(figures)} in {paper}" for paper, figures in by_paper.items())
+        text = METRICS[one.metric][1].text(one.value)
+        by_paper[f"{one.paper} ({one.table})"].append(f"{one.metric.split()[0]} {text}")
+    return "; ".join(f"{', '.join(told)} in {paper}" for paper, told in by_paper.items())

@@ -1,9 +1,16 @@
-"""The one place where a number becomes text: its unit, its digits, and a dash where there is none."""
+"""How numbers become text: the digits and the symbol of each unit, and a dash where there is no number."""
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 NONE = "–"
+Text = Callable[[float | None], str]
+
+
+def _or_dash(write: Callable[[float], str]) -> Text:
+    """A function that writes numbers, with a dash for None and NaN."""
+    return lambda value: NONE if value is None or math.isnan(value) else write(value)
 
 
 def significant(value: float | None, digits: int = 3) -> str:
@@ -14,60 +21,23 @@ def significant(value: float | None, digits: int = 3) -> str:
     """
     if value is None or math.isnan(value):
         return NONE
-    if value == 0:
-        return "0"
-    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
     return f"{value:.{places}f}"
 
 
-def millions(count: float | None) -> str:
-    """A count in millions, two decimals, three below one: parameters are published so."""
-    return NONE if count is None else _as_published(count / 1e6)
-
-
-def giga(count: float | None) -> str:
-    """A count in thousands of millions, two decimals, three below one: multiply-adds are published so."""
-    return NONE if count is None else _as_published(count / 1e9)
-
-
 def _as_published(value: float) -> str:
+    """Two decimals, three below one, as papers print parameters and multiply-adds."""
     return f"{value:.3f}" if 0 < value < 0.9995 else f"{value:.2f}"
 
 
-def milliseconds(seconds: float | None) -> str:
-    """Seconds as milliseconds, three significant digits."""
-    return NONE if seconds is None else significant(seconds * 1e3)
-
-
-def mebibytes(count: float | None) -> str:
-    """Bytes as MiB, three significant digits."""
-    return NONE if count is None else significant(count / 2**20)
-
-
-def share(value: float | None) -> str:
-    """Dice, IoU: 0 to 1 with three decimals, which is what a few hundred images can tell apart."""
-    return NONE if value is None or math.isnan(value) else f"{value:.3f}"
-
-
-def difference(value: float | None) -> str:
-    """The difference of two shares, with its sign."""
-    return NONE if value is None or math.isnan(value) else f"{value:+.3f}"
-
-
-def percent(value: float | None) -> str:
-    """A share of things counted, in whole percent."""
-    return NONE if value is None or math.isnan(value) else f"{100 * value:.0f} %"
-
-
-def p_value(value: float | None) -> str:
-    """A probability; below a thousandth nobody needs its digits.
-
-    >>> p_value(0.0004), p_value(0.0312)
-    ('< 0.001', '0.031')
-    """
-    if value is None or math.isnan(value):
-        return NONE
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+# How values of a unit are written in a cell; a few hundred images cannot tell more than three decimals of Dice apart.
+millions = _or_dash(lambda count: _as_published(count / 1e6))
+giga = _or_dash(lambda count: _as_published(count / 1e9))
+milliseconds = _or_dash(lambda seconds: significant(seconds * 1e3))
+mebibytes = _or_dash(lambda count: significant(count / 2**20))
+share = _or_dash(lambda value: f"{value:.3f}")
+difference = _or_dash(lambda value: f"{value:+.3f}")
+percent = _or_dash(lambda value: f"{100 * value:.0f} %")
 
 
 def duration(seconds: float) -> str:
@@ -96,24 +66,46 @@ def percent_change(value: float) -> str:
     return f"{100 * value:+.{places}f} %"
 
 
-# How a base unit of `bench.judge.metrics` is written.
-IN_UNITS: dict[str, tuple[Callable[[float], str], str]] = {
-    "parameters": (lambda value: f"{value:,.0f}", ""),
-    "multiply-adds": (lambda value: significant(value / 1e9, 5), " GMAC"),
-    "share": (lambda value: significant(100 * value, 3), " %"),
-    "seconds": (milliseconds, " ms"),
-    "bytes": (mebibytes, " MiB"),
-    "joules": (significant, " J"),
-    "score": (share, ""),
-    "distance": (significant, ""),
+class Unit(NamedTuple):
+    """How values of a base unit are written.
+
+    `cell` writes one in a table whose header has the `symbol`. In a sentence it is the same with the symbol behind it,
+    or what `sentence` writes.
+    """
+
+    cell: Text
+    symbol: str = ""
+    sentence: Callable[[float], str] | None = None
+
+
+# By the base unit that quantities and metrics name: how the report writes it.
+UNITS = {
+    "parameters": Unit(millions, "M", lambda value: f"{value:,.0f}"),
+    "multiply-adds": Unit(giga, "GMAC", lambda value: f"{significant(value / 1e9, 5)} GMAC"),
+    "seconds": Unit(milliseconds, "ms"),
+    "bytes": Unit(mebibytes, "MiB"),
+    "joules": Unit(significant, "J"),
+    "watts": Unit(significant, "W"),
+    "images/s": Unit(significant, "images/s"),
+    "share": Unit(percent, "", lambda value: f"{significant(100 * value)} %"),
+    "score": Unit(share),
+    "difference": Unit(difference),
+    "distance": Unit(significant),
+    "number": Unit(significant),
+    "ratio": Unit(significant, "times"),
+    "text": Unit(lambda text: str(text or NONE)),
+    "count": Unit(lambda value: significant(value, 1)),
+    "probability": Unit(_or_dash(lambda value: "< 0.001" if value < 0.001 else f"{value:.3f}")),
+    "exponent": Unit(_or_dash(lambda value: f"{value:.2f}")),
+    "error": Unit(_or_dash(lambda value: f"{value:.0e}" if value else "0")),
 }
 
 
 def in_unit(value: float, unit: str) -> str:
-    """A figure in base units as text with its unit.
+    """A value of a base unit as it is written in a sentence.
 
     >>> in_unit(6_576_225, "parameters"), in_unit(0.0124, "seconds")
     ('6,576,225', '12.4 ms')
     """
-    write, name = IN_UNITS[unit]
-    return write(value) + name
+    known = UNITS[unit]
+    return known.sentence(value) if known.sentence else f"{known.cell(value)} {known.symbol}".rstrip()

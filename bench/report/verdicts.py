@@ -5,7 +5,7 @@ A claim that fails is one line that says what was measured, what it was before, 
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
 from xml.etree import ElementTree
@@ -14,84 +14,97 @@ from bench.judge.claim import Claim
 from bench.judge.evidence import Measured
 from bench.judge.verdict import Verdict
 from bench.networks import find_network, title_of
-from bench.report.markdown import escaped
-from bench.report.units import NONE, difference, in_unit, significant
+from bench.report.text import joined, markdown, markdown_table
+from bench.report.units import NONE, in_unit
 
-MARKS = {"holds": "✓", "fails": "✗", "undecided": "?"}
+MARKS = {"fails": "✗", "holds": "✓", "undecided": "?"}  # in the order in which a reader looks for them
 LEVELS = {"fails": "error", "undecided": "notice"}
 WORDS = {"equals": "", "at_most": "at most ", "at_least": "at least "}
 
 
 def figure(claim: Claim, value: float) -> str:
     """One figure of a claim with its unit: a quotient as "0.25 times", a lead with its sign."""
-    if claim.is_ratio:
-        return f"{significant(value)} times"
-    if claim.is_lead:
-        return difference(value)
-    return in_unit(value, claim.about.unit)
+    return in_unit(value, _unit(claim))
+
+
+def _unit(claim: Claim) -> str:
+    return "ratio" if claim.is_ratio else "difference" if claim.is_lead else claim.about.unit
 
 
 def claimed(claim: Claim) -> str:
     """What is claimed, in words: "at most 6.65 M parameters ± 2 %"."""
-    other = f" {title_of(claim.against)}'s" if claim.against else ""
-    slack = f"{100 * claim.margin:g} %" if claim.about.tier != "score" else f"{claim.margin:g}"
-    margin = f" ± {slack}" if claim.margin else ""
-    level = claim.bound == (0 if claim.is_lead else 1) and bool(other)
-    written = f"{claim.bound:.4f}" if claim.about.unit == "score" and not other else figure(claim, claim.bound)
-    bound = other.strip() if level else f"{written}{other}"  # a paper's Dice has four digits
-    return f"{WORDS[claim.relation]}{bound}{margin}"
+    other = f"{title_of(claim.against)}'s" if claim.against else ""
+    slack = f"{claim.margin:g}" if claim.about.tier == "score" else f"{100 * claim.margin:g} %"
+    bound = figure(claim, claim.bound)
+    if claim.about.unit == "score" and not other:
+        bound = f"{claim.bound:.4f}"  # a paper's Dice has four digits
+    elif other and claim.bound == (0 if claim.is_lead else 1):
+        bound = ""
+    return WORDS[claim.relation] + joined(bound, other, f"± {slack}" if claim.margin else "")
 
 
 def found(claim: Claim, measured: Measured | None) -> str:
     """What was measured, with its interval where it has one; a dash where nothing was."""
     if measured is None:
         return NONE
-    text = figure(claim, measured.value)
-    if measured.low == measured.high:
-        return text
-    return f"{text} [{', '.join(figure(claim, end).split(' ')[0] for end in (measured.low, measured.high))}]"
+    return joined(figure(claim, measured.value), _interval(claim, measured))
 
 
-def before(verdict: Verdict) -> str:
-    """ "was 4.45 GMAC": what the figure was for an older code, where it was another."""
-    if verdict.before is None or verdict.measured is None or verdict.before == verdict.measured.value:
-        return ""
-    return f"was {figure(verdict.claim, verdict.before)}"
+def _interval(claim: Claim, measured: Measured) -> str:
+    ends = ", ".join(figure(claim, end).split(" ")[0] for end in (measured.low, measured.high))
+    return "" if measured.low == measured.high else f"[{ends}]"
 
 
 def measured_parts(verdict: Verdict) -> tuple[str, str]:
     """What was measured: the figure, and what stands smaller beside it, its interval and what it was before."""
-    value, bracket, interval = found(verdict.claim, verdict.measured).partition("[")
-    return value.strip(), ", ".join(filter(None, (bracket + interval, before(verdict))))
+    claim, measured = verdict.claim, verdict.measured
+    if measured is None:
+        return NONE, ""
+    return figure(claim, measured.value), joined(_interval(claim, measured), _before(verdict), by=", ")
+
+
+def _before(verdict: Verdict) -> str:
+    """ "was 4.45 GMAC": what the figure was for an older code, where it was another."""
+    changed = verdict.measured and verdict.before not in (None, verdict.measured.value)
+    return f"was {figure(verdict.claim, verdict.before)}" if changed and verdict.before is not None else ""
+
+
+def _with_before(verdict: Verdict) -> str:
+    return joined(found(verdict.claim, verdict.measured), _before(verdict), by=", ")
 
 
 def sentence(verdict: Verdict) -> str:
     """One line: network, metric, what was measured, what it was before, what is claimed, why nothing is decided."""
     claim = verdict.claim
-    parts = [f"{claim.metric} of {claim.network}{f' at {claim.module}' if claim.module else ''}{_course(verdict)}"]
-    parts.append(f"claimed {claimed(claim)}")
-    if verdict.reason:
-        parts.append(verdict.reason + (f" (to decide it: {verdict.todo})" if verdict.todo else ""))
-    return "; ".join(parts)
+    about = f"{claim.metric} of {claim.network}{f' at {claim.module}' if claim.module else ''}{_course(verdict)}"
+    todo = f"(to decide it: {verdict.todo})" if verdict.reason and verdict.todo else ""
+    return joined(about, f"claimed {claimed(claim)}", joined(verdict.reason, todo), by="; ")
 
 
 def _course(verdict: Verdict) -> str:
     """What the figure is, or from what to what it went."""
     if verdict.measured is None:
         return ""
-    is_ = found(verdict.claim, verdict.measured)
-    if not before(verdict) or verdict.before is None:
-        return f" is {is_}"
+    now = found(verdict.claim, verdict.measured)
+    if not _before(verdict) or verdict.before is None:
+        return f" is {now}"
     went = "grew" if verdict.measured.value > verdict.before else "fell"
-    return f" {went} from {figure(verdict.claim, verdict.before)} to {is_}"
+    return f" {went} from {figure(verdict.claim, verdict.before)} to {now}"
 
 
 def count(verdicts: Sequence[Verdict]) -> str:
     """How many hold, fail and are undecided."""
     by = Counter(verdict.outcome for verdict in verdicts)
-    fail = "fails" if by["fails"] == 1 else "fail"
-    hold = "holds" if by["holds"] == 1 else "hold"
+    hold, fail = "holds" if by["holds"] == 1 else "hold", "fails" if by["fails"] == 1 else "fail"
     return f"{by['holds']} {hold}, {by['fails']} {fail}, {by['undecided']} undecided"
+
+
+def grouped(
+    verdicts: Sequence[Verdict], key: Callable[[Verdict], Any], order: Sequence[str] = tuple(MARKS)
+) -> list[list[Verdict]]:
+    """Verdicts in the order of their outcomes, those beside each other with one key together."""
+    ranked = sorted(verdicts, key=lambda verdict: order.index(verdict.outcome))
+    return [list(group) for _, group in groupby(ranked, key)]
 
 
 def as_text(verdicts: Sequence[Verdict]) -> str:
@@ -99,12 +112,11 @@ def as_text(verdicts: Sequence[Verdict]) -> str:
 
     Claims of one table that are undecided for the same reason share a line.
     """
-    order = ("holds", "undecided", "fails")
-    ranked = sorted(verdicts, key=lambda verdict: order.index(verdict.outcome))
-    lines = [_columns(group) for _, group in groupby(ranked, _sharing)]
+    groups = grouped(verdicts, _sharing, ("holds", "undecided", "fails"))
+    lines = [_columns(*group) for group in groups]
     widths = [max(len(line[column]) for line in lines) for column in range(3)]
     text = ["  ".join([*map(str.ljust, line[:3], widths), line[3]]).rstrip() for line in lines]
-    todo = dict.fromkeys(verdict.todo for verdict in ranked if verdict.todo)
+    todo = dict.fromkeys(verdict.todo for group in groups for verdict in group if verdict.todo)
     steps = ["", "To decide more:", *(f"  {step}" for step in todo)] if todo else []
     return "\n".join([*text, *steps, "", count(verdicts)])
 
@@ -117,51 +129,41 @@ def _sharing(verdict: Verdict) -> tuple[str, ...]:
     return name.partition("/")[0], verdict.reason, found(verdict.claim, verdict.measured)
 
 
-def _columns(group: Iterable[Verdict]) -> tuple[str, str, str, str]:
+def _columns(first: Verdict, *others: Verdict) -> tuple[str, str, str, str]:
     """Verdict, name, what was measured, what is claimed and why nothing is decided."""
-    first, *others = group
-    claim, mark = first.claim, f"{MARKS[first.outcome]} {first.outcome}"
+    claim = first.claim
     name = claim.name.partition("/")[0] if others else claim.name
-    parts = [] if others else [f"claimed {claimed(claim)}"]
-    reason = [first.reason] if first.reason else []
-    return mark, name, _with_before(first), "; ".join(parts + reason)
-
-
-def _with_before(verdict: Verdict) -> str:
-    """What was measured, and what it was before."""
-    return ", ".join(filter(None, (found(verdict.claim, verdict.measured), before(verdict))))
+    why = joined("" if others else f"claimed {claimed(claim)}", first.reason, by="; ")
+    return f"{MARKS[first.outcome]} {first.outcome}", name, _with_before(first), why
 
 
 def as_markdown(verdicts: Sequence[Verdict]) -> str:
-    """A table a person or a step summary shows, with the source of each claim."""
-    lines = ["| Claim | Claimed | Measured | Verdict | Why, or from what |", "| --- | --- | --- | --- | --- |"]
-    for verdict in verdicts:
-        claim, measured = verdict.claim, verdict.measured
-        why = verdict.reason + (f"; to decide it: `{verdict.todo}`" if verdict.todo else "")
-        because = why or (f"{len(measured.records)} records" if measured else "")
-        if measured and measured.machine:
-            because += f", {measured.machine}"
-        cells = (
-            claim.says,
-            claimed(claim),
-            _with_before(verdict),
-            f"{MARKS[verdict.outcome]} {verdict.outcome}",
-            because,
-        )
-        lines.append(f"| {' | '.join(escaped(cell).replace('|', chr(92) + '|') for cell in cells)} |")
+    """A table for a person or a step summary, with the source of each claim."""
+    header = ["Claim", "Claimed", "Measured", "Verdict", "Why, or from what"]
+    rows = [
+        [v.claim.says, claimed(v.claim), _with_before(v), f"{MARKS[v.outcome]} {v.outcome}", _because(v)]
+        for v in verdicts
+    ]
+    table = markdown_table(header, ["---"] * len(header), [map(markdown, row) for row in rows])
     sources = dict.fromkeys(verdict.claim.source for verdict in verdicts)
-    return "\n".join([*lines, "", f"{count(verdicts)}. Sources: {'; '.join(map(escaped, sources))}."])
+    return f"{table}\n\n{count(verdicts)}. Sources: {'; '.join(map(markdown, sources))}."
+
+
+def _because(verdict: Verdict) -> str:
+    measured = verdict.measured
+    why = verdict.reason + (f"; to decide it: `{verdict.todo}`" if verdict.todo else "")
+    machine = f", {measured.machine}" if measured and measured.machine else ""
+    return (why or (f"{len(measured.records)} records" if measured else "")) + machine
 
 
 def facts(verdict: Verdict) -> dict[str, Any]:
     """A verdict in base units, for JSON."""
     claim, measured = verdict.claim, verdict.measured
+    told = ("line", "says", "source", "network", "metric", "against", "relation", "bound", "margin")
     return {
-        "claim": claim.name, "line": claim.line, "says": claim.says, "source": claim.source,
-        "network": claim.network, "metric": claim.metric, "against": claim.against, "relation": claim.relation,
-        "bound": claim.bound, "margin": claim.margin, "unit": _unit(claim), "outcome": verdict.outcome,
-        "value": measured and measured.value, "low": measured and measured.low, "high": measured and measured.high,
-        "n": measured and measured.n, "before": verdict.before, "reason": verdict.reason, "todo": verdict.todo,
+        "claim": claim.name, **{name: getattr(claim, name) for name in told}, "unit": _unit(claim),
+        "outcome": verdict.outcome, **{name: getattr(measured, name, None) for name in ("value", "low", "high", "n")},
+        "before": verdict.before, "reason": verdict.reason, "todo": verdict.todo,
         "machine": measured.machine if measured else "", "records": list(measured.records) if measured else [],
     }  # fmt: skip
 
@@ -175,11 +177,10 @@ def as_junit(verdicts: Sequence[Verdict]) -> str:
     """JUnit's XML, which CI servers other than GitHub's show: undecided is skipped."""
     outcomes = Counter(verdict.outcome for verdict in verdicts)
     totals = {"tests": len(verdicts), "failures": outcomes["fails"], "skipped": outcomes["undecided"]}
-    suite = ElementTree.Element("testsuite", {"name": "bench check", **{k: str(v) for k, v in totals.items()}})
+    suite = ElementTree.Element("testsuite", {"name": "bench check"} | {name: str(n) for name, n in totals.items()})
     for verdict in verdicts:
-        case = ElementTree.SubElement(
-            suite, "testcase", {"classname": f"claims.{verdict.claim.network}", "name": verdict.claim.name}
-        )
+        names = {"classname": f"claims.{verdict.claim.network}", "name": verdict.claim.name}
+        case = ElementTree.SubElement(suite, "testcase", names)
         if verdict.outcome != "holds":
             kind = "failure" if verdict.outcome == "fails" else "skipped"
             ElementTree.SubElement(case, kind, {"message": sentence(verdict)})
@@ -202,13 +203,7 @@ def _annotation(verdict: Verdict) -> str:
 
 def _escaped(text: str, more: str = "") -> str:
     """Text as GitHub's commands want it. Source: the toolkit's rules for workflow commands."""
-    for character in "%\r\n" + more:
-        text = text.replace(character, f"%{ord(character):02X}")
-    return text
-
-
-def _unit(claim: Claim) -> str:
-    return "ratio" if claim.is_ratio else "difference" if claim.is_lead else claim.about.unit
+    return text.translate({ord(character): f"%{ord(character):02X}" for character in "%\r\n" + more})
 
 
 FORMATS: dict[str, Callable[[Sequence[Verdict]], str]] = {

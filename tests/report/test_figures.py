@@ -1,40 +1,138 @@
-"""Figures show what the rows hold and keep a network's colour."""
+"""Figures: each where there is something to see, drawn once, the same bytes for the same records."""
+
+import os
+import subprocess
+import sys
 
 import pytest
-from handmade import dice_record
+from handmade import LATENCY, cost_record, dice_record, latency_record, record
 
-from bench.networks import NETWORKS
+from bench.quantities import Latency
 from bench.read.sections import sections
-from bench.report.figures import dice_against_latency, learning_curves, look
+from bench.read.speeds import speeds
+from bench.report.figures import AXES, FIGURES, TALLEST, Picture, draw_together, pictures
+from bench.report.plot_style import subplots
 
 
-def test_each_network_of_the_table_has_a_look_of_its_own():
-    assert len({look(name) for name in NETWORKS}) == len(NETWORKS)
+def figure(labels=("one",), height=3.0):
+    drawn, axes = subplots(7.2, height)
+    for label in labels:
+        axes.plot([0, 1], [0, 1], label=label)
+    drawn.legend(loc="outside right center")
+    return drawn
 
 
-def test_a_stranger_has_a_look_too():
-    assert look("mine.py:TinyNet") == look("mine.py:TinyNet")
+def picture(**how):
+    return Picture("p", "p", "P", lambda: figure(**how))
 
 
-def test_dice_against_latency_has_a_point_a_network_with_units_on_its_axes(reference):
-    axes = dice_against_latency(sections(reference)[0]).axes[0]
-    assert axes.get_xlabel().startswith("latency (ms")
-    assert axes.get_ylabel() == "Dice, synthetic test"
-    points = {
-        line.get_label(): (line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines if "(" in line.get_label()
-    }
-    assert points["U-Net (31.04 M)"] == pytest.approx((310, 0.7))
-    assert points["MDSA-UNet (6.58 M)"] == pytest.approx((110, 2.35 / 3))
+def test_it_is_drawn_once_and_not_before_it_is_asked_for():
+    drawn = []
+    found = Picture("p", "p", "P", lambda: drawn.append(1) or figure())
+    assert drawn == []
+    assert found.svg.startswith("<?xml")
+    assert found.svg == found.svg
+    assert found.inches == (7.2, 3.0)
+    assert drawn == [1]
 
 
-def test_learning_curves_show_every_leg(reference):
-    loss, dice = learning_curves(sections(reference)[0]).axes
-    assert [list(line.get_xdata()) for line in loss.lines] == [[20, 40], [20, 40]]
-    assert list(dice.lines[0].get_ydata()) == [0.4, 0.6]
+def test_same_figure_same_bytes():
+    one, other = picture(), picture()
+    assert one.svg == other.svg
 
 
-def test_each_seed_has_a_curve_and_one_entry_in_the_legend():
-    (section,) = sections([dice_record(seed=0), dice_record(seed=1)])
-    figure = learning_curves(section)
-    assert [len(axes.lines) for axes in figure.axes] == [2, 2]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["U-Net"]
+def test_a_legend_of_forty_networks_or_of_a_long_name_gets_its_room():
+    many, long = picture(labels=[f"network {n}" for n in range(40)]), picture(labels=["n" * 60])
+    assert many.inches[1] > 6
+    assert long.inches[0] > AXES + 4
+    assert picture(height=40).inches[1] == TALLEST
+
+
+def several(count=4):
+    return [Picture("p", f"p{n}", "P", lambda n=n: figure(labels=[f"network {n}"])) for n in range(count)]
+
+
+@pytest.fixture
+def two_cores(monkeypatch):
+    if sys.platform != "linux":
+        pytest.skip("pictures are drawn together on Linux only")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_drawn_together_they_are_what_they_are_alone():
+    together = several()
+    draw_together(together)
+    assert all("_drawn" in vars(picture) for picture in together)
+    assert [picture.svg for picture in together] == [picture.svg for picture in several()]
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_a_picture_that_cannot_be_drawn_says_so_when_drawn_together_too():
+    def fails():
+        raise ValueError("no such axis")
+
+    with pytest.raises(ValueError, match="no such axis"):
+        draw_together([picture(), Picture("b", "bad", "B", fails)])
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_a_process_that_dies_costs_no_report():
+    parent = os.getpid()
+
+    def dies():
+        if os.getpid() != parent:
+            os._exit(1)
+        return figure()
+
+    together = [Picture("p", "p", "P", dies), *several(2)]
+    draw_together(together)
+    assert all(picture.svg.startswith("<?xml") for picture in together)
+
+
+def test_on_one_core_each_is_drawn_when_it_is_asked_for(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
+    together = several(2)
+    draw_together(together)
+    assert not any("_drawn" in vars(picture) for picture in together)
+
+
+def names(source):
+    return [picture.name for picture in pictures("x", source)]
+
+
+def test_a_section_with_everything_has_every_picture(reference):
+    assert names(sections(reference)[0]) == [
+        "dice-latency-x", "dice-counts-x", "paired-x", "learning-curves-x",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("records", "has"),
+    [([cost_record()], []), ([latency_record("unet", (0.1,))], []), ([dice_record()], ["learning-curves-x"])],
+)
+def test_what_was_not_measured_is_not_drawn(records, has):
+    assert names(sections(records)[0]) == has
+
+
+def test_sweeps_are_drawn_where_there_is_more_than_one_point():
+    def timed(**conditions):
+        result = Latency(samples_s=(0.1,) * 5, warmup_s=())
+        return record("unet", LATENCY.model_copy(update=conditions), result)
+
+    assert names(speeds([timed()])[0]) == ["calls-x"]
+    assert names(speeds([timed(), timed(batch=2)])[0]) == ["calls-x", "throughput-x"]
+    assert names(speeds([timed(), timed(size=448)])[0]) == ["calls-x", "by-size-x"]
+
+
+def test_every_figure_has_a_key_of_its_own():
+    keys = [kind.key for kinds in FIGURES.values() for kind in kinds]
+    assert len(set(keys)) == len(keys)
+
+
+def test_telling_which_there_are_loads_no_renderer():
+    code = "import sys, bench.report.write; print({'matplotlib', 'jinja2', 'pandas'} & {*sys.modules})"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+        == "set()"
+    )

@@ -6,7 +6,7 @@ from handmade import cost_record
 
 from bench.read.sections import sections
 from bench.report.document import document
-from bench.report.latex import escaped, write
+from bench.report.latex import write
 
 
 def made(records):
@@ -20,12 +20,6 @@ def test_best_is_bold_and_special_characters_are_escaped(tmp_path, reference):
     assert r"\textbf{6.58}" in text
     assert "%" not in text.replace(r"\%", "").replace("{%", "").replace("% Needs", "")
     assert text.count(r"\toprule") == text.count(r"\bottomrule") == 3
-
-
-def test_every_special_character_has_a_form():
-    assert escaped(r"a_b%c#d$e&f{g}~^\<>") == (
-        r"a\_b\%c\#d\$e\&f\{g\}\textasciitilde{}\textasciicircum{}\textbackslash{}\textless{}\textgreater{}"
-    )
 
 
 def test_names_of_strangers(tmp_path):

@@ -14,10 +14,12 @@ from bench.quantities import CostSpec, Count
 from bench.read.rows import Row
 from bench.read.sections import sections
 from bench.read.speeds import speeds
+from bench.report.columns import Column, table
 from bench.report.document import document
-from bench.report.drawing import Picture
+from bench.report.figures import Picture
 from bench.report.pdf import COMMAND, write
-from bench.report.tables import Column, table
+from bench.report.plot_style import subplots
+from bench.report.text import prose, template
 
 HOSTILE = "<script> 100% #let x_1 $y$ *b* @z \\n \\$ [c] {d} \"e\" 'f' ~ ^ -- `g`"
 LONG = "a_network_with_a_name_of_sixty_characters_" + "x" * 18
@@ -47,6 +49,10 @@ def measured(name, number=0):
     return [cost_record(name, 10**6 * (1 + number)), latency_record(name, latency), dice_record(name, dice)]
 
 
+def definitions():
+    return template("text.txt").module.definitions.items()
+
+
 def squeezed(text):
     return re.sub(r"\s", "", text)
 
@@ -67,7 +73,7 @@ def test_all_words_of_the_document_are_in_it(tmp_path, reference):
     found = pages(written, tmp_path)
     text = "".join(found)
     tables = [table for part in written.parts for table in part.tables]
-    told = [written.question, *written.machines, *(words for pair in written.definitions for words in pair)]
+    told = [prose("question"), *written.machines, *(words for pair in definitions() for words in pair)]
     told += [words for part in written.parts for words in (part.title, *part.says)]
     told += [picture.caption for part in written.parts for picture in part.pictures]
     told += [words for table in tables for words in (table.caption, *(note[1:] for note in table.notes))]
@@ -126,8 +132,8 @@ def test_forty_networks_break_over_pages_with_their_header_and_none_is_empty(tmp
 def test_a_table_too_wide_for_the_page_is_turned_or_shrunk(tmp_path, reference):
     written = made(reference)
     rows = sections(reference)[0].rows
-    columns = [Column(f"Column {n}", "unit", lambda row: row.dice, lambda value: f"{value:.3f}") for n in range(18)]
-    wide = replace(written.parts[0], tables=(table("Wide", columns, rows),))
+    columns = [Column(f"{n}", f"Column {n}", "unit", lambda row: row.dice, "score") for n in range(18)]
+    wide = replace(written.parts[0], tables=(table("wide", "Wide", columns, rows),))
     (path,) = write(replace(written, parts=(wide,)), tmp_path)
     told = subprocess.run(["pdfinfo", "-l", "99", path], capture_output=True, check=True, text=True).stdout
     assert re.search(r"size:\s+841.89 x 595", told)
@@ -145,21 +151,19 @@ def test_a_name_with_dollars_is_no_formula_in_a_picture(tmp_path):
 def test_a_document_of_next_to_nothing(tmp_path):
     (path,) = write(made([cost_record()]), tmp_path)
     assert path.read_bytes().startswith(b"%PDF")
-    (path,) = write(replace(made([cost_record()]), machines=(), parts=(), definitions=(), commands=()), tmp_path)
+    (path,) = write(replace(made([cost_record()]), machines=(), parts=(), commands=()), tmp_path)
     assert path.read_bytes().startswith(b"%PDF")
 
 
 @pytest.mark.slow
 def test_a_picture_of_many_dots_stays_small_and_a_tall_one_fits(tmp_path, reference):
     def dots():
-        import matplotlib.pyplot as plt
-
-        figure, axes = plt.subplots(figsize=(7.2, 40), layout="constrained")
+        figure, axes = subplots(7.2, 40)
         axes.plot(range(50_000), [n * n % 977 for n in range(50_000)], ".", linestyle="")
         return figure
 
     written = made(reference)
-    part = replace(written.parts[0], pictures=(Picture("dots", "Dots", dots),))
+    part = replace(written.parts[0], pictures=(Picture("dots", "dots", "Dots", dots),))
     (path,) = write(replace(written, parts=(part,)), tmp_path)
     assert path.stat().st_size < 1_000_000
 

@@ -27,28 +27,28 @@ def test_one_batch_and_one_size_make_one_table():
     assert cells(found["Speed at batch 1, 224x224, cpu"])["Latency (ms)"] == "100"
 
 
-def test_what_was_only_weighed_has_no_table_of_speed():
+def test_memory_alone_has_no_table_of_speed():
     spec = MemorySpec(machine=LATENCY.machine, device="cpu", threads=2)
     assert list(tables(record("unet", spec, Memory(weights_bytes=1, peak_bytes=2)))) == ["Peak memory at batch 1"]
 
 
-def test_a_batch_sweep_tells_its_knee_and_where_it_ended():
+def test_a_batch_sweep_tells_its_saturation_and_where_it_ended():
     ended = record("unet", LATENCY.model_copy(update={"batch": 8}), None, status="out_of_memory", error="no memory")
     table = tables(timed(0.1), timed(0.11, batch=2), timed(0.22, batch=4), ended)["Throughput by batch"]
     assert cells(table) == {
         "Batch 1 (images/s)": "10.0", "Batch 2 (images/s)": "18.2", "Batch 4 (images/s)": "18.2",
-        "Batch 8 (images/s)": "–", "Knee (batch)": "2",
+        "Batch 8 (images/s)": "–", "Saturation (batch)": "2",
     }  # fmt: skip
     assert "U-Net: ended at batch 8, out of memory" in table.notes
 
 
 def test_a_size_sweep_tells_how_latency_and_memory_grow():
-    def weighed(size: int, peak: int):
+    def measured(size: int, peak: int):
         spec = MemorySpec(machine=LATENCY.machine, device="cpu", threads=2, size=size)
         return record("unet", spec, Memory(weights_bytes=100, peak_bytes=100 + peak))
 
     sizes = (112, 224, 448)
-    table = tables(*(timed(size**4 / 1e12, size=size) for size in sizes), *(weighed(size, size**2) for size in sizes))
+    table = tables(*(timed(size**4 / 1e12, size=size) for size in sizes), *(measured(size, size**2) for size in sizes))
     found = cells(table["Cost as the image grows"])
     assert (found["Growth (latency)"], found["Growth (memory)"], found["Growth (GMAC)"]) == ("2.00", "1.00", "–")
 

@@ -1,17 +1,19 @@
 """Rows for people's own plots: nothing is rounded, and each leads back to its records."""
 
 import csv
-import io
 
+import pandas as pd
 import pytest
 
 from bench.read.sections import sections
-from bench.report.tidy import csv as as_csv
-from bench.report.tidy import paired_rows, tidy_rows
+from bench.report.document import document
+from bench.report.tidy import paired_rows, write_csv, write_parquet
 
 
-def test_it_is_unrounded_and_leads_back_to_the_records(reference):
-    rows = list(csv.DictReader(io.StringIO(as_csv(tidy_rows(sections(reference))))))
+def test_csv_is_unrounded_and_leads_back_to_the_records(tmp_path, reference):
+    table, _ = write_csv(document(reference, sections(reference), []), tmp_path)
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
     assert [row["network"] for row in rows] == ["mdsa_unet", "unet"]
     assert rows[1]["macs_torch"] == "36878155776"
     assert float(rows[1]["dice"]) == pytest.approx(sum((0.5, 0.7, 0.9)) / 3, rel=1e-9)
@@ -22,3 +24,10 @@ def test_pairs_name_both_networks_and_what_was_tested(reference):
     (row,) = paired_rows(sections(reference))
     assert (row["network"], row["reference"], row["units"], row["n"]) == ("unet", "mdsa_unet", "images", 3)
     assert row["dice_difference_low"] <= row["dice_difference"] <= row["dice_difference_high"]
+
+
+def test_parquet_rows_come_back_typed(tmp_path, reference):
+    table, paired = write_parquet(document(reference, sections(reference), []), tmp_path)
+    rows = pd.read_parquet(table)
+    assert rows.set_index("network").loc["mdsa_unet", "parameters"] == 6_576_225
+    assert pd.read_parquet(paired)["network"].tolist() == ["unet"]

@@ -98,7 +98,7 @@ function legend(parent, state) {
     const label = element(parent, "label");
     const box = element(label, "input", { type: "checkbox" });
     const icon = element(label, "svg", { width: 16, height: 16, viewBox: "-8 -8 16 16", "aria-hidden": "true" });
-    element(icon, "path", { d: SHAPES[point.marker], fill: point.colour });
+    element(icon, "path", { d: SHAPES[point.marker], fill: point.color });
     element(label, "span", {}, point.name);
     box.checked = true;
     box.addEventListener("change", () => { state.hidden[box.checked ? "delete" : "add"](point); draw(state); });
@@ -179,8 +179,8 @@ function mark(svg, canvas, point, at, y) {
   const attributes = { class: "point", tabindex: 0, role: "img", "aria-label": point.text.join("; ") };
   const group = element(svg, "g", attributes);
   element(group, "circle", { class: "halo", cx: at, cy: y(point.y), r: 15 });
-  element(group, "line", { x1: at, x2: at, y1: y(point.low), y2: y(point.high), stroke: point.colour });
-  element(group, "path", { d: SHAPES[point.marker], transform: `translate(${at} ${y(point.y)})`, fill: point.colour });
+  element(group, "line", { x1: at, x2: at, y1: y(point.low), y2: y(point.high), stroke: point.color });
+  element(group, "path", { d: SHAPES[point.marker], transform: `translate(${at} ${y(point.y)})`, fill: point.color });
   let tip = null;
   const show = () => { hide(); tip = tell(canvas, point, at, y(point.y)); };
   const hide = () => { tip?.remove(); tip = null; };

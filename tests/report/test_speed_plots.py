@@ -1,11 +1,12 @@
 """Sweeps and profiles as they are drawn."""
 
 import pytest
-from handmade import LATENCY, latency_record, record
+from handmade import LATENCY, cost_record, latency_record, record
 
 from bench.quantities import Latency, ModuleCost, Profile, ProfileSpec
+from bench.read.sections import sections
 from bench.read.speeds import speeds
-from bench.report.speed_figures import by_size, calls, throughput, time_by_module
+from bench.report.speed_plots import by_size, calls, latency_against_counts, throughput, time_by_module
 
 
 def timed(seconds: float, **conditions):
@@ -43,3 +44,13 @@ def test_time_by_module_is_a_bar_of_shares_that_add_up_to_all_of_it():
     (axes,) = time_by_module(found).axes
     assert [patch.get_width() for patch in axes.patches] == pytest.approx([60, 30, 10])
     assert [text.get_text() for text in axes.texts] == ["encode", "decode", "other"]
+
+
+def test_latency_against_multiply_adds_has_a_point_a_network_and_lines_of_equal_speed():
+    names = ("unet", "mdsa_unet", "swin_unet")
+    records = [cost_record(name, macs=10**10) for name in names] + [latency_record(name) for name in names]
+    axes = latency_against_counts(sections(records)[0]).axes[0]
+    points = {line.get_label(): line.get_xydata()[0] for line in axes.lines if not line.get_label().startswith("_")}
+    assert points.keys() == {"U-Net", "MDSA-UNet", "Swin-UNet"}
+    assert list(points["U-Net"]) == pytest.approx([10, 310])
+    assert {text.get_text() for text in axes.texts} <= {"10 GMAC/s", "100 GMAC/s"}

@@ -3,7 +3,7 @@ import pytest
 from handmade import dice_record
 
 from bench.read.sections import sections
-from bench.report.exhibits import exhibit, looks_somewhere, outlines, query_points, regions
+from bench.report.example_images import examples, outlines, query_points, regions
 from bench.run.predictions import Predictions, path_of
 
 SIZE = 112
@@ -28,30 +28,30 @@ def section(tmp_path):
 
 
 def test_best_median_and_worst_are_by_the_mean_of_all_networks(section, tmp_path):
-    shown = exhibit(section, [tmp_path])
-    assert shown.chosen == [("best", "image-2"), ("median", "image-1"), ("worst", "image-0")]
+    shown = examples(section, [tmp_path])
+    assert shown.ranks == {"best": "image-2", "median": "image-1", "worst": "image-0"}
     assert [network.row.network for network in shown.networks] == ["mdsa_unet", "unet"]
 
 
 def test_every_network_has_a_panel_with_its_dice(section, tmp_path):
-    titles = [axes.get_title() for axes in outlines(exhibit(section, [tmp_path])).axes]
+    titles = [axes.get_title() for axes in outlines(examples(section, [tmp_path])).axes]
     assert titles[:3] == ["best: truth", "MDSA-UNet  0.950", "U-Net  0.900"]
     assert len(titles) == 9
 
 
 def test_chosen_regions_are_drawn_by_stage(section, tmp_path):
-    shown = exhibit(section, [tmp_path])
-    assert looks_somewhere(shown).row.network == "mdsa_unet"
+    shown = examples(section, [tmp_path])
+    assert shown.attending.row.network == "mdsa_unet"
     axes = regions(shown).axes
     assert [one.get_title() for one in axes[:2]] == ["encode1", "encode3"]
     assert len(axes[0].patches) == 1 + 1
     assert len(axes[1].patches) == 16 + 1
 
 
-def test_without_predictions_or_images_there_is_no_exhibit(section, tmp_path):
-    assert exhibit(section, [tmp_path / "elsewhere"]) is None
+def test_without_predictions_or_images_there_is_no_examples(section, tmp_path):
+    assert examples(section, [tmp_path / "elsewhere"]) is None
     (tmp_path / "cache" / "x" / "images.npy").unlink()
-    assert exhibit(section, [tmp_path]) is None or section.dice.dataset == "synthetic"
+    assert examples(section, [tmp_path]) is None or section.dice.dataset == "synthetic"
 
 
 def test_query_points_are_inside_on_the_edge_and_far_away():

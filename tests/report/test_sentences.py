@@ -1,10 +1,12 @@
 """The answer in sentences."""
 
+import pytest
 from handmade import STATE, dice_record, latency_record
 
+from bench.judge.pick import pick
 from bench.quantities.scores import PROTOCOLS
 from bench.read.sections import sections
-from bench.report.words import sentences
+from bench.report.sentences import candidate_line, pick_reason, sentences
 
 
 def test_who_is_most_accurate_fastest_and_smallest(reference):
@@ -53,3 +55,28 @@ def test_of_very_many_names_the_first_ones_are_told():
     names = ["mdsa_unet", *(f"network_{n:02}" for n in range(12))]
     said = sentences(sections([dice_record(name, (0.5, 0.6, 0.7)) for name in names])[0])[0]
     assert said.endswith("network_00, network_01, network_02, network_03, network_04, network_05 and 6 others.")
+
+
+@pytest.fixture
+def section(reference):
+    (found,) = sections(reference)
+    return found
+
+
+def test_who_and_why(section):
+    told = pick_reason(section, pick(section, {"parameters": 10e6}))
+    assert told.startswith("MDSA-UNet: Dice 0.783, the highest of 1 that fit (A CPU, 2 cores")
+
+
+def test_nobody_fits(section):
+    told = pick_reason(section, pick(section, {"parameters": 1e6, "latency": 0.2}))
+    assert told.startswith("None of 2 networks fits")
+    assert told.endswith("The fewest limits are broken by MDSA-UNet.")
+
+
+def test_a_line_has_figures_with_units_and_the_limits_it_breaks(section):
+    unet = next(c for c in pick(section, {"latency": 0.2, "memory": 1e9}) if c.row.network == "unet")
+    assert candidate_line(unet) == (
+        "U-Net: latency 310 ms, parameters 31,037,633, multiply-adds 36.878 GMAC, dice 0.700; over latency 200 ms; "
+        "memory was not measured"
+    )

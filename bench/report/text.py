@@ -1,0 +1,78 @@
+"""The report's templates and fixed text, and text as Markdown and LaTeX show it unchanged."""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.quantities.variants import name_of
+from bench.report.units import NONE, UNITS
+
+TEMPLATES = Path(__file__).with_name("template")
+END = "\x1e"  # ASCII's record separator, which stands in no name and no error
+LATEX = str.maketrans({
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", "–": "--", "±": r"$\pm$", "†": r"\textdagger{}", "‡": r"\textdaggerdbl{}", "§": r"\S{}",
+    "×": r"$\times$", "−": "$-$",
+})  # fmt: skip
+
+
+@cache
+def template(name: str) -> Any:
+    """A template of the folder `template`. What is written into HTML is escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape(["html"]), undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    found.globals.update(zip=zip, NONE=NONE, END=END, name_of=name_of)
+    found.tests.update(nan=math.isnan)
+    found.filters.update(markdown=markdown, slug=slug, median=median, cell=lambda value, unit: UNITS[unit].cell(value))
+    return found.get_template(name)
+
+
+def prose(name: str, *facts: Any) -> str:
+    """The sentence or note of this name in template/text.txt, with its facts, in one line."""
+    told = getattr(template("text.txt").module, name)
+    return " ".join((told(*facts) if callable(told) else told).split())
+
+
+def remarks(name: str, *facts: Any) -> list[str]:
+    """The notes of this name in template/text.txt, where `END` ends each of them."""
+    told = getattr(template("text.txt").module, name)(*facts).split(END)
+    return [" ".join(note.split()) for note in told if note.strip()]
+
+
+def joined(*parts: str, by: str = " ") -> str:
+    """The parts that are not empty, in one line."""
+    return by.join(filter(None, parts))
+
+
+def markdown(text: str) -> str:
+    """Text that Markdown shows as it is: a name or an error may hold what it takes for a tag or for emphasis."""
+    return text.replace("<", "&lt;").replace("*", "\\*")
+
+
+def markdown_table(header: Sequence[str], alignment: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table as GitHub writes it. The cells are Markdown; a `|` in them is escaped."""
+    lines = (" | ".join(cell.replace("|", "\\|") for cell in line) for line in (header, alignment, *rows))
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def latex(text: str) -> str:
+    """Text that LaTeX prints as it is."""
+    return text.translate(LATEX)
+
+
+def slug(text: str) -> str:
+    """Text as a part of an element's id, of a link to it, or of a LaTeX label.
+
+    >>> slug("my data-224-cpu")
+    'my-data-224-cpu'
+    """
+    return re.sub("[^A-Za-z0-9_-]", "-", text)
