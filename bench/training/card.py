@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from bench.errors import UserError
 from bench.files import write_whole
-from bench.quantities import CurvePoint, Frozen, ProtocolName as Protocol, Scores, TrainSpec
-from bench.quantities.scores import find_protocol, terms
+from bench.quantities import CurvePoint, Frozen, Protocol, Scores, TrainSpec
+from bench.quantities.protocols import find_protocol, terms
 from bench.training.weights import fit_weights
 
 
