@@ -24,7 +24,7 @@ from bench.quantities import Cost, CostSpec, Count
 Counter = Callable[[nn.Module, Tensor], Counted]
 
 
-def cost(network: nn.Module, spec: CostSpec, progress: object = None) -> Cost:
+def cost(network: nn.Module, spec: CostSpec) -> Cost:
     """Count the network's parameters, and its multiply-adds for one image (1, channels, size, size).
 
     The network itself is left as it was, if it can be copied. Raises what the network raises when it is called once, as

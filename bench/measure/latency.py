@@ -36,7 +36,6 @@ def latency(
     spec: LatencySpec,
     clock: Callable[[], float] = time.perf_counter,
     alive: Callable[[], None] = lambda: None,
-    progress: Callable[..., None] = lambda *told: None,
 ) -> Latency:
     """Time calls of the network on one random batch (batch, channels, size, size), values in [0, 1).
 

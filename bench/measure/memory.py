@@ -28,7 +28,7 @@ OWN_MAPPING_BYTES = 2**17  # glibc's documented default
 Build = Callable[[], nn.Module]
 
 
-def memory(build: Build, spec: MemorySpec, progress: object = None) -> Memory:
+def memory(build: Build, spec: MemorySpec) -> Memory:
     """Measure two passes of the network that `build` makes, on a random batch (batch, channels, size, size).
 
     For a process of its own, which measures nothing else. `build` is called twice. The first network makes a pass with

@@ -25,7 +25,7 @@ REPEATS_S = 0.2
 Clock = Callable[[], float]
 
 
-def peak(spec: PeakSpec, clock: Clock = time.perf_counter, progress: object = None) -> Peak:
+def peak(spec: PeakSpec, clock: Clock = time.perf_counter) -> Peak:
     """Multiply-adds and bytes a second, in a few seconds.
 
     `macs_per_s` is n^3 over the best time of a product of two n x n matrices in the spec's precision (float32 without
