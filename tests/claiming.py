@@ -1,4 +1,4 @@
-"""Claims and records made by hand, for the tests of this folder."""
+"""Claims and records made by hand, for tests of what judges them."""
 
 from handmade import ENVIRONMENT, LATENCY, STATE, cost_record, dice_record, latency_record
 
@@ -39,9 +39,19 @@ def timed(network: str, medians: list[float], first_minute: int = 0, first: int 
     ]
 
 
+def busy(record: Record) -> Record:
+    """The same, while other processes used half of both cores."""
+    states = (
+        {"clock_s": 0.0, "cpu_busy_s": 0.0, "own_cpu_s": 0.0},
+        {"clock_s": 10.0, "cpu_busy_s": 20.0, "own_cpu_s": 10.0},
+    )
+    before, after = (record.before.model_copy(update=facts) for facts in states)
+    return record.model_copy(update={"before": before, "after": after})
+
+
 def trained(network: str, dice: tuple[float, ...], seed: int = 0) -> Record:
     """80 steps of 4 images."""
     return now(dice_record(network, dice, seed))
 
 
-__all__ = ["LATENCY", "MACHINE", "at", "claim", "counted", "now", "timed", "trained"]
+__all__ = ["LATENCY", "MACHINE", "at", "busy", "claim", "counted", "now", "timed", "trained"]

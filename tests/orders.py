@@ -7,19 +7,40 @@ from pathlib import Path
 import pytest
 
 from bench.quantities.budget import find_budget
-from bench.run.plan import Question, plan
+from bench.run.plan import plan
+from bench.run.study import Study
 from bench.run.worker import Order
 
+TINY = """
+from torch import nn
+
+
+class Tiny(nn.Module):
+    def __init__(self, in_channels, classes):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(in_channels, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU())
+        self.head = nn.Conv2d(8, classes, 1)
+
+    def forward(self, x):
+        return self.head(self.body(x))
+"""
 LINUX = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="this system lists no children")
+
+
+def tiny(folder: Path) -> str:
+    """A network that is trained in a moment, from a file in the folder."""
+    path = folder / "tiny.py"
+    path.write_text(TINY)
+    return f"{path}:Tiny"
 
 
 def order(
     tmp_path: Path, network: str, measure: str, size: int = 64, root: Path | None = None, data="synthetic", **spec
 ) -> Order:
     """An order of the smoke budget, its training changed by `spec`."""
-    planned = plan(Question((network,), (measure,), find_budget("smoke"), data, root, "cpu", size=size))
+    planned = plan(Study((network,), (measure,), find_budget("smoke"), data, root, "cpu", size=size))
     wanted = next(job for job in planned.jobs if job.network == network)
-    asked = Order(job=wanted, out=tmp_path, data_root=root, device="cpu", threads=2)
+    asked = Order(job=wanted, out=tmp_path, data_root=root, device="cpu", threads=1)
     return changed(asked, train=asked.job.spec.train.model_copy(update=spec)) if spec else asked
 
 

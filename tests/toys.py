@@ -38,9 +38,9 @@ def small(width: int = 4) -> Small:
 def discs(count: int) -> Prepared:
     """Bright discs on noise, and their masks."""
     generator = torch.Generator().manual_seed(0)
-    centres = torch.rand(count, 2, 1, 1, generator=generator) * 20 + 6
+    centers = torch.rand(count, 2, 1, 1, generator=generator) * 20 + 6
     y, x = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
-    masks = (((y - centres[:, 0]) ** 2 + (x - centres[:, 1]) ** 2) < 36).to(torch.uint8)
+    masks = (((y - centers[:, 0]) ** 2 + (x - centers[:, 1]) ** 2) < 36).to(torch.uint8)
     noise = torch.randint(0, 60, (count, 3, 32, 32), generator=generator, dtype=torch.uint8)
     return Prepared(tuple(map(str, range(count))), noise + masks[:, None] * 150, masks)
 

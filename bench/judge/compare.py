@@ -129,7 +129,7 @@ def _is_of(metric: Metric, record: Record) -> bool:
 
 def figure(metric: Metric, records: Sequence[Record]) -> float | None:
     """The metric's figure from one side's records; None where they have none."""
-    if not records or metric.unit == "share":  # each module has one
+    if not records or "module" in metric.conditions:  # each module has one
         return None
     if metric.samples:
         times = of_processes(_times(metric, records))

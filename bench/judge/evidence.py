@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bench.judge.claim import Claim
 from bench.quantities.variants import PLAIN, name_of
+from bench.read.speeds import SWITCHES
 from bench.run.store import Record
 
 NOTHING = "no record of {network} under these conditions"
@@ -63,7 +64,7 @@ def fitting(claim: Claim, network: str, records: Iterable[Record]) -> list[Recor
               if name in about.conditions} | dict(about.where)  # fmt: skip
     found = [r for r in records if r.job.network == network and r.job.spec.quantity == about.quantity]
     found = [r for r in found if all(getattr(r.job.spec, name) == value for name, value in fields.items())]
-    found = [r for r in found if not any(getattr(r.job.spec, name, False) for name in ("tf32", "cudnn_benchmark"))]
+    found = [r for r in found if not any(getattr(r.job.spec, name, False) for name in SWITCHES)]
     found = [r for r in found if name_of(r.job.spec) == (claim.variant if "variant" in about.conditions else PLAIN)]
     return sorted(_on_machine(claim, found), key=lambda r: r.before.at)
 
@@ -99,7 +100,7 @@ def _figure(claim: Claim, network: str, records: Sequence[Record], machine: str)
         raise Undecided(f"{network} has no module '{claim.module}' that attends; known: {known}")
     if doubt or value is None:
         raise Undecided(f"{network} is unverified: {doubt or 'no figure'}")
-    if claim.about.unit == "joules" and record.taints:
+    if claim.about.unit != "bytes" and record.taints:  # other processes take no memory from this one
         raise Undecided(f"{network} was disturbed while it was measured: {'; '.join(record.taints)}")
     return value, record
 

@@ -9,7 +9,7 @@ from bench.quantities.variants import PLAIN, name_of
 from bench.read.load import FOLDER, Commit, commits, records_at
 from bench.run.store import Record
 
-USUAL = {"size": 224, "batch": 1, "channels": 3}
+USUAL = {"size": 224, "batch": 1, "channels": 3, "tf32": False, "cudnn_benchmark": False}
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Point:
 def history(network: str, metric: Metric, dataset: str = "", folder: str = FOLDER) -> list[Point]:
     """A point for each commit that changed the network's records of the metric and has some, oldest first.
 
-    Under the usual conditions: 224 pixels, batch 1, plain; a score is of `dataset`, or of the first by name.
+    Under the usual conditions: 224 pixels, batch 1, plain, no switch on. A score is of `dataset`, or of the first one
+    by name.
     """
     named = f"{network}-{metric.quantity}-"
     found = ((commit, _usual(records_at(commit.name, folder, named).records, metric, dataset))

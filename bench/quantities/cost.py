@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from bench.quantities.asked import Asked
-from bench.quantities.base import IMAGE, Column, Frozen, Images, Metric, Quantity, Result, pixels
+from bench.quantities.base import IMAGE, Column, Frozen, Images, Metric, Quantity, Result, as_published, pixels
 
 # fvcore gives these a cost, torch's counter none; they are compared without them.
 FVCORE_EXTRAS = frozenset(
@@ -81,12 +81,12 @@ def _doubt(result: Cost) -> str:
 
 
 def _giga(macs: int | None) -> str:
-    return "no" if macs is None else f"{macs / 1e9:.3f}"
+    return "no" if macs is None else as_published(macs / 1e9)
 
 
 def _summary(result: Cost) -> str:
     counts = [f"{_giga(count.macs)} GMAC ({count.counter})" for count in (result.fvcore, result.torch)]
-    return ", ".join([f"{result.parameters / 1e6:.2f} M parameters", *counts])
+    return ", ".join([f"{as_published(result.parameters / 1e6)} M parameters", *counts])
 
 
 QUANTITY = Quantity(

@@ -207,7 +207,7 @@ def _told(spec: DiceSpec, asked: Asked) -> tuple[str, str]:
 
 def _summary(result: Scores) -> str:
     dice = [image.dice for image in result.images if not math.isnan(image.dice)]
-    return f"Dice {sum(dice) / len(dice):.4f}, the mean of {len(dice)} scores" if dice else "no score"
+    return f"Dice {sum(dice) / len(dice):.3f}, the mean of {len(dice)} scores" if dice else "no score"
 
 
 def _repeat(spec: DiceSpec) -> str:

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from bench.quantities.asked import Asked
-from bench.quantities.base import PASS, Metric, Pass, Quantity, Result
+from bench.quantities.base import PASS, Metric, Pass, Quantity, Result, significant
 
 
 class EnergySpec(Pass):
@@ -52,7 +52,7 @@ QUANTITY = Quantity(
     passes=lambda spec, asked: 0.0,  # its window has a fixed length, which is in `start_s`
     usual=lambda device: device == "cuda",  # elsewhere a counter is rarely readable
     quiet=True,
-    summary=lambda energy: energy.unreadable or f"{energy.joules_per_image:.3g} J an image",
+    summary=lambda energy: energy.unreadable or f"{significant(energy.joules_per_image)} J an image",
     metrics=(
         Metric("energy", "ratio", "joules", PASS, lambda energy, module: energy.joules_per_image, doubt=_doubt),
     ),

@@ -7,7 +7,18 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from bench.quantities.asked import Asked
-from bench.quantities.base import PASS, Column, Frozen, MemoryFormat, Metric, Pass, Quantity, Result, pixels
+from bench.quantities.base import (
+    PASS,
+    Column,
+    Frozen,
+    MemoryFormat,
+    Metric,
+    Pass,
+    Quantity,
+    Result,
+    pixels,
+    significant,
+)
 from bench.quantities.variants import FORMS, PLAIN, conditions, name_of
 from bench.stats.estimate import of_processes
 
@@ -100,7 +111,7 @@ def seconds(result: Latency) -> tuple[float, ...]:
 
 def _summary(result: Latency) -> str:
     calls = result.samples_s
-    return f"median {1e3 * median(calls):.3g} ms of {len(calls)} calls" if calls else ""
+    return f"median {significant(1e3 * median(calls))} ms of {len(calls)} calls" if calls else ""
 
 
 QUANTITY = Quantity(

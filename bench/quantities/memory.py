@@ -4,7 +4,7 @@ from functools import partial
 from typing import Literal
 
 from bench.quantities.asked import Asked
-from bench.quantities.base import PASS, Column, MemoryFormat, Metric, Pass, Quantity, Result, pixels
+from bench.quantities.base import PASS, Column, MemoryFormat, Metric, Pass, Quantity, Result, pixels, significant
 
 
 class MemorySpec(Pass):
@@ -50,7 +50,7 @@ def _metric(mode: str) -> Metric:
 
 
 def _mib(size: int) -> str:
-    return f"{size / 2**20:.4g}"
+    return f"{significant(size / 2**20)} MiB"
 
 
 QUANTITY = Quantity(
@@ -64,7 +64,7 @@ QUANTITY = Quantity(
     takes="builder",
     grows=("batch", "size"),
     beside={"mode": "inference"},
-    summary=lambda m: f"{_mib(m.peak_bytes)} MiB, of which weights {_mib(m.weights_bytes)}",
+    summary=lambda m: f"{_mib(m.peak_bytes)}, of which weights {_mib(m.weights_bytes)}",
     repeat=lambda s: f"{s.mode}, batch {s.batch}, {s.size}x{s.size}",
     metrics=(_metric("inference"), _metric("training")),
     columns=(Column("memory", "Memory", "MiB", "bytes", lambda found: found[0].peak_bytes, limit="memory"),),

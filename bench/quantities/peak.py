@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from bench.quantities.asked import Asked
-from bench.quantities.base import Conditions, Device, Precision, Quantity, Result
+from bench.quantities.base import Conditions, Device, Precision, Quantity, Result, as_published
 
 
 class PeakSpec(Conditions):
@@ -42,5 +42,5 @@ QUANTITY = Quantity(
     passes=lambda spec, asked: 0.0,
     takes="machine",
     quiet=True,
-    summary=lambda p: f"{p.macs_per_s / 1e9:.3g} G multiply-adds/s, {p.bytes_per_s / 1e9:.3g} GB/s",
+    summary=lambda p: f"{as_published(p.macs_per_s / 1e9)} G multiply-adds/s, {as_published(p.bytes_per_s / 1e9)} GB/s",
 )

@@ -1,7 +1,7 @@
 """Reads records, in one way for every command: from folders, from a file, or as they were in a commit.
 
-A file that is no whole record is named and left out, and stops nothing. A command that must not look past it asks for
-`whole` records.
+A file that is no whole record is named and left out, and stops nothing; what then becomes of the `problems` is the
+command's to say.
 """
 
 import io
@@ -51,14 +51,18 @@ def load(folders: list[Path]) -> Loaded:
                 loaded.records.append(read_record(path))
             except UserError as error:
                 loaded.problems.append(str(error))
-    return _without_twins(loaded.records, loaded.problems)
+    return _together([loaded])
 
 
-def _without_twins(records: list[Record], problems: list[str]) -> Loaded:
+def _together(parts: Sequence[Loaded]) -> Loaded:
+    """All parts, without older twins."""
+    records = [record for part in parts for record in part.records]
+    problems = [line for part in parts for line in part.problems]
     kept = {record.id: record for record in sorted(records, key=lambda r: (r.status == "ok", r.before.at))}
-    again = [record for record in records if kept[record.id] is not record]
-    twice = [f"{record.id}: measured again at {kept[record.id].before.at}" for record in again]
-    return Loaded([kept[key] for key in dict.fromkeys(r.id for r in records)], problems, twice)
+    again = [record for record in records if kept[record.id].before != record.before]  # else the same file, read twice
+    replaced = [line for part in parts for line in part.replaced]
+    replaced += [f"{record.id}: measured again at {kept[record.id].before.at}" for record in again]
+    return Loaded([kept[key] for key in dict.fromkeys(r.id for r in records)], problems, replaced)
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,7 @@ def read(given: Sequence[Path | str], default: Path = Path(FOLDER)) -> Loaded:
     Of a folder, those directly in it and in its folders count; of a revision, those below `results`, unless told.
     UserError where there is nothing of a name, or no record in all of them.
     """
-    parts = [_named(str(one)) for one in given or [default]]
-    loaded = _without_twins([r for p in parts for r in p.records], [line for p in parts for line in p.problems])
+    loaded = _together([_named(str(one)) for one in given or [default]])
     if not loaded.records and not loaded.problems:
         where = ", ".join(map(str, given or [default]))
         raise UserError(f"no records in {where}; make some with `bench run --all`, or name another folder")

@@ -186,9 +186,17 @@ def _usual(shapes: Collection[tuple[int, int, int]]) -> tuple[int, int, int]:
 
 
 def _alone(records: Sequence[Record]) -> list[list[Record]]:
-    """Groups of what stands in the main table without a time beside it, first what depends on the machine."""
+    """Groups of what stands in the main table without a time beside it, first what depends on the machine.
+
+    Of a sweep it is the usual size, else the smallest, at the smallest batch.
+    """
     standing = [r for r in records if _stands_in_table(r) and not isinstance(r.job.spec, LatencySpec)]
-    groups = [group for name in QUANTITIES for group in grouped(standing, name)]
+    groups = []
+    for name, quantity in QUANTITIES.items():
+        for family in grouped(standing, name, quantity.repeats | set(quantity.grows)):
+            specs = (record.job.spec for record in family)
+            first = min(specs, key=lambda s: (s.size != USUAL_SIZE, s.size, getattr(s, "batch", 1)))
+            groups.append([record for record in family if record.job.spec == first])
     return sorted(groups, key=lambda group: not group[0].machine_id)
 
 
@@ -209,8 +217,9 @@ def _beside(records: Sequence[Record], first: Record) -> list[Record]:
 
 
 def _alike_in(records: Sequence[Record], scored: Sequence[Record]) -> list[Record]:
-    """What stands in the main table of the shape of what was scored."""
-    return [r for r in records if scored and _stands_in_table(r) and _shape(r) == _shape(scored[0])]
+    """What was measured on a machine in the shape of what was scored, smallest batch first."""
+    found = [r for r in records if scored and r.machine_id and _stands_in_table(r) and _shape(r) == _shape(scored[0])]
+    return sorted(found, key=lambda r: getattr(r.job.spec, "batch", 1))
 
 
 def _section(
@@ -218,7 +227,7 @@ def _section(
     alone: Sequence[Record] = (),
 ) -> Section:  # fmt: skip
     """One section, less the networks that are `absent`: not scored here, they would only add empty cells."""
-    first = (timed or [r for r in _alike_in(records, scored) if r.machine_id] or scored or alone)[0]
+    first = (timed or _alike_in(records, scored) or scored or alone)[0]
     beside = _beside(records, first)
     counted = [record for record in beside if isinstance(record.job.spec, CostSpec)]
     members = [record for record in (*beside, *timed, *scored) if record.job.network not in absent]

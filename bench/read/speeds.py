@@ -18,6 +18,7 @@ from bench.stats.ratio import ratio
 
 SATURATED = 0.9  # throughput saturates at the smallest batch with this share of the best one
 SHOWN = ("latency", "memory", "energy", "profile")
+SWITCHES = ("tf32", "cudnn_benchmark")
 T = TypeVar("T")
 
 
@@ -149,12 +150,16 @@ class Speed:
 
 @dataclass(frozen=True)
 class Speeds:
-    """All networks on one machine and device, with one number of channels and maps; pre-trained ones apart."""
+    """All networks on one machine and device, with one number of channels and maps; pre-trained ones apart.
+
+    `switches` names what was switched on while they were timed: `tf32`, `cudnn_benchmark`.
+    """
 
     device: str
     environment: Environment
     rows: tuple[Speed, ...]
     pretrained: bool = False
+    switches: tuple[str, ...] = ()
 
     @cached_property
     def batches(self) -> list[int]:
@@ -200,11 +205,12 @@ def speeds(records: Sequence[Record]) -> list[Speeds]:
 def _family(record: Record) -> tuple[Any, ...]:
     """What networks have in common that are shown together."""
     spec = record.job.spec
-    return spec.machine, spec.device, spec.channels, spec.classes, is_pretrained(record.job.network)
+    switches = tuple(name for name in SWITCHES if getattr(spec, name, False))
+    return spec.machine, spec.device, spec.channels, spec.classes, is_pretrained(record.job.network), switches
 
 
 def _speeds(key: tuple[Any, ...], family: list[Record], costs: list[Record], peaks: list[Record]) -> Speeds:
-    machine, device, channels, classes, pretrained = key
+    machine, device, channels, classes, pretrained, switches = key
     members = [*family, *(r for r in costs if (r.job.spec.channels, r.job.spec.classes) == (channels, classes))]
     known = tuple(r for r in peaks if (r.job.spec.machine, r.job.spec.device) == (machine, device))
     single = [r for r in family if r.job.spec.quantity == "latency"] or family  # what single figures are of
@@ -212,4 +218,4 @@ def _speeds(key: tuple[Any, ...], family: list[Record], costs: list[Record], pea
     size, batch = USUAL_SIZE if USUAL_SIZE in sizes else min(sizes), min(batches)
     names = sorted({r.job.network for r in family})
     rows = tuple(Speed(name, tuple(r for r in members if r.job.network == name), batch, size, known) for name in names)
-    return Speeds(device, family[0].environment, rows, pretrained)
+    return Speeds(device, family[0].environment, rows, pretrained, switches)

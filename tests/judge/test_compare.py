@@ -1,5 +1,5 @@
 import pytest
-from claiming import at, counted, now, timed, trained
+from claiming import at, busy, counted, now, timed, trained
 from handmade import ENVIRONMENT, record
 
 from bench.judge.compare import compare
@@ -58,12 +58,7 @@ def test_counts_are_compared_whatever_the_machine():
 
 def test_a_disturbed_time_decides_nothing():
     base = timed("unet", [1.0] * 5)
-    states = (
-        {"clock_s": 0.0, "cpu_busy_s": 0.0, "own_cpu_s": 0.0},
-        {"clock_s": 10.0, "cpu_busy_s": 20.0, "own_cpu_s": 10.0},
-    )
-    before, after = (base[0].before.model_copy(update=facts) for facts in states)
-    head = [r.model_copy(update={"before": before, "after": after}) for r in timed("unet", [2.0] * 5)]
+    head = [busy(r) for r in timed("unet", [2.0] * 5)]
     change = found(base, head)["latency"]
     assert (change.outcome, "other processes used 50 %" in change.reason) == ("undecided", True)
 
@@ -89,11 +84,11 @@ def test_scores_of_other_images_or_another_training_are_refused():
 
 
 def test_memory_on_a_cpu_may_differ_by_its_noise_and_on_cuda_by_nothing():
-    def weighed(device, peak):
+    def memory(device, peak):
         spec = MemorySpec(machine="m", device=device, threads=2)
         return [now(record("unet", spec, Memory(weights_bytes=1, peak_bytes=peak)))]
 
-    assert found(weighed("cpu", 100), weighed("cpu", 103))["memory_inference"].outcome == "same"
-    assert found(weighed("cpu", 100), weighed("cpu", 110))["memory_inference"].outcome == "worse"
-    assert found(weighed("cuda", 100), weighed("cuda", 103))["memory_inference"].outcome == "worse"
-    assert "memory_training" not in found(weighed("cpu", 100), weighed("cpu", 110))
+    assert found(memory("cpu", 100), memory("cpu", 103))["memory_inference"].outcome == "same"
+    assert found(memory("cpu", 100), memory("cpu", 110))["memory_inference"].outcome == "worse"
+    assert found(memory("cuda", 100), memory("cuda", 103))["memory_inference"].outcome == "worse"
+    assert "memory_training" not in found(memory("cpu", 100), memory("cpu", 110))

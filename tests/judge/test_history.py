@@ -3,7 +3,7 @@ from claiming import counted, timed, trained
 from gitting import commit
 
 from bench.judge.history import history
-from bench.judge.metrics import find_metric
+from bench.quantities import find_metric
 
 
 @pytest.fixture
@@ -32,9 +32,11 @@ def test_a_score_is_of_one_data_set(repository):
     assert history("unet", find_metric("dice"), dataset="ddti") == []
 
 
-def test_other_sizes_batches_and_modes_are_no_part_of_it(repository):
-    records = timed("unet", [0.1])
-    spec = records[0].job.spec.model_copy(update={"batch": 8})
-    records[0] = records[0].model_copy(update={"job": records[0].job.model_copy(update={"spec": spec})})
-    commit(repository, records, "a batch of eight")
+def test_other_sizes_batches_variants_and_switches_are_no_part_of_it(repository):
+    records = timed("unet", [0.1, 0.2, 0.3, 0.4])
+    for number, changes in enumerate(({"batch": 8}, {"size": 448}, {"form": "folded"}, {"tf32": True})):
+        spec = records[number].job.spec.model_copy(update=changes)
+        job = records[number].job.model_copy(update={"spec": spec})
+        records[number] = records[number].model_copy(update={"job": job})
+    commit(repository, records, "a batch of eight, a large image, folded, with TF32")
     assert history("unet", find_metric("latency")) == []

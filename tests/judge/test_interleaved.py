@@ -1,21 +1,11 @@
 import pytest
-from claiming import MACHINE, claim, timed
+from claiming import MACHINE, busy, claim, timed
 
 from bench.judge.evidence import Undecided
 from bench.judge.interleaved import LEAST, interleaved
 
 LATENCY = {"metric": "latency", "device": "cpu", "margin": 0.05}
 RATIO = claim(**LATENCY, against="unet")
-
-
-def busy(record):
-    """The same, while other processes used half of both cores."""
-    states = (
-        {"clock_s": 0.0, "cpu_busy_s": 0.0, "own_cpu_s": 0.0},
-        {"clock_s": 10.0, "cpu_busy_s": 20.0, "own_cpu_s": 10.0},
-    )
-    before, after = (record.before.model_copy(update=facts) for facts in states)
-    return record.model_copy(update={"before": before, "after": after})
 
 
 def test_pairs_give_the_quotient_with_an_interval_and_every_record_behind_it():
@@ -42,6 +32,20 @@ def test_rounds_that_were_measured_later_are_pairs_of_their_own():
     stale = timed("mdsa_unet", [9] * 5)
     fresh = [*timed("mdsa_unet", [1] * 5, 200, first=5), *timed("unet", [2] * 5, 201, first=5)]
     assert interleaved(RATIO, [*stale, *timed("unet", [2] * 5, 100), *fresh], MACHINE).value == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("changes", [{"tf32": True}, {"cudnn_benchmark": True}, {"form": "folded"}, {"batch": 2}])
+def test_times_under_other_conditions_are_no_evidence(changes):
+    def other(record):
+        spec = record.job.spec.model_copy(update=changes)
+        return record.model_copy(update={"job": record.job.model_copy(update={"spec": spec})})
+
+    records = [other(record) for record in (*timed("mdsa_unet", [1] * 4), *timed("unet", [2] * 4, 1))]
+    with pytest.raises(Undecided, match="no record of mdsa_unet under these conditions"):
+        interleaved(RATIO, records, MACHINE)
+    if "form" in changes:
+        folded = claim(**LATENCY, against="unet", variant="folded")
+        assert interleaved(folded, records, MACHINE).value == pytest.approx(0.5)
 
 
 def test_pairs_of_two_protocols_are_not_mixed():

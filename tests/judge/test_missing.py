@@ -37,8 +37,8 @@ def test_processes_are_numbered_on_from_those_on_record():
 
 
 def test_memory_and_energy_are_measured_under_the_claims_conditions():
-    weighed = {"device": "cpu", "against": "unet", "margin": 0.05, "batch": 4}
-    found = jobs(claim(metric="memory_training", **weighed), claim(metric="energy", **weighed))
+    memory = {"device": "cpu", "against": "unet", "margin": 0.05, "batch": 4}
+    found = jobs(claim(metric="memory_training", **memory), claim(metric="energy", **memory))
     assert [(job.spec.quantity, job.spec.batch) for job in found] == [("memory", 4)] * 2 + [("energy", 4)] * 2
     assert found[0].spec.mode == "training"
 

@@ -3,36 +3,48 @@
 import pytest
 
 from bench.errors import UserError
-from bench.quantities.budget import BUDGETS, find_budget
+from bench.quantities import Asked, TrainSpec
+from bench.quantities.budget import BUDGETS, Budget, find_budget
+from bench.quantities.dice import train_spec
 
 MORE = {"devices": 2, "patience": 3}
 
 
+def training(budget: Budget, images: int, seed: int = 0, **asked) -> TrainSpec:
+    return train_spec(Asked(("dice",), budget, "m", "cpu", 2, **asked), images, seed)
+
+
 def test_an_epoch_is_every_image_once_rounded_up_to_batches():
-    spec = find_budget("paper").train_spec(images=1801, device="cpu", precision="float32", seed=0)
+    spec = training(find_budget("paper"), images=1801)
     assert (spec.leg, spec.steps) == (226, 200 * 226)
 
 
+def test_an_epoch_of_few_images_is_of_those_alone():
+    assert training(find_budget("smoke", epochs=3), images=1801).steps == 3 * 4
+
+
 def test_steps_override_and_are_saved_about_twelve_times():
-    spec = find_budget("quick", steps=600).train_spec(1800, "cpu", "float32", 7)
+    spec = training(find_budget("quick", steps=600), 1800, seed=7)
     assert (spec.steps, spec.leg, spec.seed) == (600, 50, 7)
 
 
 def test_epochs_override_steps():
-    spec = find_budget("quick", epochs=2).train_spec(images=10, device="cpu", precision="float32", seed=0)
+    spec = training(find_budget("quick", epochs=2), images=10)
     assert (spec.steps, spec.leg) == (6, 3)
 
 
-def test_devices_and_patience_are_of_the_training_and_leave_its_steps_as_they_are():
-    plain, more = (find_budget("quick").train_spec(100, "cpu", "float32", 0, **given) for given in ({}, MORE))
-    assert (plain.devices, plain.patience) == (1, None)
+def test_what_is_asked_is_of_the_training_and_leaves_its_steps_as_they_are():
+    plain, more = (training(find_budget("quick"), 100, **given) for given in ({}, MORE))
+    assert (plain.devices, plain.patience, plain.precision) == (1, None, "float32")
     assert more == plain.model_copy(update=MORE)
+    assert training(find_budget("quick"), 100, precision="bfloat16").precision == "bfloat16"
 
 
-def test_a_leg_is_never_longer_than_the_training():
-    assert all(
-        b.train_spec(3, "cpu", "float32", 0).leg <= b.train_spec(3, "cpu", "float32", 0).steps for b in BUDGETS.values()
-    )
+@pytest.mark.parametrize("budget", BUDGETS.values(), ids=BUDGETS)
+def test_a_leg_is_never_longer_than_the_training(budget):
+    assert training(budget, images=3).leg <= training(budget, images=3).steps
+    short = training(find_budget(budget.name, steps=1), images=3)
+    assert (short.leg, short.steps) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
+"""Records are read from folders, files and commits; what is damaged is named and stops nothing."""
+
 import pytest
 from claiming import counted, trained
-from gitting import commit
+from gitting import commit, git
+from handmade import cost_record, dice_record
 
 from bench.errors import UserError
-from bench.read.load import commits, read_side, records_at
+from bench.read.load import commits, load, read, record_folders, records_at
 from bench.run.store import Store
 
 
@@ -16,17 +19,36 @@ def repository(tmp_path, monkeypatch):
 
 
 def test_a_revision_has_its_own_records_scores_included(repository):
-    first = {record.job.network: record for record in read_side("HEAD~1").records}
+    first = {record.job.network: record for record in read(["HEAD~1"]).records}
     assert first["mdsa_unet"].result.parameters == 1
     assert len(first["unet"].result.images) == 1
-    (second,) = read_side("HEAD:results").records
+    (second,) = read(["HEAD:results"]).records
     assert second.result.parameters == 2
 
 
 def test_a_folder_and_a_file_are_read_as_they_are(repository):
-    (in_folder,) = read_side("results").records
-    (in_file,) = read_side(str(Store(repository / "results").path(in_folder.job))).records
+    (in_folder,) = read(["results"]).records
+    (in_file,) = read([str(Store(repository / "results").path(in_folder.job))]).records
     assert in_folder == in_file
+
+
+def test_several_are_read_together_and_without_a_name_the_folder_results(repository):
+    assert len(read(["HEAD~1", "results"]).records) == 2
+    assert [record.result.parameters for record in read([]).records] == [2]
+
+
+def test_no_record_at_all_is_told(repository):
+    (repository / "empty").mkdir()
+    with pytest.raises(UserError, match="no records in empty; make some with `bench run --all`"):
+        read(["empty"])
+    with pytest.raises(UserError, match="no records in HEAD:nowhere"):
+        read(["HEAD:nowhere"])
+
+
+def test_a_default_folder_that_is_not_there_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"no folder '.*results' to read records from"):
+        read([])
 
 
 def test_only_records_that_were_asked_for(repository):
@@ -42,7 +64,7 @@ def test_commits_that_changed_records_oldest_first(repository):
 
 def test_what_is_nothing_at_all_is_told(repository):
     with pytest.raises(UserError, match="'nowhere' is no folder, no file and no git revision here"):
-        read_side("nowhere")
+        read(["nowhere"])
 
 
 def test_outside_a_checkout_it_says_so(tmp_path, monkeypatch):
@@ -53,10 +75,68 @@ def test_outside_a_checkout_it_says_so(tmp_path, monkeypatch):
 
 
 def test_a_damaged_record_of_a_revision_is_named_by_the_revision(repository):
-    from gitting import git
-
     path = next((repository / "results").glob("*.json"))
     path.write_text("{")
     git(repository, "commit", "--quiet", "--all", "--message", "broken")
-    (problem,) = read_side("HEAD").problems
+    (problem,) = read(["HEAD"]).problems
     assert problem.startswith("HEAD:results/mdsa_unet-cost-")
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match=r"no folder .*nowhere"):
+        load([tmp_path / "nowhere"])
+
+
+@pytest.fixture
+def twice(tmp_path):
+    """Two folders that two machines filled, and one where the job failed later."""
+    old = dice_record(dice=(0.1, 0.2))
+    new = dice_record(dice=(0.8, 0.9)).model_copy(update={"before": old.before.model_copy(update={"at": "2026-03-01"})})
+    failed = new.model_copy(update={"status": "crashed", "error": "it fell over", "result": None,
+                                    "before": old.before.model_copy(update={"at": "2026-09-01"})})  # fmt: skip
+    folders = [tmp_path / name for name in "abc"]
+    for folder, one in zip(folders, (old, new, failed), strict=True):
+        Store(folder).write(one)
+    return folders, new
+
+
+def test_one_job_measured_twice_is_one_measurement(twice):
+    """The newest that gave something counts, and what is left out is named."""
+    folders, new = twice
+    loaded = load(folders)
+    assert loaded.records == [new]
+    assert loaded.problems == []
+    assert len(loaded.replaced) == 2
+    assert "measured again at 2026-03-01" in loaded.replaced[0]
+
+
+def test_what_was_measured_again_is_told_however_the_folders_are_named(twice):
+    folders, new = twice
+    for given in ([folders[0].parent], folders):
+        found = read(given)
+        assert found.records == [new]
+        assert len(found.replaced) == 2
+
+
+def test_the_same_file_read_twice_was_not_measured_again(twice):
+    (_, folder, _), _ = twice
+    assert load([folder, folder]).replaced == []
+    assert read([folder, folder]).replaced == []
+
+
+def test_folders_of_records_are_found_by_the_names_in_them(tmp_path):
+    Store(tmp_path / "reference").write(cost_record())
+    (tmp_path / "doctor").mkdir()
+    (tmp_path / "doctor" / "cpu-20260101T000000Z.json").write_text("{}")
+    assert record_folders(tmp_path) == [tmp_path / "reference"]
+    Store(tmp_path).write(cost_record())
+    assert record_folders(tmp_path) == [tmp_path, tmp_path / "reference"]
+
+
+def test_of_several_folders_what_is_damaged_is_named(tmp_path):
+    bad, good = Store(tmp_path / "a").write(cost_record()), Store(tmp_path / "b").write(cost_record("unetpp"))
+    bad.write_text("{")
+    found = read([tmp_path])
+    assert [record.id for record in found.records] == [good.stem]
+    assert len(found.problems) == 1
+    assert str(bad) in found.problems[0]

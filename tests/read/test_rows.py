@@ -21,7 +21,7 @@ def test_latency_is_the_median_of_process_medians_between_their_extremes():
 def test_images_without_a_dice_are_counted_and_left_out():
     row = sections([dice_record(dice=(0.4, math.nan, 0.8))])[0].rows[0]
     assert row.dice.value == pytest.approx(0.6)
-    assert (row.dice.n, row.undefined) == (2, 1)
+    assert (row.dice.n, row.left_out("dice")) == (2, 1)
 
 
 def test_a_failure_is_a_row_with_its_reason():
@@ -51,7 +51,7 @@ def test_a_volume_is_scored_from_the_counts_of_its_slices_then_volumes_then_clas
     row = sections([found])[0].rows[0]
     assert row.dice_by_class == pytest.approx(((0.5 + 1) / 2, 2 / 3))
     assert row.dice.value == pytest.approx((0.75 + 2 / 3) / 2)
-    assert (row.dice.n, row.undefined) == (2, 1)
+    assert (row.dice.n, row.left_out("dice")) == (2, 1)
 
 
 def test_a_protocol_that_was_asked_for_replaces_the_data_sets_own():
@@ -70,5 +70,5 @@ def test_seeds_are_averaged_and_their_deviation_is_told():
 
 def test_no_hd95_from_records_older_than_the_measure():
     record = scored(("s1", "", 1, 10, 0, 0))
-    assert sections([record])[0].rows[0].hd95 is None
-    assert sections([dice_record(dice=(0.4, 0.6))])[0].rows[0].hd95.value == pytest.approx(5)
+    assert sections([record])[0].rows[0].score("hd95") is None
+    assert sections([dice_record(dice=(0.4, 0.6))])[0].rows[0].score("hd95").value == pytest.approx(5)

@@ -96,12 +96,26 @@ def test_a_sweep_stands_beside_nothing_but_its_first_batch_and_the_trained_size(
 
 
 def test_memory_stands_beside_the_latency_of_the_same_conditions():
-    def weighed(peak, **conditions):
+    def memory(peak, **conditions):
         spec = MemorySpec(machine=LATENCY.machine, device="cpu", threads=2, **conditions)
         return record("unet", spec, Memory(weights_bytes=1, peak_bytes=peak))
 
-    (section,) = sections([latency_record(), weighed(10), weighed(20, mode="training"), weighed(30, size=448)])
+    (section,) = sections([latency_record(), memory(10), memory(20, mode="training"), memory(30, size=448)])
     assert section.rows[0].memory.peak_bytes == 10
+
+
+def test_memory_that_was_measured_alone_makes_one_section_whatever_was_swept():
+    def measured(peak, **conditions):
+        spec = MemorySpec(machine=LATENCY.machine, device="cpu", threads=2, **conditions)
+        return record("unet", spec, Memory(weights_bytes=1, peak_bytes=peak))
+
+    swept = [measured(30, size=448), measured(20, batch=4), measured(10), measured(40, mode="training")]
+    (section,) = sections([*swept, cost_record()])
+    (row,) = section.rows
+    assert (section.name, section.latency) == ("224", None)
+    assert (row.memory.peak_bytes, row.cost.parameters) == (10, 31_037_633)
+    (scored,) = sections([*swept, cost_record(), dice_record()])
+    assert (scored.rows[0].memory.peak_bytes, scored.rows[0].dice.value) == (10, pytest.approx(0.7))
 
 
 def test_somebodys_own_weights_stand_beside_the_trained_networks():

@@ -1,7 +1,8 @@
 from datetime import UTC, datetime
 
-from bench.judge.history import Point
 from bench.judge.metrics import find_metric
+
+from bench.judge.history import Point
 from bench.read.load import Commit
 from bench.report.history import as_text, draw, facts
 

@@ -6,13 +6,13 @@ import pytest
 
 from bench.judge.claims_file import read_claims
 from bench.judge.verdict import judge
+from bench.read.load import load
 from bench.read.sections import outdated, sections
 from bench.read.speeds import speeds
 from bench.report.document import document
 from bench.report.markdown import table_lines
 from bench.report.tables import tables
 from bench.report.write import write_report
-from bench.read.load import load
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "results" / "reference"

@@ -1,4 +1,4 @@
-"""The worker's side: what is measured is not disturbed by how it is told."""
+"""The worker's side: what is built, what is measured and written, and what a failure is called."""
 
 import json
 import os
@@ -6,31 +6,135 @@ import subprocess
 import sys
 from pathlib import Path
 
-from orders import order
+import pytest
+import torch
+from orders import order, tiny
 
 import bench
+from bench.errors import Diverged, UserError
+from bench.quantities import PeakSpec
+from bench.run import child
+from bench.run.child import Work
+from bench.run.job import Job
+from bench.run.store import Store
+from bench.run.worker import StopRun
 
 
-def test_loader_processes_start_beside_the_watch_for_the_parent(tmp_path):
-    """Training on a GPU forks loader processes; each closes standard input, which the watch must not hold."""
-    script = tmp_path / "loads.py"
+@pytest.fixture(autouse=True)
+def threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def done(asked) -> tuple[dict, list[dict]]:
+    """The last event of an order that is done in this process, and those before."""
+    events = []
+    return child._do(Work(asked, events.append)), events
+
+
+def test_the_seed_decides_the_weights_and_the_order_the_threads(tmp_path):
+    asked = order(tmp_path, "mdsa_unet", "cost").model_copy(update={"threads": 1})
+    one, again, other = (Work(asked, print).build(seed).state_dict() for seed in (3, 3, 4))
+    assert torch.get_num_threads() == 1
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert not all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_what_is_measured_is_written_before_the_end_is_told(tmp_path):
+    asked = order(tmp_path, tiny(tmp_path), "cost")
+    end, _ = done(asked)
+    record = Store(tmp_path).find(asked.job)
+    assert end == {"end": "ok"}
+    assert record.result.parameters == 3 * 8 * 9 + 8 + 2 * 8 + 8 + 1
+    assert 0 <= record.window_s <= record.wall_s
+
+
+@pytest.mark.parametrize(("network", "divisor"), [("swin_unet", 32), ("unet", 16)])
+def test_a_network_that_refuses_the_size_says_so(tmp_path, network, divisor):
+    end, _ = done(order(tmp_path, network, "cost", size=100))
+    assert end["end"] == "refused"
+    assert f"{network} needs sides that divide by {divisor}, got 100x100" in end["error"]
+
+
+def fails(error):
+    """A measure that raises this."""
+
+    def measure(network, spec, progress):
+        raise error
+
+    return measure
+
+
+FAILS = {
+    "memory of Python": (fails(MemoryError("none left")), "out_of_memory", "none left"),
+    "memory of a GPU": (fails(RuntimeError("CUDA out of memory. Tried 2 GiB")), "out_of_memory", "CUDA out of memory"),
+    "memory of a CPU": (lambda network, spec, progress: torch.empty(2**55), "out_of_memory", "can't allocate memory"),
+    "a bad network": (fails(UserError("it wants others")), "refused", "it wants others"),
+    "bad data": (fails(StopRun("no image")), "stop", "no image"),
+    "anything": (fails(KeyError("head")), "crashed", "KeyError: 'head'"),
+}
+
+
+@pytest.mark.parametrize(("measure", "name", "told"), FAILS.values(), ids=FAILS)
+def test_a_measure_that_fails_is_an_end_with_a_reason(tmp_path, monkeypatch, measure, name, told):
+    monkeypatch.setattr("bench.measure.cost.cost", measure)
+    end, _ = done(order(tmp_path, tiny(tmp_path), "cost"))
+    assert end["end"] == name
+    assert told in end["error"]
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_a_training_that_diverges_says_so(tmp_path, monkeypatch):
+    def dice(work):
+        raise Diverged("loss is nan at step 3")
+
+    monkeypatch.setattr("bench.run.dice.dice", dice)
+    assert done(order(tmp_path, "unet", "dice"))[0] == {"end": "diverged", "error": "loss is nan at step 3"}
+
+
+def test_the_machines_peak_needs_no_network(tmp_path, monkeypatch):
+    asked = order(tmp_path, "unet", "cost")
+    spec = PeakSpec(machine="m", device="cpu", threads=1)
+    asked = asked.model_copy(update={"job": Job(network="machine", network_digest="", spec=spec)})
+    monkeypatch.setattr("bench.measure.peak.peak", lambda *given, progress: given)
+    assert child._measured(Work(asked, print)) == (spec,)
+
+
+def test_progress_is_told_with_counts_at_once_and_without_only_now_and_then(monkeypatch):
+    now, told = [100.0], []
+    monkeypatch.setattr(child.time, "monotonic", lambda: now[0])
+    last = [100.0]
+    child._now_and_then(told.append, last, "counting", 1, 3)
+    child._now_and_then(told.append, last, "timing")
+    assert told == [{"doing": "counting", "done": 1, "of": 3}]
+    now[0] += child.ALIVE_S + 1
+    child._now_and_then(told.append, last, "timing")
+    child._now_and_then(told.append, last, "timing")
+    assert told[1:] == [{"doing": "timing"}]
+
+
+def test_forked_processes_start_beside_the_thread_that_waits_for_the_parents_end(tmp_path):
+    """Training on a GPU forks loader processes; each closes standard input, which the thread must not hold."""
+    script = tmp_path / "forks.py"
     script.write_text(
-        "import sys, threading, os\n"
+        "from multiprocessing import get_context\n"
         "from bench.run import child\n"
-        "child._do = lambda order, tell: __import__('loads').load()\n"
-        "def load():\n"
-        "    from torch.utils.data import DataLoader\n"
-        "    return {'end': 'ok', 'sum': sum(int(batch) for batch in DataLoader(range(5), 1, num_workers=1))}\n"
-        "if __name__ == '__main__':\n"
-        "    child.main()\n"
+        "def forked(work):\n"
+        "    process = get_context('fork').Process(target=int)\n"
+        "    process.start()\n"
+        "    process.join()\n"
+        "    return {'end': 'ok', 'code': process.exitcode}\n"
+        "child._do = forked\n"
+        "child.main()\n"
     )
     asked = order(tmp_path, "unet", "cost")
-    variables = {**os.environ, "PYTHONPATH": f"{Path(bench.__file__).parents[1]}{os.pathsep}{tmp_path}"}
+    variables = {**os.environ, "PYTHONPATH": str(Path(bench.__file__).parents[1])}
     with subprocess.Popen(
         [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=variables
-    ) as child:
-        child.stdin.write(asked.model_dump_json() + "\n")
-        child.stdin.flush()
-        line = next(iter(child.stdout), "")
-        child.stdin.close()
-    assert json.loads(line) == {"end": "ok", "sum": 10}
+    ) as started:
+        started.stdin.write(asked.model_dump_json() + "\n")
+        started.stdin.flush()
+        line = next(iter(started.stdout), "")
+        started.stdin.close()
+    assert json.loads(line) == {"end": "ok", "code": 0}

@@ -4,7 +4,19 @@ from typing import get_args
 
 import pytest
 
-from bench.quantities import CostSpec, DiceSpec, Frozen, LatencySpec, TrainSpec
+from bench.errors import UserError
+from bench.networks import find_network
+from bench.quantities import (
+    CostSpec,
+    DiceSpec,
+    EnergySpec,
+    Frozen,
+    LatencySpec,
+    MemorySpec,
+    PeakSpec,
+    ProfileSpec,
+    TrainSpec,
+)
 from bench.run.job import Job
 
 COST = Job(network="unet", network_digest="d", spec=CostSpec())
@@ -32,7 +44,13 @@ def another(conditions: Frozen, name: str) -> dict[str, object]:
     return {name: next((value for value in choices if value != now), BY_TYPE[type(now)])}
 
 
-@pytest.mark.parametrize("job", [COST, LATENCY, DICE], ids=["cost", "latency", "dice"])
+OTHERS = [
+    Job(network="unet", network_digest="d", spec=kind(machine="m", device="cpu", threads=1))
+    for kind in (MemorySpec, EnergySpec, ProfileSpec, PeakSpec)
+]
+
+
+@pytest.mark.parametrize("job", [COST, LATENCY, DICE, *OTHERS], ids=lambda job: job.spec.quantity)
 def test_every_condition_changes_the_key(job):
     conditions = [name for name in type(job.spec).model_fields if name not in ("quantity", "train")]
     keys = {changed(job, **another(job.spec, name)).key for name in conditions}
@@ -44,6 +62,13 @@ def test_every_condition_of_training_changes_the_checkpoint():
     trainings = [TRAIN.model_copy(update=another(TRAIN, name)) for name in TrainSpec.model_fields]
     keys = {changed(DICE, train=training).training_key for training in [TRAIN, *trainings]}
     assert len(keys) == len(TrainSpec.model_fields) + 1
+
+
+def test_a_job_of_a_network_is_of_its_code_as_it_is_now():
+    job = Job.of("unet", CostSpec())
+    assert job.network_digest == find_network("unet").digest_for("cost")
+    with pytest.raises(UserError, match="unknown network 'unett'"):
+        Job.of("unett", CostSpec())
 
 
 def test_a_key_survives_the_way_through_json():
@@ -59,9 +84,8 @@ def test_how_it_is_scored_is_no_part_of_a_checkpoint():
 
 
 def test_only_dice_has_a_checkpoint():
-    latency = Job(network="unet", network_digest="d", spec=LatencySpec(machine="m", device="cpu", threads=1))
     with pytest.raises(TypeError, match="unet: latency trains nothing"):
-        _ = latency.training_key
+        _ = LATENCY.training_key
 
 
 @pytest.mark.parametrize(

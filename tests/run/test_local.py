@@ -6,13 +6,14 @@ from handmade import ENVIRONMENT, STATE
 from bench.errors import UserError
 from bench.quantities import Cost, Count, Latency, Peak
 from bench.quantities.budget import find_budget
-from bench.run import local as runner
-from bench.run.local import Clock, carry_out, missing
-from bench.run.plan import Question, plan
+from bench.run import engine, local
+from bench.run.local import carry_out
+from bench.run.plan import Clock, missing, plan
 from bench.run.store import Record, Store
+from bench.run.study import Study
 
 PLAN = plan(
-    Question(("unet", "unetpp"), ("cost", "latency"), find_budget("quick"), "synthetic", data_root=None, device="cpu")
+    Study(("unet", "unetpp"), ("cost", "latency"), find_budget("quick"), "synthetic", data_root=None, device="cpu")
 )
 COUNT = Count(counter="c", macs=1)
 RESULTS = {
@@ -60,7 +61,7 @@ def worker(monkeypatch):
             return record
 
     fake = Worker()
-    monkeypatch.setattr(runner, "run", fake)
+    monkeypatch.setattr(local, "run", fake)
     return fake
 
 
@@ -95,7 +96,7 @@ def test_what_was_measured_before_a_stop_is_kept(tmp_path, worker, monkeypatch):
             raise UserError("an unreadable image")
         return worker(order, tell)
 
-    monkeypatch.setattr(runner, "run", stops_at_third)
+    monkeypatch.setattr(local, "run", stops_at_third)
     with pytest.raises(UserError, match="an unreadable image"):
         carry(tmp_path, Listener())
     assert len(missing(PLAN, Store(tmp_path))) == len(PLAN.jobs) - 2
@@ -111,9 +112,9 @@ def test_the_clock_learns_from_what_jobs_took():
 
 def test_a_sweep_ends_where_memory_does_and_the_rest_goes_on(tmp_path, worker):
     worker.too_large = 8
-    question = Question(("unet", "unetpp"), ("latency",), find_budget("smoke"), "synthetic", None, "cpu",
+    study = Study(("unet", "unetpp"), ("latency",), find_budget("smoke"), "synthetic", None, "cpu",
                         batches=(1, 4, 8, 16), variants=("folded",))  # fmt: skip
-    planned = plan(question)
+    planned = plan(study)
     found = carry_out(planned, missing(planned, Store(tmp_path)), tmp_path, Listener())
     said = [(r.job.network, r.job.spec.batch, r.status) for r in found if r.job.network != "machine"]
     assert said == [
@@ -123,7 +124,7 @@ def test_a_sweep_ends_where_memory_does_and_the_rest_goes_on(tmp_path, worker):
 
 
 def test_a_training_that_is_complete_takes_no_time_again(tmp_path):
-    planned = plan(Question(("unet",), ("dice",), find_budget("quick"), "synthetic", None, "cpu"))
+    planned = plan(Study(("unet",), ("dice",), find_budget("quick"), "synthetic", None, "cpu"))
     (job,) = planned.jobs
     card = tmp_path / "checkpoints" / job.training_key / "card.json"
     before = Clock(planned, tmp_path).left([job])
@@ -134,7 +135,7 @@ def test_a_training_that_is_complete_takes_no_time_again(tmp_path):
 
 def test_a_training_that_took_as_long_as_guessed_leaves_the_next_guess_as_it_was(tmp_path, monkeypatch):
     """The weights that it leaves behind shorten what is to do again, not what it took."""
-    planned = plan(Question(("unet", "unetpp"), ("dice",), find_budget("quick"), "synthetic", None, "cpu"))
+    planned = plan(Study(("unet", "unetpp"), ("dice",), find_budget("quick"), "synthetic", None, "cpu"))
     clock, now, told = Clock(planned, tmp_path), [0.0], []
 
     def run(order, tell):
@@ -152,7 +153,13 @@ def test_a_training_that_took_as_long_as_guessed_leaves_the_next_guess_as_it_was
             told.append(seconds_left)
 
     expected = clock.left([planned.jobs[1]])
-    monkeypatch.setattr(runner, "run", run)
-    monkeypatch.setattr(runner.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(local, "run", run)
+    monkeypatch.setattr(local.time, "monotonic", lambda: now[0])
     carry_out(planned, list(planned.jobs), tmp_path, Clerk())
     assert told[1] == pytest.approx(expected)
+
+
+def test_an_engine_is_found_by_its_name():
+    assert engine() is engine("local") is local
+    with pytest.raises(UserError, match="unknown engine 'locl'; did you mean 'local'"):
+        engine("locl")

@@ -1,4 +1,4 @@
-"""From a question to jobs: what, in which order, and what is refused before anything is done."""
+"""From a study to jobs: what, in which order, and what is refused before anything is done."""
 
 import dataclasses
 import json
@@ -8,64 +8,42 @@ import pytest
 from PIL import Image
 
 from bench.errors import UserError
+from bench.machine import environment
 from bench.quantities.budget import find_budget
-from bench.quantities.variants import name_of
-from bench.run.plan import Question, keep_split, plan
+from bench.run.plan import keep_split, of_jobs, plan
+from bench.run.study import Study, usual_measures
 
-QUESTION = Question(
+STUDY = Study(
     networks=("unet", "mdsa_unet"), measures=("cost", "latency", "dice"), budget=find_budget("quick"),
     dataset="synthetic", data_root=None, device="cpu",
 )  # fmt: skip
 
 
-def ask(**changes: object) -> Question:
-    return dataclasses.replace(QUESTION, **changes)
+def ask(**changes: object) -> Study:
+    return dataclasses.replace(STUDY, **changes)
 
 
 def test_latency_is_interleaved_over_the_networks():
-    order = [(job.spec.quantity, job.network) for job in plan(QUESTION).jobs]
+    order = [(job.spec.quantity, job.network) for job in plan(STUDY).jobs]
     both = ["unet", "mdsa_unet"]
     expected = [(q, n) for q in ["cost", "latency", "latency", "latency", "dice"] for n in both]
     assert order == [("peak", "machine"), *expected]
-    processes = [job.spec.process for job in plan(QUESTION).jobs if job.spec.quantity == "latency"]
+    processes = [job.spec.process for job in plan(STUDY).jobs if job.spec.quantity == "latency"]
     assert processes == [0, 0, 1, 1, 2, 2]
 
 
 def test_keys_are_one_each_and_the_same_when_asked_again():
-    keys = [job.key for job in plan(QUESTION).jobs]
+    keys = [job.key for job in plan(STUDY).jobs]
     assert len(set(keys)) == len(keys)
-    assert keys == [job.key for job in plan(QUESTION).jobs]
+    assert keys == [job.key for job in plan(STUDY).jobs]
 
 
 def test_a_larger_image_or_another_seed_is_other_work():
-    keys = {job.key for job in plan(QUESTION).jobs}
+    keys = {job.key for job in plan(STUDY).jobs}
     (peak,) = keys & {job.key for job in plan(ask(size=256)).jobs}
     assert peak.startswith("machine-peak")
     seeded = {job.key for job in plan(ask(seeds=(1,))).jobs}
     assert {key.split("-")[1] for key in keys ^ seeded} == {"dice"}
-
-
-def test_a_sweep_leads_away_from_the_first_batch_and_the_trained_size_one_step_at_a_time():
-    question = ask(
-        measures=("cost", "memory", "latency"), networks=("unet",), sizes=(448, 112), batches=(1, 8, 2),
-        variants=("folded+bfloat16",),
-    )  # fmt: skip
-    specs = [job.spec for job in plan(question).jobs if job.network == "unet"]
-    assert [spec.size for spec in specs if spec.quantity == "cost"] == [224, 112, 448]
-    first = [spec for spec in specs if spec.quantity == "latency" and spec.process == 0]
-    assert [(spec.size, spec.batch, name_of(spec)) for spec in first] == [
-        (224, 1, "eager"), (112, 1, "eager"), (448, 1, "eager"), (224, 2, "eager"), (224, 8, "eager"),
-        (224, 1, "folded+bfloat16"),
-    ]  # fmt: skip
-    weighed = [(spec.mode, spec.size, spec.batch) for spec in specs if spec.quantity == "memory"]
-    assert weighed == [("inference", size, 1) for size in (112, 224, 448)] + [("training", 224, 4)]
-
-
-def test_each_seed_is_a_training_of_every_network():
-    jobs = plan(ask(measures=("dice",), seeds=(0, 5))).jobs
-    assert [(job.spec.train.seed, job.network) for job in jobs] == [
-        (seed, name) for seed in (0, 5) for name in QUESTION.networks
-    ]
 
 
 def test_somebodys_own_weights_are_scored_and_nothing_is_trained(tmp_path):
@@ -79,6 +57,29 @@ def test_somebodys_own_weights_are_scored_and_nothing_is_trained(tmp_path):
     weights.unlink()
     with pytest.raises(UserError, match=r"theirs\.pt"):
         plan(question)
+
+
+def test_a_plan_says_what_the_quantities_were_asked():
+    planned = plan(ask(size=64, sizes=(32,), batches=(2,), tf32=True, cudnn_benchmark=True, seeds=(3, 4)))
+    asked, facts = planned.asked, environment()
+    assert (asked.machine, asked.threads, asked.size, asked.sizes) == (facts.fingerprint, facts.cores, 64, (32,))
+    assert (asked.tf32, asked.cudnn_benchmark, asked.seeds) == (True, True, (3, 4))
+    assert asked.data.name == "synthetic"
+    assert asked.data.images == {split: len(samples) for split, samples in planned.data.splits.items()}
+    assert {(s.tf32, s.cudnn_benchmark) for s in (job.spec for job in planned.jobs) if s.quantity == "latency"} == {
+        (True, True)
+    }
+
+
+def test_a_plan_of_known_jobs_reads_no_data():
+    jobs = plan(ask(measures=("cost",))).jobs
+    planned = of_jobs(ask(dataset="nowhere"), jobs)
+    assert (planned.jobs, planned.data, planned.asked.threads) == (jobs, None, environment().cores)
+
+
+def test_without_a_measure_those_that_are_usual_on_the_device_are_meant():
+    assert set(usual_measures("cpu")) == {"cost", "memory", "latency", "dice"}
+    assert set(usual_measures("cuda")) == {"cost", "memory", "latency", "energy", "dice"}
 
 
 def test_no_data_set_is_opened_when_nothing_reads_one(tmp_path):
@@ -128,7 +129,7 @@ def test_a_drawn_split_is_written_down_and_reused(tmp_path, own):
     (path,) = splits.iterdir()
     assert path.name == "folder-mine.json"
     again = plan(own, splits)
-    assert again.question.options.split_file == path
+    assert again.study.options.split_file == path
     assert [job.key for job in again.jobs] == [job.key for job in first.jobs]
 
     sides = json.loads(path.read_text())

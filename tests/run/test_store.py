@@ -2,13 +2,18 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
+from claiming import busy
 from handmade import cost_record, dice_record, latency_record, record
 
 from bench.errors import UserError
 from bench.quantities import CostSpec
-from bench.run.store import Store, load, read_record, record_folders
+from bench.run.job import Job
+from bench.run.store import Store, read_record
+
+REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 
 
 @pytest.mark.parametrize("made", [cost_record(), latency_record(), dice_record()], ids=["cost", "latency", "dice"])
@@ -67,17 +72,15 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
-def test_a_damaged_file_is_named_left_alone_and_stops_nothing(tmp_path, damage):
+def test_a_damaged_file_is_named_and_left_alone(tmp_path, damage):
     store = Store(tmp_path)
-    bad, good = store.write(cost_record()), store.write(latency_record())
+    bad = store.write(cost_record())
     text = damage(bad.read_text())
     bad.write_text(text)
-    loaded = load([tmp_path])
-    assert loaded.records == [latency_record()]
-    assert len(loaded.problems) == 1
-    assert str(bad) in loaded.problems[0]
+    with pytest.raises(UserError) as told:
+        read_record(bad)
+    assert str(bad) in str(told.value)
     assert bad.read_text() == text
-    assert good.exists()
 
     # When its job is done again, the file is set aside, not overwritten.
     store.write(cost_record())
@@ -92,32 +95,11 @@ def test_missing_scores_damage_their_record(tmp_path):
         read_record(path)
 
 
-def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(UserError, match=r"no folder .*nowhere"):
-        load([tmp_path / "nowhere"])
-
-
 def test_a_record_of_another_job_under_this_name_is_not_found(tmp_path):
     store = Store(tmp_path)
     path = store.write(cost_record())
     path.write_text(path.read_text().replace('"size": 224', '"size": 256'))
     assert store.find(cost_record().job) is None
-
-
-def test_one_job_measured_twice_is_one_measurement(tmp_path):
-    """Two folders that two machines filled: the newest that gave something counts, and what is left out is named."""
-    old = dice_record(dice=(0.1, 0.2))
-    new = dice_record(dice=(0.8, 0.9)).model_copy(update={"before": old.before.model_copy(update={"at": "2026-03-01"})})
-    failed = new.model_copy(update={"status": "crashed", "error": "it fell over", "result": None,
-                                    "before": old.before.model_copy(update={"at": "2026-09-01"})})  # fmt: skip
-    folders = [tmp_path / name for name in "abc"]
-    for folder, one in zip(folders, (old, new, failed), strict=True):
-        Store(folder).write(one)
-    loaded = load([*folders, folders[0]])
-    assert loaded.records == [new]
-    assert loaded.problems == []
-    assert len(loaded.replaced) == 3
-    assert "measured again at 2026-03-01" in loaded.replaced[0]
 
 
 @pytest.mark.parametrize(
@@ -158,10 +140,37 @@ def test_a_record_older_than_digests_is_read_unless_its_conditions_are_anothers(
         read_record(path)
 
 
-def test_folders_of_records_are_found_by_the_names_in_them(tmp_path):
-    Store(tmp_path / "reference").write(cost_record())
-    (tmp_path / "doctor").mkdir()
-    (tmp_path / "doctor" / "cpu-20260101T000000Z.json").write_text("{}")
-    assert record_folders(tmp_path) == [tmp_path / "reference"]
-    Store(tmp_path).write(cost_record())
-    assert record_folders(tmp_path) == [tmp_path, tmp_path / "reference"]
+def test_files_set_aside_are_kept_each(tmp_path):
+    for text in ("one", "two"):
+        path = Store(tmp_path).path(cost_record().job)
+        path.write_text(text)
+        Store(tmp_path).write(cost_record())
+        path.unlink()
+    assert {path.read_text() for path in tmp_path.glob("*.damaged*")} == {"one", "two"}
+
+
+def test_a_score_that_is_no_field_of_records_is_kept_beside_the_others(tmp_path):
+    made = dice_record(dice=(0.5, 0.7))
+    images = tuple(image.model_copy(update={"nsd": 0.1 * n}) for n, image in enumerate(made.result.images, 1))
+    made = made.model_copy(update={"result": made.result.model_copy(update={"images": images})})
+    path = Store(tmp_path).write(made)
+    assert path.with_suffix(".scores.csv").read_text().splitlines()[0].endswith(",hd95,nsd")
+    assert [image.score("nsd") for image in read_record(path).result.images] == pytest.approx([0.1, 0.2])
+
+
+def test_a_time_is_tainted_by_what_disturbed_it_and_nothing_else_is():
+    assert latency_record().taints == ()
+    (why,) = busy(latency_record()).taints
+    assert why.startswith("other processes used 50 %")
+    failed = record("unet", latency_record().job.spec, None, status="crashed", error="it fell over")
+    assert [busy(made).taints for made in (cost_record(), dice_record(), failed)] == [()] * 3
+
+
+def test_committed_records_are_found_under_their_keys():
+    """Their jobs, as they are read today, have the keys that named the files when they were written."""
+    paths = sorted(REFERENCE.glob("*.json"))
+    keys = [Job.model_validate(json.loads(path.read_text())["job"]).key for path in paths]
+    assert len(paths) > 200
+    assert keys == [path.stem for path in paths]
+    quantities = {path.stem.split("-")[-2]: path for path in paths}
+    assert all(Store(REFERENCE).find(read_record(path).job) for path in quantities.values())

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.stats.estimate import by_class, by_unit, estimate, mean, undefined
+from bench.stats.estimate import by_class, by_unit, estimate, mean, of_processes, undefined
 
 
 def shares(*values: float) -> dict[str, np.ndarray]:
@@ -72,3 +72,9 @@ def test_a_class_that_few_units_have_does_not_push_the_interval_off_the_figure()
         terms[f"{n:03}"] = found
     found = estimate([terms])
     assert found.low <= found.value <= found.high
+
+
+def test_processes_count_alike_however_many_samples_they_have():
+    found = of_processes([(0.1, 0.2, 0.9), (0.4,) * 9, (0.1, 0.3, 0.3)])
+    assert (found.value, found.low, found.high, found.n) == (0.3, 0.2, 0.4, 3)
+    assert of_processes([]) is None

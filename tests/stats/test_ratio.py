@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.stats.ratio import ratio, spread_ratio
+from bench.stats.ratio import ratio, ratio_with_control, spread_ratio
 
 
 def simulated(runs: int, pairs: int, true_ratio: float = 1.0, heavy: bool = False):
@@ -108,3 +108,17 @@ def test_a_single_process_says_nothing_of_its_spread_and_equal_ones_have_none():
         spread_ratio([], [[1.0]])
     with pytest.raises(ValueError, match="above 0 s"):
         spread_ratio([[0.0]], [[1.0]])
+
+
+def test_a_control_that_differs_from_itself_widens_the_interval():
+    first, second = [[1.0], [2.0], [1.0], [2.0]], [[2.0], [4.0], [2.0], [4.0]]
+    found, noise = ratio_with_control(first, second)
+    assert noise == pytest.approx(ratio(second[1:], second[:-1]).resolution)
+    assert noise > 0
+    assert (found.value, found.pairs) == (pytest.approx(0.5), 4)
+    assert (found.low, found.high) == pytest.approx((0.5 / (1 + noise), 0.5 * (1 + noise)))
+
+
+def test_a_steady_control_leaves_the_interval_as_it_is():
+    first, second = [[1.0], [1.2], [1.1], [1.0]], [[2.0]] * 4
+    assert ratio_with_control(first, second) == (ratio(first, second), 0)
