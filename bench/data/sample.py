@@ -79,7 +79,7 @@ class DataSet:
     name: str
     classes: tuple[str, ...]
     splits: Splits
-    protocol: "Protocol" = "per_image"
+    protocol: "ProtocolName" = "per_image"
     note: str = ""
     recipe: str = ""
     tallies: tuple[Tally, ...] = ()
