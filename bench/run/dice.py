@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # they import torch, which is only wanted once there is somet
     from torch import nn
 
     from bench.data.prepared import Prepared
-    from bench.measure.score import Scored
+    from bench.measure.dice import Scored
     from bench.training.train import Task
 
 
@@ -38,7 +38,7 @@ def _stopping() -> Iterator[None]:
 
 def dice(order: Order, tell: Tell) -> Scores | None:
     """The scores of the order's test images; None in a process that only takes part in another's training."""
-    from bench.training.card import complete
+    from bench.training.checkpoint import complete
 
     spec = _spec(order)
     network = _network(order, spec)
@@ -68,10 +68,11 @@ def _folder(order: Order) -> Path:
 def _network(order: Order, spec: DiceSpec) -> "nn.Module":
     import torch
 
-    from bench.measure.output import refuse_other_outputs
+    from bench.measure.dice import refuse_other_outputs
+    from bench.measure.switches import set_switches
 
-    if order.device == "cpu":
-        torch.set_flush_denormal(True)  # saturated early outputs give gradients that a CPU computes in microcode
+    # Saturated early outputs of a training give gradients so small that a CPU computes them in microcode.
+    set_switches(order.threads, flush_denormal=order.device == "cpu")
     network = build(order, spec.train.seed if spec.train else 0).to(memory_format=torch.channels_last)
     refuse_other_outputs(network, spec)
     return network
@@ -99,9 +100,8 @@ def _own(order: Order, network: "nn.Module") -> dict[str, Any]:
 
 def _trained(order: Order, network: "nn.Module", data: DataSet, tell: Tell) -> dict[str, Any]:
     """Load this job's checkpoint, or train; what Scores say of where the weights come from."""
-    import torch
-
-    from bench.training.card import load
+    from bench.measure.switches import set_switches
+    from bench.training.checkpoint import load
     from bench.training.train import train
 
     spec, folder = _spec(order), _folder(order)
@@ -112,9 +112,9 @@ def _trained(order: Order, network: "nn.Module", data: DataSet, tell: Tell) -> d
     if card is None:
         train_set, val_set = _training_sets(order, data, tell)
         with Ranks(order, spec.train.devices, tell) as ranks:
-            torch.set_num_threads(ranks.threads)
+            set_switches(ranks.threads, flush_denormal=order.device == "cpu")
             card = train(network, _task(order, ranks.process), train_set, val_set, tell)
-        torch.set_num_threads(order.threads)
+        set_switches(order.threads, flush_denormal=order.device == "cpu")
     return {
         "loaded": loaded, "best_step": card.best_step, "curve": card.curve,
         "train_images_per_s": card.train_images_per_s,
@@ -146,7 +146,7 @@ def _training_sets(order: Order, data: DataSet, tell: Tell) -> "tuple[Prepared, 
 def _score(order: Order, network: "nn.Module", data: DataSet, tell: Tell) -> "Scored":
     import torch
 
-    from bench.measure.score import score
+    from bench.measure.dice import score
 
     spec, device = _spec(order), torch.device(order.device)
     test = _prepared(order, data, "test", spec.test_images, tell)
@@ -162,7 +162,7 @@ def _keep_predictions(order: Order, data: DataSet, found: "Scored") -> None:
     spec = _spec(order)
     samples = thin(data.splits["test"], spec.test_images)
     cache = f"cache/{data.name}-{data.digest}/{content(samples)}-{spec.size}"
-    kept = Predictions(tuple(sample.id for sample in samples), found.predictions, found.chosen, cache)
+    kept = Predictions(tuple(sample.id for sample in samples), found.predictions, found.regions, cache)
     kept.save(path_of(order.out, order.job.key))
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from bench.errors import UserError
 from bench.run.store import Store
 from bench.run.worker import Order, run
-from bench.training.card import Card, mean_dice
+from bench.training.checkpoint import TrainingSummary, mean_dice
 from bench.training.weights import weights_digest
 
 
@@ -47,7 +47,7 @@ def test_a_job_leaves_a_record_and_tells_what_it_does(trained):
 def test_the_card_knows_the_test_dice(trained):
     asked, record, _ = trained
     path = asked.out / "checkpoints" / asked.job.training_key / "card.json"
-    assert Card.model_validate_json(path.read_text()).test_dice == mean_dice(record.result, "per_image")
+    assert TrainingSummary.model_validate_json(path.read_text()).test_dice == mean_dice(record.result, "per_image")
 
 
 def test_a_checkpoint_serves_another_scoring_of_the_same_training(trained, tmp_path):

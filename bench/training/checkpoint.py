@@ -1,4 +1,4 @@
-"""A complete checkpoint: `weights.safetensors`, and `card.json` that says what they are and how they were made."""
+"""A complete checkpoint: `weights.safetensors`, and `card.json`, which says what they are and how they were made."""
 
 from pathlib import Path
 
@@ -8,15 +8,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from bench.errors import UserError
+from bench.errors import UserError, first_line
 from bench.files import write_whole
 from bench.quantities import CurvePoint, Frozen, Protocol, Scores, TrainSpec
 from bench.quantities.protocols import find_protocol, terms
 from bench.training.weights import fit_weights
 
 
-class Card(Frozen):
-    """What a checkpoint is: of which network and data, how it was made, how the making went.
+class TrainingSummary(Frozen):
+    """What a checkpoint is: of which network and data, how it was made, how the training went.
 
     `network_digest` is of the network's code, `data` of the samples and splits, `commit` of this program. `val_dice` is
     of the kept weights, on the validation images; `test_dice` is the mean over classes on the test images that were
@@ -41,46 +41,44 @@ class Card(Frozen):
     test_dice: float | None = None
 
 
-def load(network: nn.Module, folder: Path, key: str, spec: TrainSpec) -> Card | None:
+def load(network: nn.Module, folder: Path, key: str, spec: TrainSpec) -> TrainingSummary | None:
     """Load a complete checkpoint into the network; None where there is none.
 
     Raises UserError when the checkpoint was made for another network, or by another training, or cannot be read.
     """
-    card_path, weights_path = folder / "card.json", folder / "weights.safetensors"
-    if not card_path.exists():
+    weights_path, anew = folder / "weights.safetensors", f"delete {folder} to train anew"
+    if not (folder / "card.json").exists():
         return None
-    anew = f"delete {folder} to train anew"
     try:
-        card = Card.model_validate_json(card_path.read_text())
+        summary = TrainingSummary.model_validate_json((folder / "card.json").read_text())
         weights = load_file(weights_path)
-    except (OSError, ValidationError, ValueError, RuntimeError) as error:
-        why = str(error).splitlines()[0]  # pydantic has three more for each field
-        raise UserError(f"{folder}: no checkpoint that this version reads ({why}); {anew}") from None
+    except (OSError, ValidationError, ValueError, RuntimeError) as error:  # pydantic's text has three lines a field
+        raise UserError(f"{folder}: no checkpoint that this version reads ({first_line(error)}); {anew}") from None
     except SafetensorError as error:
         raise UserError(f"{weights_path}: {error}; {anew}") from None
-    if card.key != key:
-        raise UserError(f"{folder}: a checkpoint for {card.key}, not for {key}; move it or delete it")
-    if card.spec != spec:  # a key leaves out defaults, and so names another training once a default is changed
-        raise UserError(f"{folder}: a checkpoint of another training, {card.spec}; {anew}")
+    if summary.key != key:
+        raise UserError(f"{folder}: a checkpoint for {summary.key}, not for {key}; move it or delete it")
+    if summary.spec != spec:  # a key leaves out defaults, and so names another training once a default is changed
+        raise UserError(f"{folder}: a checkpoint of another training, {summary.spec}; {anew}")
     fit_weights(network, weights, f"{weights_path} is for a network of another shape", anew)
-    return card
+    return summary
 
 
-def keep(folder: Path, weights: dict[str, Tensor], card: Card) -> None:
-    """Write a complete checkpoint; the card last, for where it is the weights are."""
+def keep(folder: Path, weights: dict[str, Tensor], summary: TrainingSummary) -> None:
+    """Write a complete checkpoint; the summary last, for where it is the weights are."""
     tensors = {name: tensor.contiguous().clone() for name, tensor in weights.items()}  # a shared one is written twice
     write_whole(folder / "weights.safetensors", lambda aside: save_file(tensors, aside))
-    write_card(folder, card)
+    write_summary(folder, summary)
 
 
 def complete(folder: Path, scores: Scores, protocol: Protocol) -> None:
-    """Add to the card of a folder what its weights scored."""
-    card = Card.model_validate_json((folder / "card.json").read_text())
-    write_card(folder, card.model_copy(update={"test_dice": mean_dice(scores, protocol)}))
+    """Add to the summary of a folder what its weights scored."""
+    summary = TrainingSummary.model_validate_json((folder / "card.json").read_text())
+    write_summary(folder, summary.model_copy(update={"test_dice": mean_dice(scores, protocol)}))
 
 
-def write_card(folder: Path, card: Card) -> None:
-    write_whole(folder / "card.json", card.model_dump_json(indent=1) + "\n")
+def write_summary(folder: Path, summary: TrainingSummary) -> None:
+    write_whole(folder / "card.json", summary.model_dump_json(indent=1) + "\n")
 
 
 def mean_dice(scores: Scores, protocol: Protocol) -> float | None:
