@@ -12,7 +12,6 @@ from torch.utils._pytree import tree_leaves
 
 from bench.errors import UserError
 from bench.measure import scores
-from bench.measure.forms import is_plain
 from bench.quantities import Agreement, LatencySpec
 
 REPEAT = 1e-4  # of the largest logit: what two calls on CUDA may differ by, where the order of sums is not fixed
@@ -50,40 +49,32 @@ def agreement(plain_output: Any, output: Any) -> Agreement:
     labels, true = ((logits.argmax(1) if several else (logits > 0).long()).numpy() for logits in (found, plain))
     by_class = [scores.dice(labels == label, true == label) for label in range(1, plain.shape[1] if several else 2)]
     defined = [dice for dice in by_class if not math.isnan(dice)]
-    return Agreement(
-        max_error=float((found - plain).abs().max()),
-        largest=float(plain.abs().max()),
-        dice=sum(defined) / len(defined) if defined else 1.0,
-    )
+    dice = sum(defined) / len(defined) if defined else 1.0
+    return Agreement(max_error=float((found - plain).abs().max()), largest=float(plain.abs().max()), dice=dice)
 
 
-class OutputCheck:
-    """Looks at the first two outputs of the form in `spec`; later ones go unseen and cost nothing.
+def trusted(
+    first: Tensor, second: Tensor, plain: Tensor | None, spec: LatencySpec, rounding: Callable[[Tensor], float]
+) -> Agreement | None:
+    """The agreement of two outputs for the same input with the plain network's, None where it is the plain network.
 
-    Made with the plain network, which is called once where the form is another, under the switches as they then are.
+    UserError where the first is not finite, not the second, or not the plain one. `rounding` says how far the plain
+    network's float32 output lies from its float64 one.
     """
+    _refuse_unless_finite(first, spec)
+    _refuse_unless_same(first, second, spec)
+    if plain is None:
+        return None
+    found = agreement(plain, first)
+    _refuse_if_astray(found, spec, partial(rounding, plain))
+    return found
 
-    def __init__(self, network: nn.Module, batch: Tensor, spec: LatencySpec) -> None:
-        self.spec, self.seen, self.rounded = spec, 0, partial(_rounded, network, batch)
-        self.agreement: Agreement | None = None
-        self.first: Tensor | None = None
-        self.plain: Tensor | None = None
-        if not is_plain(spec):
-            with torch.inference_mode():
-                self.plain = first_tensor(network(batch))
 
-    def look(self, output: Any) -> None:
-        """UserError where the output is not finite, not the same twice, or not the plain network's."""
-        self.seen += 1
-        if self.seen == 1:
-            self.first = first_tensor(output)
-            _refuse_unless_finite(self.first, self.spec)
-        elif self.seen == 2 and self.first is not None:
-            _refuse_unless_same(self.first, first_tensor(output), self.spec)
-            if self.plain is not None:
-                self.agreement = agreement(self.plain, self.first)
-                _refuse_if_astray(self.agreement, self.spec, partial(self.rounded, self.plain))
-            self.first = self.plain = None
+def own_rounding(network: nn.Module, batch: Tensor, plain: Tensor) -> float:
+    """How far the plain network's float32 output lies from its float64 one."""
+    with torch.inference_mode():
+        exact = first_tensor(copy.deepcopy(network).double()(batch.double()))
+    return float((exact.cpu() - plain.cpu().double()).abs().max())
 
 
 def _refuse_unless_finite(output: Tensor, spec: LatencySpec) -> None:
@@ -111,7 +102,7 @@ def _refuse_unless_same(first: Tensor, second: Tensor, spec: LatencySpec) -> Non
         )
 
 
-def _refuse_if_astray(found: Agreement, spec: LatencySpec, rounded: Callable[[], float]) -> None:
+def _refuse_if_astray(found: Agreement, spec: LatencySpec, rounding: Callable[[], float]) -> None:
     """Rounding in half precision or TF32 is shown, not judged; in float32 there should be next to none.
 
     A network that selects, by a top-k of near-equal values for one, is turned by rounding itself: what its own float32
@@ -119,17 +110,10 @@ def _refuse_if_astray(found: Agreement, spec: LatencySpec, rounded: Callable[[],
     """
     if spec.precision != "float32" or spec.tf32 or found.max_error <= STRAY * found.largest:
         return
-    allowed = max(STRAY * found.largest, OWN_ROUNDING * rounded())
+    allowed = max(STRAY * found.largest, OWN_ROUNDING * rounding())
     if found.max_error > allowed:
         raise UserError(
             f"the form {spec.form}, {spec.memory_format} does not give the network's output: it strays by max_error "
             f"{found.max_error:.3g}, where the largest logit is {found.largest:.3g} and {allowed:.3g} is allowed; it "
             "is another function, so its time means nothing: leave out this form"
         )
-
-
-def _rounded(network: nn.Module, batch: Tensor, plain: Tensor) -> float:
-    """How far the plain network's float32 output lies from its float64 one."""
-    with torch.inference_mode():
-        exact = first_tensor(copy.deepcopy(network).double()(batch.double()))
-    return float((exact.cpu() - plain.cpu().double()).abs().max())

@@ -6,9 +6,9 @@ Seen are calls of `scaled_dot_product_attention`, and attention written out by h
 of scores (windows, heads, queries, keys) of which the same module made a product; other shapes are not seen.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -78,29 +78,25 @@ def attended_regions(network: nn.Module) -> Iterator[dict[str, np.ndarray]]:
     indices (N, regions * regions, k) of those that each region attends to; its result is left as it is. When the
     context closes, the yielded dictionary is filled: by the module's name, the indices of all images in order.
     """
-    batches: defaultdict[str, list[np.ndarray]] = defaultdict(list)
+    batches: dict[str, list[np.ndarray]] = {}
     found: dict[str, np.ndarray] = {}
     selecting = {
         name: module
         for name, module in network.named_modules()
         if callable(getattr(module, "choose", None)) and isinstance(getattr(module, "regions", None), int)
     }
-
-    def kept(name: str, choose: Any) -> Any:
-        def choose_and_keep(*arguments: Any, **options: Any) -> Tensor:
-            indices: Tensor = choose(*arguments, **options)
-            kind = np.uint8 if indices.shape[1] <= 256 else np.uint16
-            batches[name].append(indices.cpu().numpy().astype(kind))
-            return indices
-
-        return choose_and_keep
-
     for name, module in selecting.items():
         # An attribute of the instance hides the method of its class until it is taken away again.
-        object.__setattr__(module, "choose", kept(name, module.choose))
+        object.__setattr__(module, "choose", partial(_choose, module.choose, batches.setdefault(name, [])))
     try:
         yield found
     finally:
         for module in selecting.values():
             object.__delattr__(module, "choose")
-        found.update({name: np.concatenate(parts) for name, parts in batches.items()})
+        found.update({name: np.concatenate(parts) for name, parts in batches.items() if parts})
+
+
+def _choose(choose: Any, kept: list[np.ndarray], *arguments: Any, **options: Any) -> Tensor:
+    indices: Tensor = choose(*arguments, **options)
+    kept.append(indices.cpu().numpy().astype(np.uint8 if indices.shape[1] <= 256 else np.uint16))
+    return indices

@@ -38,14 +38,11 @@ def cost(network: nn.Module, spec: CostSpec) -> Cost:
         network(image)  # a network that cannot take the image fails here, in its own words, and not in both counters
     parameters = list(network.parameters())
     return Cost(
-        parameters=sum(p.numel() for p in parameters),
+        parameters=sum(p.numel() for p in parameters), parameter_bytes=sum(p.nbytes for p in parameters),
         trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
-        parameter_bytes=sum(p.nbytes for p in parameters),
-        buffer_bytes=sum(b.nbytes for b in network.buffers()),
-        fvcore=_count("fvcore", by_fvcore, network, image),
-        torch=_count("torch", by_torch, network, image),
-        attended=attended(own(network), image),
-    )
+        buffer_bytes=sum(b.nbytes for b in network.buffers()), fvcore=_count("fvcore", by_fvcore, network, image),
+        torch=_count("torch", by_torch, network, image), attended=attended(own(network), image),
+    )  # fmt: skip
 
 
 def own(network: nn.Module) -> nn.Module:
@@ -69,10 +66,8 @@ def _count(name: str, counter: Counter, network: nn.Module, image: Tensor) -> Co
         found = counter(own(network), image)
     except Exception as error:  # whatever a foreign network makes a tracer raise
         return Count(counter=name, macs=None, missed=missed, error=f"{type(error).__name__}: {error}")
-    return Count(
-        counter=name, macs=found.macs, by_operator=found.by_operator, uncounted=found.uncounted,
-        missed=missed + found.unknown,
-    )  # fmt: skip
+    missed += found.unknown
+    return Count(counter=name, macs=found.macs, by_operator=found.by_operator, uncounted=found.uncounted, missed=missed)
 
 
 def _counts(counter: Counter, network: nn.Module, image: Tensor, macs: int) -> bool:

@@ -174,12 +174,10 @@ def assemble(network: nn.Module, counts: Counts, times: dict[str, float]) -> tup
         called = counts.calls[name] > 0
         inside_s = [cost.time_s for cost in inside if cost.time_s is not None]
         found[name] = ModuleCost(
-            name=name,
-            kind=type(module).__name__,
-            parameters=sum(p.numel() for p in module.parameters()),
+            name=name, kind=type(module).__name__, parameters=sum(p.numel() for p in module.parameters()),
             macs=counts.macs[name] if called else sum(cost.macs for cost in inside),
             activations=counts.activations[name] if called else sum(cost.activations for cost in inside),
             calls=counts.calls[name] if called or takes_hooks(module) else None,
             time_s=times.get(name) if called else sum(inside_s) if inside_s else None,
-        )
+        )  # fmt: skip
     return tuple(found[name] for name in modules)

@@ -1,17 +1,16 @@
 """torch.compile in its default mode, done by the first call, with a cache that no earlier process has filled."""
 
 import tempfile
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from bench.measure.forms import Run
 from bench.quantities import LatencySpec
 
 
-def make(network: nn.Module, batch: Tensor, spec: LatencySpec) -> Callable[[], Any]:
+def make(network: nn.Module, batch: Tensor, spec: LatencySpec) -> Run:
     """The compiled network on the batch."""
     from torch._inductor.utils import fresh_cache
 

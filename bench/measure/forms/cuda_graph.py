@@ -1,6 +1,5 @@
 """A CUDA graph: one call is recorded and then played back, without what the CPU does to start each kernel."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -8,12 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import UserError
+from bench.measure.forms import Run
 from bench.quantities import LatencySpec
 
 SIDE_CALLS = 3  # torch's own advice for calls on a side stream before a capture
 
 
-def make(network: nn.Module, batch: Tensor, spec: LatencySpec) -> Callable[[], Any]:
+def make(network: nn.Module, batch: Tensor, spec: LatencySpec) -> Run:
     """The recorded network on the batch; each call gives the same memory. UserError where there is no CUDA device."""
     if spec.device != "cuda":
         raise UserError(
@@ -23,7 +23,7 @@ def make(network: nn.Module, batch: Tensor, spec: LatencySpec) -> Callable[[], A
         return captured(partial(network, batch))
 
 
-def captured(run: Callable[[], Any]) -> Callable[[], Any]:
+def captured(run: Run) -> Run:
     """One call recorded, after calls on a side stream in which libraries set themselves up; then played back."""
     graph, side = torch.cuda.CUDAGraph(), torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())

@@ -16,11 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
-FOLDABLE: dict[type[nn.Module], type[nn.Module]] = {
-    nn.Conv2d: nn.BatchNorm2d,
-    nn.ConvTranspose2d: nn.BatchNorm2d,
-    nn.Linear: nn.BatchNorm1d,
-}
+# Layers and the batch norm that each can take in.
+FOLDABLE = {nn.Conv2d: nn.BatchNorm2d, nn.ConvTranspose2d: nn.BatchNorm2d, nn.Linear: nn.BatchNorm1d}
 
 
 def fold(network: nn.Module, batch: Tensor) -> nn.Module:
@@ -56,8 +53,9 @@ def _with(network: nn.Module, module: nn.Module, other: nn.Module) -> nn.Module:
     """The network with another module, wherever it had that one."""
     if network is module:
         return other
-    for name in [name for name, found in network.named_modules(remove_duplicate=False) if found is module]:
-        network.set_submodule(name, other)
+    for name, found in [*network.named_modules(remove_duplicate=False)]:
+        if found is module:
+            network.set_submodule(name, other)
     return network
 
 

@@ -1,7 +1,6 @@
 """ONNX Runtime: the network exported by torch's exporter, with input and output bound to the device."""
 
 import tempfile
-from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -12,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import UserError
+from bench.measure.forms import Run
 from bench.quantities import LatencySpec
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
 
-def make(network: nn.Module, batch: Tensor, spec: LatencySpec) -> Callable[[], Any]:
+def make(network: nn.Module, batch: Tensor, spec: LatencySpec) -> Run:
     """A session of ONNX Runtime on the batch; each call gives a list of its own values, on the device.
 
     UserError for other conditions than float32 and contiguous, and where a package or the device's provider is absent.
@@ -77,7 +77,7 @@ def _provider(spec: LatencySpec, stream: torch.cuda.Stream | None) -> tuple[str,
     }
 
 
-def _on_stream(stream: torch.cuda.Stream, run: Callable[[], Any]) -> Any:
+def _on_stream(stream: torch.cuda.Stream, run: Run) -> Any:
     """Run between what is on the current stream before and after, where the events of the clock are."""
     current = torch.cuda.current_stream()
     stream.wait_stream(current)
