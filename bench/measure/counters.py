@@ -51,7 +51,10 @@ class Counted:
 
 def by_fvcore(network: nn.Module, image: Tensor) -> Counted:
     """fvcore's count of one call. Raises what the network or the tracer raises."""
-    flat = network.register_forward_hook(lambda module, inputs, output: _flat(output))
+    # The tracer refuses other outputs than tensors and tuples of them; None leaves an output as it is.
+    flat = network.register_forward_hook(
+        lambda module, inputs, output: None if isinstance(output, Tensor) else tuple(tensors(output))
+    )
     try:
         with _countable(), _plain_functions(), torch.no_grad():
             analysis = FlopCountAnalysis(network, image).set_op_handle(**HANDLES)
@@ -60,11 +63,6 @@ def by_fvcore(network: nn.Module, image: Tensor) -> Counted:
             return Counted(by_operator, dict(sorted(analysis.unsupported_ops().items())))
     finally:
         flat.remove()
-
-
-def _flat(output: Any) -> tuple[Tensor, ...] | None:
-    """The tensors of an output that the tracer would refuse; None, which changes nothing, for a plain tensor."""
-    return None if isinstance(output, Tensor) else tuple(tensors(output))
 
 
 def tensors(value: Any) -> Iterator[Tensor]:

@@ -61,7 +61,7 @@ def memory(build: Build, spec: MemorySpec) -> Memory:
 
 
 def _warm_up(build: Build, spec: MemorySpec) -> None:
-    # Two, for a batch norm over maps of one pixel cannot train on one image.
+    # Two images, for a batch norm over maps of one pixel cannot train on one image.
     _run(_ready(build(), spec), spec.model_copy(update={"batch": min(2, spec.batch)}))
 
 

@@ -133,7 +133,7 @@ def flop_formulas() -> dict[Any, Callable[..., int]]:
 
 # ---- what has no multiply-adds ---------------------------------------------------------------------------------------
 
-# torch tags what works element by element; these of its operators move, select, add up, normalise, pool or resize.
+# torch tags what works element by element; these of its operators move, select, add up, normalize, pool or resize.
 _FREE = re.compile(
     r".*norm.*|.*softmax|.*_(un)?pool[123]d.*|upsample.*|grid_sampler.*|affine_grid_generator"
     r"|.*_pad.*|.*copy|clone|contiguous|.*view.*|lift.*|alias|detach|resize.*|set|complex|polar|real|imag"

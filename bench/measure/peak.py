@@ -38,7 +38,8 @@ def peak(spec: PeakSpec, clock: Clock = time.perf_counter) -> Peak:
     once; what a cache reads besides, in order to write, is not counted. The array is at least four times the last-level
     cache, unless that is more than a tenth of the memory.
 
-    `clock` is in seconds; tests inject their own. Sets torch's number of threads and its TF32 switch.
+    `clock` is in seconds; tests inject their own. Sets torch's switches, those of TF32 to torch's own
+    defaults.
     """
     set_switches(spec.threads)
     with torch.inference_mode():

@@ -103,7 +103,7 @@ def slices(truths: list[np.ndarray], volumes: str, spacing: tuple[float, ...] = 
     return [Sample(str(n), v, t.copy, t.copy, volume=v, spacing=spacing) for n, (t, v) in enumerate(pairs)]
 
 
-def test_distances_are_in_millimetres_where_every_file_gives_a_spacing():
+def test_distances_are_in_millimeters_where_every_file_gives_a_spacing():
     predictions, truths = [dot(0, 0), NOTHING, dot(3, 0)], [dot(2, 0), NOTHING, dot(3, 3)]
     found = score_slices(predictions, slices(truths, "aab"))
     assert found.distance_unit == "mm"

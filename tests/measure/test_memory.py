@@ -176,7 +176,7 @@ def test_inference_holds_the_weights_once(found):
 
 
 @lowers_its_mark
-def test_training_holds_gradients_and_both_moments_and_the_optimisers_working_room(found):
+def test_training_holds_gradients_and_both_moments_and_the_optimizers_working_room(found):
     held = found["dense in training"].peak_bytes
     assert 4 * 48 * MIB < held < 4 * 48 * MIB + 2.5 * 36 * MIB  # its larger layer has 36 MiB
     assert found["dense in training"].weights_bytes == 48 * MIB
