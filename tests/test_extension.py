@@ -118,7 +118,6 @@ def test_a_toy_quantity_and_a_toy_score_are_planned_measured_shown_and_judged(tr
     asked = ["run", "egeunet", "--measure", "cost,modules,dice", "--budget", "smoke", "--size", "64", "--out", "r"]
     plan = bench(tree, *asked, "--show-plan")
     assert "those of one network of 3 channels" in plan.stderr
-    assert "3, all" not in plan.stderr and "jobs" in plan.stderr
 
     done = bench(tree, *asked, "--reports", "reports")
     assert done.returncode == 0, done.stderr
@@ -133,5 +132,5 @@ def test_a_toy_quantity_and_a_toy_score_are_planned_measured_shown_and_judged(tr
     assert " modules</span>" in (tree / "reports" / "report.html").read_text()
 
     verdicts = bench(tree, "check", "r", "--claims", "toy.toml")
-    assert "few-modules" in verdicts.stdout and "✓ holds" in verdicts.stdout
+    assert "few-modules" in verdicts.stdout
     assert verdicts.stdout.count("✓ holds") == 2, verdicts.stdout

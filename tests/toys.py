@@ -9,7 +9,7 @@ from torch import nn
 from bench.data.prepared import Prepared
 from bench.quantities import DiceSpec, TrainSpec
 from bench.run.job import Job
-from bench.training.card import Card
+from bench.training.checkpoint import TrainingSummary
 from bench.training.devices import Process
 from bench.training.train import Task, train
 
@@ -64,7 +64,7 @@ def blank(count: int) -> Prepared:
 
 def trained(
     folder: Path, spec: TrainSpec = SPEC, tell=lambda event: None, val_set: Prepared | None = None
-) -> tuple[Small, Card]:
+) -> tuple[Small, TrainingSummary]:
     network = small()
     return network, train(network, task(job(spec), folder), discs(6), val_set or discs(3), tell)
 

@@ -11,8 +11,7 @@ from bench.judge.noise import NETWORK, Failed
 from bench.machine import cuda_usable, environment, state
 from bench.machine.doctor import Finding, findings
 from bench.quantities import Device, Peak, PeakSpec
-from bench.run.plan import Clock
-from bench.run.plan import Plan
+from bench.run.plan import Clock, Plan
 from bench.units import significant
 
 WATCH_S = 1.0  # how long the idle machine is watched

@@ -1,17 +1,26 @@
-"""How sparse an attention really is: the share of all pairs of pixels that it compares.
+"""What an attention compares: the share of all pairs of pixels, and which regions it selected.
 
-Definition: for one image, an attention whose queries lie in B windows of L, each with S keys, compares B L S of the
+The share: for one image, an attention whose queries lie in B windows of L, each with S keys, compares B L S of the
 (B L)^2 pairs that a dense attention over the same queries would. No unit, 0 to 1, lower is cheaper; 1 is dense.
 Seen are calls of `scaled_dot_product_attention`, and attention written out by hand where a softmax over keys is taken
 of scores (windows, heads, queries, keys) of which the same module made a product; other shapes are not seen.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+
+from bench.measure.hooks import around_modules
+
+PRODUCTS = {torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm, torch.baddbmm, torch.einsum}
+SOFTMAXES = {F.softmax, torch.softmax, Tensor.softmax}
 
 
 def attended(network: nn.Module, image: Tensor) -> dict[str, float]:
@@ -19,53 +28,75 @@ def attended(network: nn.Module, image: Tensor) -> dict[str, float]:
 
     Where a module attends several times, the largest share counts. The network is left in eval mode.
     """
-    inside: list[str] = []
-    calls = _Calls(inside)
-    handles = []
-    for name, module in network.named_modules():
-        if isinstance(module, torch.jit.ScriptModule):  # it takes no hooks, and its calls are not seen either
-            continue
-        handles.append(module.register_forward_pre_hook(lambda *_, name=name: inside.append(name)))
-        handles.append(module.register_forward_hook(lambda *_: inside.pop() and None))
-    try:
-        with torch.no_grad(), calls:
-            network.eval()(image)
-    finally:
-        for handle in handles:
-            handle.remove()
+    calls = _AttentionCalls()
+    with torch.no_grad(), around_modules(network.eval(), calls.enter, calls.leave), calls:
+        network(image)
     return calls.shares
 
 
-PRODUCTS = {torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm, torch.baddbmm, torch.einsum}
-SOFTMAXES = {F.softmax, torch.softmax, Tensor.softmax}
+class _AttentionCalls(TorchFunctionMode):
+    """Finds every attention, and the module that it is in."""
 
-
-class _Calls(TorchFunctionMode):
-    """Sees every attention, and which module it is in."""
-
-    def __init__(self, inside: list[str]) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.inside, self.shares = inside, dict[str, float]()
-        self.products = set[tuple[str, int, int]]()  # by module: the last two sides of what it multiplied
+        self.inside: list[str] = []
+        self.shares: dict[str, float] = {}
+        self.products: set[tuple[str, int, int]] = set()  # by module: the last two sides of what it multiplied
+
+    def enter(self, name: str) -> None:
+        self.inside.append(name)
+
+    def leave(self, name: str) -> None:
+        self.inside.pop()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        name = self.inside[-1] if self.inside else ""
+        name = self.inside[-1]
         if func is F.scaled_dot_product_attention:
-            query, key = (
-                args[place] if len(args) > place else kwargs[name] for place, name in enumerate(("query", "key"))
-            )
-            self._see(name, query.shape[:-3].numel(), query.shape[-2], key.shape[-2])
+            given = dict(zip(("query", "key"), args, strict=False)) | kwargs
+            self._add(name, given["query"].shape[:-3].numel(), given["query"].shape[-2], given["key"].shape[-2])
         elif func in SOFTMAXES:
             scores = args[0] if args else kwargs["input"]
             dim = args[1] if len(args) > 1 else kwargs.get("dim")
             by_key = scores.dim() > 3 and dim in (-1, scores.dim() - 1)
             if by_key and (name, *scores.shape[-2:]) in self.products:
-                self._see(name, scores.shape[:-3].numel(), *scores.shape[-2:])
+                self._add(name, scores.shape[:-3].numel(), *scores.shape[-2:])
         output = func(*args, **kwargs)
         if func in PRODUCTS and output.dim() > 1:
             self.products.add((name, *output.shape[-2:]))
         return output
 
-    def _see(self, name: str, windows: int, queries: int, keys: int) -> None:
+    def _add(self, name: str, windows: int, queries: int, keys: int) -> None:
         self.shares[name] = max(keys / (windows * queries), self.shares.get(name, 0.0))
+
+
+@contextmanager
+def attended_regions(network: nn.Module) -> Iterator[dict[str, np.ndarray]]:
+    """Keep which regions the network's attentions select, image by image, while the context is open.
+
+    An attention that selects cuts its map into `regions` x `regions` and has a method `choose(...)` that returns the
+    indices (N, regions * regions, k) of those that each region attends to; its result is left as it is. When the
+    context closes, the yielded dictionary is filled: by the module's name, the indices of all images in order.
+    """
+    batches: dict[str, list[np.ndarray]] = {}
+    found: dict[str, np.ndarray] = {}
+    selecting = {
+        name: module
+        for name, module in network.named_modules()
+        if callable(getattr(module, "choose", None)) and isinstance(getattr(module, "regions", None), int)
+    }
+    for name, module in selecting.items():
+        # An attribute of the instance hides the method of its class until it is taken away again.
+        object.__setattr__(module, "choose", partial(_choose, module.choose, batches.setdefault(name, [])))
+    try:
+        yield found
+    finally:
+        for module in selecting.values():
+            object.__delattr__(module, "choose")
+        found.update({name: np.concatenate(parts) for name, parts in batches.items() if parts})
+
+
+def _choose(choose: Any, kept: list[np.ndarray], *arguments: Any, **options: Any) -> Tensor:
+    indices: Tensor = choose(*arguments, **options)
+    kept.append(indices.cpu().numpy().astype(np.uint8 if indices.shape[1] <= 256 else np.uint16))
+    return indices

@@ -1,7 +1,7 @@
 """Parameters, and multiply-adds by two counters, for neither is right alone.
 
 Definition: one multiply-add counts as one (`macs`). fvcore, which papers use, follows a trace and also counts
-normalisation and resizing; torch's FlopCounterMode sees each operator as it is dispatched and counts only convolutions
+normalization and resizing; torch's FlopCounterMode sees each operator as it is dispatched and counts only convolutions
 and matrix products (its figure is halved here). Both count one random image in eval mode on the CPU, each on a copy of
 the network, so that neither a hook nor a buffer that one leaves behind reaches the other. Each is first tried on closed
 formulas, and what it gets wrong is named in the result, together with the operators that may multiply and that have
@@ -11,14 +11,16 @@ no formula.
 import warnings
 from collections.abc import Callable
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from bench.measure.attention import attended
 from bench.measure.counters import Counted, by_fvcore, by_torch
-from bench.measure.formulas import formulas
-from bench.measure.images import random_images
+from bench.measure.switches import random_images
 from bench.quantities import Cost, CostSpec, Count
 
 Counter = Callable[[nn.Module, Tensor], Counted]
@@ -36,29 +38,25 @@ def cost(network: nn.Module, spec: CostSpec) -> Cost:
         network(image)  # a network that cannot take the image fails here, in its own words, and not in both counters
     parameters = list(network.parameters())
     return Cost(
-        parameters=sum(p.numel() for p in parameters),
+        parameters=sum(p.numel() for p in parameters), parameter_bytes=sum(p.nbytes for p in parameters),
         trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
-        parameter_bytes=sum(p.numel() * p.element_size() for p in parameters),
-        buffer_bytes=sum(b.numel() * b.element_size() for b in network.buffers()),
-        fvcore=_count("fvcore", by_fvcore, network, image),
-        torch=_count("torch", by_torch, network, image),
-        attended=attended(own(network), image),
-    )
+        buffer_bytes=sum(b.nbytes for b in network.buffers()), fvcore=_count("fvcore", by_fvcore, network, image),
+        torch=_count("torch", by_torch, network, image), attended=attended(own(network), image),
+    )  # fmt: skip
 
 
 def own(network: nn.Module) -> nn.Module:
     """A copy to be used up, or the network itself where it cannot be copied."""
     try:
         return deepcopy(network)
-    except Exception:  # a stranger's network may hold what has no copy: a lock, an open file, a part of a graph
+    except Exception:  # a foreign network may hold what has no copy: a lock, an open file, a part of a graph
         return network
 
 
 def random_image(network: nn.Module, channels: int, size: int) -> Tensor:
     """One image (1, channels, size, size), values in [0, 1), in the precision of the network's first real weights."""
-    image = random_images(1, channels, size)
     real = (p.dtype for p in network.parameters() if p.is_floating_point())
-    return image.to(next(real, torch.float32))
+    return random_images(1, channels, size).to(next(real, torch.float32))
 
 
 def _count(name: str, counter: Counter, network: nn.Module, image: Tensor) -> Count:
@@ -66,12 +64,10 @@ def _count(name: str, counter: Counter, network: nn.Module, image: Tensor) -> Co
     missed = tuple(formula for formula, (small, x, macs) in formulas().items() if not _counts(counter, small, x, macs))
     try:
         found = counter(own(network), image)
-    except Exception as error:  # whatever a stranger's network makes a tracer raise
+    except Exception as error:  # whatever a foreign network makes a tracer raise
         return Count(counter=name, macs=None, missed=missed, error=f"{type(error).__name__}: {error}")
-    return Count(
-        counter=name, macs=found.macs, by_operator=found.by_operator, uncounted=found.uncounted,
-        missed=missed + found.unknown,
-    )  # fmt: skip
+    missed += found.unknown
+    return Count(counter=name, macs=found.macs, by_operator=found.by_operator, uncounted=found.uncounted, missed=missed)
 
 
 def _counts(counter: Counter, network: nn.Module, image: Tensor, macs: int) -> bool:
@@ -81,4 +77,55 @@ def _counts(counter: Counter, network: nn.Module, image: Tensor, macs: int) -> b
             by_operator = counter(network, image).by_operator
     except Exception:  # a counter that cannot run a formula has missed it
         return False
-    return sum(by_operator.get(name, 0) for name in by_operator if not name.endswith("_norm")) == macs
+    return sum(n for name, n in by_operator.items() if not name.endswith("_norm")) == macs
+
+
+# ---- closed formulas -------------------------------------------------------------------------------------------------
+
+
+class Call(nn.Module):
+    """A function as a module, so that it can be counted."""
+
+    def __init__(self, function: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Any:
+        return self.function(x)
+
+
+class Squared(torch.autograd.Function):
+    """A matrix product inside a custom autograd function, of which only the forward pass is called."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x @ x.transpose(1, 2)
+
+
+def formulas() -> dict[str, tuple[nn.Module, Tensor, int]]:
+    """Small networks in eval mode, an input each, and their multiply-adds by hand."""
+    maps, rows = torch.rand(1, 8, 6, 6), torch.rand(1, 10, 8)
+    mask = torch.zeros(10, 10)
+    product, layer = 10 * 10 * 8, nn.TransformerEncoderLayer(8, nhead=2, dim_feedforward=16, batch_first=True)
+    functions: dict[str, tuple[Callable[[Tensor], Any], int]] = {
+        "matmul": (lambda x: x @ x.transpose(1, 2), product),
+        "broadcast matmul": (lambda x: x[0] @ x.transpose(1, 2).expand(3, 8, 10), 3 * product),
+        "baddbmm": (lambda x: torch.baddbmm(mask[None], x, x.transpose(1, 2)), product),
+        "einsum": (lambda x: torch.einsum("nld,nsd->nls", x, x), product),
+        "attention": (lambda x: F.scaled_dot_product_attention(x, x, x), 2 * product),
+        "masked attention": (lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=mask), 2 * product),
+        "autograd function": (lambda x: Squared.apply(x), product),  # noqa: PLW0108  looked up at the call, as usual
+        "checkpointing": (lambda x: checkpoint(torch.bmm, x, x.transpose(1, 2), use_reentrant=True), product),
+    }
+    found: dict[str, tuple[nn.Module, Tensor, int]] = {
+        "convolution": (nn.Conv2d(8, 4, 3, padding=1), maps, 36 * 4 * 8 * 9),
+        "convolution padding='same'": (nn.Conv2d(8, 4, 3, padding="same"), maps, 36 * 4 * 8 * 9),
+        "grouped convolution": (nn.Conv2d(8, 8, 3, padding=1, groups=8), maps, 36 * 8 * 9),
+        "transposed convolution": (nn.ConvTranspose2d(8, 4, 2, stride=2), maps, 36 * 8 * 4 * 4),
+        "linear": (nn.Linear(8, 5), rows, 10 * 8 * 5),
+        "encoder layer": (layer, rows, 10 * (4 * 8 * 8 + 2 * 8 * 16) + 2 * product),
+        **{name: (Call(function), rows, macs) for name, (function, macs) in functions.items()},
+    }
+    for network, _, _ in found.values():
+        network.eval()
+    return found

@@ -1,4 +1,4 @@
-"""The two counters of multiply-adds, mended where they are known to be blind.
+"""The two counters of multiply-adds, corrected where they are known to miss some.
 
 fvcore, which papers use, follows a trace; its chatter, custom autograd functions, activation checkpointing (a custom
 function, too) and outputs other than tensors would end or fool the trace, so functions become plain calls and outputs a
@@ -25,7 +25,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from bench.measure.operators import HANDLES, flop_formulas, free
+from bench.measure.operators import HANDLES, aten, flop_formulas, free
 
 TOLERANCE = 0.02  # of all multiply-adds: products that are summed, but by no operator of that name, may be so many
 
@@ -51,7 +51,10 @@ class Counted:
 
 def by_fvcore(network: nn.Module, image: Tensor) -> Counted:
     """fvcore's count of one call. Raises what the network or the tracer raises."""
-    flat = network.register_forward_hook(lambda module, inputs, output: _flat(output))
+    # The tracer refuses other outputs than tensors and tuples of them; None leaves an output as it is.
+    flat = network.register_forward_hook(
+        lambda module, inputs, output: None if isinstance(output, Tensor) else tuple(tensors(output))
+    )
     try:
         with _countable(), _plain_functions(), torch.no_grad():
             analysis = FlopCountAnalysis(network, image).set_op_handle(**HANDLES)
@@ -60,11 +63,6 @@ def by_fvcore(network: nn.Module, image: Tensor) -> Counted:
             return Counted(by_operator, dict(sorted(analysis.unsupported_ops().items())))
     finally:
         flat.remove()
-
-
-def _flat(output: Any) -> tuple[Tensor, ...] | None:
-    """The tensors of an output that the tracer would refuse; None, which changes nothing, for a plain tensor."""
-    return None if isinstance(output, Tensor) else tuple(tensors(output))
 
 
 def tensors(value: Any) -> Iterator[Tensor]:
@@ -89,10 +87,9 @@ def _plain_functions() -> Iterator[None]:
     def call(function: Any, *args: Any, **kwargs: Any) -> Any:
         context = FunctionCtx()
         context.needs_input_grad = (False,) * len(args)  # type: ignore[attr-defined]
+        takes_context = function.setup_context is Function.setup_context
         with torch.no_grad():
-            if function.setup_context is not Function.setup_context:
-                return function.forward(*args, **kwargs)
-            return function.forward(context, *args, **kwargs)
+            return function.forward(*([context] if takes_context else []), *args, **kwargs)
 
     own = Function.__dict__["apply"]
     Function.apply = classmethod(call)
@@ -107,29 +104,31 @@ def _plain_functions() -> Iterator[None]:
 
 def by_torch(network: nn.Module, image: Tensor) -> Counted:
     """Half of FlopCounterMode's count of one call."""
-    met = _Operators()
+    met = _Uncounted()
     with counting(met) as counter:
         network(image)
     flops = counter.get_flop_counts().get("Global", {})
     by_operator = {operator.__name__.split(".")[0]: count // 2 for operator, count in flops.items()}
+    uncounted = {str(operator): calls for operator, calls in met.calls.items() if operator not in flops}
     unknown = met.unknown(set(flops), sum(by_operator.values()))
-    return Counted(by_operator, dict(sorted(met.uncounted(set(flops)).items())), tuple(sorted(unknown)))
+    return Counted(by_operator, dict(sorted(uncounted.items())), tuple(unknown))
 
 
 @contextmanager
-def counting(watcher: "Watcher") -> Iterator[FlopCounterMode]:
-    """torch's counter as it should be set; `watcher` sees each operator before it."""
+def counting(operators: "Operators") -> Iterator[FlopCounterMode]:
+    """torch's counter as it should be set; `operators` sees each operator before it."""
     counter = FlopCounterMode(display=False, custom_mapping=flop_formulas())
-    with _countable(), sdpa_kernel(SDPBackend.MATH), torch.no_grad(), counter, watcher:
+    with _countable(), sdpa_kernel(SDPBackend.MATH), torch.no_grad(), counter, operators:
         yield counter
 
 
-class Watcher(TorchDispatchMode, ABC):
+class Operators(TorchDispatchMode, ABC):
     """Sees each operator that is dispatched, composed ones as their parts: those are met in inference mode only."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if not func.is_view and _composed(func):
+        composed = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
+        if composed and not func.is_view:
             with self:
                 return func.decompose(*args, **kwargs)
         output = func(*args, **kwargs)
@@ -141,11 +140,7 @@ class Watcher(TorchDispatchMode, ABC):
         """Take note of one call of the operator `func` (an OpOverload)."""
 
 
-def _composed(func: Any) -> bool:
-    return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
-
-
-class _Operators(Watcher):
+class _Uncounted(Operators):
     """Counts the calls of each operator that makes a floating tensor of its own; views do no work.
 
     Also adds up the elementwise products that are summed at once: a matrix product in disguise, of which no operator's
@@ -155,45 +150,39 @@ class _Operators(Watcher):
     def __init__(self) -> None:
         super().__init__()
         self.calls: Counter[Any] = Counter()
-        self.strange: set[Any] = set()
+        self.not_free: set[Any] = set()
         self.complex: set[Any] = set()
         self.summed = 0
         self.products = WeakTensorKeyDictionary()
 
     def see(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        made = list(tensors(output))
-        operator = func.overloadpacket
+        made, operator = list(tensors(output)), func.overloadpacket
         self._follow_products(operator, args, made, func.is_view)
         if not made and func._schema.is_mutable:  # it writes into what it was given
             made = list(tensors((args, kwargs)))
-        if func.is_view or not any(tensor.is_floating_point() or tensor.is_complex() for tensor in made):
+        is_complex = any(tensor.is_complex() for tensor in made)
+        if func.is_view or not (is_complex or any(tensor.is_floating_point() for tensor in made)):
             return
         self.calls[operator] += 1
-        if not free(func):
-            self.strange.add(operator)
-        if any(tensor.is_complex() for tensor in made):
-            self.complex.add(operator)
+        self.not_free |= set() if free(func) else {operator}
+        self.complex |= {operator} if is_complex else set()
 
     def _follow_products(self, operator: Any, args: tuple[Any, ...], made: list[Tensor], view: bool) -> None:
-        given = args[0] if args else None
-        product = False
-        if isinstance(given, Tensor) and given in self.products:
-            product = True
-            self.summed += given.numel() if operator in (torch.ops.aten.sum, torch.ops.aten.mean) else 0
-        if operator is torch.ops.aten.mul or (view and product):
+        given: Any = args[0] if args else None
+        product = isinstance(given, Tensor) and given in self.products
+        if product and operator in (aten.sum, aten.mean):
+            self.summed += given.numel()
+        if operator is aten.mul or (view and product):
             for tensor in made:
                 self.products[tensor] = True
 
-    def uncounted(self, counted: set[Any]) -> dict[str, int]:
-        return {str(operator): calls for operator, calls in self.calls.items() if operator not in counted}
-
     def unknown(self, counted: set[Any], macs: int) -> list[str]:
         """What may multiply and has no right formula, with the reason."""
-        found = [f"{operator} (no formula)" for operator in self.strange - counted]
+        found = [f"{operator} (no formula)" for operator in self.not_free - counted]
         found += [f"{operator} of complex numbers" for operator in self.complex & counted]
         if self.summed > TOLERANCE * macs:
             found.append(f"{self.summed:,} elementwise products that are then summed")
-        return found
+        return sorted(found)
 
 
 # ---- both ------------------------------------------------------------------------------------------------------------
@@ -201,9 +190,8 @@ class _Operators(Watcher):
 
 @contextmanager
 def _countable() -> Iterator[None]:
-    """The attention fast path off, for it is one native call that no counter sees into; the tracer's chatter off."""
-    was = torch.backends.mha.get_fastpath_enabled()
-    tracer = logging.getLogger("fvcore.nn.jit_analysis")
+    """The attention fast path off, for it is one native call that no counter sees into; the tracer's messages off."""
+    was, tracer = torch.backends.mha.get_fastpath_enabled(), logging.getLogger("fvcore.nn.jit_analysis")
     level = tracer.level
     torch.backends.mha.set_fastpath_enabled(False)
     tracer.setLevel(logging.ERROR)

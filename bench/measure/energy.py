@@ -15,14 +15,17 @@ import pynvml
 import torch
 from torch import nn
 
-from bench.measure.images import random_images
-from bench.quantities import Device, Energy, EnergySpec
+from bench.measure.switches import random_images, set_switches, synchronize
+from bench.quantities import Energy, EnergySpec
 
 SETTLE_S = 3.0  # a device that has just worked needs some seconds to fall back to its idle power
 IDLE_S, IDLE_STEPS = 2.0, 20
 WARMUP_S, WARMUP_CALLS = 1.0, 3
 POLL_S = 0.02  # how late a step may be seen; asking more often would itself cost time and power
 STUCK_S = 10.0  # a counter that does not move for so long never will
+
+NO_GPU = "no NVIDIA GPU whose energy counter can be read"
+NO_CPU = "no CPU whose energy counter can be read"
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], None]
@@ -56,14 +59,24 @@ def energy(
     `unreadable` says why. Tests inject `counter`, `clock` and `sleep`, in joules and seconds.
     """
     try:
-        counter = counter or find_counter(spec.device)
-        call = _caller(network, spec)
+        counter = counter or (Nvml() if spec.device == "cuda" else Rapl())
+        set_switches(spec.threads, tf32=False)
+        device, dtype = torch.device(spec.device), getattr(torch, spec.precision)
+        images = random_images(spec.batch, spec.channels, spec.size)
+        network, images = network.eval().to(device, dtype), images.to(device, dtype)
+
+        def work(calls: int) -> int:
+            for _ in range(calls):
+                network(images)
+            synchronize(spec.device)
+            return calls * spec.batch
+
         with torch.inference_mode():
-            _work(call, 1, spec)
+            work(1)
             sleep(SETTLE_S)
-            idle = _window(counter, clock, lambda: _rest(sleep), IDLE_S, IDLE_STEPS)
-            calls = _warm_up(call, clock, spec)
-            busy = _window(counter, clock, lambda: _work(call, calls, spec), spec.seconds, spec.counter_steps)
+            idle = _window(counter, clock, lambda: sleep(POLL_S), IDLE_S, IDLE_STEPS)
+            calls = _warm_up(work, clock)
+            busy = _window(counter, clock, lambda: work(calls), spec.seconds, spec.counter_steps)
     except Unreadable as error:
         return Energy(joules_per_image=None, idle_watts=None, unreadable=str(error))
     return Energy(
@@ -85,13 +98,13 @@ class Window:
     images: int
 
 
-def _window(counter: Counter, clock: Clock, work: Callable[[], int], seconds: float, steps: int) -> Window:
-    """Work, and look at the counter after each piece of work, which returns how many images it did."""
+def _window(counter: Counter, clock: Clock, work: Callable[[], int | None], seconds: float, steps: int) -> Window:
+    """Work, and look at the counter after each piece of work, which returns how many images it did, if any."""
     last, moved_at = counter.joules(), clock()
     seen, images = -1, 0  # the first step opens the window
     first, opened_at = last, moved_at
     while True:
-        images += work()
+        images += work() or 0
         found, now = counter.joules(), clock()
         if found == last:
             if now - moved_at > STUCK_S:
@@ -104,49 +117,16 @@ def _window(counter: Counter, clock: Clock, work: Callable[[], int], seconds: fl
             return Window(found - first, now - opened_at, seen, images)
 
 
-def _rest(sleep: Sleep) -> int:
-    sleep(POLL_S)
-    return 0
-
-
-def _work(call: Callable[[], None], calls: int, spec: EnergySpec) -> int:
-    for _ in range(calls):
-        call()
-    if spec.device == "cuda":
-        torch.cuda.synchronize()
-    return calls * spec.batch
-
-
-def _warm_up(call: Callable[[], None], clock: Clock, spec: EnergySpec) -> int:
+def _warm_up(work: Callable[[int], int], clock: Clock) -> int:
     """Call until the device is warm; returns how many calls fill the time between two looks at the counter."""
     start, calls = clock(), 0
     while calls < WARMUP_CALLS or clock() - start < WARMUP_S:
-        _work(call, 1, spec)
+        work(1)
         calls += 1
     return max(1, int(POLL_S * calls / (clock() - start)))
 
 
-def _caller(network: nn.Module, spec: EnergySpec) -> Callable[[], None]:
-    """A function that makes one pass, with network and batch on the device."""
-    torch.set_num_threads(spec.threads)
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    device, dtype = torch.device(spec.device), getattr(torch, spec.precision)
-    images = random_images(spec.batch, spec.channels, spec.size)
-    network, images = network.eval().to(device, dtype), images.to(device, dtype)
-
-    def call() -> None:
-        network(images)
-
-    return call
-
-
 # ---- the counters ----------------------------------------------------------------------------------------------------
-
-
-def find_counter(device: Device) -> Counter:
-    """The counter of the device that torch uses in this process. Raises Unreadable."""
-    return Nvml() if device == "cuda" else Rapl()
 
 
 class Nvml:
@@ -154,13 +134,13 @@ class Nvml:
 
     def __init__(self) -> None:
         if not torch.cuda.is_available():
-            raise Unreadable("no NVIDIA GPU whose energy counter can be read: torch finds no CUDA device")
+            raise Unreadable(f"{NO_GPU}: torch finds no CUDA device")
         uuid = torch.cuda.get_device_properties(torch.cuda.current_device()).uuid
         try:
             pynvml.nvmlInit()
             self._handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
         except pynvml.NVMLError as error:
-            raise _no_gpu(error) from None
+            raise Unreadable(f"{NO_GPU}: {error}") from None
         self.joules()
 
     def joules(self) -> float:
@@ -168,11 +148,7 @@ class Nvml:
         try:
             return pynvml.nvmlDeviceGetTotalEnergyConsumption(self._handle) / 1e3
         except pynvml.NVMLError as error:  # GPUs before Volta, and virtual ones, have none
-            raise _no_gpu(error) from None
-
-
-def _no_gpu(error: Exception) -> Unreadable:
-    return Unreadable(f"no NVIDIA GPU whose energy counter can be read: {error}")
+            raise Unreadable(f"{NO_GPU}: {error}") from None
 
 
 class Rapl:
@@ -183,8 +159,8 @@ class Rapl:
         self._zones = [zone for zone in zones if _read(zone / "name").startswith("package")]
         if not self._zones:
             raise Unreadable(
-                f"no CPU whose energy counter can be read: {powercap} has no intel-rapl package; it takes Linux on an "
-                f"Intel or AMD processor, and not in a virtual machine"
+                f"{NO_CPU}: {powercap} has no intel-rapl package; it takes Linux on an Intel or AMD processor, and not "
+                f"in a virtual machine"
             )
         self._ranges = [int(_read(zone / "max_energy_range_uj")) for zone in self._zones]
         self._last = self._microjoules()
@@ -194,7 +170,7 @@ class Rapl:
         """Joules since this object was made; each counter may have started over once since it was last read."""
         found = self._microjoules()
         for now, before, span in zip(found, self._last, self._ranges, strict=True):
-            self._passed += now - before if now >= before else now - before + span
+            self._passed += (now - before) % span
         self._last = found
         return self._passed / 1e6
 
@@ -210,4 +186,4 @@ def _read(path: Path) -> str:
         why = f"{path} is for root alone; `{opens}` opens it until the next start"
     except OSError as error:
         why = str(error)
-    raise Unreadable(f"no CPU whose energy counter can be read: {why}")
+    raise Unreadable(f"{NO_CPU}: {why}")

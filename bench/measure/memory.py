@@ -6,18 +6,19 @@ size (sources: proc(5), getrusage(2)). From both is taken what the process held 
 
 import ctypes
 import gc
-import os
 import platform
+import re
 import resource
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.errors import UserError
+from bench.measure.switches import layout, set_switches
 from bench.networks.output_maps import supervised
 from bench.quantities import Memory, MemorySpec
 
@@ -52,18 +53,15 @@ def memory(build: Build, spec: MemorySpec) -> Memory:
     """
     if spec.mode == "training" and spec.precision == "float16":
         raise UserError("memory of training in float16 is not measured; give float32 or bfloat16")
-    torch.set_num_threads(spec.threads)
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    measure = _on_cuda if spec.device == "cuda" else _on_cpu
-    return measure(build, spec)
+    set_switches(spec.threads, tf32=False)
+    return _on_cuda(build, spec) if spec.device == "cuda" else _on_cpu(build, spec)
 
 
 # ---- the pass --------------------------------------------------------------------------------------------------------
 
 
 def _warm_up(build: Build, spec: MemorySpec) -> None:
-    # Two, for a batch norm over maps of one pixel cannot train on one image.
+    # Two images, for a batch norm over maps of one pixel cannot train on one image.
     _run(_ready(build(), spec), spec.model_copy(update={"batch": min(2, spec.batch)}))
 
 
@@ -80,14 +78,10 @@ def _dtype(spec: MemorySpec) -> torch.dtype:
     return dtype
 
 
-def _layout(spec: MemorySpec) -> torch.memory_format:
-    return torch.channels_last if spec.memory_format == "channels_last" else torch.contiguous_format
-
-
 def _run(network: nn.Module, spec: MemorySpec) -> object:
     """Make the passes; what is returned lies in memory until its holder drops it."""
-    shape = (spec.batch, spec.channels, spec.size, spec.size)
-    images = torch.empty(shape, dtype=_dtype(spec), device=spec.device, memory_format=_layout(spec)).uniform_()
+    shape, memory_format = (spec.batch, spec.channels, spec.size, spec.size), layout(spec.memory_format)
+    images = torch.empty(shape, dtype=_dtype(spec), device=spec.device, memory_format=memory_format).uniform_()
     return _train(network, images, spec) if spec.mode == "training" else _infer(network, images)
 
 
@@ -101,31 +95,24 @@ def _infer(network: nn.Module, images: Tensor) -> object:
 
 
 def _train(network: nn.Module, images: Tensor, spec: MemorySpec) -> object:
-    target = _target(spec)
-    optimiser = torch.optim.AdamW(network.parameters())
+    # Random masks: 0 or 1 (N, 1, H, W) for one map, class numbers (N, H, W) for several.
+    target = torch.randint(max(2, spec.classes), (spec.batch, spec.size, spec.size), device=spec.device)
+    loss_of: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy
+    if spec.classes == 1:
+        target, loss_of = target[:, None].float(), F.binary_cross_entropy_with_logits
+    optimizer = torch.optim.AdamW(network.parameters())
     kept: object = None
     for _ in range(PASSES):
         kept = None
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         with torch.autocast(spec.device, torch.bfloat16, enabled=spec.precision == "bfloat16"):
             output = network(images)
-        loss = supervised(output, spec.classes, (spec.size, spec.size), lambda maps: _loss(maps, target))
+        loss = supervised(output, spec.classes, (spec.size, spec.size), lambda maps: loss_of(maps, target))
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         kept = output, loss
         del output, loss  # they hold the graph
-    return images, target, optimiser, kept
-
-
-def _target(spec: MemorySpec) -> Tensor:
-    """Random masks: 0 or 1 (N, 1, H, W) for one map, class numbers (N, H, W) for several."""
-    masks = torch.randint(max(2, spec.classes), (spec.batch, spec.size, spec.size), device=spec.device)
-    return masks[:, None].float() if spec.classes == 1 else masks
-
-
-def _loss(logits: Tensor, target: Tensor) -> Tensor:
-    binary = logits.shape[1] == 1
-    return F.binary_cross_entropy_with_logits(logits, target) if binary else F.cross_entropy(logits, target)
+    return images, target, optimizer, kept
 
 
 # ---- CUDA ------------------------------------------------------------------------------------------------------------
@@ -140,9 +127,9 @@ def _on_cuda(build: Build, spec: MemorySpec) -> Memory:
     weights = torch.cuda.memory_allocated() - before
     alive = _run(network, spec)
     torch.cuda.synchronize()
-    found = torch.cuda.max_memory_allocated() - before, torch.cuda.max_memory_reserved()
+    peak, reserved = torch.cuda.max_memory_allocated() - before, torch.cuda.max_memory_reserved()
     del alive
-    return Memory(weights_bytes=weights, peak_bytes=found[0], reserved_bytes=found[1])
+    return Memory(weights_bytes=weights, peak_bytes=peak, reserved_bytes=reserved)
 
 
 def _forget_on_cuda() -> None:
@@ -156,17 +143,16 @@ def _forget_on_cuda() -> None:
 
 
 def _on_cpu(build: Build, spec: MemorySpec) -> Memory:
-    resident = Resident()
     _own_mappings()
     _warm_up(build, spec)
     _give_back()
-    before = resident.now()
+    before = resident_bytes()
     network = _ready(build(), spec)
     weights = _make_resident(network)
     _give_back()
-    resident.start()
+    mark = HighWater()
     alive = _run(network, spec)
-    peak = resident.peak() - before
+    peak = mark.peak() - before
     del alive
     return Memory(weights_bytes=weights, peak_bytes=peak)
 
@@ -195,34 +181,29 @@ def _give_back() -> None:
         libc.malloc_trim(0)
 
 
-class Resident:
-    """This process's resident size in bytes: now, and the highest after `start`.
+def resident_bytes() -> int:
+    """This process's resident size now."""
+    return int(psutil.Process().memory_info().rss)
+
+
+class HighWater:
+    """The highest resident size of this process, in bytes, since this was made.
 
     The system's high-water mark began with the process, and importing torch leaves it high. Linux lets a process lower
-    its own mark to its present size; where that is denied, and on other systems, a mark that has grown is a peak after
-    `start` all the same, and one that has not tells nothing.
+    its own mark to its present size; where that is denied, and on other systems, a mark that has grown is a peak since
+    then all the same, and one that has not tells nothing.
     """
 
     def __init__(self, proc: Path = Path("/proc/self")) -> None:
-        self._proc = proc
-        self._mark = self._size = 0
-        self._denied = ""
-
-    def now(self) -> int:
-        """The resident size."""
-        found = self._status("VmRSS")
-        return by_ps() if found is None else found
-
-    def start(self) -> None:
-        """Lower the mark, where that is allowed."""
+        self._proc, self._denied = proc, ""
         try:
-            (self._proc / "clear_refs").write_text("5")
+            (proc / "clear_refs").write_text("5")
         except OSError as error:
             self._denied = str(error)
-        self._mark, self._size = self._highest(), self.now()
+        self._mark, self._size = self._highest(), resident_bytes()
 
     def peak(self) -> int:
-        """The highest resident size since `start`. Raises UserError where it cannot be told."""
+        """Raises UserError where it cannot be told."""
         highest = self._highest()
         if highest <= self._mark and self._mark - self._size > NOISE_BYTES:
             raise UserError(
@@ -233,22 +214,10 @@ class Resident:
         return highest
 
     def _highest(self) -> int:
-        found = self._status("VmHWM")
-        return by_getrusage() if found is None else found
-
-    def _status(self, field: str) -> int | None:
+        """From /proc, for getrusage's figure begins with that of the process that started this one."""
         status = self._proc / "status"
-        lines = status.read_text().splitlines() if status.exists() else []
-        return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:")), None)
-
-
-def by_ps() -> int:
-    """The resident size where there is no /proc; `ps` gives KiB."""
-    asked = ["ps", "-o", "rss=", "-p", str(os.getpid())]
-    return int(subprocess.run(asked, capture_output=True, text=True, check=True).stdout) * 1024
-
-
-def by_getrusage() -> int:
-    """The high-water resident size: in bytes on macOS, in KiB elsewhere."""
-    unit = 1 if platform.system() == "Darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        mark = re.search(r"^VmHWM:\s*(\d+) kB", status.read_text(), re.MULTILINE) if status.exists() else None
+        if mark:
+            return int(mark[1]) * 1024
+        unit = 1 if platform.system() == "Darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

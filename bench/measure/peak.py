@@ -14,6 +14,7 @@ import torch
 
 from bench.machine import environment
 from bench.machine.system import processors, text
+from bench.measure.switches import set_switches, synchronize
 from bench.quantities import Device, Peak, PeakSpec
 
 SIZES = {"cpu": (512, 1024, 2048, 4096), "cuda": (4096, 8192, 16384)}
@@ -37,10 +38,10 @@ def peak(spec: PeakSpec, clock: Clock = time.perf_counter) -> Peak:
     once; what a cache reads besides, in order to write, is not counted. The array is at least four times the last-level
     cache, unless that is more than a tenth of the memory.
 
-    `clock` is in seconds; tests inject their own. Sets torch's number of threads and its TF32 switch.
+    `clock` is in seconds; tests inject their own. Sets torch's switches, those of TF32 to torch's own
+    defaults.
     """
-    torch.set_num_threads(spec.threads)
-    torch.backends.cuda.matmul.allow_tf32 = False
+    set_switches(spec.threads)
     with torch.inference_mode():
         return Peak(macs_per_s=_product_rate(spec, clock), bytes_per_s=_copy_rate(spec, clock))
 
@@ -76,17 +77,12 @@ def _best_s(call: Callable[[], object], device: Device, clock: Clock) -> float:
     call()
     began = clock()
     while len(times) < REPEATS or clock() - began < REPEATS_S:
-        _wait(device)
+        synchronize(device)
         start = clock()
         call()
-        _wait(device)
+        synchronize(device)
         times.append(clock() - start)
     return min(times)
-
-
-def _wait(device: Device) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
 
 
 def _copy_bytes(device: Device) -> int:

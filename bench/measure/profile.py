@@ -10,8 +10,7 @@ module slow a pass down, so it is no latency. All calls of a module in a pass ar
 import statistics
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -19,83 +18,56 @@ import torch
 from torch import Tensor, nn
 
 from bench.measure.cost import own, random_image
-from bench.measure.counters import Watcher, by_torch, counting, tensors
+from bench.measure.counters import Operators, by_torch, counting, tensors
+from bench.measure.hooks import around_modules, takes_hooks
+from bench.measure.switches import set_switches, synchronize
 from bench.quantities import ModuleCost, OperatorTime, Profile, ProfileSpec
 
 PASSES, FEWEST, ENOUGH_S = 10, 3, 20.0  # timed pairs of passes; fewer where they take longer than this
 WARMUPS = 2
 OPERATOR_PASSES = 3
 
-Tell = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 
 
 def profile(
-    network: nn.Module, conditions: ProfileSpec, tell: Tell, clock: Callable[[], float] = time.perf_counter
+    network: nn.Module, conditions: ProfileSpec, progress: Progress, clock: Callable[[], float] = time.perf_counter
 ) -> Profile:
     """Count one image on the CPU, then time batches on the device.
 
-    `tell(doing, done, total)` hears of progress; `clock` is in seconds. The network is moved to the device and left in
-    eval mode. Raises what the network raises for such an image.
+    `progress(doing, done, total)` is told how far it is; `clock` is in seconds. The network is moved to the device and
+    left in eval mode. Raises what the network raises for such an image.
     """
-    torch.set_num_threads(conditions.threads)
+    set_switches(conditions.threads)
     network = network.eval()
     image = random_image(network, conditions.channels, conditions.size)
-    tell("counting", 0, 1)
+    progress("counting", 0, 1)
     with torch.no_grad():
         network(image)  # gives lazy modules their parameters
     counts, uncounted = count(own(network), image), by_torch(own(network), image).unknown
     batch = image.repeat(conditions.batch, 1, 1, 1).to(conditions.device)
     network = network.to(conditions.device)
-    plain, clocked = _times(network, batch, tell, clock)
+    plain, clocked = _times(network, batch, progress, clock)
+    names = {name for spent in clocked for name in spent}
+    times = {name: statistics.median(spent.get(name, 0.0) for spent in clocked) for name in names}
     return Profile(
-        modules=assemble(network, counts, _medians(clocked)),
-        operators=_by_operator(network, batch, tell), uncounted=uncounted, passes=len(plain),
-        plain_s=statistics.median(plain), clocked_s=statistics.median(spent[""] for spent in clocked),
+        modules=assemble(network, counts, times),
+        operators=_by_operator(network, batch, progress), uncounted=uncounted, passes=len(plain),
+        plain_s=statistics.median(plain), clocked_s=times[""],
     )  # fmt: skip
-
-
-# ---- watching modules ------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def watching(network: nn.Module, enter: Callable[[str], None], leave: Callable[[str], None]) -> Iterator[None]:
-    """Around each call of each module, tell its path; around the whole block, which is one pass, the network's."""
-    with ExitStack() as hooks:
-        for name, module in network.named_modules():
-            if name and watched(module):
-                hooks.callback(module.register_forward_pre_hook(partial(_enter, enter, name), prepend=True).remove)
-                hooks.callback(module.register_forward_hook(partial(_leave, leave, name)).remove)
-        enter("")
-        yield
-        leave("")
-
-
-def watched(module: nn.Module) -> bool:
-    """Whether a module can be watched: a scripted one takes no hooks."""
-    return not isinstance(module, torch.jit.ScriptModule)
-
-
-def _enter(enter: Callable[[str], None], name: str, *_: Any) -> None:
-    enter(name)
-
-
-def _leave(leave: Callable[[str], None], name: str, *_: Any) -> None:
-    leave(name)
 
 
 # ---- counts ----------------------------------------------------------------------------------------------------------
 
 
-class Counts(Watcher):
+class Counts(Operators):
     """Adds what each operator costs to every module whose call it is in."""
 
     def __init__(self) -> None:
         super().__init__()
         self.formulas: dict[Any, Callable[..., int]] = {}
         self.inside: list[str] = []
-        self.calls: Counter[str] = Counter()
-        self.macs: Counter[str] = Counter()
-        self.activations: Counter[str] = Counter()
+        self.calls, self.macs, self.activations = Counter[str](), Counter[str](), Counter[str]()
 
     def enter(self, name: str) -> None:
         self.calls[name] += 1
@@ -105,20 +77,18 @@ class Counts(Watcher):
         self.inside.pop()
 
     def see(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        formula = self.formulas.get(func.overloadpacket)
-        if formula is None:
-            return
-        macs = formula(*args, **kwargs, out_val=output) // 2
-        elements = sum(tensor.numel() for tensor in tensors(output))
-        for name in set(self.inside):
-            self.macs[name] += macs
-            self.activations[name] += elements
+        if formula := self.formulas.get(func.overloadpacket):
+            macs = formula(*args, **kwargs, out_val=output) // 2
+            elements = sum(tensor.numel() for tensor in tensors(output))
+            for name in set(self.inside):
+                self.macs[name] += macs
+                self.activations[name] += elements
 
 
 def count(network: nn.Module, image: Tensor) -> Counts:
     """Calls, multiply-adds and activations of each module for one image."""
     counts = Counts()
-    with counting(counts) as counter, watching(network, counts.enter, counts.leave):
+    with counting(counts) as counter, around_modules(network, counts.enter, counts.leave):
         counts.formulas = counter.flop_registry
         network(image)
     return counts
@@ -128,27 +98,27 @@ def count(network: nn.Module, image: Tensor) -> Counts:
 
 
 class Clocks:
-    """Adds up the time of each module's calls; `synchronise` waits for the device."""
+    """Adds up the time of each module's calls; `wait` returns when the device is done."""
 
-    def __init__(self, clock: Callable[[], float], synchronise: Callable[[], None]) -> None:
-        self.clock, self.synchronise = clock, synchronise
+    def __init__(self, clock: Callable[[], float], wait: Callable[[], None]) -> None:
+        self.clock, self.wait = clock, wait
         self.started: list[float] = []
         self.spent: defaultdict[str, float] = defaultdict(float)
 
     def enter(self, name: str) -> None:
-        self.synchronise()
+        self.wait()
         self.started.append(self.clock())
 
     def leave(self, name: str) -> None:
-        self.synchronise()
+        self.wait()
         self.spent[name] += self.clock() - self.started.pop()
 
 
 def _times(
-    network: nn.Module, batch: Tensor, tell: Tell, clock: Callable[[], float]
+    network: nn.Module, batch: Tensor, progress: Progress, clock: Callable[[], float]
 ) -> tuple[list[float], list[dict[str, float]]]:
     """The time of each plain pass, and beside each of them one with a clock around every module."""
-    synchronise = torch.cuda.synchronize if batch.is_cuda else _nothing
+    wait = partial(synchronize, "cuda" if batch.is_cuda else "cpu")
     plain: list[float] = []
     clocked: list[dict[str, float]] = []
     with torch.inference_mode():
@@ -156,47 +126,39 @@ def _times(
             network(batch)
         began = clock()
         while len(plain) < FEWEST or (len(plain) < PASSES and clock() - began < ENOUGH_S):
-            tell("timing", len(plain), PASSES)
-            whole = Clocks(clock, synchronise)
+            progress("timing", len(plain), PASSES)
+            whole, each = Clocks(clock, wait), Clocks(clock, wait)
             whole.enter("")
             network(batch)
             whole.leave("")
-            plain.append(whole.spent[""])
-            each = Clocks(clock, synchronise)
-            with watching(network, each.enter, each.leave):
+            with around_modules(network, each.enter, each.leave):
                 network(batch)
+            plain.append(whole.spent[""])
             clocked.append(each.spent)
     return plain, clocked
 
 
-def _nothing() -> None:
-    """A CPU is done when a call returns."""
-
-
-def _medians(clocked: list[dict[str, float]]) -> dict[str, float]:
-    names = {name for spent in clocked for name in spent}
-    return {name: statistics.median(spent.get(name, 0.0) for spent in clocked) for name in names}
-
-
-def _by_operator(network: nn.Module, batch: Tensor, tell: Tell) -> tuple[OperatorTime, ...]:
+def _by_operator(network: nn.Module, batch: Tensor, progress: Progress) -> tuple[OperatorTime, ...]:
     """torch's own profile of some passes: self time on the device that does the work."""
-    tell("timing operators", 0, 1)
+    progress("timing operators", 0, 1)
     kinds = [torch.profiler.ProfilerActivity.CPU]
     kinds += [torch.profiler.ProfilerActivity.CUDA] if batch.is_cuda else []
     with torch.inference_mode(), torch.profiler.profile(activities=kinds) as profiler:
         for _ in range(OPERATOR_PASSES):
             network(batch)
     field = "self_device_time_total" if batch.is_cuda else "self_cpu_time_total"
-    own_us = {
-        event.key: (getattr(event, field), event.count)
-        for event in profiler.key_averages()
-        if event.device_type.name == "CPU" and getattr(event, field) > 0  # kernels belong to their operators
-    }
-    total_us = sum(spent for spent, _ in own_us.values())
-    found = [
-        OperatorTime(name=name, calls=n / OPERATOR_PASSES, self_s=us / OPERATOR_PASSES / 1e6, share=us / total_us)
-        for name, (us, n) in own_us.items()
+    # Kernels belong to their operators, which are on the CPU.
+    events = [
+        event for event in profiler.key_averages() if event.device_type.name == "CPU" and getattr(event, field) > 0
     ]
+    total_us = sum(getattr(event, field) for event in events)
+    found = [
+        OperatorTime(
+            name=event.key, calls=event.count / OPERATOR_PASSES,
+            self_s=getattr(event, field) / OPERATOR_PASSES / 1e6, share=getattr(event, field) / total_us,
+        )
+        for event in events
+    ]  # fmt: skip
     return tuple(sorted(found, key=lambda operator: operator.self_s, reverse=True))
 
 
@@ -208,16 +170,14 @@ def assemble(network: nn.Module, counts: Counts, times: dict[str, float]) -> tup
     found: dict[str, ModuleCost] = {}
     modules = dict(network.named_modules())
     for name, module in reversed(modules.items()):
-        held = [cost for path, cost in found.items() if path.rpartition(".")[0] == name]
+        inside = [cost for path, cost in found.items() if path.rpartition(".")[0] == name]
         called = counts.calls[name] > 0
-        held_s = [cost.time_s for cost in held if cost.time_s is not None]
+        inside_s = [cost.time_s for cost in inside if cost.time_s is not None]
         found[name] = ModuleCost(
-            name=name,
-            kind=type(module).__name__,
-            parameters=sum(p.numel() for p in module.parameters()),
-            macs=counts.macs[name] if called else sum(cost.macs for cost in held),
-            activations=counts.activations[name] if called else sum(cost.activations for cost in held),
-            calls=counts.calls[name] if called or watched(module) else None,
-            time_s=times.get(name) if called else sum(held_s) if held_s else None,
-        )
+            name=name, kind=type(module).__name__, parameters=sum(p.numel() for p in module.parameters()),
+            macs=counts.macs[name] if called else sum(cost.macs for cost in inside),
+            activations=counts.activations[name] if called else sum(cost.activations for cost in inside),
+            calls=counts.calls[name] if called or takes_hooks(module) else None,
+            time_s=times.get(name) if called else sum(inside_s) if inside_s else None,
+        )  # fmt: skip
     return tuple(found[name] for name in modules)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
 from bench.errors import Diverged, UserError, first_line
@@ -38,13 +39,12 @@ class Work:
     built: Built = field(default_factory=Built)
 
     def build(self, seed: int = 0) -> Any:
-        """The order's network with random weights of a seed, in a process that now uses the order's threads."""
+        """The order's network with random weights of a seed."""
         import torch
 
         from bench.networks.adapt import notes_of
 
         spec = self.order.job.spec
-        torch.set_num_threads(self.order.threads)
         torch.manual_seed(seed)
         network = find_network(self.order.job.network).build(spec.channels, spec.classes, spec.size)
         self.built.notes = tuple(notes_of(network))
@@ -119,10 +119,14 @@ def _measured(work: Work) -> Result | None:
         from bench.run.dice import dice
 
         return dice(work)
+    from bench.measure.switches import set_switches
+
     measure = getattr(import_module(f"bench.measure.{quantity.name}"), quantity.name)
     given = {"machine": lambda: (), "builder": lambda: (work.build,), "network": lambda: (work.build(),)}
-    progress = partial(_now_and_then, work.tell, [time.monotonic()])
-    result: Result = measure(*given[quantity.takes](), spec, progress=progress)
+    set_switches(work.order.threads)
+    more = {"progress": partial(_now_and_then, work.tell, [time.monotonic()])}
+    told = more if "progress" in signature(measure).parameters else {}
+    result: Result = measure(*given[quantity.takes](), spec, **told)
     return result
 
 

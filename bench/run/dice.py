@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # they import torch, which is only wanted once there is somet
     from torch import nn
 
     from bench.data.prepared import Prepared
-    from bench.measure.score import Scored
+    from bench.measure.dice import Scored
     from bench.run.child import Work
     from bench.training.train import Task
 
@@ -56,7 +56,7 @@ class Scoring:
 
     def result(self) -> Scores:
         """Train or load, then score; predictions are kept beside the record, for pictures."""
-        from bench.training.card import complete
+        from bench.training.checkpoint import complete
 
         origin = self._trained() if self.spec.train else self._loaded()
         found = self._score()
@@ -75,14 +75,19 @@ class Scoring:
     def _network(self) -> "nn.Module":
         import torch
 
-        from bench.measure.output import refuse_other_outputs
+        from bench.measure.dice import refuse_other_outputs
 
-        if self.order.device == "cpu":
-            torch.set_flush_denormal(True)  # saturated early outputs give gradients that a CPU computes in microcode
+        self._set_threads(self.order.threads)
         network = self.work.build(self.spec.train.seed if self.spec.train else 0)
         network = network.to(memory_format=torch.channels_last)
         refuse_other_outputs(network, self.spec)
         return network
+
+    def _set_threads(self, threads: int) -> None:
+        """Subnormal numbers are zero on a CPU: early, saturated outputs give such gradients, which take microcode."""
+        from bench.measure.switches import set_switches
+
+        set_switches(threads, flush_denormal=self.order.device == "cpu")
 
     def _open(self) -> DataSet:
         data = open_dataset(self.spec.dataset, self.order.data_root, self.order.options)
@@ -104,9 +109,7 @@ class Scoring:
 
     def _trained(self) -> dict[str, Any]:
         """Load this job's checkpoint, or train; what Scores say of where the weights come from."""
-        import torch
-
-        from bench.training.card import load
+        from bench.training.checkpoint import load
         from bench.training.train import train
 
         train_spec = self.spec.train
@@ -117,9 +120,9 @@ class Scoring:
         if card is None:
             train_set, val_set = self._training_sets()
             with Ranks(self.order, train_spec.devices, self.tell) as ranks:
-                torch.set_num_threads(ranks.threads)
+                self._set_threads(ranks.threads)
                 card = train(self.network, self._task(ranks.process), train_set, val_set, self.tell)
-            torch.set_num_threads(self.order.threads)
+            self._set_threads(self.order.threads)
         kept = {name: getattr(card, name) for name in ("best_step", "curve", "train_images_per_s")}
         return {"loaded": loaded, **kept}
 
@@ -137,7 +140,7 @@ class Scoring:
     def _score(self) -> "Scored":
         import torch
 
-        from bench.measure.score import score
+        from bench.measure.dice import score
 
         test, device = self._prepared("test", self.spec.test_images), torch.device(self.order.device)
         originals = thin(self.data.splits["test"], self.spec.test_images) if self.spec.protocol == "per_volume" else ()
@@ -150,7 +153,7 @@ class Scoring:
 
         samples = thin(self.data.splits["test"], self.spec.test_images)
         cache = f"cache/{self.data.name}-{self.data.digest}/{content(samples)}-{self.spec.size}"
-        kept = Predictions(tuple(sample.id for sample in samples), found.predictions, found.chosen, cache)
+        kept = Predictions(tuple(sample.id for sample in samples), found.predictions, found.regions, cache)
         kept.save(path_of(self.order.out, self.order.job.key))
 
     def _prepared(self, split: str, limit: int | None) -> "Prepared":

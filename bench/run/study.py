@@ -1,6 +1,5 @@
 """What the user wants to know, checked as far as it can be before anything is read or measured."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The Lightning module: what is minimised, by which optimiser and schedule, and what is looked at after each leg."""
+"""The Lightning module: what is minimized, by which optimizer and schedule, and what is looked at after each leg."""
 
 import math
 from typing import Any
@@ -9,11 +9,10 @@ from monai.losses import DiceCELoss
 from torch import Tensor, nn
 
 from bench.errors import Diverged
-from bench.measure.overlap import overlap
-from bench.measure.score import label_maps
+from bench.measure import scores
+from bench.measure.dice import label_maps
 from bench.networks.output_maps import supervised
 from bench.quantities import TrainSpec
-from bench.training.guard import guarded
 from bench.training.parallel import share_buffers
 
 
@@ -29,7 +28,7 @@ class SegmentationTask(pl.LightningModule):
 
     def __init__(self, network: nn.Module, spec: TrainSpec, maps: int) -> None:
         super().__init__()
-        self.network = guarded(network.to(memory_format=torch.channels_last))
+        self.network = avoid_onednn_bug(network.to(memory_format=torch.channels_last))
         self.spec, self.maps = spec, maps
         one = maps == 1
         self.loss = DiceCELoss(sigmoid=one, softmax=not one, to_onehot_y=not one)
@@ -41,11 +40,9 @@ class SegmentationTask(pl.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> dict[str, Tensor]:
         images, masks = batch
+        target, size = self._target(masks), (masks.shape[-2], masks.shape[-1])
         # In full precision: a Dice over 50,000 pixels does not fit bfloat16's eight bits.
-        target = self._target(masks)
-        loss = supervised(
-            self(images), self.maps, (masks.shape[-2], masks.shape[-1]), lambda maps: self.loss(maps, target)
-        )
+        loss = supervised(self(images), self.maps, size, lambda maps: self.loss(maps, target))
         mean = self.trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean")
         if not torch.isfinite(mean):  # in all processes at once, so none waits for the others' gradients
             raise Diverged(f"the loss became {mean.item()} at step {self.global_step + 1} of {self.spec.steps}")
@@ -66,8 +63,8 @@ class SegmentationTask(pl.LightningModule):
             return
         truths = masks.cpu().numpy()
         for prediction, truth in zip(label_maps(self(images)).cpu().numpy(), truths, strict=True):
-            scores = [overlap(prediction, truth, label).dice for label in range(1, max(2, self.maps))]
-            self.val_scores += [score for score in scores if not math.isnan(score)]
+            by_class = [scores.dice(prediction == label, truth == label) for label in range(1, max(2, self.maps))]
+            self.val_scores += [dice for dice in by_class if not math.isnan(dice)]
 
     def on_validation_epoch_end(self) -> None:
         found = torch.tensor([sum(self.val_scores), len(self.val_scores)], dtype=torch.float64, device=self.device)
@@ -75,11 +72,10 @@ class SegmentationTask(pl.LightningModule):
         self.log("val_dice", total / count if count else 0.0, sync_dist=True)  # equal already; Lightning cannot know
 
     def configure_optimizers(self) -> Any:
-        optimiser = torch.optim.AdamW(
-            self.parameters(), lr=self.spec.learning_rate, weight_decay=self.spec.weight_decay
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._rate)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        spec = self.spec
+        optimizer = torch.optim.AdamW(self.parameters(), lr=spec.learning_rate, weight_decay=spec.weight_decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _rate(self, step: int) -> float:
         """The share of the learning rate at a step."""
@@ -106,3 +102,22 @@ class SegmentationTask(pl.LightningModule):
     def _own(self, states: Tensor) -> Tensor:
         """This process's line of the states of all."""
         return states.cpu().reshape(self.spec.devices, -1)[self.global_rank].clone()
+
+
+def avoid_onednn_bug(network: nn.Module) -> nn.Module:
+    """The network, whose grouped and dilated convolutions now work in contiguous memory whatever comes in.
+
+    oneDNN's gradient of the weights of such a convolution is wrong in bfloat16 and channels-last memory on a CPU, by
+    factors of 1 to 1e34, or the process crashes; in contiguous memory, in float32 or without dilation it is right. Seen
+    with torch 2.14.1 and AVX-512 BF16; tests/training/test_task.py shows it where a processor multiplies bfloat16.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and module.groups > 1 and max(module.dilation) > 1:
+            # A copy: of a depthwise weight both layouts count as contiguous, but not the strides that oneDNN goes by.
+            module.weight.data = module.weight.data.clone(memory_format=torch.contiguous_format)
+            module.register_forward_pre_hook(_contiguous)
+    return network
+
+
+def _contiguous(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(one.contiguous() if isinstance(one, Tensor) else one for one in inputs)

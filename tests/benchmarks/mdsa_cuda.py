@@ -28,7 +28,8 @@ sys.path[:0] = [str(Path(__file__).parent)]
 from mdsa_ratios import MACS, SIZE, made, told_ratios  # noqa: E402
 
 from bench.machine import environment  # noqa: E402
-from bench.measure.forms import Run, captured, prepared  # noqa: E402
+from bench.measure.forms import Run, prepared  # noqa: E402
+from bench.measure.forms.cuda_graph import captured  # noqa: E402
 from bench.measure.memory import memory  # noqa: E402
 from bench.measure.peak import peak  # noqa: E402
 from bench.quantities import LatencySpec, MemorySpec, PeakSpec  # noqa: E402

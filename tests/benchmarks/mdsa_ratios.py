@@ -32,7 +32,7 @@ from plain_mdsa_unet import PlainMDSAUNet  # noqa: E402
 
 from bench.machine import ALLOCATOR, environment  # noqa: E402
 from bench.mdsa_unet import build  # noqa: E402
-from bench.measure.fold import fold  # noqa: E402
+from bench.measure.forms.folded import fold  # noqa: E402
 from bench.measure.latency import latency  # noqa: E402
 from bench.measure.memory import memory  # noqa: E402
 from bench.measure.peak import peak  # noqa: E402

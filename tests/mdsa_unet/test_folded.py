@@ -13,7 +13,7 @@ from bench.mdsa_unet.attention import SparseAttention
 from bench.mdsa_unet.folded import FoldedFuse, by_offset, sum_by_fold, sum_by_shifts, sum_offsets
 from bench.mdsa_unet.layers import Position
 from bench.mdsa_unet.network import Fuse
-from bench.measure.fold import fold
+from bench.measure.forms.folded import fold
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 

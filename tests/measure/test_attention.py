@@ -1,11 +1,12 @@
-"""Shares of pairs attended, by hand."""
+"""Shares of pairs attended, by hand, and regions that attentions select."""
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from bench.measure.attention import attended
+from bench.mdsa_unet import build
+from bench.measure.attention import attended, attended_regions
 from bench.networks import find_network
 
 
@@ -64,3 +65,41 @@ def test_a_network_without_attention_has_no_share_and_no_hook_is_left():
     network = nn.Sequential(nn.Conv2d(3, 1, 1))
     assert attended(network, torch.rand(1, 3, 8, 8)) == {}
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
+
+
+# ---- regions ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_attention_of_mdsa_unet_is_seen_and_nothing_is_changed():
+    torch.manual_seed(0)
+    network = build(3, 1, 64).eval()
+    images = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        before = network(images)
+        with attended_regions(network) as regions:
+            seen = network(images)
+            network(images[:1])
+        after = network(images)
+    assert torch.equal(before, seen)
+    assert torch.equal(before, after)
+    shapes = {name.partition(".")[0]: found.shape for name, found in regions.items()}
+    assert shapes == {
+        "encode1": (3, 49, 1), "encode2": (3, 49, 4), "encode3": (3, 49, 16),
+        "decode2": (3, 49, 4), "decode1": (3, 49, 1),
+    }  # fmt: skip
+    assert "choose" not in vars(network.encode1.attention)
+
+
+def test_a_region_attends_to_itself_before_others():
+    torch.manual_seed(0)
+    network = build(3, 1, 112).eval()
+    with torch.inference_mode(), attended_regions(network) as regions:
+        network(torch.rand(1, 3, 112, 112))
+    first = next(found for name, found in regions.items() if name.startswith("encode1"))
+    assert first[0, :, 0].tolist() == list(range(49))
+
+
+def test_networks_without_choices_give_none():
+    with attended_regions(torch.nn.Conv2d(3, 1, 1)) as regions:
+        pass
+    assert regions == {}

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from bench.measure.cost import cost
+from bench.measure.cost import cost, formulas
+from bench.measure.counters import by_fvcore, by_torch
 from bench.networks import NETWORKS
 from bench.quantities import CostSpec
 
@@ -142,3 +143,11 @@ def test_a_network_that_cannot_be_copied_is_counted_itself():
     network = nn.Conv2d(3, 4, 1)
     network.part_of_a_graph = network.weight * 2
     assert cost(network, CostSpec(size=8)).torch.macs == 64 * 12
+
+
+@pytest.mark.parametrize("formula", formulas())
+@pytest.mark.parametrize("counter", [by_fvcore, by_torch])
+def test_closed_formulas(counter, formula):
+    network, x, macs = formulas()[formula]
+    by_operator = counter(network, x).by_operator
+    assert sum(n for name, n in by_operator.items() if not name.endswith("_norm")) == macs

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from bench.measure.cost import cost
+from bench.measure.cost import Call, cost
 from bench.measure.counters import by_fvcore, by_torch, tensors
-from bench.measure.formulas import Call
 from bench.quantities import CostSpec
 
 PIXELS = 8 * 8

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from bench.errors import UserError
-from bench.measure.latency import _refuse_unless_same, _timer, latency
+from bench.measure.latency import _timer, latency
 from bench.quantities import Latency, LatencySpec
 
 SPEC = LatencySpec(machine="m", device="cpu", threads=1, size=32, warmup_calls=3, warmup_s=0, samples=4, seconds=0)
@@ -169,15 +169,6 @@ def test_tf32_is_shown_and_not_judged():
     assert of(by_layout(1 + 2e-3), memory_format="channels_last", tf32=True).agreement.max_error > 1e-3
 
 
-@pytest.mark.parametrize(("precision", "allowed"), [("float32", 1e-4), ("float16", 2**-10), ("bfloat16", 2**-7)])
-def test_on_cuda_two_calls_may_differ_by_the_order_of_sums(precision, allowed):
-    """Relative to the largest logit, here 10."""
-    spec, first = SPEC.model_copy(update={"device": "cuda", "precision": precision}), torch.tensor([10.0, 0.0])
-    _refuse_unless_same(first, first + torch.tensor([0.0, 9.9 * allowed]), spec)
-    with pytest.raises(UserError, match="another output for the same input"):
-        _refuse_unless_same(first, first + torch.tensor([0.0, 10.1 * allowed]), spec)
-
-
 def test_what_half_precision_loses_is_shown():
     """Values below 1 have a spacing of 2^-8 in bfloat16, so they are off by up to 2^-9."""
     found = of(lambda x, calls: x, precision="bfloat16", size=64).agreement
@@ -223,13 +214,13 @@ def test_the_clock_runs_for_the_call_alone():
 def test_on_cuda_the_clock_stops_when_the_device_is_done_and_the_output_is_looked_at_after(monkeypatch):
     log = FakeEvent.log = []
     monkeypatch.setattr(torch.cuda, "Event", lambda enable_timing: FakeEvent())
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: log.append("synchronise"))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: log.append("synchronize"))
     call = _timer(
         lambda: log.append("run"), SPEC.model_copy(update={"device": "cuda"}),
         clock=lambda: log.append("clock") or len(log), look=lambda output: log.append("look"),
     )  # fmt: skip
     assert call() == (5, 0.003)
-    assert log == ["synchronise", "clock", "event", "run", "event", "synchronise", "clock", "look"]
+    assert log == ["synchronize", "clock", "event", "run", "event", "synchronize", "clock", "look"]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from bench.measure.cost import Call
 from bench.measure.counters import by_fvcore, by_torch
-from bench.measure.formulas import Call
 from bench.measure.operators import einsum_macs, free
 
 EQUATIONS = {

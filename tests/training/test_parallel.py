@@ -16,9 +16,9 @@ from torch import nn
 from toys import LEFT, SPEC, Small, discs, job, left_in, same, small, task
 
 from bench.errors import Diverged
-from bench.measure.score import score
+from bench.measure.dice import score
 from bench.training.devices import Process
-from bench.training.parallel import Meeting
+from bench.training.parallel import OneMachine
 from bench.training.train import Task, take_part, train
 
 TWO = SPEC.model_copy(update={"batch": 4, "devices": 2})
@@ -148,7 +148,7 @@ def test_the_second_process_writes_nothing(found):
 def test_the_processes_meet_on_this_machine_whatever_the_environment_says(monkeypatch):
     for name in ("LOCAL_RANK", "NODE_RANK", "MASTER_PORT", "SLURM_PROCID"):
         monkeypatch.setenv(name, "7")
-    meeting = Meeting(Process(rank=1, port=1234))
+    meeting = OneMachine(Process(rank=1, port=1234))
     assert (meeting.main_address, meeting.main_port) == ("127.0.0.1", 1234)
     assert (meeting.local_rank(), meeting.node_rank()) == (1, 0)
     assert meeting.creates_processes_externally

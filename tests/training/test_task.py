@@ -1,11 +1,11 @@
-"""What is minimised and by which schedule."""
+"""What is minimized and by which schedule; grouped and dilated convolutions that learn in bfloat16."""
 
 import pytest
 import torch
 from torch import nn
 
 from bench.quantities import TrainSpec
-from bench.training.task import SegmentationTask
+from bench.training.task import SegmentationTask, avoid_onednn_bug
 
 SPEC = TrainSpec(steps=100, leg=10, batch=2, learning_rate=0.01, warmup_share=0.1)
 
@@ -49,3 +49,24 @@ def test_deep_supervision_holds_every_map_against_the_masks():
     made.trainer = type("Trainer", (), {"strategy": type("S", (), {"reduce": staticmethod(lambda x, reduce_op: x)})})
     with_both = made.training_step((images, masks), 0)["loss"].item()
     assert with_both > 1  # the second map is all wrong, at a third of the weight
+
+
+@pytest.mark.parametrize("dilation", [2, 5])
+def test_the_gradient_of_the_weights_is_that_of_double_precision(dilation):
+    def layer() -> nn.Module:
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Conv2d(16, 16, 3, padding=dilation, dilation=dilation, groups=16))
+
+    network, exact = avoid_onednn_bug(layer().to(memory_format=torch.channels_last)), layer().double()
+    images = torch.randn(2, 16, 32, 32)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = network(images.to(memory_format=torch.channels_last))
+    output.float().square().mean().backward()
+    exact(images.double()).square().mean().backward()
+    (found,), (wanted,) = ([p.grad for p in one.parameters() if p.dim() == 4] for one in (network, exact))
+    assert (found.double() - wanted).abs().max() < 0.05 * wanted.abs().max()
+
+
+def test_other_layers_are_left_alone():
+    network = avoid_onednn_bug(nn.Sequential(nn.Conv2d(4, 4, 3, groups=4), nn.Conv2d(4, 4, 3, dilation=2)))
+    assert not any(module._forward_pre_hooks for module in network.modules())

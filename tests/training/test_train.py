@@ -6,8 +6,8 @@ from toys import LEFT, SPEC, Killed, Small, blank, discs, job, kill_at, kill_now
 
 from bench.errors import Diverged, UserError
 from bench.files import alone_in
-from bench.training import card as cards
-from bench.training.card import load
+from bench.training import checkpoint
+from bench.training.checkpoint import load
 from bench.training.train import train
 
 
@@ -55,7 +55,7 @@ def test_a_part_that_has_two_names_is_kept(tmp_path):
 def test_one_killed_between_weights_and_card_is_completed(tmp_path, monkeypatch):
     whole, card = trained(tmp_path / "whole")
     with monkeypatch.context() as at_the_card:
-        at_the_card.setattr(cards, "write_card", kill_now)
+        at_the_card.setattr(checkpoint, "write_summary", kill_now)
         with pytest.raises(Killed):
             trained(tmp_path / "killed")
     assert load(small(), tmp_path / "killed", card.key, SPEC) is None

@@ -9,7 +9,9 @@ from torch import nn
 
 from bench.data.prepared import Prepared
 from bench.data.sample import Sample
-from bench.measure.score import Scored, label_maps, score
+from bench.errors import UserError
+from bench.measure.dice import Scored, label_maps, refuse_other_outputs, score
+from bench.quantities import DiceSpec
 
 CPU = torch.device("cpu")
 
@@ -101,7 +103,7 @@ def slices(truths: list[np.ndarray], volumes: str, spacing: tuple[float, ...] = 
     return [Sample(str(n), v, t.copy, t.copy, volume=v, spacing=spacing) for n, (t, v) in enumerate(pairs)]
 
 
-def test_distances_are_in_millimetres_where_every_file_gives_a_spacing():
+def test_distances_are_in_millimeters_where_every_file_gives_a_spacing():
     predictions, truths = [dot(0, 0), NOTHING, dot(3, 0)], [dot(2, 0), NOTHING, dot(3, 3)]
     found = score_slices(predictions, slices(truths, "aab"))
     assert found.distance_unit == "mm"
@@ -154,3 +156,45 @@ def test_slices_that_are_no_whole_volume_have_no_distance_in_3d(samples):
 def test_images_that_stand_alone_make_no_volume():
     found = score_slices([dot(0, 0)], [Sample("x", "x", dot(0, 2).copy, dot(0, 2).copy)])
     assert (found.images[0].hd95, found.volumes, found.distance_unit) == (2.0, (), "px")
+
+
+# ---- outputs that cannot be scored -----------------------------------------------------------------------------------
+
+SPEC = DiceSpec(dataset="d", data="e", weights="f", classes=2, size=32)
+
+
+class Returns(nn.Module):
+    def __init__(self, output) -> None:
+        super().__init__()
+        self.output = output
+
+    def forward(self, x: torch.Tensor):
+        return self.output(x)
+
+
+def maps(x: torch.Tensor) -> torch.Tensor:
+    return x[:, :2]
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        (lambda x: (maps(x), maps(x)), "a tuple of 2"),
+        (lambda x: {"out": maps(x), "aux": maps(x)}, "a dict of out, aux"),
+        (lambda x: maps(x)[:, :, ::4, ::4], r"a tensor \(1, 2, 8, 8\)"),
+        (lambda x: x, r"a tensor \(1, 3, 32, 32\)"),
+        (lambda x: None, "a NoneType"),
+    ],
+)
+def test_refusals(output, said):
+    with pytest.raises(UserError, match=rf"returns {said} for an image .* need one tensor \(1, 2, 32, 32\)"):
+        refuse_other_outputs(Returns(output), SPEC)
+
+
+def test_what_fits_passes_and_nothing_is_drawn_or_switched():
+    network = Returns(maps)
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    refuse_other_outputs(network, SPEC)
+    assert network.training
+    assert torch.equal(before, torch.get_rng_state())

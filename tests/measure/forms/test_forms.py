@@ -9,11 +9,11 @@ import pytest
 import torch
 from normed import used
 from torch import nn
-from torch.nn import functional as F
 
 from bench.errors import UserError
-from bench.measure import forms
-from bench.measure.forms import _on_stream, _provider, agreement, first_tensor, prepared
+from bench.measure.agreement import agreement, first_tensor
+from bench.measure.forms import onnx, prepared
+from bench.measure.forms.onnx import _on_stream, _provider
 from bench.quantities import LatencySpec
 
 SPEC = LatencySpec(machine="m", device="cpu", threads=1, size=16)
@@ -134,7 +134,7 @@ def test_compiling_without_a_compiler_is_refused(monkeypatch):
 
 
 def needs_onnx():
-    for package in forms.ONNX_PACKAGES:
+    for package in onnx.PACKAGES:
         pytest.importorskip(package)
 
 
@@ -177,7 +177,7 @@ def test_onnx_is_plain_float32(condition):
 
 
 def test_onnx_that_is_not_installed(monkeypatch):
-    monkeypatch.setattr(forms, "find_spec", lambda package: None if package == "onnxruntime" else package)
+    monkeypatch.setattr(onnx, "find_spec", lambda package: None if package == "onnxruntime" else package)
     with pytest.raises(UserError, match=r"not installed: onnxruntime; pip install 'mdsa-bench\[onnx\]'"):
         made(small(), form="onnx")
 
@@ -213,7 +213,7 @@ def cuda(monkeypatch) -> FakeCuda:
         monkeypatch.setattr(torch.cuda, name, lambda: fake)
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: fake.within("stream"))
     monkeypatch.setattr(torch.cuda, "graph", lambda graph: fake.within("graph"))
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: fake.log.append("synchronise"))
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: fake.log.append("synchronize"))
     return fake
 
 
@@ -227,7 +227,7 @@ def test_a_cuda_graph_is_captured_after_calls_on_a_side_stream_and_only_replayed
     batch = torch.rand(1, 3, 4, 4)
     run, _ = prepared(Logs(), batch, SPEC.model_copy(update={"device": "cuda", "form": "cuda_graph"}))
     warm = ["wait", "enter stream", "call", "call", "call", "leave", "wait"]
-    assert cuda.log == [*warm, "enter graph", "call", "leave", "synchronise", "replay"]
+    assert cuda.log == [*warm, "enter graph", "call", "leave", "synchronize", "replay"]
     assert torch.equal(run(), batch + 1)
     assert cuda.log[-1] == "replay"
 
@@ -254,52 +254,3 @@ def test_forms_on_cuda(form):
     assert seconds > 0
     with torch.inference_mode():
         torch.testing.assert_close(run(), plain, rtol=1e-3, atol=1e-3)
-
-
-# ---- agreement -------------------------------------------------------------------------------------------------------
-
-
-def maps(*logits: list[float]) -> torch.Tensor:
-    """One image of one row: a list of logits for each map."""
-    return torch.tensor(logits).unsqueeze(1).unsqueeze(0)
-
-
-def test_agreement_of_one_map():
-    """Masks 1 1 0 0 and 0 1 1 0: Dice 2 / 4."""
-    found = agreement(maps([2.0, 1.0, -1.0, -4.0]), maps([-0.5, 1.0, 1.0, -4.0]))
-    assert (found.max_error, found.largest, found.dice) == (2.5, 4.0, 0.5)
-
-
-def test_agreement_of_several_maps_is_a_mean_over_the_classes_that_are_anywhere():
-    """Labels 1 1 2 0 and 1 2 2 0: Dice 2/3 for class 1, 2/3 for class 2; class 3 is nowhere. Then 1 1 1 0: 4/5, 0."""
-    plain = F.one_hot(torch.tensor([1, 1, 2, 0]), 4).T.float()[None, :, None]
-    near = F.one_hot(torch.tensor([1, 2, 2, 0]), 4).T.float()[None, :, None]
-    far = F.one_hot(torch.tensor([1, 1, 1, 0]), 4).T.float()[None, :, None]
-    assert agreement(plain, near).dice == pytest.approx(2 / 3)
-    assert agreement(plain, far).dice == pytest.approx((4 / 5 + 0) / 2)
-
-
-def test_agreement_of_empty_masks():
-    empty, something = maps([-1.0, -2.0]), maps([-1.0, 2.0])
-    assert agreement(empty, empty).dice == 1
-    assert agreement(empty, something).dice == 0
-
-
-def test_agreement_of_the_first_tensors_in_half_precision():
-    plain = {"name": "unet", "logits": maps([1.0, -1.0]), "aside": maps([5.0])}
-    found = agreement(plain, ("unet", [maps([1.5, -1.0]).bfloat16()]))
-    assert (found.max_error, found.dice) == (0.5, 1)
-
-
-def test_a_copy_is_looked_at_not_memory_that_the_next_call_overwrites():
-    logits = maps([1.0])
-    kept = first_tensor(logits)
-    logits.zero_()
-    assert kept.item() == 1
-
-
-def test_outputs_of_two_shapes_or_none_are_refused():
-    with pytest.raises(UserError, match=r"an output of \(1, 1, 1, 1\), the plain network one of \(1, 1, 1, 2\)"):
-        agreement(maps([1.0, 2.0]), maps([1.0]))
-    with pytest.raises(UserError, match="a list, holds no tensor"):
-        first_tensor([1, "two"])

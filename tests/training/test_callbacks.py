@@ -1,12 +1,13 @@
-"""The log of a training: a line a step, none twice after a kill, event files only where TensorBoard is."""
+"""A training's log has each step once, also after a kill; patience ends a training, also one that was killed."""
 
 import csv
 import sys
 
 import pytest
-from toys import SPEC, Killed, kill_at, trained
+from toys import SPEC, Killed, blank, kill_at, kill_now, trained
 
-from bench.training.log import HEADER
+from bench.training import checkpoint
+from bench.training.callbacks import HEADER
 
 STEPS = list(range(1, 11))
 
@@ -60,3 +61,30 @@ def test_without_tensorboard_nothing_is_said_and_the_table_is_there(tmp_path, mo
     assert len(table(tmp_path)) == 10
     assert not (tmp_path / "tensorboard").exists()
     assert "tensorboard" not in "".join(capfd.readouterr()).lower()
+
+
+# ---- patience --------------------------------------------------------------------------------------------------------
+
+PATIENT = SPEC.model_copy(update={"steps": 100, "patience": 2})
+
+
+@pytest.mark.parametrize("killed_at", [None, 3, 9, 11, 12])
+def test_it_stops_when_patience_is_out_also_when_killed(tmp_path, killed_at):
+    """Its checks find the same each time: the first is the best, and the third the second that is not better."""
+    if killed_at:
+        with pytest.raises(Killed):
+            trained(tmp_path, PATIENT, kill_at(killed_at), blank(3))
+    _, card = trained(tmp_path, PATIENT, val_set=blank(3))
+    assert [point.step for point in card.curve] == [4, 8, 12]
+    assert card.best_step == 4
+
+
+def test_one_whose_patience_was_out_when_it_was_killed_does_not_go_on(tmp_path, monkeypatch):
+    with monkeypatch.context() as at_the_end:
+        at_the_end.setattr(checkpoint, "write_summary", kill_now)
+        with pytest.raises(Killed):
+            trained(tmp_path, PATIENT, val_set=blank(3))
+    steps = []
+    _, card = trained(tmp_path, PATIENT, steps.append, blank(3))
+    assert steps == []
+    assert [point.step for point in card.curve] == [4, 8, 12]

@@ -6,8 +6,8 @@ from normed import NORMS, used
 from torch import nn
 from torch.nn import functional as F
 
-from bench.measure.fold import fold
-from bench.measure.forms import first_tensor
+from bench.measure.agreement import first_tensor
+from bench.measure.forms.folded import fold
 from bench.networks import NETWORKS
 from bench.quantities import LatencySpec
 
@@ -267,7 +267,7 @@ def test_a_module_takes_the_form_that_its_class_gives_it(network, forms):
     assert_same(network, fold(folded, batch), batch)
 
 
-@pytest.mark.parametrize("change", ["hooked", "parametrised"])
+@pytest.mark.parametrize("change", ["hooked", "parametrized"])
 def test_a_module_keeps_its_form_where_somebody_changed_something_in_it(change):
     network = Twice(nn.Conv2d(3, 3, 1))
     if change == "hooked":

@@ -1,10 +1,11 @@
-"""Folding: the form of a network for inference, which is exact but for rounding, and faster.
+"""Folding: another network that computes the same but for rounding, and faster.
 
 Each batch norm becomes part of the layer before it, and a module that knows a cheaper form of its own takes it.
 """
 
 import copy
 from collections import defaultdict
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,50 +16,46 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
-FOLDABLE: dict[type[nn.Module], type[nn.Module]] = {
-    nn.Conv2d: nn.BatchNorm2d,
-    nn.ConvTranspose2d: nn.BatchNorm2d,
-    nn.Linear: nn.BatchNorm1d,
-}
+# Layers and the batch norm that each can take in.
+FOLDABLE = {nn.Conv2d: nn.BatchNorm2d, nn.ConvTranspose2d: nn.BatchNorm2d, nn.Linear: nn.BatchNorm1d}
 
 
 def fold(network: nn.Module, batch: Tensor) -> nn.Module:
     """A copy in eval mode in which each batch norm is part of the layer before it, wherever that changes nothing.
 
-    Who follows whom is not read off the code but seen in one call with `batch`: a pair is folded where, in every call,
-    the layer's output went into that batch norm once and nowhere else, and the batch norm read nothing else. Layers
+    Which batch norm follows which layer is observed in one call with `batch`. A pair is folded where, in every call of
+    the layer, its output went into that batch norm once and nowhere else, and the batch norm read nothing else. Layers
     with hooks or a class of their own are left, for what they do to their weights is unknown, unless the class says
     `same_as`: which layer's function it computes. Source of the formula: Jacob et al., CVPR 2018, eq. 14.
 
-    Then a module whose class has a method `folded_form` becomes the module that this returns, what lies inside before
-    what it lies in. It is called on the copy, in eval mode, with batch norms folded, and may take the module apart, but
-    not change its parameters in place, for others may share them. An inherited method does not count; neither does one
-    of a module in which something is hooked or parametrised.
+    Then a module whose class has a method `folded_form` becomes the module that this returns, inner modules before the
+    ones that hold them. It is called on the copy, in eval mode, with batch norms folded, and may take the module apart,
+    but not change its parameters in place, for others may share them. An inherited method does not count; neither does
+    one of a module in which something is hooked or parametrized.
     """
     network = copy.deepcopy(network).eval()
     for layer, norm in _pairs(network, batch):
         _absorb(layer, norm)
         network = _with(network, norm, nn.Identity())
-    for module in _inside_first(network):
+    # In reverse order every place of a module comes before that of the module that holds it.
+    places = [module for _, module in network.named_modules(remove_duplicate=False)]
+    for module in dict.fromkeys(reversed(places)):
         folded_form = vars(type(module)).get("folded_form")
         if folded_form and not any(_is_hooked(part) or is_parametrized(part) for part in module.modules()):
             network = _with(network, module, folded_form(module))
     return network.eval()
 
 
-def _inside_first(network: nn.Module) -> list[nn.Module]:
-    found: dict[nn.Module, None] = {}
-    for child in network.children():
-        found.update(dict.fromkeys(_inside_first(child)))
-    return [*found, network]
+transform = fold  # what makes the form
 
 
 def _with(network: nn.Module, module: nn.Module, other: nn.Module) -> nn.Module:
     """The network with another module, wherever it had that one."""
     if network is module:
         return other
-    for name in [name for name, found in network.named_modules(remove_duplicate=False) if found is module]:
-        network.set_submodule(name, other)
+    for name, found in [*network.named_modules(remove_duplicate=False)]:
+        if found is module:
+            network.set_submodule(name, other)
     return network
 
 
@@ -94,8 +91,8 @@ class _Call:
     partners: list["_Call | None"] = field(default_factory=list)
 
 
-class _Watch(TorchDispatchMode):
-    """Sees every operator that reads what a layer made, whether a module called it or not."""
+class _Readers(TorchDispatchMode):
+    """Finds who reads what a layer made: every operator is seen, whether a module called it or not."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,13 +117,19 @@ class _Watch(TorchDispatchMode):
 
     def after_layer(self, layer: nn.Module, args: Any, output: Tensor) -> None:
         call = self._called(layer)
-        # BatchNorm1d normalises axis 1, which is a linear layer's outputs only where there are no more than two.
+        # BatchNorm1d normalizes axis 1, which is a linear layer's outputs only where there are no more than two.
         if not (isinstance(layer, nn.Linear) and output.dim() != 2):
             self.made[output] = call
 
     def _called(self, module: nn.Module) -> _Call:
         self.calls[module].append(_Call(module))
         return self.calls[module][-1]
+
+    def only_partner(self, module: nn.Module) -> nn.Module | None:
+        """The one module that was the only partner in every call, if there is one."""
+        partners = [call.partners[0] if len(call.partners) == 1 else None for call in self.calls[module]]
+        modules = {partner.module if partner else None for partner in partners}
+        return modules.pop() if len(modules) == 1 else None
 
 
 def _kind(layer: nn.Module) -> type[nn.Module]:
@@ -137,34 +140,21 @@ def _kind(layer: nn.Module) -> type[nn.Module]:
 
 def _pairs(network: nn.Module, batch: Tensor) -> list[tuple[nn.Module, nn.Module]]:
     """Layers and the batch norms that are theirs alone, as seen in one call."""
-    watch = _Watch()
-    handles = []
-    for module in network.modules():
-        if _is_hooked(module):
-            continue
-        if _kind(module) in FOLDABLE:
-            handles.append(module.register_forward_hook(watch.after_layer))
-        elif type(module) in FOLDABLE.values() and not module.training and module.running_var is not None:
-            handles += [
-                module.register_forward_pre_hook(watch.before_norm),
-                module.register_forward_hook(watch.after_norm),
-            ]
-    with torch.no_grad(), watch:
-        output = network(batch)
-    for call in watch.made.values():  # it is in the output, or somebody keeps it
+    readers = _Readers()
+    with ExitStack() as hooks:
+        for module in network.modules():
+            if _is_hooked(module):
+                continue
+            if _kind(module) in FOLDABLE:
+                hooks.callback(module.register_forward_hook(readers.after_layer).remove)
+            elif type(module) in FOLDABLE.values() and not module.training and module.running_var is not None:
+                hooks.callback(module.register_forward_pre_hook(readers.before_norm).remove)
+                hooks.callback(module.register_forward_hook(readers.after_norm).remove)
+        with torch.no_grad(), readers:
+            output = network(batch)
+    for call in readers.made.values():  # it is in the output, or somebody keeps it
         call.partners.append(None)
     del output
-    for handle in handles:
-        handle.remove()
-    found = [(layer, _only_partner(calls)) for layer, calls in watch.calls.items() if _kind(layer) in FOLDABLE]
-    return [
-        (layer, norm)
-        for layer, norm in found
-        if type(norm) is FOLDABLE[_kind(layer)] and norm and _only_partner(watch.calls[norm]) is layer
-    ]
-
-
-def _only_partner(calls: list[_Call]) -> nn.Module | None:
-    """The one module that was the only partner in every call, if there is one."""
-    modules = {call.partners[0].module if len(call.partners) == 1 and call.partners[0] else None for call in calls}
-    return modules.pop() if len(modules) == 1 else None
+    layers = [module for module in readers.calls if _kind(module) in FOLDABLE]
+    found = [(layer, readers.only_partner(layer)) for layer in layers]
+    return [(a, b) for a, b in found if b and type(b) is FOLDABLE[_kind(a)] and readers.only_partner(b) is a]

@@ -1,4 +1,4 @@
-"""A complete checkpoint: what its card says, what does not load and why, what is added after scoring."""
+"""A complete checkpoint: what its summary says, what does not load and why, what is added after scoring."""
 
 import math
 
@@ -8,7 +8,7 @@ from toys import SPEC, job, same, small, trained
 from bench.errors import UserError
 from bench.machine import environment
 from bench.quantities import ImageScore, Scores
-from bench.training.card import complete, load, mean_dice
+from bench.training.checkpoint import complete, load, mean_dice
 
 KEY = job().training_key
 
@@ -23,21 +23,27 @@ def scores(*counts: tuple[str, int, int, int, int], volume: str = "") -> Scores:
 
 
 def test_what_is_kept_loads_into_the_same_network_and_says_what_it_is(tmp_path):
-    network, card = trained(tmp_path)
+    network, summary = trained(tmp_path)
     fresh = small()
-    assert load(fresh, tmp_path, KEY, SPEC) == card
+    assert load(fresh, tmp_path, KEY, SPEC) == summary
     assert same(network, fresh)
     made = job()
-    assert (card.key, card.network, card.network_digest) == (KEY, "small", made.network_digest)
-    assert (card.dataset, card.data, card.size, card.channels, card.classes) == ("discs", "2" * 12, 32, 3, 1)
-    assert (card.spec, card.commit) == (made.spec.train, environment().commit)
-    assert card.test_dice is None
+    assert (summary.key, summary.network, summary.network_digest) == (KEY, "small", made.network_digest)
+    assert (summary.dataset, summary.data, summary.size, summary.channels, summary.classes) == (
+        "discs",
+        "2" * 12,
+        32,
+        3,
+        1,
+    )
+    assert (summary.spec, summary.commit) == (made.spec.train, environment().commit)
+    assert summary.test_dice is None
 
 
-def test_what_was_scored_is_added_to_the_card(tmp_path):
-    _, card = trained(tmp_path)
+def test_what_was_scored_is_added_to_the_summary(tmp_path):
+    _, summary = trained(tmp_path)
     complete(tmp_path, scores(("a", 1, 1, 1, 1), ("b", 1, 1, 0, 0)), "per_image")
-    assert load(small(), tmp_path, KEY, SPEC) == card.model_copy(update={"test_dice": 0.75})
+    assert load(small(), tmp_path, KEY, SPEC) == summary.model_copy(update={"test_dice": 0.75})
 
 
 def test_the_mean_dice_is_over_classes_of_what_is_defined():

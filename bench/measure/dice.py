@@ -1,0 +1,176 @@
+"""Scores a trained network on a split: one line an image and class, and one a volume and class."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from bench.data.prepared import Prepared, normalized
+from bench.data.sample import Sample
+from bench.errors import UserError
+from bench.measure import scores
+from bench.measure.attention import attended_regions
+from bench.measure.switches import random_images
+from bench.quantities import DiceSpec, ImageScore, VolumeScore
+from bench.quantities.scores import SCORES
+
+BATCH = 8
+VOLUME_SCORES = [name for name, score in SCORES.items() if not score.counts]  # others follow from counts of slices
+UNDEFINED = dict.fromkeys(VOLUME_SCORES, math.nan)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores by image and class, by volume and class, and the unit of all their distances.
+
+    `predictions` are the label maps, uint8 (n, size, size) in the order of what was prepared, at the network's size;
+    `regions` which regions its attentions selected, as `attended_regions` gives them.
+    """
+
+    images: tuple[ImageScore, ...]
+    volumes: tuple[VolumeScore, ...]
+    distance_unit: Literal["px", "mm"]
+    predictions: np.ndarray
+    regions: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class _Case:
+    """Label maps of one image (H, W) or volume (D, H, W), the spacing of its file, if any, and the labels to score."""
+
+    id: str
+    volume: str
+    spacing: tuple[float, ...]
+    prediction: np.ndarray
+    truth: np.ndarray
+    labels: range
+
+
+def score(
+    network: nn.Module,
+    prepared: Prepared,
+    device: torch.device,
+    originals: Sequence[Sample] = (),
+    done: Callable[[int], None] = lambda count: None,
+) -> Scored:
+    """Predict every image of `prepared` in eval mode and compare it with its mask; `done` hears how many are scored.
+
+    Label maps are compared at the network's size. With `originals`, the samples that were prepared, each prediction is
+    brought to its mask's own size first, by nearest neighbor, and compared with that. Slices of one volume, which must
+    follow one another from its one end to the other, are also stacked for the distance in 3-D; where some were left
+    out, what is there is stacked as if it were adjacent. Distances are in millimeters where all of `originals` have a
+    spacing, else in pixels, each 1 by 1 by 1: a mean over both would have no unit.
+    """
+    network.eval()
+    in_mm = bool(originals) and all(original.spacing for original in originals)
+    images: list[ImageScore] = []
+    volumes: dict[tuple[str, int], VolumeScore] = {}
+    predictions = np.zeros(tuple(prepared.masks.shape), np.uint8)
+    with attended_regions(network) as regions:
+        every = _cases(network, prepared, device, originals, predictions, done)
+        for volume, cases in groupby(every, lambda case: case.volume):
+            slices = []
+            for case in cases:
+                images += _image_scores(case, case.spacing[-2:] if in_mm else None)
+                slices += [case] if volume else []
+            for label, values in _volume_scores(slices, in_mm):
+                # Back after another volume: neither part is the whole, and keeping all for it would cost memory.
+                defined = UNDEFINED if (volume, label) in volumes else values
+                volumes[volume, label] = VolumeScore(volume=volume, label=label, **defined)
+    return Scored(tuple(images), tuple(volumes.values()), "mm" if in_mm else "px", predictions, regions)
+
+
+def label_maps(logits: Tensor) -> Tensor:
+    """uint8 (N, H, W) class numbers from logits (N, maps, H, W): over one half for one map, else the largest of all."""
+    if logits.shape[1] == 1:
+        return (logits[:, 0] > 0).to(torch.uint8)
+    return logits.argmax(1).to(torch.uint8)
+
+
+def _cases(
+    network: nn.Module,
+    prepared: Prepared,
+    device: torch.device,
+    originals: Sequence[Sample],
+    kept: np.ndarray,
+    done: Callable[[int], None],
+) -> Iterator[_Case]:
+    """Predict batch by batch into `kept`; `done` hears of a batch when all of its cases have been taken."""
+    for start in range(0, len(prepared), BATCH):
+        with torch.inference_mode():
+            logits = network(normalized(prepared.images[start : start + BATCH].to(device)))
+            predictions = label_maps(logits).cpu().numpy()
+        kept[start : start + BATCH] = predictions
+        labels = range(1, max(2, logits.shape[1]))
+        for index, prediction in enumerate(predictions, start):
+            original = originals[index] if originals else None
+            truth = original.mask() if original else prepared.masks[index].numpy()
+            volume, spacing = (original.volume, original.spacing) if original else ("", ())
+            yield _Case(prepared.ids[index], volume, spacing, _at_size_of(truth, prediction), truth, labels)
+        done(min(start + BATCH, len(prepared)))
+
+
+def _at_size_of(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    if prediction.shape == truth.shape:
+        return prediction
+    return np.asarray(Image.fromarray(prediction).resize(truth.shape[::-1], Image.Resampling.NEAREST))
+
+
+def _scores(names: Iterable[str], case: _Case, label: int, spacing: Sequence[float] | None) -> dict[str, float]:
+    masks = case.prediction == label, case.truth == label
+    return {name: getattr(scores, name)(*masks, spacing) for name in names}
+
+
+def _image_scores(case: _Case, spacing: tuple[float, ...] | None) -> Iterator[ImageScore]:
+    for label in case.labels:
+        tp, fp, fn = scores.counts(case.prediction == label, case.truth == label)
+        values = _scores(SCORES, case, label, spacing)
+        yield ImageScore(id=case.id, label=label, tp=tp, fp=fp, fn=fn, volume=case.volume, **values)
+
+
+def _volume_scores(slices: list[_Case], in_mm: bool) -> Iterator[tuple[int, dict[str, float]]]:
+    """Each label's scores over the slices of one volume; NaN where these do not lie on one grid. Nothing for none."""
+    if not slices:
+        return
+    first, whole = slices[0], None
+    if len({(case.truth.shape, case.spacing) for case in slices}) == 1:
+        prediction, truth = np.stack([case.prediction for case in slices]), np.stack([case.truth for case in slices])
+        whole = replace(first, prediction=prediction, truth=truth)
+    for label in first.labels:
+        yield label, _scores(VOLUME_SCORES, whole, label, first.spacing if in_mm else None) if whole else UNDEFINED
+
+
+# ---- before a training -----------------------------------------------------------------------------------------------
+
+
+def refuse_other_outputs(network: nn.Module, spec: DiceSpec) -> None:
+    """UserError where the network does not turn (N, channels, size, size) into one tensor (N, classes, size, size).
+
+    The image has a generator of its own, so that a training that follows draws the same numbers with and without this.
+    """
+    image = random_images(1, spec.channels, spec.size)
+    was = network.training
+    with torch.no_grad():  # in inference mode, what a network keeps from its first call could not be trained with
+        output = network.eval()(image)
+    network.train(was)
+    wanted = (1, spec.classes, spec.size, spec.size)
+    if not isinstance(output, Tensor) or tuple(output.shape) != wanted:
+        raise UserError(
+            f"the network returns {_described(output)} for an image {tuple(image.shape)}; training and scoring need "
+            f"one tensor {wanted}: return the main map alone, resized to the image"
+        )
+
+
+def _described(output: Any) -> str:
+    if isinstance(output, Tensor):
+        return f"a tensor {tuple(output.shape)}"
+    if isinstance(output, dict):
+        return f"a dict of {', '.join(map(str, list(output)[:4]))}"
+    kind = f"a {type(output).__name__}"
+    return f"{kind} of {len(output)}" if isinstance(output, list | tuple) else kind

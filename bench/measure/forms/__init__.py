@@ -1,0 +1,84 @@
+"""The deployed forms of a network, one module a form, found by its name.
+
+A form's module has one of two functions:
+
+    make(network, batch, spec)   returns a function without arguments that runs the network on the batch
+    transform(network, batch)    returns another network, in float32, which is then converted and run as it is
+
+Both raise UserError where the form cannot be had under the conditions. The form "eager" is the network as it is, and
+has no module. Parts joined by "+" are taken in order: "folded+onnx" is the folded network, run by ONNX Runtime. Adding
+a form is one module here and one line in bench/quantities/variants.py.
+
+What making a form takes is timed apart from its calls. No form is believed to be the network that it was made of:
+bench/measure/agreement.py compares their outputs.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import UserError
+from bench.measure.switches import layout, synchronize
+from bench.quantities import LatencySpec
+
+Run = Callable[[], Any]
+
+
+def is_plain(spec: LatencySpec) -> bool:
+    """Whether nothing was made of the network: eager, float32, weights laid out as it lays them, images contiguous."""
+    return (spec.form, spec.precision, spec.memory_format) == ("eager", "float32", "contiguous")
+
+
+def prepared(
+    network: nn.Module, batch: Tensor, spec: LatencySpec, clock: Callable[[], float] = time.perf_counter
+) -> tuple[Run, float | None]:
+    """A function that runs the network on the batch in the form of `spec`, and the seconds that making it took.
+
+    The network is in eval mode and has run on the batch, both float32, contiguous and on the device: what fails now is
+    the form. The network is converted in place. The function gives what the network gives; a CUDA graph gives the same
+    memory each time, ONNX Runtime a list of its own values. Call it in `torch.inference_mode`. Seconds are None for the
+    eager form; they include the import of what makes the form. UserError where it cannot be had here, with the reason.
+    """
+    start = clock()
+    with _explained(spec):
+        parts = [import_module(f"{__name__}.{part}") for part in spec.form.split("+") if part != "eager"]
+        for part in parts:
+            network = part.transform(network, batch) if hasattr(part, "transform") else network
+        dtype, memory_format = getattr(torch, spec.precision), layout(spec.memory_format)
+        network = network.to(dtype)
+        if spec.memory_format == "channels_last":  # else a network keeps its own layout
+            network = network.to(memory_format=memory_format)
+        batch = batch.to(dtype, memory_format=memory_format)
+        make = next((part.make for part in parts if hasattr(part, "make")), None)
+        run = make(network, batch, spec) if make else partial(network, batch)
+        synchronize(spec.device)
+        seconds = clock() - start
+        if not is_plain(spec):
+            with torch.inference_mode():
+                run()
+    return run, None if spec.form == "eager" else seconds
+
+
+@contextmanager
+def _explained(spec: LatencySpec) -> Iterator[None]:
+    """The plain network runs, so an error of torch here is about the form that was asked for, and no crash."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error) or type(error).__name__
+        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in text:
+            raise
+        do = "leave out this form or condition"
+        if "C++ compiler" in text:
+            do = "install g++ or clang++, or name one in the variable CXX, or leave out the form compiled"
+        reason = (str(error.__cause__ or "") or text).strip().splitlines()[0]
+        raise UserError(
+            f"the network runs as it is, but not {spec.form}, {spec.precision}, {spec.memory_format} on {spec.device}: "
+            f"{reason}; {do}"
+        ) from error

@@ -1,0 +1,88 @@
+"""A complete checkpoint: `weights.safetensors`, and `card.json`, which says what they are and how they were made."""
+
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from bench.errors import UserError, first_line
+from bench.files import write_whole
+from bench.quantities import CurvePoint, Frozen, Scores, TrainSpec
+from bench.quantities.scores import find_protocol, terms
+from bench.training.weights import fit_weights
+
+
+class TrainingSummary(Frozen):
+    """What a checkpoint is: of which network and data, how it was made, how the training went.
+
+    `network_digest` is of the network's code, `data` of the samples and splits, `commit` of this program. `val_dice` is
+    of the kept weights, on the validation images; `test_dice` is the mean over classes on the test images that were
+    last scored, by their protocol, None until then.
+    """
+
+    key: str
+    network: str
+    network_digest: str
+    dataset: str
+    data: str
+    labels: tuple[str, ...]
+    channels: int
+    classes: int
+    size: int
+    spec: TrainSpec
+    commit: str
+    best_step: int
+    val_dice: float
+    curve: tuple[CurvePoint, ...]
+    train_images_per_s: float | None
+    test_dice: float | None = None
+
+
+def load(network: nn.Module, folder: Path, key: str, spec: TrainSpec) -> TrainingSummary | None:
+    """Load a complete checkpoint into the network; None where there is none.
+
+    Raises UserError when the checkpoint was made for another network, or by another training, or cannot be read.
+    """
+    weights_path, anew = folder / "weights.safetensors", f"delete {folder} to train anew"
+    if not (folder / "card.json").exists():
+        return None
+    try:
+        summary = TrainingSummary.model_validate_json((folder / "card.json").read_text())
+        weights = load_file(weights_path)
+    except (OSError, ValidationError, ValueError, RuntimeError) as error:  # pydantic's text has three lines a field
+        raise UserError(f"{folder}: no checkpoint that this version reads ({first_line(error)}); {anew}") from None
+    except SafetensorError as error:
+        raise UserError(f"{weights_path}: {error}; {anew}") from None
+    if summary.key != key:
+        raise UserError(f"{folder}: a checkpoint for {summary.key}, not for {key}; move it or delete it")
+    if summary.spec != spec:  # a key leaves out defaults, and so names another training once a default is changed
+        raise UserError(f"{folder}: a checkpoint of another training, {summary.spec}; {anew}")
+    fit_weights(network, weights, f"{weights_path} is for a network of another shape", anew)
+    return summary
+
+
+def keep(folder: Path, weights: dict[str, Tensor], summary: TrainingSummary) -> None:
+    """Write a complete checkpoint; the summary last, for where it is the weights are."""
+    tensors = {name: tensor.contiguous().clone() for name, tensor in weights.items()}  # a shared one is written twice
+    write_whole(folder / "weights.safetensors", lambda aside: save_file(tensors, aside))
+    write_summary(folder, summary)
+
+
+def complete(folder: Path, scores: Scores, protocol: str) -> None:
+    """Add to the summary of a folder what its weights scored."""
+    summary = TrainingSummary.model_validate_json((folder / "card.json").read_text())
+    write_summary(folder, summary.model_copy(update={"test_dice": mean_dice(scores, protocol)}))
+
+
+def write_summary(folder: Path, summary: TrainingSummary) -> None:
+    write_whole(folder / "card.json", summary.model_dump_json(indent=1) + "\n")
+
+
+def mean_dice(scores: Scores, protocol: str) -> float | None:
+    """The mean over classes of each one's Dice by a protocol, 0 to 1; None where no class is defined."""
+    sums = sum(terms(scores, "dice", find_protocol(protocol)).values(), np.zeros((1, 2)))
+    defined = sums[sums[:, 1] > 0]
+    return float(np.mean(defined[:, 0] / defined[:, 1])) if len(defined) else None
