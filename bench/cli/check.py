@@ -32,7 +32,10 @@ def check(
     folders: Annotated[
         list[Path] | None, typer.Argument(help="Folders of records. [default: those in results/ that exist]")
     ] = None,
-    claims: Annotated[Path, typer.Option(help="The file of claims.")] = Path("claims.toml"),
+    claims: Annotated[
+        Path | None,
+        typer.Option(help="The file of claims. [default: ./claims.toml, else those that come with this program]"),
+    ] = None,
     only: Annotated[str, typer.Option(help="Claims whose names begin so, by commas.")] = "",
     measure_missing: Annotated[
         bool, typer.Option("--measure-missing", help="Measure what is not on record; nothing is trained.")
@@ -52,10 +55,11 @@ def check(
 
       bench check --measure-missing --only paper-parameters,built --format github
     """
-    from bench.judge.claims_file import read_claims
+    from bench.judge.claims_file import default_claims, read_claims
     from bench.judge.verdict import judge
     from bench.machine import environment
 
+    claims = claims or default_claims()
     asked = _chosen(read_claims(claims), only, claims)
     records = _records(folders or [], out)
     machine = environment().fingerprint

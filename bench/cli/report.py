@@ -32,7 +32,8 @@ def report(
         str, typer.Option("--format", help="By commas: pdf, html, markdown, latex, csv, parquet. [default: all]")
     ] = "",
     claims: Annotated[
-        Path | None, typer.Option(help="Claims whose verdicts it shows. [default: claims.toml, where there is one]")
+        Path | None,
+        typer.Option(help="Claims whose verdicts it shows. [default: ./claims.toml, else those of this program]"),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -113,12 +114,9 @@ def conclude_with(
 
 
 def _verdicts(records: "list[Record]", claims: Path | None) -> "list[Verdict]":
-    """What the records say of the claims in the file, or of those in ./claims.toml where there are any."""
-    from bench.judge.claims_file import read_claims
+    """What the records say of the claims in the file, or of the default ones."""
+    from bench.judge.claims_file import default_claims, read_claims
     from bench.judge.verdict import judge
     from bench.machine import environment
 
-    usual = Path("claims.toml")
-    if claims is None and not usual.exists():
-        return []
-    return judge(read_claims(claims or usual), records, environment().fingerprint)
+    return judge(read_claims(claims or default_claims()), records, environment().fingerprint)
