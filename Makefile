@@ -1,17 +1,22 @@
-# Each verb sets up what it needs in .venv first; test leaves out what starts many processes, test-all does not.
+# Each verb sets up what it needs in .venv first. `test` is quick; `test-all` also starts many processes, builds the wheel
+# and opens the documents in LaTeX and Chromium where they are installed.
 PYTHON ?= python3
+JOBS ?= 2
 BIN := .venv/bin
 
-.PHONY: run test test-all lint report
+.PHONY: run test test-slow test-all lint report
 
 run: .venv/installed
 	$(BIN)/bench run --all
 
 test: .venv/installed
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" --numprocesses $(JOBS) --dist worksteal
 
-test-all: .venv/installed
-	$(BIN)/pytest
+# One after the other: some of them time what they run, or use all cores.
+test-slow: .venv/installed
+	$(BIN)/pytest -m slow -rs
+
+test-all: test test-slow
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -1,9 +1,19 @@
-"""What several tests are given."""
+"""What several tests are given, and how many threads each of several test processes takes."""
+
+import os
 
 import pytest
 from handmade import cost_record, dice_record, latency_record
 
 from bench.run.store import Record
+
+
+def pytest_configure() -> None:
+    """One thread of torch for each process of pytest-xdist: two processes of two threads slow each other down."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        import torch
+
+        torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -61,12 +61,31 @@ def test_files_are_short_and_say_what_they_are(path):
     assert ast.get_docstring(ast.parse(text))
 
 
+def test_no_file_is_a_scrap():
+    """A file of under 30 lines belongs in another one, unless it is a format, a data set, a quantity or a form."""
+    kinds = [BENCH / "data", BENCH / "quantities", BENCH / "report", BENCH / "measure" / "forms"]
+    scraps = [
+        str(path.relative_to(BENCH))
+        for path in BENCH.rglob("*.py")
+        if len(path.read_text().splitlines()) < 30 and path.stem not in ("__init__", "__main__")
+        and not any(path.is_relative_to(kind) for kind in kinds)
+    ]  # fmt: skip
+    assert scraps == []
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_functions_are_short(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef):
             body = node.end_lineno - node.body[0].lineno + 1
             assert body <= 50, f"{node.name} has {body} lines"
+
+
+def test_contributing_names_files_and_at_most_three_for_each_addition():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith(("| a ", "| an "))]
+    assert len(rows) == 8
+    assert all(1 <= int(row.rstrip(" |")[-1]) <= 3 for row in rows)
 
 
 def test_every_command_has_help_with_an_example_and_is_in_the_readme():

@@ -23,7 +23,9 @@ Format = StrEnum("Format", ["text", "markdown", "json", "junit", "github"])
 @command()
 def check(
     folders: Folders = None,
-    claims: Annotated[Path, Option(help="The file of claims.")] = Path("claims.toml"),
+    claims: Annotated[
+        Path | None, Option(help="The file of claims. [default: ./claims.toml, else the program's]")
+    ] = None,
     only: Annotated[str, Option(help="Claims whose names begin so, by commas.")] = "",
     measure_missing: MeasureMissing = False,
     device: Annotated[DeviceOption, Option(help="Where to measure.")] = DeviceOption.auto,
@@ -41,10 +43,11 @@ def check(
 
       bench check --measure-missing --only paper-parameters,built --format github
     """
-    from bench.judge.claims_file import read_claims
+    from bench.judge.claims_file import default_claims, read_claims
     from bench.judge.verdict import judge
     from bench.machine import environment
 
+    claims = claims or default_claims()
     asked, names, machine = read_claims(claims), names_in(only), environment().fingerprint
     for name in names:
         if not any(claim.name.startswith(name) for claim in asked):

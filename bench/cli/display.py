@@ -143,12 +143,14 @@ def conclude(
 ) -> None:  # fmt: skip
     """Write the report of the records; print the tables, what they say in words, and where it lies.
 
-    `claims` is a file of claims whose verdicts are shown; where it is not given, ./claims.toml, if there is one.
+    `claims` is a file of claims, by default ./claims.toml, else the program's own. Of these, those about networks of
+    the report are judged.
     """
     found, timed = sections(records, protocol, against), speeds(records)
-    path = claims or Path("claims.toml")
-    known = claims_file.read_claims(path) if claims or path.exists() else []
-    judged = verdict.judge(known, records, environment().fingerprint)
+    networks = {record.job.network for record in records}
+    known = claims_file.read_claims(claims or claims_file.default_claims())
+    about = [claim for claim in known if networks.issuperset(claim.networks)]
+    judged = verdict.judge(about, records, environment().fingerprint)
     whole = document.document(records, found, timed, judged, folders)
     paths = write.write_report(whole, reports, formats or tuple(write.FORMATS))
     if as_json:

@@ -20,7 +20,7 @@ def report(
     against: Annotated[str | None, Option(help="Compare the others to it. [default: mdsa_unet, else best]")] = None,
     group: Annotated[str, Option(help="Only networks of these groups: cnn, transformer, hybrid, ...")] = "",
     formats: Annotated[str, Option("--format", help=f"By commas: {FORMATS}. [default: all]")] = "",
-    claims: Annotated[Path | None, Option(help="Claims to judge. [default: claims.toml, where there is one]")] = None,
+    claims: Annotated[Path | None, Option(help="Claims to judge. [default: ./claims.toml, else the program's]")] = None,
     as_json: Json = False,
 ) -> None:
     """Write the report of stored records: PDF, HTML, Markdown, LaTeX, CSV, Parquet. Nothing is measured.
