@@ -2,7 +2,7 @@
 
 import math
 
-from bench.machine import Environment, State
+from bench.machine import Machine, State
 from bench.quantities import (
     Cost,
     CostSpec,
@@ -20,12 +20,12 @@ from bench.quantities import (
 from bench.run.job import Job
 from bench.run.store import Record
 
-ENVIRONMENT = Environment(
+ENVIRONMENT = Machine(
     cpu="A CPU", cores=2, memory_bytes=24 * 2**30, gpus=(), driver="", system="Linux x86_64", python="3.11.7",
     packages={"torch": "2.14.1"}, variables={}, commit="abc",
 )  # fmt: skip
 STATE = State(at="2026-01-01T00:00:00+00:00", load_1min=0.1, cpu_mhz=2600.0, gpu={})
-TRAIN = TrainSpec(steps=80, leg=20, batch=4)
+TRAIN = TrainSpec(steps=80, checkpoint_interval=20, batch=4)
 DICE = DiceSpec(dataset="synthetic", data="0" * 12, train=TRAIN)
 LATENCY = LatencySpec(machine=ENVIRONMENT.fingerprint, device="cpu", threads=2)
 
@@ -33,7 +33,7 @@ LATENCY = LatencySpec(machine=ENVIRONMENT.fingerprint, device="cpu", threads=2)
 def record(network: str, spec: Spec, result: Result | None, status: str = "ok", error: str = "") -> Record:
     return Record(
         job=Job(network=network, network_digest="1" * 12, spec=spec), status=status, error=error,
-        environment=ENVIRONMENT, before=STATE, after=STATE, wall_s=1.0, result=result,
+        machine=ENVIRONMENT, before=STATE, after=STATE, wall_s=1.0, result=result,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from bench.training.checkpoint import TrainingSummary
 from bench.training.devices import Process
 from bench.training.train import Task, train
 
-SPEC = TrainSpec(steps=10, leg=4, batch=2, learning_rate=0.05)  # the last leg is cut short
+SPEC = TrainSpec(steps=10, checkpoint_interval=4, batch=2, learning_rate=0.05)  # the last interval is cut short
 LEFT = {".lock", "card.json", "weights.safetensors", "training.csv"}  # of a complete training
 
 

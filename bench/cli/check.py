@@ -45,10 +45,10 @@ def check(
     """
     from bench.judge.claims_file import default_claims, read_claims
     from bench.judge.verdict import judge
-    from bench.machine import environment
+    from bench.machine import this_machine
 
     claims = claims or default_claims()
-    asked, names, machine = read_claims(claims), names_in(only), environment().fingerprint
+    asked, names, machine = read_claims(claims), names_in(only), this_machine().fingerprint
     for name in names:
         if not any(claim.name.startswith(name) for claim in asked):
             raise unknown(f"claim in {claims}", name, {claim.name.partition("/")[0] for claim in asked})

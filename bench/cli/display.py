@@ -14,7 +14,7 @@ from bench.cli.options import print_json
 from bench.cli.terminal import Part, Screen, Status, blocks, console, key_values, say
 from bench.data import SPLITS
 from bench.judge import claims_file, verdict
-from bench.machine import environment
+from bench.machine import this_machine
 from bench.networks import title_of
 from bench.quantities import QUANTITIES
 from bench.quantities.scores import Protocol
@@ -35,7 +35,7 @@ def announce(to: Screen, planned: Plan, out: Path) -> None:
     """What is about to happen: the machine, the networks, the data, the jobs and how long they may take."""
     study, data, waiting = planned.study, planned.data, missing(planned, Store(out))
     lines = {
-        "machine": f"{environment().title}; measuring on {study.device}",
+        "machine": f"{this_machine().title}; measuring on {study.device}",
         "networks": ", ".join(study.networks),
         "data": "none needed",
         "budget": f"{study.budget.name}: {study.budget.purpose}",
@@ -150,7 +150,7 @@ def conclude(
     networks = {record.job.network for record in records}
     known = claims_file.read_claims(claims or claims_file.default_claims())
     about = [claim for claim in known if networks.issuperset(claim.networks)]
-    judged = verdict.judge(about, records, environment().fingerprint)
+    judged = verdict.judge(about, records, this_machine().fingerprint)
     whole = document.document(records, found, timed, judged, folders)
     paths = write.write_report(whole, reports, formats or tuple(write.FORMATS))
     if as_json:

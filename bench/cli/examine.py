@@ -8,7 +8,7 @@ from typing import Any
 from bench.cli.terminal import Part, Screen, Status, console, key_values, say
 from bench.judge import noise
 from bench.judge.noise import NETWORK, Failed
-from bench.machine import cuda_usable, environment, state
+from bench.machine import cuda_usable, state, this_machine
 from bench.machine.doctor import Finding, findings
 from bench.quantities import Device, Peak, PeakSpec
 from bench.run.plan import Clock, Plan
@@ -22,7 +22,7 @@ class Examination:
     """All that has been found so far."""
 
     def __init__(self, device: Device, quick: bool, to: Screen) -> None:
-        self.device, self.quick, self.to, self.facts = device, quick, to, environment()
+        self.device, self.quick, self.to, self.facts = device, quick, to, this_machine()
         self.findings: list[Finding] = []
         self.peak: Peak | None = None
         self.runs: list[noise.NoiseRun] = []

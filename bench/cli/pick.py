@@ -30,7 +30,7 @@ def pick(
     Example: bench pick --max-latency-ms 100 --max-params 10M --dataset isic2017
     """
     from bench.judge import pick as picking
-    from bench.machine import environment
+    from bench.machine import this_machine
     from bench.read.sections import sections
     from bench.report.sentences import candidate_line, pick_reason
 
@@ -44,7 +44,7 @@ def pick(
     if device not in ("", "cpu", "cuda"):
         raise UserError(f"--device takes cpu or cuda, got '{device}'")
     records = records_of(folders or [])
-    section = picking.choose_section(sections(records), dataset, device, environment().fingerprint)
+    section = picking.choose_section(sections(records), dataset, device, this_machine().fingerprint)
     candidates = picking.pick(section, {name: bound for name, bound in bounds.items() if bound is not None})
     if as_json:
         limits = picking.LIMITS.values()

@@ -37,11 +37,11 @@ def profile(
 
     from bench.cli.terminal import Status, console
     from bench.cli.tree import show
-    from bench.machine import environment
+    from bench.machine import this_machine
     from bench.measure.profile import profile as measure
     from bench.quantities import ProfileSpec
 
-    machine = environment()
+    machine = this_machine()
     asked = ProfileSpec(machine=machine.fingerprint, device=where, threads=machine.cores, size=size, batch=batch)
     try:
         with Status(console(), transient=True) as status:

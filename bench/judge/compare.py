@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bench.machine import Environment
+from bench.machine import Machine
 from bench.quantities import METRICS, QUANTITIES, Metric
 from bench.quantities.scores import PROTOCOLS
 from bench.read.rows import Row, longest
@@ -24,7 +24,7 @@ Outcome = Literal["better", "worse", "same", "undecided", "refused", "appeared",
 DRIFT = 0.05  # two runs of the same network, hours apart on a quiet machine, differ by up to this share
 LEFT_OUT = {"quantity", "data", "machine", "threads", "train"}  # of conditions that are told
 # What must agree before two figures that depend on the machine are compared, each with how it is read.
-FACTS: dict[str, Callable[[Environment], object]] = {
+FACTS: dict[str, Callable[[Machine], object]] = {
     "processor": lambda e: e.cpu,
     "cores": lambda e: e.cores,
     "quota of processor time": lambda e: e.cpu_quota,
@@ -159,7 +159,7 @@ def _refusal(metric: Metric, base: Sequence[Record], head: Sequence[Record]) -> 
     if metric.tier != "ratio":
         return ""
     for name, read in FACTS.items():
-        ours, theirs = read(one.environment), read(other.environment)
+        ours, theirs = read(one.machine), read(other.machine)
         if ours != theirs:
             return f"{name} differs: {ours} and {theirs}"
     return ""

@@ -46,7 +46,7 @@ def exact(claim: Claim, records: Sequence[Record], machine: str) -> Measured:
         if not theirs:
             raise Undecided(f"the {claim.metric} of {claim.against} is 0, of which nothing is a share")
         value, behind = value / theirs, [mine, other]
-    where = "" if claim.about.tier == "exact" else mine.environment.title
+    where = "" if claim.about.tier == "exact" else mine.machine.title
     return Measured(value, value, value, tuple(record.id for record in behind), where)
 
 
@@ -71,7 +71,7 @@ def fitting(claim: Claim, network: str, records: Iterable[Record]) -> list[Recor
 
 def _on_machine(claim: Claim, records: Iterable[Record]) -> list[Record]:
     """The records of the machine that the claim names; all where it names none."""
-    names = [(r, (r.environment.cpu, r.environment.fingerprint, *r.environment.gpus)) for r in records]
+    names = [(r, (r.machine.cpu, r.machine.fingerprint, *r.machine.gpus)) for r in records]
     return [r for r, known in names if not claim.machine or claim.machine in known]
 
 
@@ -114,7 +114,7 @@ def _refuse_two_machines(one: Record, other: Record) -> None:
     """Two figures that depend on the machine must be of the same one."""
     if one.machine_id != other.machine_id:
         raise Undecided(
-            f"measured on two machines: {one.job.network} on {one.environment.title}, {other.job.network} on "
-            f"{other.environment.title}",
+            f"measured on two machines: {one.job.network} on {one.machine.title}, {other.job.network} on "
+            f"{other.machine.title}",
             MEASURE,
         )

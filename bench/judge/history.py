@@ -59,6 +59,6 @@ def _point(commit: Commit, metric: Metric, records: list[Record]) -> Point | Non
     value, last = figure(metric, group), group[-1]
     if value is None:
         return None
-    machine = "" if metric.tier == "exact" else last.environment.title
+    machine = "" if metric.tier == "exact" else last.machine.title
     conditions = f"size {last.job.spec.size}" + (f", {last.job.spec.dataset}" if metric.tier == "score" else "")
     return Point(commit, value, conditions, machine, tuple(r.id for r in group))

@@ -34,7 +34,7 @@ def interleaved(claim: Claim, records: Sequence[Record], machine: str) -> Measur
         *([_samples(claim, record) for record in side] for side in zip(*sound, strict=True))
     )
     ids = tuple(record.id for pair in sound for record in pair)
-    where = sound[0][0].environment.title
+    where = sound[0][0].machine.title
     return Measured(found.value, found.low, found.high, ids, where, noise, found.pairs)
 
 
@@ -75,7 +75,7 @@ def _alone(claim: Claim, mine: Sequence[Record]) -> Measured:
     if not found:
         raise Undecided(f"every process of {claim.network} was disturbed: {mine[0].taints[0]}", MEASURE)
     ids = tuple(record.id for record in sound)
-    return Measured(found.value, found.low, found.high, ids, sound[0].environment.title, n=found.n)
+    return Measured(found.value, found.low, found.high, ids, sound[0].machine.title, n=found.n)
 
 
 def _samples(claim: Claim, record: Record) -> tuple[float, ...]:

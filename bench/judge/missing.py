@@ -5,7 +5,7 @@ from typing import Any
 
 from bench.judge.claim import Claim
 from bench.judge.verdict import Verdict
-from bench.machine import environment
+from bench.machine import this_machine
 from bench.quantities import QUANTITIES, Device
 from bench.quantities.budget import Budget
 from bench.quantities.variants import conditions
@@ -27,14 +27,14 @@ def missing_jobs(verdicts: Sequence[Verdict], records: Sequence[Record], device:
 
 
 def _can_be_measured_here(claim: Claim, device: Device) -> bool:
-    facts = environment()
+    facts = this_machine()
     here = claim.machine in ("", facts.cpu, facts.fingerprint, *facts.gpus)
     return here and claim.device in (None, device)
 
 
 def _spec(claim: Claim, **more: Any) -> Any:
     """The conditions that a claim asks for, on this machine."""
-    facts, kind = environment(), QUANTITIES[claim.about.quantity].spec
+    facts, kind = this_machine(), QUANTITIES[claim.about.quantity].spec
     known = {"machine": facts.fingerprint, "threads": facts.cores, **claim.about.where, **more}
     known |= {name: getattr(claim, name) for name in ("channels", "classes", "size", "batch", "device")}
     return kind(**{name: value for name, value in known.items() if name in kind.model_fields})

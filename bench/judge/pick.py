@@ -75,7 +75,7 @@ def choose_section(found: Sequence[Section], dataset: str, device: str, machine:
     timed = [s for s in fitting if device and s.latency and s.latency.device == device]
     if device and not timed:
         raise UserError(f"nothing in these records was timed on {device}; time it with `bench run --measure latency`")
-    here = [s for s in timed or fitting if s.environment.fingerprint == machine]
+    here = [s for s in timed or fitting if s.machine.fingerprint == machine]
     return (here or timed or fitting)[0]
 
 

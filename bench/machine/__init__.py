@@ -3,18 +3,18 @@
 Nothing here imports torch before it is asked about CUDA, so that runs are planned and records are read at once.
 """
 
-from bench.machine.facts import ALLOCATOR, Environment, cuda_devices, cuda_usable, environment, training_precision
+from bench.machine.facts import ALLOCATOR, Machine, cuda_devices, cuda_usable, this_machine, training_precision
 from bench.machine.state import State, state
 from bench.machine.taint import taint
 
 __all__ = [
     "ALLOCATOR",
-    "Environment",
+    "Machine",
     "State",
     "cuda_devices",
     "cuda_usable",
-    "environment",
     "state",
     "taint",
+    "this_machine",
     "training_precision",
 ]

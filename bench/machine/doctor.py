@@ -10,7 +10,7 @@ from typing import Literal
 
 import psutil
 
-from bench.machine.facts import NATIVE_BFLOAT16, Environment, cpu_has
+from bench.machine.facts import NATIVE_BFLOAT16, Machine, cpu_has
 from bench.machine.gpu import first_gpu
 from bench.machine.state import State
 from bench.machine.system import cpu_info, processors, text
@@ -38,7 +38,7 @@ class Finding:
     todo: str = ""
 
 
-def findings(facts: Environment, before: State, after: State, device: Device, cuda: bool) -> list[Finding]:
+def findings(facts: Machine, before: State, after: State, device: Device, cuda: bool) -> list[Finding]:
     """What helps and what distorts times on this device, worst first.
 
     `before` and `after` are states some time apart in which nothing was measured; `cuda` is whether torch can use a
@@ -58,7 +58,7 @@ def _other_processes(share: float | None, cores: int) -> Iterator[Finding]:
         yield Finding("ok", f"other processes use {100 * share:.1f} % of the {cores} cores' time")
 
 
-def _quota(facts: Environment) -> Iterator[Finding]:
+def _quota(facts: Machine) -> Iterator[Finding]:
     if facts.cpu_quota is not None:
         quota = f"this container may use {facts.cpu_quota:g} processors' time, spread over more of them"
         pauses, advice = f"{facts.cores} threads are stopped for part of every period", "pin whole processors (cpuset)"
@@ -113,7 +113,7 @@ def _half_precision(device: Device) -> Iterator[Finding]:
             yield Finding("note", f"{precision} is emulated: its times say nothing of hardware that computes it")
 
 
-def _gpu(facts: Environment, device: Device, cuda: bool) -> Iterator[Finding]:
+def _gpu(facts: Machine, device: Device, cuda: bool) -> Iterator[Finding]:
     if facts.gpus and not cuda:
         unusable = f"torch cannot use the GPU ({facts.gpus[0]}, driver {facts.driver})"
         advice = "install a build of torch for this driver's CUDA, or look at CUDA_VISIBLE_DEVICES"

@@ -23,7 +23,7 @@ NATIVE_BFLOAT16 = ("amx_bf16", "avx512_bf16")
 VARIABLES = (*SET_BY_US, "OMP_WAIT_POLICY", "KMP_AFFINITY", "TIMM_FUSED_ATTN", "CUDA_VISIBLE_DEVICES")
 
 
-class Environment(Frozen):
+class Machine(Frozen):
     """Facts that hold for a whole run. `fingerprint` is a hash of those that change a time.
 
     `cores` is how many processors this process may keep busy: those it may run on, or fewer where a container's CPU
@@ -61,12 +61,12 @@ class Environment(Frozen):
 
 
 @cache
-def environment() -> Environment:
+def this_machine() -> Machine:
     """The facts of this machine and this process."""
     names, driver = gpus()
     allowed, limit = len(processors()), cpu_quota()
     quota = None if limit is None or limit >= allowed else limit
-    return Environment(
+    return Machine(
         cpu=_cpu_name(),
         cores=allowed if quota is None else math.ceil(quota),
         cpu_quota=quota,
@@ -86,7 +86,7 @@ def cuda_devices() -> int:
 
     torch is imported only where there is a GPU.
     """
-    if not environment().gpus:
+    if not this_machine().gpus:
         return 0
     import torch
 

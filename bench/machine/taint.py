@@ -32,7 +32,7 @@ def taint(before: State, after: State, cores: int, device: Device) -> tuple[str,
     """Why a time measured between two states is distorted; empty where nothing speaks against it.
 
     Each reason is a sentence with the figure and its limit. Both states are read by the process that measures, the
-    first before it touches the GPU. `cores` is the machine's `Environment.cores`. On `cuda` both processor and GPU are
+    first before it touches the GPU. `cores` is the machine's `Machine.cores`. On `cuda` both processor and GPU are
     judged. What could not be read is not judged.
     """
     return tuple(reason for _, reason in disturbances(before, after, cores, device))

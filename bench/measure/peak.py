@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from bench.machine import environment
+from bench.machine import this_machine
 from bench.machine.system import processors, text
 from bench.measure.switches import set_switches, synchronize
 from bench.quantities import Device, Peak, PeakSpec
@@ -88,7 +88,7 @@ def _best_s(call: Callable[[], object], device: Device, clock: Clock) -> float:
 def _copy_bytes(device: Device) -> int:
     if device == "cuda":
         return min(COPY_BYTES["cuda"], torch.cuda.get_device_properties(0).total_memory // 10)
-    return min(max(COPY_BYTES["cpu"], 4 * last_level_cache_bytes()), environment().memory_bytes // 10)
+    return min(max(COPY_BYTES["cpu"], 4 * last_level_cache_bytes()), this_machine().memory_bytes // 10)
 
 
 def last_level_cache_bytes(cpus: Path = Path("/sys/devices/system/cpu")) -> int:

@@ -10,14 +10,15 @@ from typing import Literal
 
 from bench.errors import UserError, unknown
 
-LEGS = 12  # how often a training of `--steps` is checked and saved, about
+CHECKS = 12  # how often a training of `--steps` is checked and saved, about
 
 
 @dataclass(frozen=True)
 class Budget:
     """Training by `steps`, else by `epochs`; a latency by fresh `processes` of at least `samples` and `seconds` each.
 
-    The defaults are the full protocol; a smaller budget says what it cuts. `leg` steps lie between two checkpoints
+    The defaults are the full protocol; a smaller budget says what it cuts. `checkpoint_interval` steps lie between two
+    checkpoints
     where training goes by steps; by epochs, it is an epoch. None keeps all images.
     """
 
@@ -26,7 +27,7 @@ class Budget:
     batch: int = 8
     steps: int | None = None
     epochs: int = 200
-    leg: int = 1
+    checkpoint_interval: int = 1
     augmentation: Literal["flips", "affine"] = "affine"
     train_images: int | None = None
     val_images: int | None = None
@@ -43,12 +44,12 @@ BUDGETS = {
     for budget in (
         Budget(
             "smoke", "proves that everything works; its Dice means nothing",
-            batch=2, steps=4, leg=2, augmentation="flips", train_images=8, val_images=2, test_images=6,
+            batch=2, steps=4, checkpoint_interval=2, augmentation="flips", train_images=8, val_images=2, test_images=6,
             processes=1, samples=5, seconds=0, warmup_calls=3, warmup_s=0,
         ),
         Budget(
             "quick", "a first comparison, minutes a network on two cores",
-            batch=4, steps=80, leg=20, augmentation="flips", val_images=32,
+            batch=4, steps=80, checkpoint_interval=20, augmentation="flips", val_images=32,
             processes=3, samples=15, seconds=1, warmup_calls=5,
         ),
         Budget("paper", "200 epochs and the full protocol, hours on a GPU"),
@@ -67,5 +68,7 @@ def find_budget(name: str, steps: int | None = None, epochs: int | None = None) 
             raise UserError(f"{option} must be 1 or more, got {value}")
     budget = BUDGETS[name]
     if steps is not None:
-        return replace(budget, steps=steps, leg=max(budget.leg, math.ceil(steps / LEGS)))
+        return replace(
+            budget, steps=steps, checkpoint_interval=max(budget.checkpoint_interval, math.ceil(steps / CHECKS))
+        )
     return replace(budget, steps=None, epochs=epochs) if epochs is not None else budget

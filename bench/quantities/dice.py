@@ -22,13 +22,13 @@ class TrainSpec(Frozen):
     mixed precision; maps are channels-last. `batch` is shared out evenly among `devices` (CUDA devices, or processes on
     a CPU), each of which normalizes its own share.
 
-    After every `leg` steps the network is scored on `val_images` of the validation split and saved. Training stops
-    early when `patience` checks in a row were not better than the best; None never stops. None as a limit means all
+    After every `checkpoint_interval` steps the network is scored on `val_images` of the validation split and saved.
+    Training stops early when `patience` checks in a row were not better than the best; None never stops. None as a limit means all
     images.
     """
 
     steps: int = Field(ge=1)
-    leg: int = Field(ge=1)
+    checkpoint_interval: int = Field(ge=1, alias="leg")  # as records have always called it, and so their keys
     batch: int = Field(ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
@@ -162,8 +162,9 @@ def train_spec(asked: Asked, images: int, seed: int) -> TrainSpec:
     budget = asked.budget
     epoch = math.ceil(min(images, budget.train_images or images) / budget.batch)
     steps = budget.steps or epoch * budget.epochs
+    interval = min(steps, budget.checkpoint_interval if budget.steps else epoch)
     return TrainSpec(
-        device=asked.device, steps=steps, leg=min(steps, budget.leg if budget.steps else epoch), batch=budget.batch,
+        device=asked.device, steps=steps, checkpoint_interval=interval, batch=budget.batch,
         precision=asked.precision, augmentation=budget.augmentation, train_images=budget.train_images,
         val_images=budget.val_images, seed=seed, devices=asked.devices, patience=asked.patience,
     )  # fmt: skip
@@ -190,7 +191,7 @@ def _passes(spec: DiceSpec, asked: Asked) -> float:
     scoring = min(test, spec.test_images or test)
     if spec.train is None:
         return pixels(spec) * scoring
-    checks = spec.train.steps / spec.train.leg
+    checks = spec.train.steps / spec.train.checkpoint_interval
     steps = 3 * spec.train.steps * spec.train.batch
     return pixels(spec) * (steps + checks * min(val, spec.train.val_images or val) + scoring)
 
@@ -200,7 +201,7 @@ def _told(spec: DiceSpec, asked: Asked) -> tuple[str, str]:
     if train is None:
         return "weights", f"from {asked.weights_file}, trained elsewhere"
     seeds = f"seed{'s' if len(asked.seeds) > 1 else ''} {', '.join(map(str, asked.seeds))}"
-    checks = f"checked on {train.checked_on} and saved every {train.leg} steps"
+    checks = f"checked on {train.checked_on} and saved every {train.checkpoint_interval} steps"
     scored = f"; scored on {spec.test_images} test images" if spec.test_images else ""
     return "training", f"{train.told}; {seeds}; {checks}{train.stopped_early}{scored}"
 

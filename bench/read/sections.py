@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from bench.machine import Environment
+from bench.machine import Machine
 from bench.networks import is_pretrained
 from bench.quantities import QUANTITIES, CostSpec, DiceSpec, LatencySpec, Scores
 from bench.quantities.base import SAME_PASS
@@ -27,7 +27,7 @@ class Section:
     dice: DiceSpec | None
     latency: LatencySpec | None
     cost: CostSpec | None
-    environment: Environment
+    machine: Machine
     rows: tuple[Row, ...]
     protocol: Protocol = PROTOCOLS["per_image"]
     against: str | None = None
@@ -70,7 +70,7 @@ class Section:
         trained = (
             r for row in self.rows for r in row.records if isinstance(r.result, Scores) and not r.result.weights_file
         )
-        return {f"{r.environment.title}, torch {r.environment.packages.get('torch')}" for r in trained}
+        return {f"{r.machine.title}, torch {r.machine.packages.get('torch')}" for r in trained}
 
     @property
     def name(self) -> str:
@@ -236,7 +236,7 @@ def _section(
     names = sorted(_names(members))
     rows = tuple(Row(name, found, protocol) for name in names for found in _by_weights(members, name))
     latency, cost = (group[0].job.spec if group else None for group in (timed, counted))
-    return Section(dice, latency, cost, first.environment, rows, protocol, size=first.job.spec.size)
+    return Section(dice, latency, cost, first.machine, rows, protocol, size=first.job.spec.size)
 
 
 def _by_weights(members: Sequence[Record], network: str) -> list[tuple[Record, ...]]:

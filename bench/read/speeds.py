@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
-from bench.machine import Environment
+from bench.machine import Machine
 from bench.networks import is_pretrained, title_of
 from bench.quantities import QUANTITIES, Cost, Energy, Latency, LatencySpec, Memory, Peak, Profile
 from bench.quantities.variants import PLAIN, name_of
@@ -156,7 +156,7 @@ class Speeds:
     """
 
     device: str
-    environment: Environment
+    machine: Machine
     rows: tuple[Speed, ...]
     pretrained: bool = False
     switches: tuple[str, ...] = ()
@@ -218,4 +218,4 @@ def _speeds(key: tuple[Any, ...], family: list[Record], costs: list[Record], pea
     size, batch = USUAL_SIZE if USUAL_SIZE in sizes else min(sizes), min(batches)
     names = sorted({r.job.network for r in family})
     rows = tuple(Speed(name, tuple(r for r in members if r.job.network == name), batch, size, known) for name in names)
-    return Speeds(device, family[0].environment, rows, pretrained, switches)
+    return Speeds(device, family[0].machine, rows, pretrained, switches)

@@ -73,7 +73,7 @@ def document(
     """Put a report together from sections, speeds and verdicts; pictures of images from what lies in the `folders`."""
     parts = [_part(name, section, folders) for name, section in named(list(found)).items()]
     parts += [_speed_part(speeds, number) for number, speeds in enumerate(timed, 1)]
-    measured = [record.environment for record in records if record.job.spec.quantity != "cost"]
+    measured = [record.machine for record in records if record.job.spec.quantity != "cost"]
     machines = dict.fromkeys(f"{machine.title}; torch {machine.packages.get('torch')}" for machine in measured)
     commands = dict.fromkeys(filter(None, [*map(_training_command, found), *map(_timing_command, timed)]))
     return Document(tuple(machines), tuple(verdicts), tuple(parts), tuple(commands), tuple(records))

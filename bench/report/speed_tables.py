@@ -44,7 +44,7 @@ def _single(speeds: Speeds) -> Table:
     first = speeds.rows[0]
     return table(
         "speed", f"Speed at batch {first.batch}, {first.size}x{first.size}, {speeds.device}", columns, speeds.rows,
-        f"machine: {speeds.environment.title}", prose("percentiles", PERCENTILES), prose("of_peak"),
+        f"machine: {speeds.machine.title}", prose("percentiles", PERCENTILES), prose("of_peak"),
         *(f"{TAINTED} {row.title}: {why}" for row in speeds.rows for why in row.taints),
     )  # fmt: skip
 

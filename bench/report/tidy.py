@@ -59,7 +59,7 @@ def _tidy(name: str, section: Section, row: Row) -> dict[str, Any]:
     cost, dice, scored = row.cost, row.dice, section.dice
     train = scored and scored.train
     facts: dict[str, Any] = {
-        "section": name, "machine": section.environment.title, "network": row.network, "weights": row.weights_file,
+        "section": name, "machine": section.machine.title, "network": row.network, "weights": row.weights_file,
     }  # fmt: skip
     for column in (column for column in MAIN if column.quantity != "dice" and column.quantity):
         facts |= _parts(column.key, SUFFIXES.get(column.base, ""), column.value(row), column.quantity == "latency")

@@ -13,7 +13,7 @@ from inspect import signature
 from typing import Any
 
 from bench.errors import Diverged, UserError, first_line
-from bench.machine import environment, state
+from bench.machine import state, this_machine
 from bench.networks import find_network
 from bench.quantities import QUANTITIES, Result
 from bench.run.store import Record, Store
@@ -104,7 +104,7 @@ def _do(work: Work) -> dict[str, Any]:
     if result is not None:
         end = time.monotonic()
         record = Record(
-            job=work.order.job, status="ok", environment=environment(), before=before, after=state(),
+            job=work.order.job, status="ok", machine=this_machine(), before=before, after=state(),
             wall_s=end - start, window_s=end - (work.built.at or start), notes=work.built.notes, result=result,
         )  # fmt: skip
         Store(work.order.out).write(record)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.data import DataSet, apply_splits, open_dataset, write_splits
-from bench.machine import environment
+from bench.machine import this_machine
 from bench.networks import find_network
 from bench.quantities import MACHINE, QUANTITIES, Asked
 from bench.run.job import Job
@@ -81,7 +81,7 @@ class Clock:
     def __init__(self, plan: Plan, out: Path | None = None) -> None:
         self.out = out  # where a training that is complete already lies
         self.asked = plan.asked
-        self.rate = MACS_PER_S[plan.study.device] * (environment().cores if plan.study.device == "cpu" else 1)
+        self.rate = MACS_PER_S[plan.study.device] * (this_machine().cores if plan.study.device == "cpu" else 1)
         self.learned: dict[str, list[tuple[float, float]]] = {}
 
     def learn(self, job: Job, guess: float, seconds: float) -> None:

@@ -15,11 +15,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from bench.errors import UserError
 from bench.files import write_whole
-from bench.machine import Environment, State, taint
+from bench.machine import Machine, State, taint
 from bench.quantities import Frozen, ImageScore, Result, Scores
 from bench.run.job import Job
 
@@ -39,7 +39,7 @@ class Record(Frozen):
     job: Job
     status: Status
     error: str = ""
-    environment: Environment
+    machine: Machine = Field(alias="environment")  # as records have always called it
     before: State
     after: State
     wall_s: float
@@ -67,7 +67,7 @@ class Record(Frozen):
         """Why its time cannot be trusted, in sentences; none of what failed, or depends on no machine."""
         if self.status != "ok" or not self.machine_id:
             return ()
-        return taint(self.before, self.after, self.environment.cores, self.job.spec.device)
+        return taint(self.before, self.after, self.machine.cores, self.job.spec.device)
 
     @property
     def at(self) -> datetime:

@@ -6,7 +6,7 @@ from pathlib import Path
 from bench.data import DataSet
 from bench.data.sample import Options
 from bench.errors import UserError, unknown
-from bench.machine import environment, training_precision
+from bench.machine import this_machine, training_precision
 from bench.networks import find_network
 from bench.quantities import MEASURABLE, Asked, AskedData, Device
 from bench.quantities.budget import Budget
@@ -71,7 +71,7 @@ class Study:
 
     def asked(self, data: DataSet | None) -> Asked:
         """The study as the quantities see it, on this machine and with the data set that was read for it."""
-        machine = environment()
+        machine = this_machine()
         return Asked(
             self.measures, self.budget, machine.fingerprint, self.device, machine.cores,
             precision=training_precision(self.device) if data else "float32", size=self.size, sizes=self.sizes,

@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 from bench.data.sample import Options
 from bench.errors import UserError
-from bench.machine import ALLOCATOR, environment, state
+from bench.machine import ALLOCATOR, state, this_machine
 from bench.quantities import Device, Frozen
 from bench.run.job import Job
 from bench.run.store import Record, Status, Store
@@ -141,7 +141,7 @@ def _failure(order: Order, end: dict[str, Any], before: Any, wall_s: float) -> R
     """The record of a job that ended without a result, kept so that the table can say why."""
     status: Status = end["end"]
     record = Record(
-        job=order.job, status=status, error=end["error"], environment=environment(), before=before, after=state(),
+        job=order.job, status=status, error=end["error"], machine=this_machine(), before=before, after=state(),
         wall_s=wall_s,
     )  # fmt: skip
     Store(order.out).write(record)

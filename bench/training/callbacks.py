@@ -31,7 +31,7 @@ class Patience(EarlyStopping):
 
 
 class Progress(pl.Callback):
-    """Keeps the curve, across resumes too; tells of each step; ends the last leg early when the steps run out."""
+    """Keeps the curve, across resumes too; tells of each step; ends the training when the steps run out."""
 
     state_key = "Watch"  # its name in checkpoints that earlier versions left
 
@@ -48,7 +48,9 @@ class Progress(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, task: pl.LightningModule, outputs: Any, *_: Any) -> None:
         loss, step = float(outputs["mean_loss"]), trainer.global_step
         self.losses.append(loss)
-        if len(self.losses) > 1 or self.spec.leg == 1:  # the first of a leg fills caches and, on a GPU, tunes kernels
+        if (
+            len(self.losses) > 1 or self.spec.checkpoint_interval == 1
+        ):  # the first after a check fills caches and, on a GPU, tunes kernels
             self.step_s.append(time.perf_counter() - self.started)
         val_dice = self.curve[-1].val_dice if self.curve else None
         self.tell({"step": step, "steps": self.spec.steps, "loss": loss, "val_dice": val_dice})

@@ -4,7 +4,7 @@ Imports no torch, for a plan is checked with it.
 """
 
 from bench.errors import UserError
-from bench.machine import cuda_devices, environment
+from bench.machine import cuda_devices, this_machine
 from bench.quantities import Device, Frozen
 
 
@@ -31,7 +31,7 @@ def check_devices(devices: int, batch: int, device: Device) -> None:
     if device == "cuda" and devices > (gpus := cuda_devices()):
         found = f"{gpus} GPU{'' if gpus == 1 else 's'}"
         raise UserError(f"--devices {devices}: torch finds {found} on this machine; give {max(1, gpus)} or fewer")
-    if device == "cpu" and devices > (cores := environment().cores):
+    if device == "cpu" and devices > (cores := this_machine().cores):
         raise UserError(
             f"--devices {devices}: on a CPU that means {devices} processes, and there are {cores} cores; "
             f"give {cores} or fewer"

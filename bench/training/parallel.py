@@ -37,7 +37,7 @@ def val_loader(prepared: Prepared, spec: TrainSpec, rank: int) -> DataLoader[Any
 
 
 class LegSampler(Sampler[int]):
-    """This process's draws of one leg, from the step that training has reached, also when it resumes."""
+    """This process's draws up to the next checkpoint, from the step that training has reached, also when it resumes."""
 
     def __init__(self, spec: TrainSpec, rank: int, step: Callable[[], int]) -> None:
         self.spec, self.rank, self.step = spec, rank, step
@@ -45,11 +45,11 @@ class LegSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         first, batch = self.step() * self.spec.batch + self.rank * self.share, self.spec.batch
-        starts = range(first, first + self.spec.leg * batch, batch)
+        starts = range(first, first + self.spec.checkpoint_interval * batch, batch)
         return (draw for start in starts for draw in range(start, start + self.share))
 
     def __len__(self) -> int:
-        return self.spec.leg * self.share
+        return self.spec.checkpoint_interval * self.share
 
 
 class ValidationShare(Dataset[tuple[Tensor, Tensor]]):

@@ -1,4 +1,4 @@
-"""The Lightning module: what is minimized, by which optimizer and schedule, and what is looked at after each leg."""
+"""The Lightning module: what is minimized, by which optimizer and schedule, and what is checked at each checkpoint."""
 
 import math
 from typing import Any

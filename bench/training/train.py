@@ -1,4 +1,4 @@
-"""Trains a network in legs, saving after each, and keeps the weights that were best on the validation images.
+"""Trains a network, saving it at each checkpoint, and keeps the weights that were best on the validation images.
 
 A checkpoint folder holds `last.ckpt` and `best.ckpt` while a training is under way, and what checkpoint.py names when
 it is complete; its log stays in both. Every file that is read again appears whole or not at all.
@@ -17,7 +17,7 @@ from torch import nn
 
 from bench.data.prepared import Prepared
 from bench.files import alone_in, write_whole
-from bench.machine import environment
+from bench.machine import this_machine
 from bench.quantities import DiceSpec, TrainSpec
 from bench.training.callbacks import Log, Patience, Progress, Tell
 from bench.training.checkpoint import TrainingSummary, keep
@@ -49,7 +49,7 @@ class Task:
 
 
 def train(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared, tell: Tell) -> TrainingSummary:
-    """Train the network from its last leg on, or from the start, and leave it with the best weights.
+    """Train the network from its last checkpoint on, or from the start, and leave it with the best weights.
 
     `tell` hears {"step", "steps", "loss", "val_dice"} after every step. Raises Diverged when the loss is no longer
     finite. On several devices this is process 0, and `take_part` must be called in each of the others.
@@ -69,7 +69,7 @@ def _fit(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared,
     spec, rank, folder = task.spec, task.process.rank, task.folder
     pl.seed_everything((spec.seed + rank) % 2**32, verbose=False)  # of dropout, which is to differ between processes
     # Patience, then the best, then the last, whose state then knows of both. Lightning's own `save_last` saves nothing
-    # after a check that was not the best so far: a kill would lose many legs.
+    # after a check that was not the best so far: a kill would lose much more than one checkpoint interval.
     callbacks += [] if spec.patience is None else [Patience(spec.patience)]
     callbacks += [
         Kept(folder, "best", monitor="val_dice", mode="max", enable_version_counter=False),
@@ -114,7 +114,7 @@ class WholeFiles(TorchCheckpointIO):
 
 
 def _keep(network: nn.Module, task: Task, progress: Progress) -> TrainingSummary:
-    """Turn the best leg's checkpoint into weights and their summary, then drop what only a resume needs."""
+    """Turn the best checkpoint into weights and their summary, then drop what only a resume needs."""
     best_path, last_path = task.folder / "best.ckpt", task.folder / "last.ckpt"
     state = torch.load(best_path, map_location="cpu", weights_only=True)
     weights = {name.removeprefix("network."): tensor for name, tensor in state["state_dict"].items()}
@@ -123,7 +123,7 @@ def _keep(network: nn.Module, task: Task, progress: Progress) -> TrainingSummary
     summary = TrainingSummary(
         key=task.key, network=task.network, network_digest=task.network_digest, dataset=scoring.dataset,
         data=scoring.data, labels=scoring.labels, channels=scoring.channels, classes=scoring.classes,
-        size=scoring.size, spec=task.spec, commit=environment().commit, best_step=step,
+        size=scoring.size, spec=task.spec, commit=this_machine().commit, best_step=step,
         val_dice=next(point.val_dice for point in progress.curve if point.step == step), curve=tuple(progress.curve),
         train_images_per_s=progress.images_per_s,
     )  # fmt: skip

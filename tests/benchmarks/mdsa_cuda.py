@@ -27,7 +27,7 @@ sys.path[:0] = [str(Path(__file__).parent)]
 
 from mdsa_ratios import MACS, SIZE, made, told_ratios  # noqa: E402
 
-from bench.machine import environment  # noqa: E402
+from bench.machine import this_machine  # noqa: E402
 from bench.measure.forms import Run, prepared  # noqa: E402
 from bench.measure.forms.cuda_graph import captured  # noqa: E402
 from bench.measure.memory import memory  # noqa: E402
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--compiled", action="store_true", help="time torch.compile too; a minute or two more a batch")
     asked = parser.parse_args()
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    facts: dict[str, Any] = {"machine": environment().title, "torch": torch.__version__, "agreement": agreement(asked)}
+    facts: dict[str, Any] = {"machine": this_machine().title, "torch": torch.__version__, "agreement": agreement(asked)}
     print(json.dumps(facts), flush=True)
     facts["peak_macs_per_s"] = best = peak(PeakSpec(machine="", device=asked.device, threads=_threads())).macs_per_s
     facts["lines"] = lines = []
@@ -185,7 +185,7 @@ def _wait(device: str) -> None:
 
 
 def _threads() -> int:
-    return environment().cores
+    return this_machine().cores
 
 
 def told(line: Line, best: float) -> str:

@@ -24,7 +24,7 @@ import torch
 TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS.parent)]
 
-from bench.machine import ALLOCATOR, environment  # noqa: E402
+from bench.machine import ALLOCATOR, this_machine  # noqa: E402
 from bench.mdsa_unet import MDSAUNet  # noqa: E402
 from bench.measure.counters import by_fvcore  # noqa: E402
 from bench.measure.latency import latency  # noqa: E402
@@ -85,7 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="write the figures here as JSON too")
     parser.add_argument("--rounds", type=int, default=3, help="fresh processes of each latency")
-    parser.add_argument("--threads", type=int, default=environment().cores)
+    parser.add_argument("--threads", type=int, default=this_machine().cores)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.child:
@@ -103,7 +103,7 @@ def main() -> None:
             found[form][what] = growth({size: statistics.median(run) for size, run in runs[form].items()})
             print(told(form, what, found[form][what]), flush=True)
     if asked.out:
-        facts = {"machine": environment().title, "torch": torch.__version__, "goal": GOAL, "forms": found}
+        facts = {"machine": this_machine().title, "torch": torch.__version__, "goal": GOAL, "forms": found}
         asked.out.write_text(json.dumps(facts, indent=1) + "\n")
 
 

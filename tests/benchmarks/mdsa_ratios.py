@@ -30,7 +30,7 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
 from plain_mdsa_unet import PlainMDSAUNet  # noqa: E402
 
-from bench.machine import ALLOCATOR, environment  # noqa: E402
+from bench.machine import ALLOCATOR, this_machine  # noqa: E402
 from bench.mdsa_unet import build  # noqa: E402
 from bench.measure.forms.folded import fold  # noqa: E402
 from bench.measure.latency import latency  # noqa: E402
@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the figures here as JSON too")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", default="", help="latency, step, inference or training")
-    parser.add_argument("--threads", type=int, default=environment().cores)
+    parser.add_argument("--threads", type=int, default=this_machine().cores)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.child:
@@ -158,7 +158,7 @@ def main() -> None:
     print(f"of peak ({best.macs_per_s / 1e9:.1f} GMAC/s), by the network's multiply-adds: {told_shares}")
     if asked.out:
         facts = {
-            "machine": environment().title, "torch": torch.__version__, "peak_macs_per_s": best.macs_per_s,
+            "machine": this_machine().title, "torch": torch.__version__, "peak_macs_per_s": best.macs_per_s,
             "lines": lines, "of_peak": shares,
         }  # fmt: skip
         asked.out.write_text(json.dumps(facts, indent=1) + "\n")

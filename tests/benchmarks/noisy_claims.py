@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from bench.machine import environment
+from bench.machine import this_machine
 
 # Small images, for the noise and not the networks are what is tested; it is true by a factor of three.
 CLAIMS = """
@@ -65,7 +65,7 @@ def main() -> None:
              for seed in range(os.cpu_count() or 1)]  # fmt: skip
     for one in noise:
         one.start()
-    lines = [f"{environment().title}; {asked.runs} runs, noise on {100 * asked.share:.0f} % of each core's time"]
+    lines = [f"{this_machine().title}; {asked.runs} runs, noise on {100 * asked.share:.0f} % of each core's time"]
     total: Counter[str] = Counter()
     for run in range(asked.runs):
         with tempfile.TemporaryDirectory(prefix="bench-noisy-") as folder:

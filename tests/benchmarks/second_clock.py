@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch.utils.benchmark import Timer
 
-from bench.machine import environment
+from bench.machine import this_machine
 from bench.measure.latency import latency
 from bench.networks import find_network
 from bench.quantities import LatencySpec
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("networks", nargs="+")
     parser.add_argument("--out", type=Path, help="write the lines here too")
     asked = parser.parse_args()
-    facts = environment()
+    facts = this_machine()
     spec = LatencySpec(machine=facts.fingerprint, device="cpu", threads=facts.cores, seconds=SECONDS)
     lines = [f"{facts.title}; torch {torch.__version__}; median over {ROUNDS} rounds, ms", "network ours torch ratio"]
     print("\n".join(lines))

@@ -30,7 +30,7 @@ def test_two_revisions_are_compared_and_worse_fails_where_it_should(tmp_path, be
 def test_another_machine_is_refused_with_the_fact(tmp_path, bench):
     commit(tmp_path, timed("unet", [1.0] * 5), "here")
     other = ENVIRONMENT.model_copy(update={"cpu": "B CPU"})
-    commit(tmp_path, [r.model_copy(update={"environment": other}) for r in timed("unet", [1.0] * 5)], "there")
+    commit(tmp_path, [r.model_copy(update={"machine": other}) for r in timed("unet", [1.0] * 5)], "there")
     done = bench("compare", "HEAD~1", "HEAD")
     assert done.returncode == 2
     assert "processor differs: A CPU and B CPU" in done.stderr

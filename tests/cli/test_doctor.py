@@ -34,7 +34,7 @@ def machine(monkeypatch):
     """A machine of which one thing is noted; a test may put other findings in the list."""
     found = [Finding("note", "this is a virtual machine: neighbours may slow it unseen", "repeat on another day")]
     monkeypatch.setattr(noise, "run", Worker())
-    monkeypatch.setattr(examine, "environment", lambda: ENVIRONMENT)
+    monkeypatch.setattr(examine, "this_machine", lambda: ENVIRONMENT)
     monkeypatch.setattr(examine, "state", lambda: STATE)
     monkeypatch.setattr(examine, "WATCH_S", 0)
     monkeypatch.setattr(examine, "findings", lambda *_: list(found))

@@ -41,7 +41,7 @@ def test_times_differ_only_beyond_their_spread_and_a_quiet_machines_drift():
 
 def elsewhere(records, **facts):
     other = ENVIRONMENT.model_copy(update=facts)
-    return [r.model_copy(update={"environment": other}) for r in records]
+    return [r.model_copy(update={"machine": other}) for r in records]
 
 
 def test_times_of_two_machines_are_refused_with_the_fact_and_both_values():

@@ -12,7 +12,7 @@ def memory(network, peak, machine="here", minute=0, mode="inference"):
     spec = MemorySpec(machine=machine, device="cpu", threads=2, mode=mode)
     made = record(network, spec, Memory(weights_bytes=1, peak_bytes=peak))
     title = ENVIRONMENT.model_copy(update={"cpu": machine})
-    return now(made, before=at(minute), environment=title)
+    return now(made, before=at(minute), machine=title)
 
 
 def test_a_quotient_of_two_counts():

@@ -4,7 +4,7 @@ from claiming import claim, timed
 
 from bench.judge.missing import missing_jobs
 from bench.judge.verdict import judge
-from bench.machine import environment
+from bench.machine import this_machine
 from bench.quantities.budget import find_budget
 
 BUDGET = replace(find_budget("quick"), processes=2)
@@ -47,4 +47,4 @@ def test_what_cannot_be_measured_here_is_left():
     assert jobs(claim(metric="dice", dataset="ddti", value=0.5)) == []
     assert jobs(claim(**{**LATENCY, "device": "cuda"}, against="unet")) == []
     assert jobs(claim(**LATENCY, value=1.0, machine="another")) == []
-    assert jobs(claim(**LATENCY, value=1.0, machine=environment().cpu)) != []
+    assert jobs(claim(**LATENCY, value=1.0, machine=this_machine().cpu)) != []

@@ -6,7 +6,7 @@ from handmade import STATE, latency_record, record
 
 from bench.judge import noise
 from bench.judge.noise import MOST, PAIRS, RESOLUTION, Failed, NoiseRun, Pair, containing_1, judge_noise, resolution
-from bench.machine import environment
+from bench.machine import this_machine
 from bench.quantities import LatencySpec, PeakSpec
 from bench.run.local import Clock
 
@@ -122,7 +122,7 @@ def test_pairs_time_the_same_job_in_turn_under_two_names(monkeypatch):
     assert len(pairs) == len(jobs) == 3
     assert [order.job for order in asked] == [job for job in jobs for _ in "AB"]
     assert [order.out.name for order in asked] == ["A", "B"] * 3
-    assert {order.threads for order in asked} == {environment().cores}
+    assert {order.threads for order in asked} == {this_machine().cores}
     assert not any(order.out.parent.exists() for order in asked)
     assert told[1][0].startswith("timing mdsa_unet as B, pair 1 of 3")
 

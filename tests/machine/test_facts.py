@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 from handmade import ENVIRONMENT
 
-from bench.machine import Environment, environment, facts
+from bench.machine import Machine, facts, this_machine
 from bench.machine.facts import cpu_has
 from bench.quantities import LatencySpec
 from bench.read.load import load
 
 
-def changed(**facts: object) -> Environment:
+def changed(**facts: object) -> Machine:
     return ENVIRONMENT.model_copy(update=facts)
 
 
 def test_this_machine_is_described():
-    facts = environment()
+    facts = this_machine()
     assert facts.cores >= 1
     assert facts.memory_bytes > 2**28
     assert facts.packages["torch"] != "absent"
@@ -35,15 +35,15 @@ def test_stored_records_keep_their_fingerprint():
     stored = load([Path(__file__).parents[2] / "results" / "reference"]).records
     timed = [record for record in stored if isinstance(record.job.spec, LatencySpec)]
     assert timed
-    assert all(record.environment.fingerprint == record.job.spec.machine for record in timed)
-    assert all(record.environment.cpu_quota is None for record in timed)
+    assert all(record.machine.fingerprint == record.job.spec.machine for record in timed)
+    assert all(record.machine.cpu_quota is None for record in timed)
 
 
 @pytest.mark.parametrize(("quota", "cores", "binding"), [(2.5, 3, 2.5), (8.0, 8, None), (None, 8, None)])
 def test_a_quota_counts_where_it_is_below_the_processors(monkeypatch, quota, cores, binding):
     monkeypatch.setattr(facts, "processors", lambda: tuple(range(8)))
     monkeypatch.setattr(facts, "cpu_quota", lambda: quota)
-    found = environment.__wrapped__()
+    found = this_machine.__wrapped__()
     assert (found.cores, found.cpu_quota) == (cores, binding)
 
 
@@ -52,7 +52,7 @@ def test_a_quota_is_told():
 
 
 def test_facts_survive_json():
-    assert Environment.model_validate_json(environment().model_dump_json()) == environment()
+    assert Machine.model_validate_json(this_machine().model_dump_json()) == this_machine()
 
 
 def test_an_unknown_processor_feature_is_absent():

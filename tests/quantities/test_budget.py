@@ -16,7 +16,7 @@ def training(budget: Budget, images: int, seed: int = 0, **asked) -> TrainSpec:
 
 def test_an_epoch_is_every_image_once_rounded_up_to_batches():
     spec = training(find_budget("paper"), images=1801)
-    assert (spec.leg, spec.steps) == (226, 200 * 226)
+    assert (spec.checkpoint_interval, spec.steps) == (226, 200 * 226)
 
 
 def test_an_epoch_of_few_images_is_of_those_alone():
@@ -25,12 +25,12 @@ def test_an_epoch_of_few_images_is_of_those_alone():
 
 def test_steps_override_and_are_saved_about_twelve_times():
     spec = training(find_budget("quick", steps=600), 1800, seed=7)
-    assert (spec.steps, spec.leg, spec.seed) == (600, 50, 7)
+    assert (spec.steps, spec.checkpoint_interval, spec.seed) == (600, 50, 7)
 
 
 def test_epochs_override_steps():
     spec = training(find_budget("quick", epochs=2), images=10)
-    assert (spec.steps, spec.leg) == (6, 3)
+    assert (spec.steps, spec.checkpoint_interval) == (6, 3)
 
 
 def test_what_is_asked_is_of_the_training_and_leaves_its_steps_as_they_are():
@@ -42,9 +42,9 @@ def test_what_is_asked_is_of_the_training_and_leaves_its_steps_as_they_are():
 
 @pytest.mark.parametrize("budget", BUDGETS.values(), ids=BUDGETS)
 def test_a_leg_is_never_longer_than_the_training(budget):
-    assert training(budget, images=3).leg <= training(budget, images=3).steps
+    assert training(budget, images=3).checkpoint_interval <= training(budget, images=3).steps
     short = training(find_budget(budget.name, steps=1), images=3)
-    assert (short.leg, short.steps) == (1, 1)
+    assert (short.checkpoint_interval, short.steps) == (1, 1)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from bench.quantities import Cost, CostSpec, Count, DiceSpec, ImageScore, LatencySpec, Memory, ModuleCost, TrainSpec
 from bench.quantities.variants import FORMS
 
-TRAIN = TrainSpec(steps=1, leg=1, batch=1)
+TRAIN = TrainSpec(steps=1, checkpoint_interval=1, batch=1)
 LATENCY = {"machine": "m", "device": "cpu", "threads": 2}
 DICE = {"dataset": "ddti", "data": "1"}
 WRONG = {

@@ -63,7 +63,7 @@ def test_a_job_leaves_a_record_and_tells_what_it_does(trained):
     assert doing == ["reading train", "reading val", *checks, "reading test", "scoring"]
     assert len(record.result.images) == 6
     assert [point.step for point in record.result.curve] == [2, 4]
-    assert "MALLOC_TRIM_THRESHOLD_" in record.environment.variables
+    assert "MALLOC_TRIM_THRESHOLD_" in record.machine.variables
     assert not record.result.loaded
     assert 0 < record.window_s < record.wall_s
 
@@ -160,7 +160,7 @@ def discs(root):
 @pytest.mark.slow
 def test_two_processes_come_to_the_dice_of_one(tmp_path, network):
     root = discs(tmp_path / "discs")
-    training = {"steps": 40, "leg": 20, "batch": 4, "learning_rate": 2e-2, "precision": "float32"}
+    training = {"steps": 40, "checkpoint_interval": 20, "batch": 4, "learning_rate": 2e-2, "precision": "float32"}
     training |= {"train_images": None, "val_images": None}
     one, two = (
         changed(

@@ -20,7 +20,7 @@ from bench.quantities import (
 from bench.run.job import Job
 
 COST = Job(network="unet", network_digest="d", spec=CostSpec())
-TRAIN = TrainSpec(steps=8, leg=2, batch=2)
+TRAIN = TrainSpec(steps=8, checkpoint_interval=2, batch=2)
 DICE = Job(network="unet", network_digest="d", spec=DiceSpec(dataset="ddti", data="e", train=TRAIN))
 
 

@@ -55,7 +55,7 @@ def worker(monkeypatch):
             result = None if bad or large else RESULTS[spec.quantity]
             status, error = ("out_of_memory", "no memory") if large else ("ok", "")
             status, error = ("crashed", "it fell over") if bad else (status, error)
-            record = Record(job=order.job, status=status, error=error, environment=ENVIRONMENT, before=STATE,
+            record = Record(job=order.job, status=status, error=error, machine=ENVIRONMENT, before=STATE,
                             after=STATE, wall_s=0.1, result=result)  # fmt: skip
             Store(order.out).write(record)
             return record
@@ -143,7 +143,7 @@ def test_a_training_that_took_as_long_as_guessed_leaves_the_next_guess_as_it_was
         card = tmp_path / "checkpoints" / order.job.training_key / "card.json"
         card.parent.mkdir(parents=True)
         card.write_text("{}")
-        record = Record(job=order.job, status="crashed", error="in a test", environment=ENVIRONMENT, before=STATE,
+        record = Record(job=order.job, status="crashed", error="in a test", machine=ENVIRONMENT, before=STATE,
                         after=STATE, wall_s=0.1, result=None)  # fmt: skip
         Store(order.out).write(record)
         return record

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from bench.errors import UserError
-from bench.machine import environment
+from bench.machine import this_machine
 from bench.quantities.budget import find_budget
 from bench.run.plan import keep_split, of_jobs, plan
 from bench.run.study import Study, usual_measures
@@ -61,7 +61,7 @@ def test_somebodys_own_weights_are_scored_and_nothing_is_trained(tmp_path):
 
 def test_a_plan_says_what_the_quantities_were_asked():
     planned = plan(ask(size=64, sizes=(32,), batches=(2,), tf32=True, cudnn_benchmark=True, seeds=(3, 4)))
-    asked, facts = planned.asked, environment()
+    asked, facts = planned.asked, this_machine()
     assert (asked.machine, asked.threads, asked.size, asked.sizes) == (facts.fingerprint, facts.cores, 64, (32,))
     assert (asked.tf32, asked.cudnn_benchmark, asked.seeds) == (True, True, (3, 4))
     assert asked.data.name == "synthetic"
@@ -74,7 +74,7 @@ def test_a_plan_says_what_the_quantities_were_asked():
 def test_a_plan_of_known_jobs_reads_no_data():
     jobs = plan(ask(measures=("cost",))).jobs
     planned = of_jobs(ask(dataset="nowhere"), jobs)
-    assert (planned.jobs, planned.data, planned.asked.threads) == (jobs, None, environment().cores)
+    assert (planned.jobs, planned.data, planned.asked.threads) == (jobs, None, this_machine().cores)
 
 
 def test_without_a_measure_those_that_are_usual_on_the_device_are_meant():

@@ -18,7 +18,7 @@ from bench.run.worker import run
 
 def long(tmp_path):
     """A training on two processes that is not over before one of them is killed."""
-    return order(tmp_path, tiny(tmp_path), "dice", devices=2, steps=100_000, leg=50_000)
+    return order(tmp_path, tiny(tmp_path), "dice", devices=2, steps=100_000, checkpoint_interval=50_000)
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 from toys import SPEC, job, same, small, trained
 
 from bench.errors import UserError
-from bench.machine import environment
+from bench.machine import this_machine
 from bench.quantities import ImageScore, Scores
 from bench.training.checkpoint import complete, load, mean_dice
 
@@ -36,7 +36,7 @@ def test_what_is_kept_loads_into_the_same_network_and_says_what_it_is(tmp_path):
         3,
         1,
     )
-    assert (summary.spec, summary.commit) == (made.spec.train, environment().commit)
+    assert (summary.spec, summary.commit) == (made.spec.train, this_machine().commit)
     assert summary.test_dice is None
 
 

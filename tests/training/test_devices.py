@@ -17,7 +17,7 @@ def machine(monkeypatch):
     class Four:
         cores = 4
 
-    monkeypatch.setattr(devices, "environment", Four)
+    monkeypatch.setattr(devices, "this_machine", Four)
     monkeypatch.setattr(devices, "cuda_devices", lambda: 2)
 
 

@@ -10,7 +10,7 @@ from bench.training.parallel import LegSampler, ValidationShare, train_loader, v
 
 
 def spec(devices: int) -> TrainSpec:
-    return TrainSpec(steps=20, leg=4, batch=6, devices=devices)
+    return TrainSpec(steps=20, checkpoint_interval=4, batch=6, devices=devices)
 
 
 def test_one_process_draws_the_sequence_from_the_step_that_training_has_reached():

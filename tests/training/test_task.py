@@ -7,7 +7,7 @@ from torch import nn
 from bench.quantities import TrainSpec
 from bench.training.task import SegmentationTask, avoid_onednn_bug
 
-SPEC = TrainSpec(steps=100, leg=10, batch=2, learning_rate=0.01, warmup_share=0.1)
+SPEC = TrainSpec(steps=100, checkpoint_interval=10, batch=2, learning_rate=0.01, warmup_share=0.1)
 
 
 def task(maps: int) -> SegmentationTask:

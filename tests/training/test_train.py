@@ -1,4 +1,4 @@
-"""Training in legs: killed and resumed it ends where an unbroken one does; what diverged says so."""
+"""A training that is killed and resumed ends where an unbroken one does; one that diverged says so."""
 
 import pytest
 import torch
@@ -80,7 +80,7 @@ def test_one_killed_after_its_card_is_complete(tmp_path, monkeypatch):
 
 def test_it_learns_and_says_how_it_went(tmp_path):
     heard = []
-    spec = SPEC.model_copy(update={"steps": 60, "leg": 20})
+    spec = SPEC.model_copy(update={"steps": 60, "checkpoint_interval": 20})
     _, card = trained(tmp_path, spec, heard.append)
     steps = [event for event in heard if "step" in event]
     assert [event["step"] for event in steps] == list(range(1, 61))
