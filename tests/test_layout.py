@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 BENCH = ROOT / "bench"
 FILES = [path for folder in ("bench", "baselines") for path in sorted((ROOT / folder).rglob("*.py"))]
 
-# The road of a number. A stage imports only from stages before it; in a folder, a file may import its neighbours.
+# The road of a number. A stage imports only from stages before it; in a folder, a file may import its neighbors.
 ROAD = (
     "errors", "files", "units", "stats", "quantities", "machine", "mdsa_unet", "networks", "data", "measure",
     "training", "run", "read", "judge", "report", "cli",

@@ -1,6 +1,6 @@
 """How often a gate on ratios cries wolf on a noisy machine: a true claim, checked while something else runs.
 
-Bursts of work come and go on every core, at random, as neighbours do. Each run measures anew and counts its verdicts:
+Bursts of work come and go on every core, at random, as neighbors do. Each run measures anew and counts its verdicts:
 
     python tests/benchmarks/noisy_claims.py --runs 20 --out results/reference/noisy_claims.txt
 """
