@@ -99,9 +99,8 @@ def _gpu_between(before: State, after: State) -> Iterator[str]:
     first, last = ({name: x for name, x in one.gpu.items() if not isinstance(x, str)} for one in (before, after))
     bits_before, bits_after = (int(one.get("throttle_reasons", 0)) for one in (first, last))
     if bits := (bits_before | bits_after) & ~HARMLESS:
-        named = [name for bit, name in REASONS.items() if bits & bit]
         unknown = bits & ~sum(REASONS)
-        reasons = ", ".join([*named, *([f"reason {unknown:#x}"] if unknown else [])])
+        reasons = ", ".join(name for bit, name in {**REASONS, unknown: f"reason {unknown:#x}"}.items() if bits & bit)
         yield f"the GPU held its clock back: {reasons} (limit: none but idle and application clocks)"
     heats = [(one.get("temperature_c", -math.inf), one.get("slowdown_c", math.inf)) for one in (first, last)]
     if over := [(heat, limit) for heat, limit in heats if heat >= limit]:
@@ -111,8 +110,8 @@ def _gpu_between(before: State, after: State) -> Iterator[str]:
     if (others := max(first.get("other_processes", 0), others_after)) > 0:
         yield f"{others:.0f} other processes used the GPU (limit 0)"
     was, now = first.get("sm_mhz", 0), last.get("sm_mhz", 0)
-    idle = bits_after & IDLE  # an idle GPU lowers its clock by itself
-    if was and now and not idle and (fall := 1 - now / was) > CLOCK_FALL:
+    # An idle GPU lowers its clock by itself.
+    if was and now and not bits_after & IDLE and (fall := 1 - now / was) > CLOCK_FALL:
         change = f"by {_percent(fall)}, from {was:.0f} to {now:.0f} MHz"
         yield f"the GPU's clock fell {change} (limit {_percent(CLOCK_FALL)})"
 
@@ -146,8 +145,7 @@ def _frequency() -> Iterator[Finding]:
 
 
 def _threads_on_one_core() -> Iterator[Finding]:
-    ours = processors()
-    cores = {text(CPUS / f"cpu{one}/topology/thread_siblings_list") for one in ours}
+    ours, cores = processors(), {text(CPUS / f"cpu{one}/topology/thread_siblings_list") for one in processors()}
     if None not in cores and len(cores) < len(ours):
         shared = f"{len(ours)} processors are {len(cores)} cores (SMT): two threads on one core share its units"
         yield Finding("note", shared, "bind to one processor a core (`taskset`) for times of single cores")
@@ -163,13 +161,11 @@ def _memory_and_host() -> Iterator[Finding]:
 
 def _half_precision(device: Device) -> Iterator[Finding]:
     """Whether half precision is computed by the hardware or emulated; nothing where the hardware does not tell."""
-    capability = tuple(first_gpu("nvmlDeviceGetCudaComputeCapability") or ()) if device == "cuda" else ()
-    if not (capability if device == "cuda" else cpu_info("flags")):
-        return
-    for precision, (features, least) in NATIVE.items():
+    known = first_gpu("nvmlDeviceGetCudaComputeCapability") if device == "cuda" else cpu_info("flags")
+    for precision, (features, least) in NATIVE.items() if known else ():
         native = [feature for feature in features if cpu_has(feature)]
         if device == "cuda":
-            native = ["compute capability {}.{}".format(*capability)] if capability >= least else []
+            native = ["compute capability {}.{}".format(*known)] if tuple(known) >= least else []
         if native:
             yield Finding("ok", f"{precision} is native ({', '.join(native)})")
         else:
@@ -179,7 +175,6 @@ def _half_precision(device: Device) -> Iterator[Finding]:
 def _gpu(facts: Machine, device: Device, cuda: bool) -> Iterator[Finding]:
     if facts.gpus and not cuda:
         unusable = f"torch cannot use the GPU ({facts.gpus[0]}, driver {facts.driver})"
-        advice = "install a build of torch for this driver's CUDA, or look at CUDA_VISIBLE_DEVICES"
-        yield Finding("note", unusable, advice)
+        yield Finding("note", unusable, "install a torch for this driver's CUDA, or look at CUDA_VISIBLE_DEVICES")
     if device == "cuda" and first_gpu("nvmlDeviceGetPersistenceMode") == 0:
         yield Finding("note", "the GPU's driver sleeps between programs", "`sudo nvidia-smi -pm 1`, if it is yours")

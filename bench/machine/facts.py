@@ -7,7 +7,7 @@ import platform
 import subprocess
 import time
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -58,9 +58,8 @@ class Machine(Frozen):
     @property
     def title(self) -> str:
         """The machine in a few words."""
-        gpus = f", {', '.join(self.gpus)}" if self.gpus else ", no GPU"
         quota = "" if self.cpu_quota is None else f" (a quota of {self.cpu_quota:g})"
-        return f"{self.cpu}, {self.cores} cores{quota}, {self.memory_bytes / 2**30:.0f} GiB{gpus}"
+        return f"{self.cpu}, {self.cores} cores{quota}, {self.memory_bytes / 2**30:.0f} GiB, {', '.join(self.gpus) or 'no GPU'}"
 
 
 class State(Frozen):
@@ -191,14 +190,10 @@ def _cpu_name() -> str:
 
 def _commit() -> str:
     """The commit of the checkout this package runs from, with a + where files differ from it; empty outside one."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(Path(__file__).parents[1]), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
+    output = partial(subprocess.check_output, cwd=Path(__file__).parents[1], stderr=subprocess.DEVNULL, text=True)
     try:
-        git("ls-files", "--error-unmatch", "__init__.py")
-        edited = "+" if git("status", "--porcelain", ".", "../baselines") else ""
-        return git("rev-parse", "--short=12", "HEAD") + edited
+        output(["git", "ls-files", "--error-unmatch", "__init__.py"])
+        edited = "+" if output(["git", "status", "--porcelain", ".", "../baselines"]) else ""
+        return output(["git", "rev-parse", "--short=12", "HEAD"]).strip() + edited
     except (OSError, subprocess.CalledProcessError):
         return ""

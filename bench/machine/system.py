@@ -21,10 +21,9 @@ PROC = Path("/proc")
 
 def text(path: Path) -> str | None:
     """The stripped content of a system file; None where it does not exist or may not be read."""
-    try:
+    with suppress(OSError):  # some files exist on every machine and can be read on few, or only by root
         return path.read_text().strip()
-    except OSError:  # some files exist on every machine and can be read on few, or only by root
-        return None
+    return None
 
 
 @cache
@@ -40,8 +39,7 @@ def processors() -> tuple[int, ...]:
 
     Read once, at the start: OpenMP may later bind the main thread to one of them.
     """
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    return tuple(sorted(allowed))
+    return tuple(sorted(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)))
 
 
 def cpu_quota(proc: Path = PROC) -> float | None:
@@ -81,21 +79,18 @@ def _groups(proc: Path) -> Iterator[Path]:
 @cache
 def nvml() -> Any:
     """The initialized library; None where there is no driver."""
-    try:
+    with suppress(Exception):  # the library raises its own types, and an OSError where the driver is missing
         import pynvml
 
         pynvml.nvmlInit()
-    except Exception:  # noqa: BLE001 - the library raises its own types, and an OSError where the driver is missing
-        return None
-    return pynvml
+        return pynvml
+    return None
 
 
 def gpus() -> tuple[tuple[str, ...], str]:
     """The names of all GPUs, also of those that CUDA_VISIBLE_DEVICES hides, and the driver's version."""
-    pynvml = nvml()
-    return (
-        (tuple(map(pynvml.nvmlDeviceGetName, _handles())), pynvml.nvmlSystemGetDriverVersion()) if pynvml else ((), "")
-    )
+    driver = nvml().nvmlSystemGetDriverVersion() if nvml() else ""
+    return tuple(nvml().nvmlDeviceGetName(gpu) for gpu in _handles()), driver
 
 
 def first_visible() -> Any | None:
