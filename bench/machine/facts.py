@@ -59,7 +59,8 @@ class Machine(Frozen):
     def title(self) -> str:
         """The machine in a few words."""
         quota = "" if self.cpu_quota is None else f" (a quota of {self.cpu_quota:g})"
-        return f"{self.cpu}, {self.cores} cores{quota}, {self.memory_bytes / 2**30:.0f} GiB, {', '.join(self.gpus) or 'no GPU'}"
+        gpus = ", ".join(self.gpus) or "no GPU"
+        return f"{self.cpu}, {self.cores} cores{quota}, {self.memory_bytes / 2**30:.0f} GiB, {gpus}"
 
 
 class State(Frozen):
@@ -86,8 +87,7 @@ class State(Frozen):
 @cache
 def this_machine() -> Machine:
     """The facts of this machine and this process."""
-    names, driver = gpus()
-    allowed, limit = len(processors()), cpu_quota()
+    (names, driver), allowed, limit = gpus(), len(processors()), cpu_quota()
     quota = None if limit is None or limit >= allowed else limit
     return Machine(
         cpu=_cpu_name(),
