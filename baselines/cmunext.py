@@ -1,7 +1,7 @@
-"""CMUNeXt: Tang et al., "CMUNeXt: An Efficient Medical Image Segmentation Network based on Large Kernel and Skip
-Fusion".
+"""CMUNeXt: Tang et al. 2024, a network of convolutions with large kernels.
 
-ISBI 2024, arXiv:2308.01239. Reference code: FengheTan9/CMUNeXt.
+"CMUNeXt: An Efficient Medical Image Segmentation Network based on Large Kernel and Skip Fusion", ISBI 2024,
+arXiv:2308.01239. Reference code: FengheTan9/CMUNeXt.
 
 Size with 3 input channels and 1 class at 224x224: 3.15 M parameters, 5.6 G multiply-adds. The authors' benchmark
 (FengheTan9/Medical-Image-Segmentation-Benchmarks) prints 3.14 M and 7.41 G at 256x256, where this file has 7.3 G.

@@ -37,10 +37,10 @@ DIVISOR = 2 ** len(DECODER_WIDTHS)
 def transformer_block() -> Block:
     """A ViT block on (N, L, HIDDEN), its MLP with the reference code's dropout and start."""
     block = Block(HIDDEN, HEADS, qkv_bias=True)
-    block.mlp.drop1.p = block.mlp.drop2.p = DROPOUT  # timm's own argument would drop the attention's output, too
+    block.mlp.drop1.p = block.mlp.drop2.p = DROPOUT  # type: ignore[union-attr]  # an argument would reach attention too
     for layer in (block.mlp.fc1, block.mlp.fc2):
-        nn.init.xavier_uniform_(layer.weight)
-        nn.init.normal_(layer.bias, std=1e-6)
+        nn.init.xavier_uniform_(layer.weight)  # type: ignore[union-attr, arg-type]  # timm's MLP has linear layers
+        nn.init.normal_(layer.bias, std=1e-6)  # type: ignore[union-attr, arg-type]
     return block
 
 
@@ -121,7 +121,7 @@ class TransUNet(nn.Module):
         """(N, in_channels, image_size, image_size) -> (N, classes, image_size, image_size)."""
         self._check_size(x)
         # The stem's features before its pool, and each stage's: sides of H / 2, H / 4, H / 8 and H / 16.
-        *skips, x = self.resnet.forward_intermediates(x, intermediates_only=True)
+        *skips, x = self.resnet.forward_intermediates(x, intermediates_only=True)  # type: ignore[assignment]  # a list
         x = self.bottleneck(self.transformer(x))
         for block in self.decoder:
             x = block(x, skips.pop() if skips else None)

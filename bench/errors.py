@@ -24,7 +24,7 @@ def unknown(kind: str, given: str, known: Iterable[str]) -> UserError:
     names = sorted(known)
     near = get_close_matches(given, names, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ";"
-    return UserError(f"unknown {kind} '{given}'{hint} known: {', '.join(names)}")
+    return UserError(f"unknown {kind} '{given}'{hint} known: {', '.join(names) or 'none'}")
 
 
 def bad_size(network: str, height: int, width: int, divisor: int) -> UserError:
@@ -40,9 +40,9 @@ def bad_size(network: str, height: int, width: int, divisor: int) -> UserError:
 
 
 def first_line(error: BaseException) -> str:
-    """An error's text in one line, or its kind where it has none.
+    r"""An error's text in one line, or its kind where it has none.
 
-    >>> first_line(ValueError("too wide\\nby far")), first_line(ValueError())
+    >>> first_line(ValueError("too wide\nby far")), first_line(ValueError())
     ('too wide', 'ValueError')
     """
     return (str(error) or type(error).__name__).splitlines()[0]

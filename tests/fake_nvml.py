@@ -26,7 +26,7 @@ class Card:
 
 
 class Nvml:
-    """Answers what `bench.machine.gpu` asks; a fact that a card lacks is not supported."""
+    """Answers what `bench.machine.system` asks; a fact that a card lacks is not supported."""
 
     NVMLError = NVMLError
     NVML_CLOCK_SM, NVML_CLOCK_MEM, NVML_TEMPERATURE_GPU, NVML_TEMPERATURE_THRESHOLD_SLOWDOWN = 1, 2, 0, 1

@@ -30,7 +30,7 @@ def list_(what: Annotated[Listed, Argument(help="networks, datasets or budgets")
 
 
 def _networks() -> Facts:
-    from bench.networks import NETWORKS, find_network, installed
+    from bench.networks import NETWORKS, find_network, plug_ins
     from bench.units import NONE, giga, millions
 
     return [
@@ -38,7 +38,7 @@ def _networks() -> Facts:
             "name": n.name, "params": f"{millions(n.parameters)} M" if n.parameters else NONE,
             "GMAC": f"{giga(n.macs)} at {n.macs_size}" if n.macs else NONE, "groups": ", ".join(n.groups),
             "source": n.source,
-        } for n in (*NETWORKS.values(), *map(find_network, installed.plug_ins()))
+        } for n in (*NETWORKS.values(), *map(find_network, plug_ins()))
     ]  # fmt: skip
 
 

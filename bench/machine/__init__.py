@@ -3,18 +3,19 @@
 Nothing here imports torch before it is asked about CUDA, so that runs are planned and records are read at once.
 """
 
-from bench.machine.facts import ALLOCATOR, Machine, cuda_devices, cuda_usable, this_machine, training_precision
-from bench.machine.state import State, state
-from bench.machine.taint import taint
+from bench.machine.doctor import taint
+from bench.machine.facts import (
+    ALLOCATOR,
+    Machine,
+    State,
+    cuda_devices,
+    cuda_usable,
+    state,
+    this_machine,
+    training_precision,
+)
 
 __all__ = [
-    "ALLOCATOR",
-    "Machine",
-    "State",
-    "cuda_devices",
-    "cuda_usable",
-    "state",
-    "taint",
-    "this_machine",
+    "ALLOCATOR", "Machine", "State", "cuda_devices", "cuda_usable", "state", "taint", "this_machine",
     "training_precision",
-]
+]  # fmt: skip

@@ -1,8 +1,11 @@
-"""Findings about a machine: what helps its times, what distorts them, and what to do about it.
+"""Whether a time measured on a machine can be trusted: what distorts it, what helps, and what to do about it.
 
-Nothing is changed here: clocks and governors belong to whoever owns the machine.
+The load average is not used: it decays over minutes and contains the run's own earlier jobs. Nor is the processor's
+clock: a virtual machine shows a constant, and elsewhere it is the mean of busy and sleeping cores. Nothing is changed
+here: clocks and governors belong to whoever owns the machine.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,23 +13,26 @@ from typing import Literal
 
 import psutil
 
-from bench.machine.facts import NATIVE_BFLOAT16, Machine, cpu_has
-from bench.machine.gpu import first_gpu
-from bench.machine.state import State
-from bench.machine.system import cpu_info, processors, text
-from bench.machine.taint import OTHERS, Cause, disturbances, share_of_others
+from bench.machine.facts import NATIVE_BFLOAT16, Machine, State, cpu_has
+from bench.machine.system import cpu_info, first_gpu, processors, text
 from bench.quantities import Device
 
 Mark = Literal["ok", "note", "bad"]
 CPUS = Path("/sys/devices/system/cpu")  # where Linux describes the processors
-# Who computes in half precision natively: a CPU by its features, a GPU from a compute capability on.
+OTHERS = 0.05  # share of the cores' time that other processes may use
+STEAL = 0.02  # share of it that a hypervisor may take
+CLOCK_FALL = 0.10  # share by which a GPU's clock may fall
+SHORTEST_S = 0.5  # processor times are counted in hundredths of a second, so shorter times give no share
+# What computes in half precision natively: a CPU with one of the features, a GPU from a compute capability on.
 NATIVE = {"bfloat16": (NATIVE_BFLOAT16, (8, 0)), "float16": (("amx_fp16", "avx512_fp16"), (5, 3))}
-ADVICE = {
-    Cause.OTHERS: "stop them or wait until they are done; `top` shows which they are",
-    Cause.HYPERVISOR: "measure when its neighbors are quiet, or on a machine of your own",
-    Cause.QUOTA: "lift the quota",
-    Cause.GPU: "`nvidia-smi` shows processes, heat and power limits; wait, or take another GPU",
-}
+
+# Bits of NVML's clock throttle reasons. Idle and application clocks are no disturbance.
+IDLE, HARMLESS = 0x1, 0x1 | 0x2
+REASONS = {
+    0x4: "power cap", 0x8: "hardware slowdown", 0x10: "sync boost", 0x20: "heat, by software",
+    0x40: "heat, by hardware", 0x80: "power brake", 0x100: "display clocks", 0x200: "board limit",
+    0x400: "reliability limit",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,24 +44,80 @@ class Finding:
     todo: str = ""
 
 
+def taint(before: State, after: State, cores: int, device: Device) -> tuple[str, ...]:
+    """Why a time measured between two states is distorted; empty where nothing speaks against it.
+
+    Each reason is a sentence with the figure and its limit. Both states are read by the process that measures, the
+    first before it touches the GPU. `cores` is the machine's `Machine.cores`. On `cuda` both processor and GPU are
+    judged. What could not be read is not judged.
+    """
+    return tuple(one.what for one in _between(before, after, cores, device) if one.mark == "bad")
+
+
 def findings(facts: Machine, before: State, after: State, device: Device, cuda: bool) -> list[Finding]:
     """What helps and what distorts times on this device, worst first.
 
     `before` and `after` are states some time apart in which nothing was measured; `cuda` is whether torch can use a
     GPU. What the system does not tell is left out.
     """
-    found = [Finding("bad", why, ADVICE[cause]) for cause, why in disturbances(before, after, facts.cores, device)]
-    found += _other_processes(share_of_others(before, after, facts.cores), facts.cores)
-    found += [*_quota(facts), *_frequency(), *_threads_on_one_core(), *_memory_and_host()]
-    found += [*_half_precision(device), *_gpu(facts, device, cuda)]
+    found = [*_between(before, after, facts.cores, device), *_quota(facts), *_frequency(), *_threads_on_one_core()]
+    found += [*_memory_and_host(), *_half_precision(device), *_gpu(facts, device, cuda)]
     return sorted(found, key=lambda finding: ("bad", "note", "ok").index(finding.mark))
 
 
-def _other_processes(share: float | None, cores: int) -> Iterator[Finding]:
-    if share is None:
+def _between(before: State, after: State, cores: int, device: Device) -> Iterator[Finding]:
+    """What two states tell of the time between them."""
+    names = ("clock_s", "cpu_busy_s", "own_cpu_s", "cpu_steal_s", "throttled_s")
+    length, busy, own, stolen, stopped = (_growth(getattr(before, name), getattr(after, name)) for name in names)
+    cores_s = length * cores if length >= SHORTEST_S else math.nan
+    others, stolen = (busy - own) / cores_s, stolen / cores_s
+    if math.isnan(others):
         yield Finding("note", "this system does not tell what other processes use")
-    elif share <= OTHERS:
-        yield Finding("ok", f"other processes use {100 * share:.1f} % of the {cores} cores' time")
+    elif others <= OTHERS:
+        yield Finding("ok", f"other processes use {100 * max(others, 0):.1f} % of the {cores} cores' time")
+    else:
+        used = f"other processes used {_percent(others)} of the {cores} cores' time (limit {_percent(OTHERS)})"
+        yield Finding("bad", used, "stop them or wait until they are done; `top` shows which they are")
+    if stolen > STEAL:
+        took = f"the hypervisor took {_percent(stolen)} of the {cores} cores' time (limit {_percent(STEAL)})"
+        yield Finding("bad", took, "measure when its neighbors are quiet, or on a machine of your own")
+    if stopped > 0:
+        held = f"a CPU quota held the process back for {1e3 * stopped:.3g} ms (limit 0 ms)"
+        yield Finding("bad", held, "lift the quota")
+    if device == "cuda":
+        advice = "`nvidia-smi` shows processes, heat and power limits; wait, or take another GPU"
+        yield from (Finding("bad", reason, advice) for reason in _gpu_between(before, after))
+
+
+def _growth(first: float | None, last: float | None) -> float:
+    """By how much a counter grew; nan, which is above no limit, where it was not read."""
+    return math.nan if first is None or last is None else last - first
+
+
+def _gpu_between(before: State, after: State) -> Iterator[str]:
+    # A text in place of a number says why NVML could not read it.
+    first, last = ({name: x for name, x in one.gpu.items() if not isinstance(x, str)} for one in (before, after))
+    bits_before, bits_after = (int(one.get("throttle_reasons", 0)) for one in (first, last))
+    if bits := (bits_before | bits_after) & ~HARMLESS:
+        unknown = bits & ~sum(REASONS)
+        reasons = ", ".join(name for bit, name in {**REASONS, unknown: f"reason {unknown:#x}"}.items() if bits & bit)
+        yield f"the GPU held its clock back: {reasons} (limit: none but idle and application clocks)"
+    heats = [(one.get("temperature_c", -math.inf), one.get("slowdown_c", math.inf)) for one in (first, last)]
+    if over := [(heat, limit) for heat, limit in heats if heat >= limit]:
+        yield "the GPU was at {:.0f} degrees C (it slows down from {:.0f} on)".format(*max(over))
+    # Afterwards this process is on the GPU too, and a container may know it by another number.
+    others_after = min(last.get("other_processes", 0), last.get("processes", 0) - 1)
+    if (others := max(first.get("other_processes", 0), others_after)) > 0:
+        yield f"{others:.0f} other processes used the GPU (limit 0)"
+    was, now = first.get("sm_mhz", 0), last.get("sm_mhz", 0)
+    # An idle GPU lowers its clock by itself.
+    if was and now and not bits_after & IDLE and (fall := 1 - now / was) > CLOCK_FALL:
+        change = f"by {_percent(fall)}, from {was:.0f} to {now:.0f} MHz"
+        yield f"the GPU's clock fell {change} (limit {_percent(CLOCK_FALL)})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
 
 
 def _quota(facts: Machine) -> Iterator[Finding]:
@@ -83,8 +145,7 @@ def _frequency() -> Iterator[Finding]:
 
 
 def _threads_on_one_core() -> Iterator[Finding]:
-    ours = processors()
-    cores = {text(CPUS / f"cpu{one}/topology/thread_siblings_list") for one in ours}
+    ours, cores = processors(), {text(CPUS / f"cpu{one}/topology/thread_siblings_list") for one in processors()}
     if None not in cores and len(cores) < len(ours):
         shared = f"{len(ours)} processors are {len(cores)} cores (SMT): two threads on one core share its units"
         yield Finding("note", shared, "bind to one processor a core (`taskset`) for times of single cores")
@@ -100,13 +161,11 @@ def _memory_and_host() -> Iterator[Finding]:
 
 def _half_precision(device: Device) -> Iterator[Finding]:
     """Whether half precision is computed by the hardware or emulated; nothing where the hardware does not tell."""
-    capability = tuple(first_gpu("nvmlDeviceGetCudaComputeCapability") or ()) if device == "cuda" else ()
-    if not (capability if device == "cuda" else cpu_info("flags")):
-        return
-    for precision, (features, least) in NATIVE.items():
+    known = first_gpu("nvmlDeviceGetCudaComputeCapability") if device == "cuda" else cpu_info("flags")
+    for precision, (features, least) in NATIVE.items() if known else ():
         native = [feature for feature in features if cpu_has(feature)]
         if device == "cuda":
-            native = ["compute capability {}.{}".format(*capability)] if capability >= least else []
+            native = ["compute capability {}.{}".format(*known)] if tuple(known) >= least else []
         if native:
             yield Finding("ok", f"{precision} is native ({', '.join(native)})")
         else:
@@ -116,7 +175,6 @@ def _half_precision(device: Device) -> Iterator[Finding]:
 def _gpu(facts: Machine, device: Device, cuda: bool) -> Iterator[Finding]:
     if facts.gpus and not cuda:
         unusable = f"torch cannot use the GPU ({facts.gpus[0]}, driver {facts.driver})"
-        advice = "install a build of torch for this driver's CUDA, or look at CUDA_VISIBLE_DEVICES"
-        yield Finding("note", unusable, advice)
+        yield Finding("note", unusable, "install a torch for this driver's CUDA, or look at CUDA_VISIBLE_DEVICES")
     if device == "cuda" and first_gpu("nvmlDeviceGetPersistenceMode") == 0:
         yield Finding("note", "the GPU's driver sleeps between programs", "`sudo nvidia-smi -pm 1`, if it is yours")

@@ -1,18 +1,19 @@
-"""The facts about a machine that decide whether two records may be compared."""
+"""The facts about a machine that decide whether two records may be compared, and its state around a measurement."""
 
 import hashlib
 import math
 import os
 import platform
 import subprocess
-from functools import cache
+import time
+from datetime import UTC, datetime
+from functools import cache, partial
 from importlib.metadata import distributions
 from pathlib import Path
 
 import psutil
 
-from bench.machine.gpu import gpus
-from bench.machine.system import cpu_info, cpu_quota, processors
+from bench.machine.system import cpu_info, cpu_quota, gpu_state, gpus, processors, text, throttled_s
 from bench.quantities import Device, Frozen, TrainingPrecision
 
 # The C library's allocator and OpenMP change a time, so workers set these variables and records show them.
@@ -20,6 +21,8 @@ ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "
 SET_BY_US = (*ALLOCATOR, "OMP_NUM_THREADS")
 PACKAGES = ("torch", "torchvision", "timm", "lightning", "monai", "fvcore", "onnxruntime")
 NATIVE_BFLOAT16 = ("amx_bf16", "avx512_bf16")
+ONLINE = Path("/sys/devices/system/cpu/online")
+BUSY = ("user", "nice", "system", "irq", "softirq")  # guests are counted in user already; proc_stat(5)
 VARIABLES = (*SET_BY_US, "OMP_WAIT_POLICY", "KMP_AFFINITY", "TIMM_FUSED_ATTN", "CUDA_VISIBLE_DEVICES")
 
 
@@ -55,16 +58,36 @@ class Machine(Frozen):
     @property
     def title(self) -> str:
         """The machine in a few words."""
-        gpus = f", {', '.join(self.gpus)}" if self.gpus else ", no GPU"
         quota = "" if self.cpu_quota is None else f" (a quota of {self.cpu_quota:g})"
-        return f"{self.cpu}, {self.cores} cores{quota}, {self.memory_bytes / 2**30:.0f} GiB{gpus}"
+        gpus = ", ".join(self.gpus) or "no GPU"
+        return f"{self.cpu}, {self.cores} cores{quota}, {self.memory_bytes / 2**30:.0f} GiB, {gpus}"
+
+
+class State(Frozen):
+    """Load, clocks, temperature, other users. What cannot be read is None or missing, also in older records.
+
+    `cpu_busy_s` is the time for which the processors this process may run on have been busy since the machine started,
+    `cpu_steal_s` the time a hypervisor took from them, `own_cpu_s` the part of the busy time that this process and the
+    children it has waited for used. `throttled_s` is for how long a CPU quota stopped it. `clock_s` is a clock that
+    tells how long the time between two states was.
+    """
+
+    at: str
+    load_1min: float | None
+    cpu_mhz: float | None
+    gpu: dict[str, float | int | str]
+    clock_s: float | None = None
+    cpu_busy_s: float | None = None
+    cpu_steal_s: float | None = None
+    own_cpu_s: float | None = None
+    throttled_s: float | None = None
+    memory_free_bytes: int | None = None
 
 
 @cache
 def this_machine() -> Machine:
     """The facts of this machine and this process."""
-    names, driver = gpus()
-    allowed, limit = len(processors()), cpu_quota()
+    (names, driver), allowed, limit = gpus(), len(processors()), cpu_quota()
     quota = None if limit is None or limit >= allowed else limit
     return Machine(
         cpu=_cpu_name(),
@@ -79,6 +102,38 @@ def this_machine() -> Machine:
         variables={name: os.environ[name] for name in VARIABLES if name in os.environ},
         commit=_commit(),
     )
+
+
+def state() -> State:
+    """The machine's state now."""
+    gpu, (busy_s, steal_s) = gpu_state(), cpu_times()
+    return State(
+        clock_s=time.monotonic(),  # right after the processor times it is compared with
+        own_cpu_s=sum(os.times()[:4]),
+        cpu_busy_s=busy_s,
+        cpu_steal_s=steal_s,
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        load_1min=psutil.getloadavg()[0],
+        cpu_mhz=_cpu_mhz(),
+        gpu=gpu,
+        throttled_s=throttled_s(),
+        memory_free_bytes=psutil.virtual_memory().available,
+    )
+
+
+def cpu_times() -> tuple[float | None, float | None]:
+    """Seconds for which the processors of this process were busy, and for which a hypervisor took them.
+
+    None where the system does not report one of them.
+    """
+    times = psutil.cpu_times(percpu=True)
+    ranges = [part.split("-") for part in (text(ONLINE) or f"0-{len(times) - 1}").split(",")]
+    online = [number for ends in ranges for number in range(int(ends[0]), int(ends[-1]) + 1)]
+    if len(online) != len(times) or not set(processors()) <= set(online):
+        return None, None
+    ours = [one for number, one in zip(online, times, strict=True) if number in processors()]
+    busy_s = sum(getattr(one, name, 0.0) for one in ours for name in BUSY)
+    return busy_s, sum(one.steal for one in ours) if hasattr(ours[0], "steal") else None
 
 
 def cuda_devices() -> int:
@@ -117,6 +172,15 @@ def training_precision(device: Device) -> TrainingPrecision:
     return "bfloat16" if native else "float32"
 
 
+def _cpu_mhz() -> float | None:
+    """The mean clock of all processors."""
+    try:
+        clock = psutil.cpu_freq()
+    except (NotImplementedError, OSError):  # drivers that do not tell the current clock
+        return None
+    return clock.current or None if clock else None
+
+
 def _cpu_name() -> str:
     if platform.system() == "Darwin":
         command = ["sysctl", "-n", "machdep.cpu.brand_string"]
@@ -126,15 +190,10 @@ def _cpu_name() -> str:
 
 def _commit() -> str:
     """The commit of the checkout this package runs from, with a + where files differ from it; empty outside one."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", "-C", str(Path(__file__).parents[1]), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
+    output = partial(subprocess.check_output, cwd=Path(__file__).parents[1], stderr=subprocess.DEVNULL, text=True)
     try:
-        git("ls-files", "--error-unmatch", "__init__.py")
-        return git("rev-parse", "--short=12", "HEAD") + (
-            "+" if git("status", "--porcelain", ".", "../baselines") else ""
-        )
+        output(["git", "ls-files", "--error-unmatch", "__init__.py"])
+        edited = "+" if output(["git", "status", "--porcelain", ".", "../baselines"]) else ""
+        return output(["git", "rev-parse", "--short=12", "HEAD"]).strip() + edited
     except (OSError, subprocess.CalledProcessError):
         return ""

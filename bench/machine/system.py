@@ -1,25 +1,29 @@
-"""What the operating system says of this process's processors, and the limits a container sets to their use.
+"""What the operating system and the GPUs' driver report.
 
-Limits are read from Linux control groups, version 1 and 2: of this process's group and of all groups that it lies in,
-because a limit on any of them applies. Source: the kernel's documentation, admin-guide/cgroup-v2 and
-scheduler/sched-bwc.
+CPU limits are read from Linux control groups, version 1 and 2: of this process's group and of all groups above it,
+because a limit on any of them applies (the kernel's documentation: admin-guide/cgroup-v2, scheduler/sched-bwc).
+
+GPUs are read through NVIDIA's management library (NVML), without torch and without a CUDA context. CUDA numbers GPUs
+from the fastest on unless CUDA_DEVICE_ORDER is PCI_BUS_ID, NVML by bus. On a machine with different GPUs name one by
+its UUID.
 """
 
 import os
 import re
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 PROC = Path("/proc")
 
 
 def text(path: Path) -> str | None:
     """The stripped content of a system file; None where it does not exist or may not be read."""
-    try:
+    with suppress(OSError):  # some files exist on every machine and can be read on few, or only by root
         return path.read_text().strip()
-    except OSError:  # some files exist on every machine and can be read on few, or only by root
-        return None
+    return None
 
 
 @cache
@@ -35,30 +39,25 @@ def processors() -> tuple[int, ...]:
 
     Read once, at the start: OpenMP may later bind the main thread to one of them.
     """
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    return tuple(sorted(allowed))
+    return tuple(sorted(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)))
 
 
 def cpu_quota(proc: Path = PROC) -> float | None:
     """How many processors' worth of time this process may use; None where no limit is set."""
-    return min((limit for group in _groups(proc) if (limit := _limit(group)) is not None), default=None)
+    limits = (
+        text(one / "cpu.max") or f"{text(one / 'cpu.cfs_quota_us')} {text(one / 'cpu.cfs_period_us')}"
+        for one in _groups(proc)
+    )
+    # `max` or -1 stands for no limit.
+    pairs = ((quota, period) for quota, period in map(str.split, limits) if quota.isdecimal() and period.isdecimal())
+    return min((int(quota) / int(period) for quota, period in pairs), default=None)
 
 
 def throttled_s(proc: Path = PROC) -> float | None:
     """Seconds for which a quota has stopped this process's groups so far; None where that cannot be read."""
-    found = [seconds for group in _groups(proc) if (seconds := _throttled_s(group)) is not None]
-    return sum(found) if found else None
-
-
-def _limit(group: Path) -> float | None:
-    first = f"{text(group / 'cpu.cfs_quota_us')} {text(group / 'cpu.cfs_period_us')}"
-    quota, period = (text(group / "cpu.max") or first).split()
-    return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() else None  # max or -1 is no limit
-
-
-def _throttled_s(group: Path) -> float | None:
-    found = re.search(r"^throttled_(usec|time) (\d+)$", text(group / "cpu.stat") or "", re.MULTILINE)
-    return int(found[2]) / {"usec": 1e6, "time": 1e9}[found[1]] if found else None
+    stats = (text(group / "cpu.stat") or "" for group in _groups(proc))
+    found = [line for one in stats if (line := re.search(r"^throttled_(usec|time) (\d+)$", one, re.MULTILINE))]
+    return sum(int(line[2]) / {"usec": 1e6, "time": 1e9}[line[1]] for line in found) if found else None
 
 
 def _groups(proc: Path) -> Iterator[Path]:
@@ -75,3 +74,77 @@ def _groups(proc: Path) -> Iterator[Path]:
             if first or second:
                 own = Path(mount) if ".." in name.split("/") else Path(mount, name.lstrip("/"))
                 yield from (group for group in (own, *own.parents) if group.is_relative_to(mount) and group.is_dir())
+
+
+@cache
+def nvml() -> Any:
+    """The initialized library; None where there is no driver."""
+    with suppress(Exception):  # the library raises its own types, and an OSError where the driver is missing
+        import pynvml
+
+        pynvml.nvmlInit()
+        return pynvml
+    return None
+
+
+def gpus() -> tuple[tuple[str, ...], str]:
+    """The names of all GPUs, also of those that CUDA_VISIBLE_DEVICES hides, and the driver's version."""
+    driver = nvml().nvmlSystemGetDriverVersion() if nvml() else ""
+    return tuple(nvml().nvmlDeviceGetName(gpu) for gpu in _handles()), driver
+
+
+def first_visible() -> Any | None:
+    """The handle of the GPU that CUDA calls 0: the first, or the first that CUDA_VISIBLE_DEVICES names.
+
+    None where there is none, or where the named one does not exist; CUDA then sees no GPU either.
+    """
+    pynvml, handles = nvml(), _handles()
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+    if pynvml and first.startswith("MIG-"):  # a part of a GPU
+        with suppress(pynvml.NVMLError):
+            return pynvml.nvmlDeviceGetHandleByUUID(first)
+    named = [one for one in handles if first and pynvml.nvmlDeviceGetUUID(one).startswith(first)]
+    return next(iter(handles[int(first) :] if first.isdecimal() else named), None)
+
+
+def gpu_state() -> dict[str, float | int | str]:
+    """The state of the first visible GPU; empty where there is none.
+
+    Clocks (MHz), temperature and the temperature from which it slows down (degrees C), power (W), throttle reasons
+    (bits), how many processes compute on it, and how many of them are neither this one nor its parent. What the GPU
+    does not support is a text that says so.
+    """
+    pynvml, gpu = nvml(), first_visible()
+    if gpu is None:
+        return {}
+    running = partial(pynvml.nvmlDeviceGetComputeRunningProcesses, gpu)
+    questions: dict[str, Callable[[], float | int]] = {
+        "sm_mhz": lambda: pynvml.nvmlDeviceGetClockInfo(gpu, pynvml.NVML_CLOCK_SM),
+        "memory_mhz": lambda: pynvml.nvmlDeviceGetClockInfo(gpu, pynvml.NVML_CLOCK_MEM),
+        "temperature_c": lambda: pynvml.nvmlDeviceGetTemperature(gpu, pynvml.NVML_TEMPERATURE_GPU),
+        "slowdown_c": lambda: pynvml.nvmlDeviceGetTemperatureThreshold(gpu, pynvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN),
+        "power_w": lambda: pynvml.nvmlDeviceGetPowerUsage(gpu) / 1000,
+        "throttle_reasons": lambda: pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu),
+        "processes": lambda: len(running()),
+        "other_processes": lambda: sum(process.pid not in (os.getpid(), os.getppid()) for process in running()),
+    }
+    answers: dict[str, float | int | str] = {}
+    for name, ask in questions.items():
+        try:
+            answers[name] = ask()
+        except pynvml.NVMLError as error:  # virtual GPUs support only some of these
+            answers[name] = f"not readable: {error}"
+    return answers
+
+
+def first_gpu(function: str) -> Any:
+    """What an NVML function of this name returns for the first visible GPU; None where it cannot be read."""
+    if (gpu := first_visible()) is not None:
+        with suppress(nvml().NVMLError):
+            return getattr(nvml(), function)(gpu)
+    return None
+
+
+def _handles() -> list[Any]:
+    pynvml = nvml()
+    return [pynvml.nvmlDeviceGetHandleByIndex(one) for one in range(pynvml.nvmlDeviceGetCount())] if pynvml else []

@@ -55,11 +55,13 @@ def sum_offsets(offsets: Tensor) -> Tensor:
 
 
 def sum_by_fold(offsets: Tensor) -> Tensor:
+    """The sum of `sum_offsets` by `F.fold`."""
     columns = offsets.unflatten(1, (OFFSETS, -1)).transpose(1, 2).flatten(3).flatten(1, 2)
     return F.fold(columns, offsets.shape[2:], 3, padding=1)
 
 
 def sum_by_shifts(offsets: Tensor) -> Tensor:
+    """The sum of `sum_offsets`, map by map into the one that is not shifted."""
     maps = offsets.unflatten(1, (OFFSETS, -1))
     whole = maps[:, OFFSETS // 2].clone()
     for offset, (down, right) in enumerate(product((-1, 0, 1), repeat=2)):

@@ -143,7 +143,7 @@ class _DenseGradient(torch.autograd.Function):
         return maps.view_as(maps)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return gradient.contiguous(memory_format=torch.channels_last)
 
 

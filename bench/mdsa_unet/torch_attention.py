@@ -75,7 +75,7 @@ class _ProductAttention(torch.autograd.Function):
         return found
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         cells, index, mask, weights = ctx.saved_tensors
         if torch.is_grad_enabled():  # a gradient of the gradient is wanted
             found = _by_products(cells, index, mask, ctx.scale)[0]

@@ -4,16 +4,9 @@ torch is imported only when a network is built, so that `bench list` answers at 
 """
 
 from bench.networks.find import find_network, is_pretrained, title_of, with_arguments
-from bench.networks.network import Network, NetworkRow
-from bench.networks.table import GROUPS, NETWORKS
+from bench.networks.foreign import plug_ins
+from bench.networks.table import GROUPS, NETWORKS, Network
 
 __all__ = [
-    "GROUPS",
-    "NETWORKS",
-    "Network",
-    "NetworkRow",
-    "find_network",
-    "is_pretrained",
-    "title_of",
-    "with_arguments",
-]
+    "GROUPS", "NETWORKS", "Network", "find_network", "is_pretrained", "plug_ins", "title_of", "with_arguments",
+]  # fmt: skip

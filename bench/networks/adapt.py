@@ -1,4 +1,6 @@
-"""Adapts any network to the images and maps that are asked for.
+"""Constructs a network by any class or function, and adapts it to the images and maps that are asked for.
+
+A class or function is given what its own parameters ask for, by their usual names.
 
 What a network needs is declared or found out on one random image. It is declared by `image_size` (pixels a side),
 `in_channels` and `main` (the main map's index or key in the output): as an argument that the builder does not have
@@ -6,23 +8,30 @@ itself, or as an attribute of the class or function, or of the network. Found ou
 that it takes, smaller maps, two maps for one class, and a sigmoid or softmax at its end.
 """
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from itertools import product
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from bench.errors import UserError, first_line
-from bench.networks.construct import construct, parameters_of
-from bench.networks.network import Shapes
+from bench.errors import UserError, first_line, unknown
 from bench.networks.output_maps import binary, logit_maps, resized, tensors_in
+from bench.networks.table import Shapes
 
 SIZES = (256, 224, 512, 384, 128)  # tried where the one asked for fails
 CHANNELS = (3, 1)
 DECLARED = ("image_size", "in_channels", "main")
 SMALLEST = 1e-6  # what a probability is clipped to before it becomes a logit
 ENDS = {"SigmoidBackward0": "sigmoid", "SoftmaxBackward0": "softmax"}  # losses on logits apply these themselves
+# The usual names of parameters for the channels of an image, the number of classes, and the pixels a side.
+CHANNEL_WORDS = ("in_channels", "in_chans", "n_channels", "num_channels", "input_channels", "input_channel", "in_ch",
+                 "img_ch", "channels")  # fmt: skip
+CLASS_WORDS = ("classes", "num_classes", "n_classes", "num_class", "out_channels", "output_channels", "out_chans",
+               "out_ch", "output_ch")  # fmt: skip
+SIZE_WORDS = ("image_size", "img_size", "input_size", "img_dim")
+NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 class Needs(NamedTuple):
@@ -88,6 +97,40 @@ def made(builder: Callable[..., Any], name: str, shapes: Shapes, arguments: Mapp
     return adapted(construct(builder, name, shapes, others), name, shapes, builder, declared)
 
 
+def construct(builder: Callable[..., Any], name: str, shapes: Shapes, arguments: Mapping[str, Any]) -> nn.Module:
+    """The network that a class or function makes, for these shapes and with the user's own arguments.
+
+    A parameter of a known name is given what it asks for, unless the user gave it. UserError where an argument is
+    unknown, one without a default is missing, or no network comes back.
+    """
+    parameters = parameters_of(builder, name)
+    given = {**_known(parameters, shapes), **arguments}
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        refuse_unknown(parameters, given, name)
+    absent = [p.name for p in parameters if p.default is p.empty and p.kind in NAMED and p.name not in given]
+    if absent:
+        raise UserError(f"{name} needs {', '.join(absent)}; give it: --arg {absent[0]}=VALUE")
+    network = builder(**given)
+    if not isinstance(network, nn.Module):
+        raise UserError(f"{name} gives a {type(network).__name__}, not a torch.nn.Module; name what makes the network")
+    return network
+
+
+def parameters_of(builder: Callable[..., Any], name: str) -> list[inspect.Parameter]:
+    """The parameters of a class or function; UserError where it is neither."""
+    if not callable(builder):
+        raise UserError(f"{name} is a {type(builder).__name__}; name a class or a function that makes the network")
+    return list(inspect.signature(builder).parameters.values())
+
+
+def refuse_unknown(parameters: Iterable[inspect.Parameter], given: Iterable[str], name: str) -> None:
+    """UserError for an argument that is none of the named parameters."""
+    own = [parameter.name for parameter in parameters if parameter.kind in NAMED]
+    for key in given:
+        if key not in own:
+            raise unknown(f"argument of {name}", key, own)
+
+
 def adapted(
     network: nn.Module, name: str, shapes: Shapes, builder: Any = None, declared: Mapping[str, Any] | None = None
 ) -> nn.Module:
@@ -120,17 +163,34 @@ def notes_of(network: nn.Module) -> tuple[str, ...]:
     return network.notes if isinstance(network, Adapted) else ()
 
 
+def _known(parameters: list[inspect.Parameter], shapes: Shapes) -> dict[str, Any]:
+    """What is given to parameters of known names; of two names for one thing the first counts.
+
+    A size whose default is a pair is given as a pair. Other defaults that are lists, such as `channels` for the widths
+    of stages, mean something else.
+    """
+    defaults = {parameter.name: parameter.default for parameter in parameters if parameter.kind in NAMED}
+    several = {word for word, default in defaults.items() if isinstance(default, tuple | list)}
+    given: dict[str, Any] = {}
+    for words, value in zip((CHANNEL_WORDS, CLASS_WORDS, SIZE_WORDS), shapes, strict=True):
+        word = next((w for w in words if w in defaults and (words is SIZE_WORDS or w not in several)), None)
+        if word:
+            given[word] = type(defaults[word])((value, value)) if word in several else value
+    return given
+
+
 def _declared(word: str, network: nn.Module, builder: Any) -> Any:
-    found = [one for one in (getattr(builder, word, None), getattr(network, word, None)) if one is not None]
-    value = found[0] if found else None
+    places = (getattr(place, word, None) for place in (builder, network))
+    value = next((found for found in places if found is not None), None)
     if word == "image_size" and isinstance(value, tuple | list) and value:
         value = value[0]
     return value if isinstance(value, int | str if word == "main" else int) else None  # a layer may be called `main`
 
 
 def _tried(network: nn.Module, name: str, shapes: Shapes, known: dict[str, Any]) -> tuple[Needs, Any]:
-    """The first size and channels that the network takes, and its output: first as declared or asked for, then with
-    one of the two changed, then with both.
+    """The first size and channels that the network takes, and its output.
+
+    They are tried as declared or asked for, then with one of the two changed, then with both.
     """
     size, channels = known["image_size"] or shapes.size, known["in_channels"] or shapes.channels
     sizes, counts = dict.fromkeys([size, shapes.size, *SIZES]), dict.fromkeys([channels, shapes.channels, *CHANNELS])
@@ -141,7 +201,7 @@ def _tried(network: nn.Module, name: str, shapes: Shapes, known: dict[str, Any])
             output = network(torch.rand(1, needs.channels, needs.size, needs.size))
         except MemoryError:
             raise
-        except Exception as error:  # a network may refuse an image with anything
+        except Exception as error:  # noqa: BLE001 - a network may refuse an image with any exception
             refusals.append(error)
             continue
         if not logit_maps(output, shapes.classes):

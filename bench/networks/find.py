@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 
 from bench.errors import UserError, unknown
-from bench.networks.installed import from_package, plug_ins
+from bench.networks.foreign import from_file, from_package, plug_ins
 from bench.networks.names import PRETRAINED, WEIGHTS, Name, parse
-from bench.networks.network import Network
-from bench.networks.own_file import from_file
 from bench.networks.smp import PREFIX, from_spec
-from bench.networks.table import NETWORKS
+from bench.networks.table import NETWORKS, Network
 
 FORMS = "smp:Unet/resnet34, path/to/file.py:Name, package.module:Name"
 
@@ -19,18 +17,15 @@ def find_network(text: str) -> Network:
     if name.base in NETWORKS:
         if name.arguments:
             given = ", ".join(f"{key}={value}" for key, value in sorted(name.arguments.items()))
-            raise UserError(
-                f"'{name.base}' is built as in its paper and takes no arguments, got {given}; leave them out"
-            )
+            as_published = f"'{name.base}' is built as in its paper and takes no arguments"
+            raise UserError(f"{as_published}, got {given}; leave them out")
         return NETWORKS[name.base]
     if name.base.startswith(PREFIX):
         return from_spec(name)
     if _is_file(name.base):
         return from_file(name)
-    if ":" in name.base:
-        return from_package(name, name.base)
-    if name.base in plug_ins():
-        return from_package(name, plug_ins()[name.base])
+    if ":" in name.base or name.base in plug_ins():
+        return from_package(name, plug_ins().get(name.base, name.base))
     raise UserError(f"{unknown('network', name.base, [*NETWORKS, *plug_ins()])}; or a network from elsewhere: {FORMS}")
 
 

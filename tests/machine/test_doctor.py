@@ -8,7 +8,7 @@ import pytest
 from fake_nvml import Card, Nvml, busy
 from handmade import ENVIRONMENT, STATE
 
-from bench.machine import doctor, gpu
+from bench.machine import doctor, system
 from bench.machine.doctor import Finding, findings
 
 BEFORE = STATE.model_copy(
@@ -27,7 +27,7 @@ def _two_plain_processors(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "cpu_info", lambda field: "fpu avx2")
     monkeypatch.setattr(doctor, "cpu_has", lambda flag: False)
     monkeypatch.setattr(doctor, "CPUS", tmp_path)
-    monkeypatch.setattr(gpu, "nvml", lambda: None)
+    monkeypatch.setattr(system, "nvml", lambda: None)
     monkeypatch.setattr(psutil, "swap_memory", lambda: SimpleNamespace(used=0))
 
 
@@ -126,7 +126,7 @@ def test_a_gpu_that_torch_cannot_use():
 
 
 def test_the_gpu_is_looked_at_where_it_would_be_measured(monkeypatch):
-    monkeypatch.setattr(gpu, "nvml", lambda: Nvml(busy()))
+    monkeypatch.setattr(system, "nvml", lambda: Nvml(busy()))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     last = after(gpu={"throttle_reasons": 0x40, "processes": 2, "other_processes": 1})
     seen = found(last, device="cuda", cuda=True)
@@ -140,6 +140,6 @@ def test_the_gpu_is_looked_at_where_it_would_be_measured(monkeypatch):
 
 
 def test_a_gpu_that_answers_nothing_is_not_judged(monkeypatch):
-    monkeypatch.setattr(gpu, "nvml", lambda: Nvml(Card("GPU-0")))
+    monkeypatch.setattr(system, "nvml", lambda: Nvml(Card("GPU-0")))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert list(found(device="cuda", cuda=True)) == ["other processes use 0.0 % of the 2 cores' time"]

@@ -3,8 +3,8 @@
 import pytest
 from fake_nvml import Card, Nvml, busy
 
-from bench.machine import gpu
-from bench.machine.gpu import first_gpu, first_visible, gpu_state, gpus
+from bench.machine import system
+from bench.machine.system import first_gpu, first_visible, gpu_state, gpus
 
 NO_ANSWER = "not readable: Not Supported"
 MODE, CAPABILITY = "nvmlDeviceGetPersistenceMode", "nvmlDeviceGetCudaComputeCapability"
@@ -15,7 +15,7 @@ def machine(monkeypatch):
     """Makes this a machine with these GPUs, of which CUDA_VISIBLE_DEVICES names some."""
 
     def has(library, visible=None):
-        monkeypatch.setattr(gpu, "nvml", lambda: library)
+        monkeypatch.setattr(system, "nvml", lambda: library)
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         if visible is not None:
             monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)

@@ -2,16 +2,13 @@
 
 import os
 from collections import namedtuple
-from importlib import import_module
 from pathlib import Path
 
 import psutil
 import pytest
 from handmade import STATE
 
-from bench.machine import State, state
-
-states = import_module("bench.machine.state")  # the package has a function of this name
+from bench.machine import State, facts, state
 
 LINUX = pytest.mark.skipif(not Path("/proc/stat").exists(), reason="only Linux counts processor time here")
 
@@ -50,8 +47,8 @@ def machine(monkeypatch, tmp_path):
 
     def has(times, online, ours):
         (tmp_path / "online").write_text(online)
-        monkeypatch.setattr(states, "ONLINE", tmp_path / "online")
-        monkeypatch.setattr(states, "processors", lambda: ours)
+        monkeypatch.setattr(facts, "ONLINE", tmp_path / "online")
+        monkeypatch.setattr(facts, "processors", lambda: ours)
         monkeypatch.setattr(psutil, "cpu_times", lambda percpu: times)
 
     return has
@@ -63,22 +60,22 @@ SECOND = FIRST._replace(user=1000, nice=0, system=0, irq=0, softirq=0, steal=0)
 
 def test_processor_times_by_hand(machine):
     machine([FIRST, SECOND], "0-1", (0,))
-    assert states.cpu_times() == (136, 80)
+    assert facts.cpu_times() == (136, 80)
     machine([FIRST, SECOND], "0-1", (0, 1))
-    assert states.cpu_times() == (1136, 80)
+    assert facts.cpu_times() == (1136, 80)
 
 
 def test_a_processor_that_is_switched_off_moves_no_other(machine):
     machine([FIRST, SECOND, SECOND], "0,2-3", (0, 2))
-    assert states.cpu_times() == (1136, 80)
+    assert facts.cpu_times() == (1136, 80)
 
 
 @pytest.mark.parametrize("online", ["0-1", "0-2"])
 def test_a_processor_that_is_not_listed_makes_the_times_unknown(machine, online):
     machine([FIRST, SECOND], online, (0, 2))
-    assert states.cpu_times() == (None, None)
+    assert facts.cpu_times() == (None, None)
 
 
 def test_a_system_that_counts_no_stolen_time(machine):
     machine([namedtuple("Times", LINUX_TIMES[:4])(10, 2, 3, 40)], "0", (0,))
-    assert states.cpu_times() == (15, None)
+    assert facts.cpu_times() == (15, None)

@@ -6,7 +6,7 @@ from torch import nn
 
 from bench.errors import UserError
 from bench.networks.adapt import Adapted, adapted, inside, made, notes_of
-from bench.networks.network import Shapes
+from bench.networks.table import Shapes
 
 IMAGES = torch.rand(2, 3, 96, 96)
 

@@ -4,8 +4,8 @@ import pytest
 from torch import nn
 
 from bench.errors import UserError
-from bench.networks.construct import construct
-from bench.networks.network import Shapes
+from bench.networks.adapt import construct
+from bench.networks.table import Shapes
 
 SHAPES = Shapes(1, 4, 96)
 
@@ -49,7 +49,7 @@ def test_a_builder_that_asks_for_nothing_is_given_nothing():
 @pytest.mark.parametrize(
     ("builder", "arguments", "said"),
     [
-        (by_other_names, {"widht": 3}, "no argument 'widht'; did you mean 'width'"),
+        (by_other_names, {"widht": 3}, "unknown argument of net 'widht'; did you mean 'width'"),
         (lambda depth: Net(depth=depth), {}, "needs depth; give it: --arg depth=VALUE"),
         (lambda: "a network", {}, "gives a str, not a torch.nn.Module"),
         (3, {}, "is a int; name a class or a function"),

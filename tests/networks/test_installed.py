@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench.errors import UserError
-from bench.networks import find_network, installed
+from bench.networks import find_network, foreign, plug_ins
 
 TARGET = "torchvision.models.segmentation:lraspp_mobilenet_v3_large"
 
@@ -18,14 +18,14 @@ def test_a_function_of_an_installed_package_whose_output_is_a_dict():
 
 
 def test_a_package_offers_a_network_by_a_name(monkeypatch):
-    monkeypatch.setattr(installed, "entry_points", lambda group: [EntryPoint("lraspp", TARGET, group)])
-    installed.plug_ins.cache_clear()
+    monkeypatch.setattr(foreign, "entry_points", lambda group: [EntryPoint("lraspp", TARGET, group)])
+    plug_ins.cache_clear()
     try:
         network = find_network("lraspp?weights_backbone=none")
         assert (network.title, network.source) == ("lraspp", "torchvision")
         assert network.build(3, 1, 64).eval()(torch.rand(1, 3, 64, 64)).shape == (1, 1, 64, 64)
     finally:
-        installed.plug_ins.cache_clear()
+        plug_ins.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,14 @@
 """A network's digest goes with its code and with nothing else."""
 
-from bench.networks import NetworkRow
+from bench.networks import Network
 
 
-def row(tmp_path, monkeypatch, name: str, text: str, **declared) -> NetworkRow:
+def row(tmp_path, monkeypatch, name: str, text: str, **declared) -> Network:
     """A network of the package `nets`, whose code is this text."""
     (tmp_path / "nets").mkdir(exist_ok=True)
     (tmp_path / "nets" / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    return NetworkRow(name, "", package="nets", **declared)
+    return Network(name, "", package="nets", **declared)
 
 
 def test_a_digest_follows_the_code_and_not_its_comments(tmp_path, monkeypatch):
@@ -24,7 +24,7 @@ def test_declared_code_keeps_its_records_until_it_is_edited(tmp_path, monkeypatc
     now = row(tmp_path, monkeypatch, "fast_network", "def build(a):\n    return 1 + a\n").digest
 
     def found(**declared: tuple[str, str]) -> tuple[str, str]:
-        fast = NetworkRow("fast_network", "", package="nets", **declared)
+        fast = Network("fast_network", "", package="nets", **declared)
         return fast.digest_for("dice"), fast.digest_for("latency")
 
     assert found(same_function=(now, "slow")) == ("slow", now)

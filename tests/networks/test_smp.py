@@ -52,7 +52,10 @@ def test_a_spec_that_is_none_is_refused_before_anything_is_built(spec, said):
     [
         ("smp:Unet/resnet35", "unknown encoder 'resnet35'; did you mean"),
         ("smp:Unet/tu-resnet35x", "unknown encoder 'tu-resnet35x'; did you mean tu-"),
-        ("smp:Unet/resnet18?decoder_chanels=8", "has no argument 'decoder_chanels'; did you mean 'decoder_channels'"),
+        (
+            "smp:Unet/resnet18?decoder_chanels=8",
+            "'decoder_chanels'; did you mean 'decoder_channels'",
+        ),
         ("smp:Unet/resnet18?encoder_depth=9", "cannot be built"),
     ],
 )

@@ -17,7 +17,10 @@ def installed(package: str, file: str) -> str:
 
 # A list with deep supervision; arguments without defaults; a dict; a network for volumes that is told to be flat.
 STRANGERS = {
-    "MONAI's UNet++": ("monai", "networks/nets/basic_unetplusplus.py", "BasicUNetPlusPlus?spatial_dims=2"),
+    "MONAI's UNet++": (
+        "monai", "networks/nets/basic_unetplusplus.py",
+        "BasicUNetPlusPlus?spatial_dims=2&features=(8, 8, 8, 16, 16, 8)",
+    ),
     "MONAI's Attention U-Net": (
         "monai", "networks/nets/attentionunet.py", "AttentionUnet?spatial_dims=2&channels=(8, 16, 32)&strides=(2, 2)",
     ),

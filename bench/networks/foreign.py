@@ -1,17 +1,87 @@
-"""Networks in a user's own file, by its path: `nets/mine.py:TinyNet`. The file is parsed, and only run to build one."""
+"""Networks of other people's code: in a file, by its path, or in an installed package, by its module.
+
+`nets/mine.py:TinyNet` is parsed, and only run to build the network. `package.module:Name` needs the package installed.
+A package can also offer networks by a name of its own in its pyproject.toml; `bench list networks` then shows them:
+
+    [project.entry-points."bench.networks"]
+    tiny = "my_package.nets:TinyNet"
+"""
 
 import ast
 import sys
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
 from importlib import import_module
+from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import UserError, unknown
 from bench.networks.names import Name
-from bench.networks.network import ForeignNetwork
+from bench.networks.table import Network, Shapes, code_digest, files_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignNetwork(Network):
+    """A class or function of other people's code.
+
+    `builder` imports and returns it, `file` is the file a reader looks into, `code` gives the digest of its code.
+    """
+
+    arguments: Mapping[str, Any]
+    builder: Callable[[], Callable[..., Any]]
+    file: str
+    code: Callable[[], str]
+
+    @property
+    def place(self) -> str:
+        """Its file."""
+        return self.file
+
+    @cached_property
+    def digest(self) -> str:
+        """12 hexadecimal digits that change with its code."""
+        return self.code()
+
+    def build(self, in_channels: int, classes: int, image_size: int) -> "nn.Module":
+        """What the class or function makes, adapted to these images."""
+        from bench.networks.adapt import made
+
+        return made(self.builder(), self.title, Shapes(in_channels, classes, image_size), self.arguments)
+
+
+@cache
+def plug_ins() -> dict[str, str]:
+    """The targets `module:Name` that installed packages offer, by name."""
+    return {entry.name: entry.value for entry in entry_points(group="bench.networks")}
+
+
+def from_package(name: Name, target: str) -> ForeignNetwork:
+    """The network of a target `module:Name`; UserError where no such module is installed."""
+    module, _, attribute = target.partition(":")
+    try:
+        files = files_of(module)
+    except (ImportError, ValueError, AttributeError):
+        advice = "install its package, or give the file: path/to/file.py:Name"
+        raise UserError(f"'{name.base}': no module '{module}' is installed; {advice}") from None
+    return ForeignNetwork(
+        str(name), name.base, source=module.partition(".")[0], arguments=name.values, file=str(files[0]),
+        builder=lambda: _attribute(module, attribute), code=lambda: code_digest(files),
+    )  # fmt: skip
+
+
+def _attribute(module: str, name: str) -> Any:
+    found = import_module(module)
+    try:
+        return attrgetter(name)(found)
+    except AttributeError:
+        raise UserError(f"module '{module}' has no '{name}'; name a class or function that it holds") from None
 
 
 def from_file(name: Name) -> ForeignNetwork:
@@ -30,7 +100,8 @@ def from_file(name: Name) -> ForeignNetwork:
         raise unknown(f"name in {path}", attribute, [one for one in own if not one.startswith("_")])
     return ForeignNetwork(
         str(name), attribute, source=path, arguments=name.values, file=Path(path).as_posix(),
-        builder=lambda: getattr(_imported(Path(path)), attribute), files=partial(_with_neighbors, Path(path).resolve()),
+        builder=lambda: getattr(_imported(Path(path)), attribute),
+        code=lambda: code_digest(_with_neighbors(Path(path).resolve())),
     )  # fmt: skip
 
 
