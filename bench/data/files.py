@@ -4,8 +4,8 @@ import hashlib
 import json
 import os
 import zlib
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from bench.errors import UserError
 
 JPEG = (".jpg", ".jpeg")
-BROKEN = (OSError, ValueError, EOFError, SyntaxError, KeyError, RuntimeError, zlib.error)
+BROKEN: tuple[type[Exception], ...] = (OSError, ValueError, EOFError, SyntaxError, KeyError, RuntimeError, zlib.error)
 COMMON_KINDS = (".png", *JPEG, ".bmp", ".tif", ".tiff")
 
 
@@ -23,11 +23,11 @@ def files_in(folder: Path, suffixes: tuple[str, ...]) -> dict[str, list[Path]]:
     `suffixes` are lower case with the dot (".jpg"); `.JPG` counts as `.jpg`. Hidden files are left out, among them the
     `._*` files that macOS puts into archives: they carry an image's name and ending but hold no image.
     """
-    found: dict[str, list[Path]] = {}
+    found: dict[str, list[Path]] = defaultdict(list)
     for name in sorted(os.listdir(folder)):  # noqa: PTH208 - the order differs between file systems
         stem, suffix = os.path.splitext(name)  # noqa: PTH122 - a Path for each of thousands of names is slow
         if suffix.lower() in suffixes and not name.startswith("."):
-            found.setdefault(stem, []).append(folder / name)
+            found[stem].append(folder / name)
     return found
 
 
@@ -43,17 +43,13 @@ def same_bytes(paths: Iterable[Path]) -> list[list[Path]]:
 
     Only files of equal size are read, so that looking through a whole data set costs little more than a listing.
     """
-    by_size = _alike(paths, lambda path: path.stat().st_size)
-    return [
-        group for same_size in by_size for group in _alike(same_size, lambda p: hashlib.sha256(p.read_bytes()).digest())
-    ]
-
-
-def _alike(paths: Iterable[Path], key: Callable[[Path], Hashable]) -> list[list[Path]]:
-    groups: dict[Hashable, list[Path]] = defaultdict(list)
-    for path in paths:
-        groups[key(path)].append(path)
-    return [group for group in groups.values() if len(group) > 1]
+    sizes = {path: path.stat().st_size for path in paths}
+    times = Counter(sizes.values())
+    alike: dict[bytes, list[Path]] = defaultdict(list)
+    for path, size in sizes.items():
+        if times[size] > 1:
+            alike[hashlib.sha256(path.read_bytes()).digest()].append(path)
+    return [group for group in alike.values() if len(group) > 1]
 
 
 @contextmanager
@@ -62,10 +58,9 @@ def reading(what: str, path: Path, *errors: type[Exception]) -> Iterator[None]:
 
     `what` says what the file is; `errors` are exceptions of the library that Python does not define itself.
     """
-    known: tuple[type[Exception], ...] = (*BROKEN, *errors)
     try:
         yield
-    except known as error:
+    except BROKEN + errors as error:
         if not path.exists():
             raise UserError(f"no such {what}: {path}; check --data-root, or get the file again") from error
         reason, size = " ".join(str(error).split()), path.stat().st_size
@@ -109,13 +104,13 @@ def no_partner(title: str, what: str, file: Path, lacks: str, expected: str) -> 
     return f"{title}: {what} {file} has no {lacks}; expected {expected}; get the {lacks} again, or take the {what} out"
 
 
-def first_three(names: list[str]) -> str:
-    """The first three names, then how many more: 'a, b, c and 9 more'."""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+def first_few(names: Sequence[str], count: int = 3) -> str:
+    """The first names, then how many more: 'a, b, c and 9 more'."""
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(names[:count]) + more
 
 
 def left_out(what: str, names: Iterable[str]) -> list[str]:
     """The note on things that are left out of a data set; none where there is nothing."""
     found = sorted(names)
-    return [f"{len(found)} {what} are left out: {first_three(found)}"] if found else []
+    return [f"{len(found)} {what} are left out: {first_few(found)}"] if found else []

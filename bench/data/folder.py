@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from bench.data.files import COMMON_KINDS, first_three
-from bench.data.layout import Source
-from bench.data.pairs import paired_samples
-from bench.data.sample import SPLITS, DataSet, Options, Sample
-from bench.data.splits import SHARES, VAL_SHARE, draw_splits, keep_apart
+from bench.data import Source
+from bench.data.files import COMMON_KINDS, first_few
+from bench.data.images import paired_samples
+from bench.data.sample import SHARES, SPLITS, VAL_SHARE, DataSet, Options, Sample, draw_splits, keep_apart
 from bench.errors import UserError
 
 IMAGES = ("images", "image", "imgs", "img")
@@ -41,7 +40,7 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
     elif "val" in parts:
         splits = {side: samples[side] for side in SPLITS}
     else:
-        splits = {**draw_splits(samples["train"], SEED, test_share=0), "test": samples["test"]}
+        splits = draw_splits(samples["train"], SEED, samples["test"])
         notes.append(f"no folder val: val is {VAL_SHARE:.0%} of train, by image with seed {SEED}")
     splits = keep_apart("folder", splits, problems)
     empty = [side for side in SPLITS if not splits[side]]
@@ -67,7 +66,7 @@ def _samples(
         names = (path.name for path in sorted(place.iterdir()) if path.suffix.lower() not in KINDS)
         others = [name for name in names if not name.startswith(".")]
         if others:
-            notes.append(f"no images, and left out, in {place}: {first_three(others)}")
+            notes.append(f"no images, and left out, in {place}: {first_few(others)}")
     return tuple(samples.values())
 
 

@@ -1,17 +1,81 @@
-"""Decodes image and mask files into uint8 arrays, with an error that names the file when one is broken."""
+"""Image and mask files: paired by name as samples, and decoded into uint8 arrays.
 
-from collections.abc import Iterable, Sequence
+Every file that has no partner or is broken is named.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from bench.data.files import reading
+from bench.data import Source
+from bench.data.files import JPEG, files_in, first_few, no_partner, reading, same_bytes, two_files
+from bench.data.sample import Sample
 from bench.errors import UserError
 
 # The first letter of Pillow's modes of more than 8 bits. Its own conversion to 8 bits would clip them, not scale them.
 DEEP = "IF"
 Polygon = tuple[tuple[float, float], ...]
+Pair = tuple[Path, Path]  # an image and its mask
+Names = tuple[str, ...]
+Kinds = tuple[Names, Names]  # the suffixes of files that are images, and of those that are masks
+
+
+def paired_samples(
+    source: Source, root: Path, folders: Pair, problems: list[str], prefix: str = "", *,
+    endings: Names = ("",), kinds: Kinds = (JPEG, JPEG), classes: Names = ("foreground",), join_copies: bool = False,
+) -> dict[str, Sample]:  # fmt: skip
+    """A sample for each pair of an image and a mask, by the name of the image; `folders` of the two are below `root`.
+
+    No patient is known: each image is its own group, or with `join_copies` that of the first one with the same bytes.
+    `prefix` goes before ids and groups. One class is what is bright in the mask; the values of a mask tell several
+    apart. Raises UserError for a missing folder and for one without images; see `pairs_in` for the rest.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise source.wrong_layout(root, f"no folder {folder.relative_to(root)}")
+    if not files_in(folders[0], kinds[0]):
+        raise source.wrong_layout(root, f"no image ({', '.join(kinds[0])}) in {folders[0].relative_to(root)}")
+    pairs = pairs_in(source.short, folders, problems, endings, kinds)
+    name_of = {image: name for name, (image, _) in pairs.items()}
+    copies = same_bytes(name_of) if join_copies else []
+    groups = {name_of[path]: name_of[alike[0]] for alike in copies for path in alike}
+    samples = {}
+    for name, pair in pairs.items():
+        image, mask = partial(read_rgb, pair[0]), partial(read_mask_for, *pair, classes)
+        samples[name] = Sample(prefix + name, prefix + groups.get(name, name), image, mask, pair)
+    return samples
+
+
+def pairs_in(title: str, folders: Pair, problems: list[str], endings: Names, kinds: Kinds) -> dict[str, Pair]:
+    """(image, mask) by id, in the order of the ids.
+
+    The mask of image `a` is called `a` and one of `endings` ("_segmentation"), tried in turn. An image without a mask,
+    a mask without an image and two files with one id are left out, each a line in `problems`.
+    """
+    images, masks = map(files_in, folders, kinds)
+    owned: dict[str, list[Path]] = defaultdict(list)
+    for stem, files in masks.items():
+        names = (stem[: len(stem) - len(ending)] for ending in endings if stem.lower().endswith(ending))
+        owner = next((name for name in names if name in images), None)
+        if owner is not None:
+            owned[owner] += files
+        else:
+            expected = f"one in {folders[0]} with the mask's name" + (f" without {endings[0]}" if endings[0] else "")
+            problems += [no_partner(title, "mask", file, "image", expected) for file in files]
+    pairs: dict[str, Pair] = {}
+    for name, files in images.items():
+        if len(files) > 1 or len(owned[name]) > 1:
+            problems.append(two_files(name, files if len(files) > 1 else owned[name]))
+        elif not owned[name]:
+            expected = f"{name}{endings[0]}{kinds[1][0]} in {folders[1]}"
+            problems.append(no_partner(title, "image", files[0], "mask", expected))
+        else:
+            pairs[name] = (files[0], owned[name][0])
+    return pairs
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -70,26 +134,21 @@ def size_of(path: Path) -> tuple[int, int]:
 def check_same_size(image: Path | str, size: tuple[int, ...], mask: Path | str, mask_size: tuple[int, ...]) -> None:
     """Raise UserError naming both when their sizes differ: resizing one to fit would hide a wrong pairing."""
     if size != mask_size:
+        (height, width), (rows, columns) = size, mask_size
         raise UserError(
-            f"image and mask differ in size: {image} is {times(size)}, {mask} is {times(mask_size)} (height x width); "
+            f"image and mask differ in size: {image} is {height}x{width}, {mask} is {rows}x{columns} (height x width); "
             "a mask must cover its image pixel for pixel, so get the matching pair or resize both alike"
         )
-
-
-def times(size: Iterable[int]) -> str:
-    """A size in words: 30x40."""
-    return "x".join(map(str, size))
 
 
 def checked_labels(values: np.ndarray, source: Path | str, classes: Sequence[str]) -> np.ndarray:
     """uint8 class numbers, 0 for the background. Raises UserError naming the source and the labels outside the set."""
     outside = np.setdiff1d(values, np.arange(len(classes) + 1)).tolist()
     if outside:
-        shown = ", ".join(f"{label:g}" for label in outside[:8])
-        more = f" and {len(outside) - 8} more" if len(outside) > 8 else ""
+        shown = first_few([f"{label:g}" for label in outside], 8)
         allowed = ", ".join(f"{number} ({name})" for number, name in enumerate(("background", *classes)))
         advice = "correct the mask, or name its classes"
-        raise UserError(f"{source} holds the label {shown}{more}; allowed are {allowed}; {advice}")
+        raise UserError(f"{source} holds the label {shown}; allowed are {allowed}; {advice}")
     return values.astype(np.uint8)
 
 

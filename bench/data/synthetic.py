@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.draw_dermoscopy import draw_dermoscopy
-from bench.data.draw_ultrasound import draw_ultrasound
-from bench.data.layout import Source
+from bench.data import Source
+from bench.data.drawing import draw_dermoscopy, draw_ultrasound
 from bench.data.sample import DataSet, Options, Sample
 
 SIZE = 256

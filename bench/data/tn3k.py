@@ -8,9 +8,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from bench.data.files import JPEG, files_in, first_three, is_list_of, read_json
-from bench.data.layout import Source
-from bench.data.pairs import paired_samples
+from bench.data import Source
+from bench.data.files import JPEG, files_in, first_few, is_list_of, read_json
+from bench.data.images import paired_samples
 from bench.data.sample import DataSet, Options, Tally
 from bench.errors import UserError
 
@@ -66,7 +66,7 @@ def _read_fold(source: Source, root: Path, fold: int, count: int) -> dict[str, l
     }
     for what, images in wrong.items():
         if images:
-            raise _bad_fold(path, f"{what} {first_three([str(at) for at in sorted(images)])}")
+            raise _bad_fold(path, f"{what} {first_few([str(at) for at in sorted(images)])}")
     return {"train": sorted(train), "val": sorted(val)}
 
 

@@ -107,11 +107,8 @@ def read_array(path: Path, key: str) -> np.ndarray:
 
     Raises UserError naming the file when it is broken, lacks the array, or keeps it in another file.
     """
-    if _is_h5(path):
-        with _stored(path, key) as stored:
-            return np.asarray(stored[()])
-    with reading("volume", path):
-        return np.asarray(_load_nifti(path).dataobj).T
+    with _opened(path, key) as stored:
+        return stored[()] if isinstance(stored, h5py.Dataset) else np.asarray(stored.dataobj).T
 
 
 def shape_and_spacing(path: Path, key: str) -> tuple[tuple[int, ...], tuple[float, ...]]:
@@ -120,10 +117,10 @@ def shape_and_spacing(path: Path, key: str) -> tuple[tuple[int, ...], tuple[floa
     The spacing is empty where it is not known. ACDC's slices are 5 to 10 mm apart: exactly 1 is what a header holds
     that nobody set, or what nibabel makes of a 0. Raises as `read_array` does.
     """
-    if _is_h5(path):
-        with _stored(path, key) as stored:
-            return tuple(stored.shape), ()
-    header = _load_nifti(path).header
+    with _opened(path, key) as stored:
+        if isinstance(stored, h5py.Dataset):
+            return stored.shape, ()
+        header = stored.header
     shape = tuple(reversed(header.get_data_shape()))
     lengths = [float(length) for length in header.get_zooms()[:3]]
     if len(lengths) < 3 or lengths[2] == 1 or not all(0 < length < math.inf for length in lengths):
@@ -133,23 +130,17 @@ def shape_and_spacing(path: Path, key: str) -> tuple[tuple[int, ...], tuple[floa
     return shape, tuple(length * millimeters for length in reversed(lengths))
 
 
-def _is_h5(path: Path) -> bool:
-    return path.suffix.lower() == ".h5"
-
-
-def _load_nifti(path: Path) -> Any:
-    """The file with its header read, its voxels not yet."""
-    with reading("volume", path, ImageFileError, HeaderDataError):
-        return nibabel.load(path)
-
-
 @contextmanager
-def _stored(path: Path, key: str) -> Iterator[Any]:
-    """The array called `key` of an HDF5 file, not yet read."""
-    with reading("volume", path), h5py.File(path, "r") as file:
-        # HDF5 can point at other files; what was downloaded must not make us read those.
-        here = isinstance(file.get(key, getlink=True), h5py.HardLink) and isinstance(file[key], h5py.Dataset)
-        if not here or file[key].external or file[key].is_virtual:
-            advice = f"it holds {', '.join(file) or 'nothing'}; links are not followed; get one that has it itself"
-            raise UserError(f"{path} has no array '{key}' of its own, {advice}")
-        yield file[key]
+def _opened(path: Path, key: str) -> Iterator[Any]:
+    """A NIfTI file, or the array called `key` of an HDF5 file; voxels are not read yet."""
+    with reading("volume", path, ImageFileError, HeaderDataError):
+        if path.suffix.lower() != ".h5":
+            yield nibabel.load(path)
+            return
+        with h5py.File(path, "r") as file:
+            # HDF5 can point at other files; what was downloaded must not make us read those.
+            here = isinstance(file.get(key, getlink=True), h5py.HardLink) and isinstance(file[key], h5py.Dataset)
+            if not here or file[key].external or file[key].is_virtual:
+                advice = f"it holds {', '.join(file) or 'nothing'}; links are not followed; get one that has it itself"
+                raise UserError(f"{path} has no array '{key}' of its own, {advice}")
+            yield file[key]

@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.files import first_three, left_out, same_bytes, single_files_in, stay_inside
+from bench.data.files import first_few, left_out, same_bytes, single_files_in, stay_inside
 from bench.errors import UserError
 
 
 @pytest.mark.parametrize(
     ("names", "text"), [([], ""), (["a"], "a"), (["a", "b", "c"], "a, b, c"), (list("abcde"), "a, b, c and 2 more")]
 )
-def test_first_three(names: list[str], text: str) -> None:
-    assert first_three(names) == text
+def test_first_few(names: list[str], text: str) -> None:
+    assert first_few(names) == text
 
 
 def test_what_is_left_out_is_counted() -> None:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.sample import DataSet, Sample
-from bench.data.splits import apply_splits, draw_splits, hold_out, keep_apart, write_splits
+from bench.data.sample import DataSet, Sample, apply_splits, draw_splits, hold_out, keep_apart, write_splits
 from bench.errors import UserError
 
 
