@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from bench.data.files import first_few
+from bench.data.files import collected, first_few
 from bench.data.sample import SPLITS, DataSet, Options, apply_splits, write_splits
 from bench.errors import UserError, unknown
 
@@ -82,10 +82,9 @@ def open_dataset(name: str, root: Path | None = None, options: Options = NO_OPTI
 def inspect_dataset(name: str, root: Path | None = None, options: Options = NO_OPTIONS) -> tuple[DataSet, list[str]]:
     """As `open_dataset`, with all that is wrong with single files or the split file as sentences, not as an error."""
     data, problems = _read(name, root, options)
-    try:
-        return _regrouped(data, options.split_file), problems
-    except UserError as error:
-        return data, [*problems, str(error)]
+    with collected(problems):
+        data = _regrouped(data, options.split_file)
+    return data, problems
 
 
 def _read(name: str, root: Path | None, options: Options) -> tuple[DataSet, list[str]]:

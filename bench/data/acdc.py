@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from bench.data import Source
-from bench.data.files import files_in, left_out, no_partner, reading, stay_inside, two_files
+from bench.data.files import collected, files_in, left_out, no_partner, reading, stay_inside, two_files
+from bench.data.images import pairs_in
 from bench.data.sample import (
     SHARES,
     VAL_SHARE,
@@ -31,7 +32,8 @@ from bench.errors import UserError
 
 CLASSES = ("right ventricle", "myocardium", "left ventricle")
 PATIENT = re.compile(r"patient\d+")
-FRAME = re.compile(r"(patient\d+_frame\d+)(_gt)?\.nii(\.gz)?", re.IGNORECASE)
+NIFTI = (".nii.gz", ".nii")
+IDS = re.compile(r"patient\d+_frame\d+", re.IGNORECASE), re.compile(r"patient\d+_frame\d+_gt", re.IGNORECASE)
 SLICE = re.compile(r"(patient\d+_frame\d+)(?:_slice_(\d+))?")
 LISTS = {"train": "train_slices.list", "val": "val.list", "test": "test.list"}
 WHOLE = -1  # stands for the number of a slice where a name is that of a whole volume
@@ -88,14 +90,12 @@ def _usual(splits: Splits) -> list[Tally]:
 
 
 def _from_volumes(source: Source, root: Path, problems: list[str]) -> Found:
-    training, testing = (
-        {path.name: path for path in sorted(folder.glob("patient*")) if PATIENT.fullmatch(path.name) and path.is_dir()}
-        for folder in (root / "training", root / "testing")
-    )
+    found = (sorted((root / part).glob("patient*/")) for part in ("training", "testing"))
+    training, testing = ({path.name: path for path in paths if PATIENT.fullmatch(path.name)} for paths in found)
     if not training:
         raise source.wrong_layout(root, "no folder patientNNN in the folder training")
     notes, tallies = [], [Tally("patients in training", len(training), 100)]
-    if testing and not any(labels for folder in testing.values() for _, labels in _frames(folder).values()):
+    if testing and not any(files_in(folder, NIFTI, IDS[1]) for folder in testing.values()):
         notes.append(f"testing holds no labels: its {len(testing)} patients are left out")
         testing = {}
     samples, tests = _samples_of(training, problems), _samples_of(testing, problems)
@@ -111,37 +111,18 @@ def _samples_of(patients: dict[str, Path], problems: list[str]) -> list[Sample]:
     """A sample a slice of each annotated frame, in the order of patients, frames and slices. Reads headers only."""
     samples: list[Sample] = []
     for patient, folder in patients.items():
-        frames = _frames(folder)
-        if not frames:
+        if not any(files_in(folder, NIFTI, ids) for ids in IDS):  # `_4d` files and `Info.cfg` are no frames
             expected = f"{patient}_frame01.nii.gz and {patient}_frame01_gt.nii.gz"
             problems.append(no_partner("ACDC", "patient", folder, "frame", expected))
-        for volume, (images, labels) in frames.items():
-            try:
-                samples += _samples_of_frame(folder, volume, images, labels)
-            except UserError as error:
-                problems.append(str(error))
+        frames = pairs_in("ACDC", (folder, folder), problems, ("_gt",), (NIFTI, NIFTI), IDS)
+        for volume, (image, label) in frames.items():
+            with collected(problems):
+                if not volume.startswith(f"{patient}_"):
+                    raise UserError(
+                        f"ACDC: {image} is of another patient than its folder; move it and its labels there"
+                    )
+                samples += slices_of_volume(volume, image, label, CLASSES)
     return samples
-
-
-def _frames(folder: Path) -> dict[str, tuple[list[Path], list[Path]]]:
-    """The images and the labels of a patient's frames by volume; `_4d` files and `Info.cfg` are no frames."""
-    frames: dict[str, tuple[list[Path], list[Path]]] = defaultdict(lambda: ([], []))
-    for path in sorted(folder.iterdir()):
-        if found := FRAME.fullmatch(path.name):
-            frames[found[1]][1 if found[2] else 0].append(path)
-    return dict(sorted(frames.items()))
-
-
-def _samples_of_frame(folder: Path, volume: str, images: list[Path], labels: list[Path]) -> list[Sample]:
-    if len(images) > 1 or len(labels) > 1:
-        raise UserError(two_files(volume, images if len(images) > 1 else labels))
-    if not labels:
-        raise UserError(no_partner("ACDC", "image", images[0], "labels", f"{volume}_gt.nii.gz beside it"))
-    if not images:
-        raise UserError(no_partner("ACDC", "label file", labels[0], "image", f"{volume}.nii.gz beside it"))
-    if not volume.startswith(f"{folder.name}_"):
-        raise UserError(f"ACDC: {images[0]} is of another patient than its folder; move it and its labels there")
-    return slices_of_volume(volume, images[0], labels[0], CLASSES)
 
 
 # ---- slices in .h5 files ---------------------------------------------------------------------------------------------
@@ -173,11 +154,9 @@ class _SliceFiles:
         for folder in filter(Path.is_dir, (root / "data", root / "data" / "slices")):
             for name, paths in files_in(folder, (".h5",)).items():
                 by_key[_parsed(name)] += paths
-        problems += [
-            f"ACDC: {path} is named after no slice and no volume; expected patient001_frame01_slice_1.h5 or "
-            "patient001_frame01.h5; rename the file, or take it out"
-            for path in by_key.pop(_parsed(""), [])
-        ]
+        expected = "patient001_frame01_slice_1.h5 or patient001_frame01.h5; rename the file, or take it out"
+        strange = by_key.pop(_parsed(""), [])
+        problems += [f"ACDC: {path} is named after no slice and no volume; expected {expected}" for path in strange]
         for (volume, number), paths in sorted(by_key.items()):
             if len(paths) == 1:
                 self.volumes[volume][number] = paths[0]
@@ -197,13 +176,9 @@ class _SliceFiles:
             splits[side] = tuple(sample for name in names for sample in self._listed(name, path))
             named |= {_parsed(name) for name in names}
         # A file that holds the same as files that are named is not spare.
-        in_part = {(volume, WHOLE) for volume, _ in named}
-        spare = {
-            path.stem
-            for volume, files in self.volumes.items()
-            for number, path in files.items()
-            if (volume, WHOLE) not in named and (volume, number) not in named | in_part
-        }
+        told = named | {(volume, WHOLE) for volume, _ in named}
+        files = ((name, at, path) for name, paths in self.volumes.items() for at, path in paths.items())
+        spare = {path.stem for name, at, path in files if (name, WHOLE) not in named and (name, at) not in told}
         return splits, ["slices and volumes on the sides of the lists", *left_out("files that no list names", spare)]
 
     def _listed(self, name: str, source: Path) -> list[Sample]:
@@ -224,11 +199,9 @@ class _SliceFiles:
         files = dict(self.volumes[volume])
         whole = files.pop(WHOLE, None)
         if number == WHOLE and whole:
-            try:
+            with collected(self.problems):
                 return slices_of_volume(volume, whole, whole, CLASSES)
-            except UserError as error:
-                self.problems.append(str(error))
-                return []
+            return []
         return [
             Sample(
                 f"{volume}_slice_{at:02d}", volume.partition("_")[0], partial(image_slice, (*files.values(),), place),

@@ -11,13 +11,12 @@ from functools import partial
 from pathlib import Path
 
 from bench.data import Source
-from bench.data.files import COMMON_KINDS, JPEG, files_in, no_partner, reading, same_bytes, single_files_in
+from bench.data.files import COMMON_KINDS, JPEG, collected, files_in, no_partner, reading, same_bytes, single_files
 from bench.data.images import Polygon, paired_samples, read_outlined, read_rgb
 from bench.data.sample import SHARES, DataSet, Options, Sample, Tally, draw_splits
 from bench.errors import UserError
 
 SEED = 2015
-XML = (".xml",)
 
 
 def open(source: Source, root: Path, options: Options, problems: list[str]) -> DataSet:
@@ -27,20 +26,25 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
     has a few) are one group. The case files are parsed here, the images are decoded later. Where there is no case file
     but a folder `image` and a folder `mask`, these are the crops. Raises UserError for a folder that holds neither.
     """
-    if not files_in(root, XML) and (root / "image").is_dir() and (root / "mask").is_dir():
+    all_cases, all_images = files_in(root, (".xml",)), files_in(root, JPEG)
+    if not all_cases and (root / "image").is_dir() and (root / "mask").is_dir():
         return _crops(source, root, problems)
-    cases, images = single_files_in(root, XML, problems), single_files_in(root, JPEG, problems)
+    cases, images = single_files(all_cases, problems), single_files(all_images, problems)
     if not cases or not images:
         raise source.wrong_layout(root, "no case file <case>.xml" if not cases else "no image <case>_<n>.jpg")
     outlines: dict[str, list[Polygon]] = {}
     case_of, read = {name: name.rpartition("_")[0] for name in images}, set()
     for case, path in cases.items():
-        try:
+        with collected(problems):
             outlines |= {f"{case}_{number}": polygons for number, polygons in read_case(path).items()}
             read.add(case)
-        except UserError as error:
-            problems.append(str(error))
-    _check_pairs(root, images, case_of, outlines, problems)
+    # By the files that lie there: a case file that is broken, or there twice, has its own line and no second one here.
+    for name in (name for name, case in case_of.items() if case not in all_cases):
+        expected = f"{case_of[name] or '<case>'}.xml beside it"
+        problems.append(no_partner("DDTI", "image", images[name], "case file", expected))
+    for name in (name for name, polygons in outlines.items() if polygons and name not in all_images):
+        file = cases[name.rpartition("_")[0]]
+        problems.append(no_partner("DDTI", "case file", file, "outlined image", f"{name}.jpg beside it"))
     groups = _groups(images, case_of)
     samples = []
     for name, path in images.items():
@@ -106,24 +110,6 @@ def read_case(path: Path) -> dict[int, list[Polygon]]:
             polygons = [tuple((float(at["x"]), float(at["y"])) for at in shape["points"]) for shape in json.loads(svg)]
         outlines[int(number)] += [polygon for polygon in polygons if len(polygon) >= 3]
     return outlines
-
-
-def _check_pairs(
-    root: Path, images: dict[str, Path], case_of: dict[str, str], outlines: dict[str, list[Polygon]],
-    problems: list[str],
-) -> None:  # fmt: skip
-    # By the files that lie there: a case file that is broken, or there twice, has its own line and no second one here.
-    cases, pictures = files_in(root, XML), files_in(root, JPEG)
-    problems += [
-        no_partner("DDTI", "image", images[name], "case file", f"{case or '<case>'}.xml beside it")
-        for name, case in case_of.items()
-        if case not in cases
-    ]
-    problems += [
-        no_partner("DDTI", "case file", cases[name.rpartition("_")[0]][0], "outlined image", f"{name}.jpg beside it")
-        for name, polygons in outlines.items()
-        if polygons and name not in pictures
-    ]
 
 
 def _groups(images: dict[str, Path], case_of: dict[str, str]) -> dict[str, str]:

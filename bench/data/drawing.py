@@ -106,9 +106,16 @@ def cover(layer: Image.Image, blur: float = 0) -> np.ndarray:
 def draw_ultrasound(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
     """(image, mask): uint8 (size, size, 3) with three equal channels, and uint8 (size, size), 1 on the nodule."""
     rows = np.arange(size, dtype=np.float32)[:, None]
-    top, bottom = _gland(rng, size)
+    # The rows of the gland's front and back.
+    bow = (np.linspace(-1, 1, size, dtype=np.float32) + rng.uniform(-0.3, 0.3)) ** 2
+    top = size * (rng.uniform(0.16, 0.30) + 0.02 * wave(rng, size, 6) + rng.uniform(-0.02, 0.10) * bow)
+    bottom = size * (rng.uniform(0.66, 0.86) + 0.025 * wave(rng, size, 6) - rng.uniform(0.0, 0.2) * bow)
     tissue = _layers(rng, size, rows, top, bottom)
-    nodule = _place(rng, size, float(top.mean()), float(bottom.mean()))
+    # The nodule lies within the gland, anywhere along it, and covers 4 to 17 percent of the drawing.
+    radius = size * math.sqrt(rng.uniform(0.045, 0.17) / math.pi)
+    front, back = float(top.mean()), float(bottom.mean())
+    y = rng.uniform(front + 0.75 * radius, max(back - 0.75 * radius, front + 0.8 * radius))
+    nodule = outline(rng, rng.uniform(0.17, 0.83) * size, y, radius, rng.uniform(1, 1.6), rng.uniform(0.04, 0.16))
     for _ in range(rng.integers(1, 4)):
         tissue += _vessel(rng, size, rows, nodule, bottom)
     depth = nodule.depth(size)
@@ -123,14 +130,6 @@ def draw_ultrasound(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np
     return np.repeat(gray[:, :, None], 3, axis=2), mask
 
 
-def _gland(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of the gland's front and back, float (size,) each."""
-    bow = (np.linspace(-1, 1, size, dtype=np.float32) + rng.uniform(-0.3, 0.3)) ** 2
-    top = size * (rng.uniform(0.16, 0.30) + 0.02 * wave(rng, size, 6) + rng.uniform(-0.02, 0.10) * bow)
-    bottom = size * (rng.uniform(0.66, 0.86) + 0.025 * wave(rng, size, 6) - rng.uniform(0.0, 0.2) * bow)
-    return top, bottom
-
-
 def _layers(rng: np.random.Generator, size: int, rows: np.ndarray, top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
     """The echo of the tissue in dB, float32 (size, size): skin, muscle, gland, and what lies behind it."""
     skin = size * (rng.uniform(0.03, 0.07) + 0.006 * wave(rng, size, 8))
@@ -143,13 +142,6 @@ def _layers(rng: np.random.Generator, size: int, rows: np.ndarray, top: np.ndarr
         strength = np.clip(bright * (0.7 + 0.5 * wave(rng, size, 9)), 0, None)
         tissue = tissue + strength * np.exp(-(((rows - edge) / thick) ** 2))
     return tissue
-
-
-def _place(rng: np.random.Generator, size: int, top: float, bottom: float) -> Outline:
-    """A nodule within the gland, of 4 to 17 percent of the drawing, anywhere along it."""
-    radius = size * math.sqrt(rng.uniform(0.045, 0.17) / math.pi)
-    y = rng.uniform(top + 0.75 * radius, max(bottom - 0.75 * radius, top + 0.8 * radius))
-    return outline(rng, rng.uniform(0.17, 0.83) * size, y, radius, rng.uniform(1, 1.6), rng.uniform(0.04, 0.16))
 
 
 def _nodule(rng: np.random.Generator, size: int, depth: np.ndarray) -> np.ndarray:

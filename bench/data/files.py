@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,26 +15,27 @@ from bench.errors import UserError
 
 JPEG = (".jpg", ".jpeg")
 BROKEN: tuple[type[Exception], ...] = (OSError, ValueError, EOFError, SyntaxError, KeyError, RuntimeError, zlib.error)
+ANY = re.compile(".+", re.DOTALL)
 COMMON_KINDS = (".png", *JPEG, ".bmp", ".tif", ".tiff")
 
 
-def files_in(folder: Path, suffixes: tuple[str, ...]) -> dict[str, list[Path]]:
-    """The files of a folder by id (the name without its ending), sorted by name; usually one an id.
+def files_in(folder: Path, suffixes: tuple[str, ...], ids: re.Pattern[str] = ANY) -> dict[str, list[Path]]:
+    """The files of a folder by id (the name without its suffix), sorted by name; usually one an id.
 
-    `suffixes` are lower case with the dot (".jpg"); `.JPG` counts as `.jpg`. Hidden files are left out, among them the
-    `._*` files that macOS puts into archives: they carry an image's name and ending but hold no image.
+    `suffixes` are lower case with the dot (".jpg"); `.JPG` counts as `.jpg`. Only `ids` of a pattern are taken. Hidden
+    files are left out, among them the `._*` files that macOS puts into archives: they carry an image's name and suffix
+    but hold no image.
     """
     found: dict[str, list[Path]] = defaultdict(list)
     for name in sorted(os.listdir(folder)):  # noqa: PTH208 - the order differs between file systems
-        stem, suffix = os.path.splitext(name)  # noqa: PTH122 - a Path for each of thousands of names is slow
-        if suffix.lower() in suffixes and not name.startswith("."):
+        stem = next((name[: -len(suffix)] for suffix in suffixes if name.lower().endswith(suffix)), "")
+        if ids.fullmatch(stem) and not name.startswith("."):
             found[stem].append(folder / name)
-    return found
+    return dict(found)
 
 
-def single_files_in(folder: Path, suffixes: tuple[str, ...], problems: list[str]) -> dict[str, Path]:
-    """As `files_in`, one file an id: where there are two, both are left out, and a line in `problems` names them."""
-    found = files_in(folder, suffixes)
+def single_files(found: dict[str, list[Path]], problems: list[str]) -> dict[str, Path]:
+    """One file an id: where there are two, both are left out, and a line in `problems` names them."""
     problems.extend(two_files(name, paths) for name, paths in found.items() if len(paths) > 1)
     return {name: paths[0] for name, paths in found.items() if len(paths) == 1}
 
@@ -68,6 +70,15 @@ def reading(what: str, path: Path, *errors: type[Exception]) -> Iterator[None]:
         raise UserError(f"cannot read the {what} {path} ({size} bytes): {reason}; {advice}") from error
 
 
+@contextmanager
+def collected(problems: list[str]) -> Iterator[None]:
+    """Make a UserError a line in `problems`, and go on behind the block."""
+    try:
+        yield
+    except UserError as error:
+        problems.append(str(error))
+
+
 def read_json(path: Path, what: str) -> Any:
     """The content of a JSON file. Raises UserError naming it when it is missing or damaged."""
     with reading(what, path):
@@ -93,10 +104,8 @@ def stay_inside(name: str, path: Path, root: Path, source: Path) -> Path:
 
 def two_files(name: str, paths: list[Path]) -> str:
     """The sentence for two files with one id."""
-    return (
-        f"two files with the id '{name}' in {paths[0].parent}: {' and '.join(path.name for path in paths)}; "
-        "an id names one image, so remove or rename all but one"
-    )
+    found, advice = " and ".join(path.name for path in paths), "an id names one image, so remove or rename all but one"
+    return f"two files with the id '{name}' in {paths[0].parent}: {found}; {advice}"
 
 
 def no_partner(title: str, what: str, file: Path, lacks: str, expected: str) -> str:

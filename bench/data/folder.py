@@ -1,11 +1,12 @@
 """Anybody's own data: a folder of images and one of masks, paired by their names, split or not."""
 
+from functools import partial
 from pathlib import Path
 
 from bench.data import Source
 from bench.data.files import COMMON_KINDS, first_few
 from bench.data.images import paired_samples
-from bench.data.sample import SHARES, SPLITS, VAL_SHARE, DataSet, Options, Sample, draw_splits, keep_apart
+from bench.data.sample import SHARES, SPLITS, VAL_SHARE, DataSet, Options, draw_splits, keep_apart
 from bench.errors import UserError
 
 IMAGES = ("images", "image", "imgs", "img")
@@ -33,7 +34,17 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
     for side in ("train", "test"):
         if parts and side not in parts:
             raise source.wrong_layout(root, f"no folder {side} beside {next(iter(parts.values())).name}")
-    samples = {side: _samples(source, root, at, classes, problems, notes) for side, at in (parts or {"": root}).items()}
+    places = {
+        side: (_folder(at, IMAGES) or at / "images", _folder(at, MASKS) or at / "masks")
+        for side, at in (parts or {"": root}).items()
+    }
+    pair_up = partial(paired_samples, endings=ENDINGS, kinds=(KINDS, KINDS), classes=classes, join_copies=True)
+    samples = {side: tuple(pair_up(source, root, two, problems).values()) for side, two in places.items()}
+    for place in (place for two in places.values() for place in two):
+        names = (path.name for path in sorted(place.iterdir()) if path.suffix.lower() not in KINDS)
+        others = [name for name in names if not name.startswith(".")]
+        if others:
+            notes.append(f"no images, and left out, in {place}: {first_few(others)}")
     if not parts:
         splits = draw_splits(samples[""], SEED)
         notes.append(f"split by image with seed {SEED}, {SHARES}, equal files together")
@@ -45,29 +56,14 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
     splits = keep_apart("folder", splits, problems)
     empty = [side for side in SPLITS if not splits[side]]
     if empty and not problems and not (options.split_file and options.split_file.exists()):
-        raise UserError(
-            f"folder: the {sum(map(len, splits.values()))} images in {root} are too few to split, for "
-            f"{' and '.join(empty)} would be empty; add images (5 or more), or make folders train, val and test"
+        fault = f"the {sum(map(len, splits.values()))} images in {root} are too few to split"
+        advice = (
+            f"for {' and '.join(empty)} would be empty; add images (5 or more), or make folders train, val and test"
         )
+        raise UserError(f"folder: {fault}, {advice}")
     notes.append("patients are not known, so each image stands alone")
     note, recipe = "; ".join(notes), f"classes {', '.join(classes)}"
     return DataSet("folder", classes, splits, note=note, recipe=recipe, drawn="val" not in parts)
-
-
-def _samples(
-    source: Source, root: Path, folder: Path, classes: tuple[str, ...], problems: list[str], notes: list[str]
-) -> tuple[Sample, ...]:
-    """The pairs of one pair of folders; files of a kind that is not read are named in `notes`."""
-    places = _folder(folder, IMAGES) or folder / "images", _folder(folder, MASKS) or folder / "masks"
-    samples = paired_samples(
-        source, root, places, problems, endings=ENDINGS, kinds=(KINDS, KINDS), classes=classes, join_copies=True
-    )
-    for place in places:
-        names = (path.name for path in sorted(place.iterdir()) if path.suffix.lower() not in KINDS)
-        others = [name for name in names if not name.startswith(".")]
-        if others:
-            notes.append(f"no images, and left out, in {place}: {first_few(others)}")
-    return tuple(samples.values())
 
 
 def _folder(root: Path, names: tuple[str, ...]) -> Path | None:

@@ -3,6 +3,7 @@
 Every file that has no partner or is broken is named.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
@@ -12,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from bench.data import Source
-from bench.data.files import JPEG, files_in, first_few, no_partner, reading, same_bytes, two_files
+from bench.data.files import ANY, JPEG, files_in, first_few, no_partner, reading, same_bytes, two_files
 from bench.data.sample import Sample
 from bench.errors import UserError
 
@@ -50,13 +51,16 @@ def paired_samples(
     return samples
 
 
-def pairs_in(title: str, folders: Pair, problems: list[str], endings: Names, kinds: Kinds) -> dict[str, Pair]:
-    """(image, mask) by id, in the order of the ids.
+def pairs_in(
+    title: str, folders: Pair, problems: list[str], endings: Names, kinds: Kinds,
+    ids: tuple[re.Pattern[str], re.Pattern[str]] = (ANY, ANY),
+) -> dict[str, Pair]:  # fmt: skip
+    """(image, mask) by id, in the order of the ids; `ids` are the patterns that the two have to match.
 
     The mask of image `a` is called `a` and one of `endings` ("_segmentation"), tried in turn. An image without a mask,
     a mask without an image and two files with one id are left out, each a line in `problems`.
     """
-    images, masks = map(files_in, folders, kinds)
+    images, masks = map(files_in, folders, kinds, ids)
     owned: dict[str, list[Path]] = defaultdict(list)
     for stem, files in masks.items():
         names = (stem[: len(stem) - len(ending)] for ending in endings if stem.lower().endswith(ending))
@@ -134,11 +138,9 @@ def size_of(path: Path) -> tuple[int, int]:
 def check_same_size(image: Path | str, size: tuple[int, ...], mask: Path | str, mask_size: tuple[int, ...]) -> None:
     """Raise UserError naming both when their sizes differ: resizing one to fit would hide a wrong pairing."""
     if size != mask_size:
-        (height, width), (rows, columns) = size, mask_size
-        raise UserError(
-            f"image and mask differ in size: {image} is {height}x{width}, {mask} is {rows}x{columns} (height x width); "
-            "a mask must cover its image pixel for pixel, so get the matching pair or resize both alike"
-        )
+        sizes = "{} is {}x{}, {} is {}x{} (height x width)".format(image, *size, mask, *mask_size)
+        advice = "a mask must cover its image pixel for pixel, so get the matching pair or resize both alike"
+        raise UserError(f"image and mask differ in size: {sizes}; {advice}")
 
 
 def checked_labels(values: np.ndarray, source: Path | str, classes: Sequence[str]) -> np.ndarray:
@@ -161,10 +163,9 @@ def read_outlined(image: Path, source: Path, polygons: Sequence[Polygon]) -> np.
     for x, y in (point for polygon in polygons for point in polygon):
         # Written so that a NaN, which JSON readers let through, is refused as well.
         if not (0 <= x <= width and 0 <= y <= height):
-            raise UserError(
-                f"{source} outlines a point (x {x:g}, y {y:g}) outside {image}, which is {height}x{width} "
-                "(height x width); use the published images as they are, neither cropped nor resized"
-            )
+            fault = f"a point (x {x:g}, y {y:g}) outside {image}, which is {height}x{width} (height x width)"
+            advice = "use the published images as they are, neither cropped nor resized"
+            raise UserError(f"{source} outlines {fault}; {advice}")
     canvas = Image.new("L", (width, height))
     draw = ImageDraw.Draw(canvas)
     for polygon in polygons:
@@ -181,10 +182,9 @@ def _read_labels(path: Path, classes: Sequence[str]) -> np.ndarray:
     # Gray saved as RGB has equal channels; in any other colors nobody can know which class is which.
     colors = np.asarray(picture.convert("RGB"))
     if (colors != colors[:, :, :1]).any():
-        raise UserError(
-            f"{path} is in color (Pillow mode {picture.mode}), which names no class; several classes are read "
-            f"from gray levels or palette numbers 0 to {len(classes)}, so convert the mask"
-        )
+        read = f"several classes are read from gray levels or palette numbers 0 to {len(classes)}"
+        mode = f"Pillow mode {picture.mode}"
+        raise UserError(f"{path} is in color ({mode}), which names no class; {read}, so convert the mask")
     return colors[:, :, 0]
 
 
@@ -198,8 +198,7 @@ def _to_8_bits(picture: Image.Image, path: Path) -> np.ndarray:
     """uint8 (height, width) from a 16-bit gray picture: 0 stays 0, 65535 becomes 255."""
     values = np.asarray(picture)
     if picture.mode == "F" or values.min(initial=0) < 0 or values.max(initial=0) > 65535:
-        raise UserError(
-            f"cannot tell the gray scale of {path}: its values run from {values.min()} to {values.max()} "
-            f"(Pillow mode {picture.mode}); 8 and 16 bits a channel are read, so convert the file to one of them"
-        )
+        found = f"its values run from {values.min()} to {values.max()} (Pillow mode {picture.mode})"
+        advice = "8 and 16 bits a channel are read, so convert the file to one of them"
+        raise UserError(f"cannot tell the gray scale of {path}: {found}; {advice}")
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -37,12 +37,9 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
         splits = draw_splits(parts[training], seed, parts[validation])
         share = f"val {VAL_SHARE:.0%} of training, seed {seed}"
         notes.append(f"no test masks here: test is the official validation set, {share}")
-    tallies = tuple(Tally(f"{part} pairs", len(samples), counts[part]) for part, samples in parts.items())
-    notes += [
-        f"{len(samples)} of the {counts[part]} published {part} images are here"
-        for part, samples in parts.items()
-        if len(samples) != counts[part]
-    ]
+    here = {part: (len(samples), counts[part]) for part, samples in parts.items()}
+    notes += [f"{n} of the {count} published {part} images are here" for part, (n, count) in here.items() if n != count]
+    tallies = tuple(Tally(f"{part} pairs", *count) for part, count in here.items())
     splits, twins = keep_apart(source.short, splits, problems), map(frozenset, source.edition["twins"])
     return DataSet(
         source.name, ("lesion",), splits, note="; ".join(notes), tallies=tallies, known_twins=frozenset(twins),

@@ -122,28 +122,24 @@ def thin(samples: Sequence[T], limit: int | None) -> Sequence[T]:
     return [samples[index * len(samples) // limit] for index in range(limit)]
 
 
-def hold_out(groups: Iterable[str], share: float, seed: int) -> set[str]:
-    """Draw a share of the groups, the same ones for the same groups and seed on every machine."""
-    ordered = sorted(set(groups), key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).digest())
-    return set(ordered[: round(share * len(ordered))])
-
-
 def draw_splits(samples: Sequence[Sample], seed: int, test: Sequence[Sample] | None = None) -> Splits:
-    """A fifth of the groups test, a tenth val, the rest train: the same ones for the same groups and seed.
+    """Draw a fifth of the groups as test, a tenth as val, the rest as train.
 
-    A data set that has a `test` of its own gives it, and only val is drawn.
+    The same groups and seed give the same splits on every machine. A data set that has a `test` of its own gives it,
+    and only val is drawn.
     """
     names = {sample.group for sample in samples}
+    drawn = sorted(names, key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).digest())
     share = TEST_SHARE if test is None else 0
-    drawn = hold_out(names, share, seed)
-    val = hold_out(names, share + VAL_SHARE, seed) - drawn
-    splits = by_group(samples, {"train": names - drawn - val, "val": val, "test": drawn})
+    first, last = round(share * len(drawn)), round((share + VAL_SHARE) * len(drawn))
+    splits = by_group(samples, {"train": drawn[last:], "val": drawn[first:last], "test": drawn[:first]})
     return splits if test is None else {**splits, "test": tuple(test)}
 
 
-def by_group(samples: Sequence[Sample], sides: Mapping[str, set[str]]) -> Splits:
+def by_group(samples: Sequence[Sample], sides: Mapping[str, Iterable[str]]) -> Splits:
     """The samples of the groups on each side, in the order given."""
-    return {side: tuple(sample for sample in samples if sample.group in groups) for side, groups in sides.items()}
+    named = {side: set(groups) for side, groups in sides.items()}
+    return {side: tuple(sample for sample in samples if sample.group in groups) for side, groups in named.items()}
 
 
 def groups_on_two_sides(splits: Splits) -> dict[str, dict[str, Sample]]:
@@ -160,10 +156,8 @@ def keep_apart(title: str, splits: Splits, problems: list[str]) -> Splits:
     shared = groups_on_two_sides(splits)
     for group, sides in shared.items():
         where = (f"{split} ({sample.files[0] if sample.files else sample.id})" for split, sample in sides.items())
-        problems.append(
-            f"{title}: '{group}' is in {' and '.join(where)}; a patient, case or image must stay on one side of "
-            "a split, so take it out of all but one"
-        )
+        advice = "a patient, case or image must stay on one side of a split, so take it out of all but one"
+        problems.append(f"{title}: '{group}' is in {' and '.join(where)}; {advice}")
     return {split: tuple(s for s in samples if s.group not in shared) for split, samples in splits.items()}
 
 
@@ -207,10 +201,8 @@ def read_split_file(path: Path) -> tuple[str, dict[str, set[str]]]:
     content = read_json(path, "split file")
     sides = content.get("splits", content) if isinstance(content, dict) else None
     if not (isinstance(sides, dict) and all(is_list_of(str, sides.get(split)) for split in SPLITS)):
-        raise UserError(
-            f'split file {path} does not hold {{"splits": {{"train": [...], "val": [...], "test": [...]}}}} '
-            "with names of groups in the lists; correct it, or remove it to have it written anew"
-        )
+        expected = '{"splits": {"train": [...], "val": [...], "test": [...]}} with names of groups in the lists'
+        raise UserError(f"split file {path} does not hold {expected}; correct it, or remove it to have it written anew")
     if extra := sorted(set(sides) - set(SPLITS)):
         raise UserError(f"split file {path} has a side '{extra[0]}'; allowed are {', '.join(SPLITS)}; correct it")
     times = Counter(name for split in SPLITS for name in sides[split])
@@ -224,8 +216,6 @@ def _groups(data: DataSet) -> dict[str, set[str]]:
 
 
 def _bad_groups(path: Path, what: str, groups: set[str], advice: str) -> UserError:
-    count = f"{len(groups)} group{'s' if len(groups) > 1 else ''}"
-    return UserError(
-        f"split file {path} {what.format(count)}: {first_few(sorted(groups))}; "
-        f"each group is on one side, so {advice}, or remove the file to have it written anew"
-    )
+    fault = what.format(f"{len(groups)} group{'s' if len(groups) > 1 else ''}")
+    advice = f"each group is on one side, so {advice}, or remove the file to have it written anew"
+    return UserError(f"split file {path} {fault}: {first_few(sorted(groups))}; {advice}")

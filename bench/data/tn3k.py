@@ -27,16 +27,12 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
     fold = options.fold
     if not 0 <= fold < FOLDS:
         raise UserError(f"--fold {fold} is no fold of TN3K; the published folds are 0 to {FOLDS - 1}")
-    samples = {
-        part: paired_samples(source, root, (root / f"{part}-image", root / f"{part}-mask"), problems, f"{part}-")
-        for part in PUBLISHED
-    }
+    folders = {part: (root / f"{part}-image", root / f"{part}-mask") for part in PUBLISHED}
+    samples = {part: paired_samples(source, root, two, problems, f"{part}-") for part, two in folders.items()}
     # A fold counts through the sorted images; one that is left out for want of its partner keeps its number.
-    numbered = sorted({*files_in(root / "trainval-image", JPEG), *files_in(root / "trainval-mask", JPEG)})
-    splits = {
-        side: tuple(samples["trainval"][numbered[at]] for at in indices if numbered[at] in samples["trainval"])
-        for side, indices in _read_fold(source, root, fold, len(numbered)).items()
-    }
+    numbered = sorted(set().union(*(files_in(folder, JPEG) for folder in folders["trainval"])))
+    sides, pairs = _read_fold(source, root, fold, len(numbered)), samples["trainval"]
+    splits = {side: tuple(pairs[numbered[at]] for at in sides[side] if numbered[at] in pairs) for side in sides}
     val = len(range(fold, PUBLISHED["trainval"], FOLDS))
     tallies = (
         *(Tally(f"{part} pairs", len(samples[part]), count) for part, count in PUBLISHED.items()),

@@ -82,10 +82,8 @@ def _label_volume(path: Path, classes: tuple[str, ...]) -> np.ndarray:
 
 def _check_shapes(image: Path, shape: tuple[int, ...], label: Path, other: tuple[int, ...], ndim: int) -> None:
     if shape != other or len(shape) != ndim:
-        raise UserError(
-            f"ACDC: the image in {image} is {shape} and the labels in {label} are {other} (slices, height, width); "
-            f"both must be {ndim}-D and of one size, so get the matching pair"
-        )
+        found = f"the image in {image} is {shape} and the labels in {label} are {other} (slices, height, width)"
+        raise UserError(f"ACDC: {found}; both must be {ndim}-D and of one size, so get the matching pair")
 
 
 def bounds(values: np.ndarray, path: Path) -> tuple[float, float]:
