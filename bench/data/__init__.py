@@ -97,9 +97,8 @@ def _read(name: str, root: Path | None, options: Options) -> tuple[DataSet, list
             taken = ", ".join(f"--{known}" for known in source.options) or "none"
             raise UserError(f"--{option} is for {takers}; {name} takes {taken}, so leave it out")
     if source.needs_root and (root is None or not root.is_dir()):
-        given = "no folder was given"
-        if root is not None:
-            given = f"--data-root {root.absolute()} {'is not a folder' if root.exists() else 'does not exist'}"
+        fault = "is not a folder" if root and root.exists() else "does not exist"
+        given = f"--data-root {root.absolute()} {fault}" if root else "no folder was given"
         advice = f"give --data-root FOLDER, where FOLDER holds\n{source.layout}"
         raise UserError(f"data set '{name}' is read from files and {given}; {advice}")
     problems: list[str] = []

@@ -118,9 +118,8 @@ def _samples_of(patients: dict[str, Path], problems: list[str]) -> list[Sample]:
         for volume, (image, label) in frames.items():
             with collected(problems):
                 if not volume.startswith(f"{patient}_"):
-                    raise UserError(
-                        f"ACDC: {image} is of another patient than its folder; move it and its labels there"
-                    )
+                    advice = "move it and its labels there"
+                    raise UserError(f"ACDC: {image} is of another patient than its folder; {advice}")
                 samples += slices_of_volume(volume, image, label, CLASSES)
     return samples
 

@@ -12,6 +12,8 @@ from bench.data.images import check_same_size, checked_labels
 from bench.data.sample import Sample
 from bench.errors import UserError
 
+Done = Callable[[int, int], None]  # hears how many samples of how many were read
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -22,12 +24,10 @@ class Checked:
     remarks: tuple[str, ...]
 
 
-def check(
-    name: str, root: Path | None, options: Options, done: Callable[[int, int], None] = lambda count, total: None
-) -> Checked:
+def check(name: str, root: Path | None, options: Options, done: Done = lambda count, total: None) -> Checked:
     """Read everything: pairing, counts, readability, sizes, label values, the same image on two sides of the split.
 
-    `done` hears how many samples of how many were read. Raises UserError only where there is nothing to look at.
+    Raises UserError only where there is nothing to look at.
     """
     data, faults = inspect_dataset(name, root, options)
     remarks = [data.note] if data.note else []

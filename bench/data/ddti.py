@@ -39,12 +39,13 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
             outlines |= {f"{case}_{number}": polygons for number, polygons in read_case(path).items()}
             read.add(case)
     # By the files that lie there: a case file that is broken, or there twice, has its own line and no second one here.
-    for name in (name for name, case in case_of.items() if case not in all_cases):
-        expected = f"{case_of[name] or '<case>'}.xml beside it"
-        problems.append(no_partner("DDTI", "image", images[name], "case file", expected))
-    for name in (name for name, polygons in outlines.items() if polygons and name not in all_images):
-        file = cases[name.rpartition("_")[0]]
-        problems.append(no_partner("DDTI", "case file", file, "outlined image", f"{name}.jpg beside it"))
+    for name, case in case_of.items():
+        if case not in all_cases:
+            problems.append(no_partner("DDTI", "image", images[name], "case file", f"{case or '<case>'}.xml beside it"))
+    for name, polygons in outlines.items():
+        if polygons and name not in all_images:
+            file = cases[name.rpartition("_")[0]]
+            problems.append(no_partner("DDTI", "case file", file, "outlined image", f"{name}.jpg beside it"))
     groups = _groups(images, case_of)
     samples = []
     for name, path in images.items():

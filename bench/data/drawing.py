@@ -179,8 +179,7 @@ def _vessel(rng: np.random.Generator, size: int, rows: np.ndarray, nodule: Outli
             break
     else:
         return np.zeros((1, 1), np.float32)
-    ring = outline(rng, x, y, radius, rng.uniform(1, 1.5), 0.02)
-    depth = ring.depth(size)
+    depth = outline(rng, x, y, radius, rng.uniform(1, 1.5), 0.02).depth(size)
     columns = np.arange(size, dtype=np.float32)
     beam = np.exp(-(((columns - x) / radius) ** 4))
     wall = 12 * np.exp(-(((depth - 1.05) / 0.12) ** 2)) * np.clip((rows - y) / radius, 0.15, 1)
@@ -201,8 +200,7 @@ def _scan(rng: np.random.Generator, tissue: np.ndarray) -> np.ndarray:
     share = np.linspace(0, 1, size, dtype=np.float32)[:, None]
     real, imaginary = near * (1 - share) + far * share
     speckle_db = 10 * np.log10(real**2 + imaginary**2 + 1e-4)
-    gain = rng.uniform(-18, -9)
-    gray = (tissue + speckle_db + gain) * (255 / DYNAMIC_RANGE_DB) + 170
+    gray = (tissue + speckle_db + rng.uniform(-18, -9)) * (255 / DYNAMIC_RANGE_DB) + 170
     return np.clip(gray, 0, 255).astype(np.uint8)
 
 
@@ -228,8 +226,8 @@ def _on_screen(rng: np.random.Generator, gray: np.ndarray, mask: np.ndarray) -> 
 def draw_dermoscopy(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
     """(image, mask): uint8 (size, size, 3) in color, and uint8 (size, size), 1 on the lesion."""
     radius = size * math.sqrt(rng.uniform(0.035, 0.22) / math.pi)
-    x, y = rng.uniform(0.24, 0.76, 2) * size
-    lesion = outline(rng, x, y, radius, rng.uniform(1, 1.7), rng.uniform(0.05, 0.2))
+    center = rng.uniform(0.24, 0.76, 2) * size
+    lesion = outline(rng, *center, radius, rng.uniform(1, 1.7), rng.uniform(0.05, 0.2))
     depth = lesion.depth(size)
     picture = _pigment(rng, _freckles(rng, _skin(rng, size), lesion), depth)
     for layer, color in (_marks(rng, size, lesion), _hair(rng, size)):

@@ -90,16 +90,15 @@ def is_list_of(kind: type, value: object) -> bool:
     return isinstance(value, list) and all(type(item) is kind for item in value)
 
 
-def stay_inside(name: str, path: Path, root: Path, source: Path) -> Path:
-    """`path`, after making sure that `name`, which `source` names, does not lead out of `root`, nor a link behind it.
+def stay_inside(name: str, path: Path, root: Path, source: Path) -> None:
+    """Raise UserError where `name`, which the file `source` names, or a link at `path` leads out of `root`.
 
-    Raises UserError naming the list or split file: one that was tampered with must not make us read other files.
+    A list or split file that was tampered with must not make us read other files.
     """
     plain = name not in ("", ".", "..") and not any(sign in name for sign in "/\\\0")
     if not plain or (path.is_symlink() and not path.resolve().is_relative_to(root.resolve())):
         advice = "expected the plain name of a file or folder in there, so correct the file or get it again"
         raise UserError(f"{source} names '{name}', which leads out of {root}; {advice}")
-    return path
 
 
 def two_files(name: str, paths: list[Path]) -> str:

@@ -29,21 +29,17 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
         given = ",".join(options.classes)
         raise UserError(f"--classes {given} has an empty name or one twice; name each class once: liver,tumor")
     classes = classes or ("foreground",)
-    parts = {side: folder for side, names in SIDES.items() if (folder := _folder(root, names))}
+    parts = {side: folder for side, names in SIDES.items() if (folder := _folder(root, names)).is_dir()}
     notes: list[str] = []
     for side in ("train", "test"):
         if parts and side not in parts:
             raise source.wrong_layout(root, f"no folder {side} beside {next(iter(parts.values())).name}")
-    places = {
-        side: (_folder(at, IMAGES) or at / "images", _folder(at, MASKS) or at / "masks")
-        for side, at in (parts or {"": root}).items()
-    }
+    places = {side: (_folder(at, IMAGES), _folder(at, MASKS)) for side, at in (parts or {"": root}).items()}
     pair_up = partial(paired_samples, endings=ENDINGS, kinds=(KINDS, KINDS), classes=classes, join_copies=True)
     samples = {side: tuple(pair_up(source, root, two, problems).values()) for side, two in places.items()}
     for place in (place for two in places.values() for place in two):
-        names = (path.name for path in sorted(place.iterdir()) if path.suffix.lower() not in KINDS)
-        others = [name for name in names if not name.startswith(".")]
-        if others:
+        unread = (path.name for path in place.iterdir() if path.suffix.lower() not in KINDS)
+        if others := sorted(name for name in unread if not name.startswith(".")):
             notes.append(f"no images, and left out, in {place}: {first_few(others)}")
     if not parts:
         splits = draw_splits(samples[""], SEED)
@@ -57,19 +53,20 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
     empty = [side for side in SPLITS if not splits[side]]
     if empty and not problems and not (options.split_file and options.split_file.exists()):
         fault = f"the {sum(map(len, splits.values()))} images in {root} are too few to split"
-        advice = (
-            f"for {' and '.join(empty)} would be empty; add images (5 or more), or make folders train, val and test"
-        )
-        raise UserError(f"folder: {fault}, {advice}")
+        advice = "add images (5 or more), or make folders train, val and test"
+        raise UserError(f"folder: {fault}, for {' and '.join(empty)} would be empty; {advice}")
     notes.append("patients are not known, so each image stands alone")
     note, recipe = "; ".join(notes), f"classes {', '.join(classes)}"
     return DataSet("folder", classes, splits, note=note, recipe=recipe, drawn="val" not in parts)
 
 
-def _folder(root: Path, names: tuple[str, ...]) -> Path | None:
-    """The folder in `root` that has one of the names, in any case. Raises UserError when two have."""
+def _folder(root: Path, names: tuple[str, ...]) -> Path:
+    """The folder in `root` that has one of the names, in any case; else one that is not there, of the first name.
+
+    Raises UserError when two have.
+    """
     found = sorted(path for path in root.iterdir() if path.name.lower() in names and path.is_dir())
     if len(found) > 1:
         advice = f"one folder of {', '.join(names)} is allowed, so rename or move the others"
         raise UserError(f"folder: {' and '.join(path.name for path in found)} in {root} could both be meant; {advice}")
-    return found[0] if found else None
+    return found[0] if found else root / names[0]

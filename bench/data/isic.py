@@ -40,8 +40,6 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
     here = {part: (len(samples), counts[part]) for part, samples in parts.items()}
     notes += [f"{n} of the {count} published {part} images are here" for part, (n, count) in here.items() if n != count]
     tallies = tuple(Tally(f"{part} pairs", *count) for part, count in here.items())
-    splits, twins = keep_apart(source.short, splits, problems), map(frozenset, source.edition["twins"])
-    return DataSet(
-        source.name, ("lesion",), splits, note="; ".join(notes), tallies=tallies, known_twins=frozenset(twins),
-        drawn=test not in parts,
-    )  # fmt: skip
+    splits, twins = keep_apart(source.short, splits, problems), frozenset(map(frozenset, source.edition["twins"]))
+    note, drawn = "; ".join(notes), test not in parts
+    return DataSet(source.name, ("lesion",), splits, note=note, tallies=tallies, known_twins=twins, drawn=drawn)

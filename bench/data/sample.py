@@ -205,8 +205,8 @@ def read_split_file(path: Path) -> tuple[str, dict[str, set[str]]]:
         raise UserError(f"split file {path} does not hold {expected}; correct it, or remove it to have it written anew")
     if extra := sorted(set(sides) - set(SPLITS)):
         raise UserError(f"split file {path} has a side '{extra[0]}'; allowed are {', '.join(SPLITS)}; correct it")
-    times = Counter(name for split in SPLITS for name in sides[split])
-    if twice := {name for name, count in times.items() if count > 1}:
+    names = Counter(name for split in SPLITS for name in sides[split])
+    if twice := {name for name in names if names[name] > 1}:
         raise _bad_groups(path, "names {} more than once", twice, "keep each name once")
     return str(content.get("dataset", "")), {split: set(sides[split]) for split in SPLITS}
 

@@ -4,6 +4,7 @@ All arrays are (slices, height, width). NIfTI counts x, y, z; a picture's rows a
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -22,6 +23,8 @@ from bench.data.images import checked_labels, gray_rgb
 from bench.data.sample import Sample
 from bench.errors import UserError
 
+# A lock for each file: threads that read neighboring slices wait for one decoding instead of each doing it.
+LOCKS: dict[Path, Lock] = defaultdict(Lock)
 MILLIMETERS = {1: 1000.0, 2: 1.0, 3: 0.001}  # by NIfTI's code of a unit of length
 
 
@@ -43,12 +46,12 @@ def slices_of_volume(volume: str, image: Path, label: Path, classes: tuple[str, 
 
 def image_slice(paths: tuple[Path, ...], at: int) -> np.ndarray:
     """uint8 (height, width, 3), stretched over its volume, which is one file of all slices or a file each."""
-    with _lock_of(paths[0]):
+    with LOCKS[paths[0]]:
         return gray_rgb(_image_volume(paths)[at])
 
 
 def _label_slice(path: Path, classes: tuple[str, ...], at: int) -> np.ndarray:
-    with _lock_of(path):
+    with LOCKS[path]:
         return _label_volume(path, classes)[at].copy()
 
 
@@ -57,12 +60,6 @@ def label_of_slice_file(path: Path, classes: Sequence[str]) -> np.ndarray:
     values = read_array(path, "label")
     _check_shapes(path, shape_and_spacing(path, "image")[0], path, values.shape, ndim=2)
     return checked_labels(values, path, classes)
-
-
-@lru_cache(maxsize=1024)
-def _lock_of(path: Path) -> Lock:
-    """A lock for each file: threads that read neighboring slices wait for one decoding instead of each doing it."""
-    return Lock()
 
 
 # A few volumes are kept, so that the slices of one, which are mostly asked for in a row, decode it once.
