@@ -103,8 +103,8 @@ def _from_volumes(source: Source, root: Path, problems: list[str]) -> Found:
         notes.append(f"test is the official testing set, val {VAL_SHARE:.0%} of training, by patient with seed {SEED}")
         tallies.append(Tally("patients in testing", len(testing), 50))
         return draw_splits(samples, SEED, tests), notes, tallies
-    splits, told, more = _split(root, [*samples, *tests], {*training, *testing}, problems)
-    return splits, notes + told, tallies + more
+    splits, more_notes, more_tallies = _split(root, [*samples, *tests], {*training, *testing}, problems)
+    return splits, notes + more_notes, tallies + more_tallies
 
 
 def _samples_of(patients: dict[str, Path], problems: list[str]) -> list[Sample]:
@@ -175,9 +175,9 @@ class _SliceFiles:
             splits[side] = tuple(sample for name in names for sample in self._listed(name, path))
             named |= {_parsed(name) for name in names}
         # A file that holds the same as files that are named is not spare.
-        told = named | {(volume, WHOLE) for volume, _ in named}
+        covered = named | {(volume, WHOLE) for volume, _ in named}
         files = ((name, at, path) for name, paths in self.volumes.items() for at, path in paths.items())
-        spare = {path.stem for name, at, path in files if (name, WHOLE) not in named and (name, at) not in told}
+        spare = {path.stem for name, at, path in files if (name, WHOLE) not in named and (name, at) not in covered}
         return splits, ["slices and volumes on the sides of the lists", *left_out("files that no list names", spare)]
 
     def _listed(self, name: str, source: Path) -> list[Sample]:

@@ -12,7 +12,7 @@ from bench.data.images import check_same_size, checked_labels
 from bench.data.sample import Sample
 from bench.errors import UserError
 
-Done = Callable[[int, int], None]  # hears how many samples of how many were read
+Done = Callable[[int, int], None]  # called with how many samples of how many were read
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
         with collected(problems):
             outlines |= {f"{case}_{number}": polygons for number, polygons in read_case(path).items()}
             read.add(case)
-    # By the files that lie there: a case file that is broken, or there twice, has its own line and no second one here.
+    # Compared with all files, for a case file that is broken or there twice has been reported already.
     for name, case in case_of.items():
         if case not in all_cases:
             problems.append(no_partner("DDTI", "image", images[name], "case file", f"{case or '<case>'}.xml beside it"))
@@ -49,7 +49,7 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
     groups = _groups(images, case_of)
     samples = []
     for name, path in images.items():
-        if polygons := outlines.get(name):
+        if polygons := outlines.get(name, []):
             file = cases[case_of[name]]
             image, mask = partial(read_rgb, path), partial(read_outlined, path, file, polygons)
             samples.append(Sample(name, groups[name], image, mask, (path, file)))

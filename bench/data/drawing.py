@@ -226,8 +226,8 @@ def _on_screen(rng: np.random.Generator, gray: np.ndarray, mask: np.ndarray) -> 
 def draw_dermoscopy(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
     """(image, mask): uint8 (size, size, 3) in color, and uint8 (size, size), 1 on the lesion."""
     radius = size * math.sqrt(rng.uniform(0.035, 0.22) / math.pi)
-    center = rng.uniform(0.24, 0.76, 2) * size
-    lesion = outline(rng, *center, radius, rng.uniform(1, 1.7), rng.uniform(0.05, 0.2))
+    x, y = rng.uniform(0.24, 0.76, 2) * size
+    lesion = outline(rng, x, y, radius, rng.uniform(1, 1.7), rng.uniform(0.05, 0.2))
     depth = lesion.depth(size)
     picture = _pigment(rng, _freckles(rng, _skin(rng, size), lesion), depth)
     for layer, color in (_marks(rng, size, lesion), _hair(rng, size)):

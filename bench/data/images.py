@@ -179,7 +179,7 @@ def _read_labels(path: Path, classes: Sequence[str]) -> np.ndarray:
     values = np.asarray(picture)
     if values.ndim == 2:
         return values
-    # Gray saved as RGB has equal channels; in any other colors nobody can know which class is which.
+    # Gray saved as RGB has equal channels; other colors do not say which class is which.
     colors = np.asarray(picture.convert("RGB"))
     if (colors != colors[:, :, :1]).any():
         read = f"several classes are read from gray levels or palette numbers 0 to {len(classes)}"

@@ -31,7 +31,7 @@ MEAN = [0.485, 0.456, 0.406]
 DEVIATION = [0.229, 0.224, 0.225]
 BATCH = 8  # of the batches whose speed is measured
 
-Done = Callable[[int], None]  # hears how many samples are ready
+Done = Callable[[int], None]  # called with how many samples are ready
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Prepared:
 
 
 def prepare(samples: Sequence[Sample], size: int, cache: Path, done: Done = lambda count: None) -> Prepared:
-    """Read and resize the samples; `done` hears how many are ready. UserError names a file that is unreadable.
+    """Read and resize the samples; `done` is called with how many are ready. UserError names a file that is unreadable.
 
     They are kept in the folder `cache` under a name made of their content, and mapped into memory when they are asked
     for again, by this or another process: then nothing is decoded.
