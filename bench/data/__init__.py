@@ -1,25 +1,73 @@
 """The data sets of the table datasets.toml. A new one is an entry there and a file of its name that opens a folder."""
 
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from bench.data.layout import DATASETS
-from bench.data.sample import SPLITS, DataSet, Options
-from bench.data.splits import apply_splits, write_splits
+from bench.data.files import collected, first_few
+from bench.data.sample import SPLITS, DataSet, Options, apply_splits, write_splits
 from bench.errors import UserError, unknown
 
 __all__ = [
-    "DATASETS", "SPLITS", "DataSet", "Options", "apply_splits", "inspect_dataset", "open_dataset", "write_splits",
+    "DATASETS", "SPLITS", "DataSet", "Options", "Source", "apply_splits", "inspect_dataset", "open_dataset",
+    "write_splits",
 ]  # fmt: skip
 
 NO_OPTIONS = Options()
 
 
+@dataclass(frozen=True)
+class Source:
+    """An entry of datasets.toml, where the fields are explained; `short`, `trace`, `signs` are for files only."""
+
+    name: str
+    title: str
+    modality: str
+    published: str
+    layout: str
+    short: str = ""
+    trace: str = ""
+    signs: Mapping[str, str] = field(default_factory=dict)
+    options: Sequence[str] = ()
+    needs_root: bool = True
+    reader: str = ""
+    edition: Mapping[str, Any] = field(default_factory=dict)
+
+    def open(self, root: Path | None, options: Options, problems: list[str]) -> DataSet:
+        """List the files of the data set; no image is decoded yet.
+
+        What is wrong with single files is added to `problems`, a sentence each, and their samples are left out. Without
+        `needs_root` the root may be None.
+        """
+        return import_module(f"bench.data.{self.reader or self.name}").open(self, root, options, problems)
+
+    def wrong_layout(self, root: Path, missing: str) -> UserError:
+        """The error for a `root` that does not hold this data set; `missing` says what was looked for.
+
+        The folder above `root` or one directly below it is offered where it holds `trace`.
+        """
+        names = sorted(entry.name for entry in root.iterdir() if not entry.name.startswith("."))
+        lines = [f"{self.short}: {missing} in {root.resolve()}; found there: {first_few(names) or 'nothing'}"]
+        signs = (sign for other in DATASETS.values() if other is not self for sign in other.signs.items())
+        lines += [f"this looks like {what}" for pattern, what in signs if any(root.glob(pattern))][:1]
+        near = (folder for folder in (root.resolve().parent, *sorted(root.iterdir())) if folder.is_dir())
+        lines += [f"did you mean --data-root {folder}?" for folder in near if any(folder.glob(self.trace))][:1]
+        return UserError("\n".join((*lines, f"expected, as published:\n{self.layout}")))
+
+
+FACTS = tomllib.loads(Path(__file__).with_name("datasets.toml").read_text(encoding="utf-8"))
+DATASETS = {name: Source(name, **facts) for name, facts in FACTS.items()}
+
+
 def open_dataset(name: str, root: Path | None = None, options: Options = NO_OPTIONS) -> DataSet:
     """Open a data set of the table; `root` is the folder that holds its files as published.
 
-    An `options.split_file` that exists says who is on which side. Raises UserError for an unknown name, for a `root`
-    that is needed and missing or not a folder, for an option that the data set does not take, for broken files (the
-    first three, and how to list all), and for a split file that does not fit.
+    An `options.split_file` that exists says which group is on which side. Raises UserError for an unknown name, for a
+    `root` that is needed and missing or not a folder, for an option that the data set does not take, for broken files
+    (the first three, and how to list all), and for a split file that does not fit.
     """
     data, problems = _read(name, root, options)
     if problems:
@@ -28,37 +76,34 @@ def open_dataset(name: str, root: Path | None = None, options: Options = NO_OPTI
         command = f"bench data check {name}" + (f" --data-root {root}" if root else "")
         lines = (f"data set '{name}' has {count}:", *problems[:3], f"{more}list them all with: {command}")
         raise UserError("\n".join(lines))
-    return _regrouped(data, options)
+    return _regrouped(data, options.split_file)
 
 
 def inspect_dataset(name: str, root: Path | None = None, options: Options = NO_OPTIONS) -> tuple[DataSet, list[str]]:
     """As `open_dataset`, with all that is wrong with single files or the split file as sentences, not as an error."""
     data, problems = _read(name, root, options)
-    try:
-        return _regrouped(data, options), problems
-    except UserError as error:
-        return data, [*problems, str(error)]
+    with collected(problems):
+        data = _regrouped(data, options.split_file)
+    return data, problems
 
 
 def _read(name: str, root: Path | None, options: Options) -> tuple[DataSet, list[str]]:
     if name not in DATASETS:
         raise unknown("data set", name, DATASETS)
     source = DATASETS[name]
-    for field in ("classes", "fold"):
-        if getattr(options, field) != getattr(NO_OPTIONS, field) and field not in source.options:
-            takers = " and ".join(other.name for other in DATASETS.values() if field in other.options)
-            taken = ", ".join(f"--{option}" for option in source.options)
-            raise UserError(f"--{field} is for {takers}; {name} takes {taken or 'none'}, so leave it out")
+    for option in ("classes", "fold"):
+        if getattr(options, option) and option not in source.options:
+            takers = " and ".join(other.name for other in DATASETS.values() if option in other.options)
+            taken = ", ".join(f"--{known}" for known in source.options) or "none"
+            raise UserError(f"--{option} is for {takers}; {name} takes {taken}, so leave it out")
     if source.needs_root and (root is None or not root.is_dir()):
-        given = "no folder was given"
-        if root is not None:
-            given = f"--data-root {root.absolute()} {'is not a folder' if root.exists() else 'does not exist'}"
+        fault = "is not a folder" if root and root.exists() else "does not exist"
+        given = f"--data-root {root.absolute()} {fault}" if root else "no folder was given"
         advice = f"give --data-root FOLDER, where FOLDER holds\n{source.layout}"
         raise UserError(f"data set '{name}' is read from files and {given}; {advice}")
     problems: list[str] = []
     return source.open(root, options, problems), problems
 
 
-def _regrouped(data: DataSet, options: Options) -> DataSet:
-    path = options.split_file
-    return apply_splits(data, path) if path is not None and path.exists() else data
+def _regrouped(data: DataSet, path: Path | None) -> DataSet:
+    return apply_splits(data, path) if path and path.exists() else data

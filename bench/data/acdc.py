@@ -2,30 +2,48 @@
 
 Bernard et al., "Deep learning techniques for automatic MRI cardiac multi-structures segmentation and diagnosis: is the
 problem solved?", IEEE TMI 37, 2018. Papers mostly split the 100 training patients 70/10/20. One sample is one slice,
-stretched to 0..255 by its whole volume; scores are per volume.
+stretched to 0..255 by its whole volume; scores are per volume. Two forms are read: the published NIfTI volumes, and
+the slices that many papers train on, a `.h5` file a slice, another a volume, and lists that name them.
 """
 
 import re
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
-from bench.data.acdc_slices import LISTS, SliceFiles
-from bench.data.files import left_out, no_partner, stay_inside, two_files
-from bench.data.layout import Source
-from bench.data.sample import DataSet, Options, Sample, Splits, Tally
-from bench.data.splits import SHARES, VAL_SHARE, by_group, draw_splits, keep_apart, read_split_file
-from bench.data.volumes import slices_of_volume
+from bench.data import Source
+from bench.data.files import collected, files_in, left_out, no_partner, reading, stay_inside, two_files
+from bench.data.images import pairs_in
+from bench.data.sample import (
+    SHARES,
+    VAL_SHARE,
+    DataSet,
+    Options,
+    Sample,
+    Splits,
+    Tally,
+    by_group,
+    draw_splits,
+    keep_apart,
+    read_split_file,
+)  # fmt: skip
+from bench.data.volumes import image_slice, label_of_slice_file, slices_of_volume
 from bench.errors import UserError
 
 CLASSES = ("right ventricle", "myocardium", "left ventricle")
 PATIENT = re.compile(r"patient\d+")
-FRAME = re.compile(r"(patient\d+_frame\d+)(_gt)?\.nii(\.gz)?", re.IGNORECASE)
+NIFTI = (".nii.gz", ".nii")
+IDS = re.compile(r"patient\d+_frame\d+", re.IGNORECASE), re.compile(r"patient\d+_frame\d+_gt", re.IGNORECASE)
+SLICE = re.compile(r"(patient\d+_frame\d+)(?:_slice_(\d+))?")
+LISTS = {"train": "train_slices.list", "val": "val.list", "test": "test.list"}
+WHOLE = -1  # stands for the number of a slice where a name is that of a whole volume
 SEED = 2018
 SPLIT = "split.json"
 USUAL_PATIENTS = {"train": 70, "val": 10, "test": 20}
 USUAL_SLICES = 1312  # of the 70 patients to train on
 
 Found = tuple[Splits, list[str], list[Tally]]  # splits, notes, counts
+Key = tuple[str, int]  # a volume and the number of one of its slices, or WHOLE
 
 
 def open(source: Source, root: Path, options: Options, problems: list[str]) -> DataSet:
@@ -46,37 +64,6 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
     return DataSet("acdc", CLASSES, splits, "per_volume", note, recipe, tuple(tallies), drawn=drawn)
 
 
-def _from_volumes(source: Source, root: Path, problems: list[str]) -> Found:
-    training, testing = (_patients_in(root / part) for part in ("training", "testing"))
-    if not training:
-        raise source.wrong_layout(root, "no folder patientNNN in the folder training")
-    notes, tallies = [], [Tally("patients in training", len(training), 100)]
-    if testing and not any(labels for folder in testing.values() for _, labels in _frames(folder).values()):
-        notes.append(f"testing holds no labels: its {len(testing)} patients are left out")
-        testing = {}
-    samples, tests = _samples_of(training, problems), _samples_of(testing, problems)
-    if testing and not (root / SPLIT).exists():
-        notes.append(f"test is the official testing set, val {VAL_SHARE:.0%} of training, by patient with seed {SEED}")
-        tallies.append(Tally("patients in testing", len(testing), 50))
-        return {**draw_splits(samples, SEED, test_share=0), "test": tuple(tests)}, notes, tallies
-    splits, told, more = _split(root, [*samples, *tests], {*training, *testing}, problems)
-    return splits, notes + told, tallies + more
-
-
-def _from_slices(source: Source, root: Path, problems: list[str]) -> Found:
-    found = SliceFiles(root, CLASSES, problems)
-    if not found.volumes:
-        raise source.wrong_layout(root, "no patientNNN_frameNN_slice_N.h5 in the folder data")
-    absent = [name for name in LISTS.values() if not (root / name).is_file()]
-    if not absent:
-        splits, notes = found.by_lists()
-        return splits, notes, _usual(splits)
-    if len(absent) < len(LISTS):
-        raise source.wrong_layout(root, f"no file {absent[0]}")
-    patients = {name.partition("_")[0] for name in found.volumes}
-    return _split(root, found.everything(), patients, problems)
-
-
 def _split(root: Path, samples: list[Sample], patients: set[str], problems: list[str]) -> Found:
     """The samples on the sides that `split.json` says, or drawn ones. `patients` are all there."""
     path = root / SPLIT
@@ -93,50 +80,137 @@ def _split(root: Path, samples: list[Sample], patients: set[str], problems: list
 
 
 def _usual(splits: Splits) -> list[Tally]:
-    """Counts to hold against the split of the 100 patients that papers share."""
+    """Counts to compare with the split of the 100 patients that papers share."""
     patients = {side: len({sample.group for sample in samples}) for side, samples in splits.items()}
     tallies = [Tally(f"patients in {side}", patients[side], count) for side, count in USUAL_PATIENTS.items()]
     return [*tallies, Tally("slices in train", len(splits["train"]), USUAL_SLICES)]
 
 
-def _patients_in(folder: Path) -> dict[str, Path]:
-    """The folders of the patients by name; empty when `folder` is not there."""
-    found = sorted(folder.glob("patient*"))
-    return {path.name: path for path in found if PATIENT.fullmatch(path.name) and path.is_dir()}
+# ---- NIfTI volumes ---------------------------------------------------------------------------------------------------
+
+
+def _from_volumes(source: Source, root: Path, problems: list[str]) -> Found:
+    found = (sorted((root / part).glob("patient*/")) for part in ("training", "testing"))
+    training, testing = ({path.name: path for path in paths if PATIENT.fullmatch(path.name)} for paths in found)
+    if not training:
+        raise source.wrong_layout(root, "no folder patientNNN in the folder training")
+    notes, tallies = [], [Tally("patients in training", len(training), 100)]
+    if testing and not any(files_in(folder, NIFTI, IDS[1]) for folder in testing.values()):
+        notes.append(f"testing holds no labels: its {len(testing)} patients are left out")
+        testing = {}
+    samples, tests = _samples_of(training, problems), _samples_of(testing, problems)
+    if testing and not (root / SPLIT).exists():
+        notes.append(f"test is the official testing set, val {VAL_SHARE:.0%} of training, by patient with seed {SEED}")
+        tallies.append(Tally("patients in testing", len(testing), 50))
+        return draw_splits(samples, SEED, tests), notes, tallies
+    splits, more_notes, more_tallies = _split(root, [*samples, *tests], {*training, *testing}, problems)
+    return splits, notes + more_notes, tallies + more_tallies
 
 
 def _samples_of(patients: dict[str, Path], problems: list[str]) -> list[Sample]:
     """A sample a slice of each annotated frame, in the order of patients, frames and slices. Reads headers only."""
     samples: list[Sample] = []
     for patient, folder in patients.items():
-        frames = _frames(folder)
-        if not frames:
+        if not any(files_in(folder, NIFTI, ids) for ids in IDS):  # `_4d` files and `Info.cfg` are no frames
             expected = f"{patient}_frame01.nii.gz and {patient}_frame01_gt.nii.gz"
             problems.append(no_partner("ACDC", "patient", folder, "frame", expected))
-        for volume, (images, labels) in frames.items():
-            try:
-                samples += _samples_of_frame(folder, volume, images, labels)
-            except UserError as error:
-                problems.append(str(error))
+        frames = pairs_in("ACDC", (folder, folder), problems, ("_gt",), (NIFTI, NIFTI), IDS)
+        for volume, (image, label) in frames.items():
+            with collected(problems):
+                if not volume.startswith(f"{patient}_"):
+                    advice = "move it and its labels there"
+                    raise UserError(f"ACDC: {image} is of another patient than its folder; {advice}")
+                samples += slices_of_volume(volume, image, label, CLASSES)
     return samples
 
 
-def _frames(folder: Path) -> dict[str, tuple[list[Path], list[Path]]]:
-    """The images and the labels of a patient's frames by volume; `_4d` files and `Info.cfg` are no frames."""
-    frames: dict[str, tuple[list[Path], list[Path]]] = defaultdict(lambda: ([], []))
-    for path in sorted(folder.iterdir()):
-        if found := FRAME.fullmatch(path.name):
-            frames[found[1]][1 if found[2] else 0].append(path)
-    return dict(sorted(frames.items()))
+# ---- slices in .h5 files ---------------------------------------------------------------------------------------------
 
 
-def _samples_of_frame(folder: Path, volume: str, images: list[Path], labels: list[Path]) -> list[Sample]:
-    if len(images) > 1 or len(labels) > 1:
-        raise UserError(two_files(volume, images if len(images) > 1 else labels))
-    if not labels:
-        raise UserError(no_partner("ACDC", "image", images[0], "labels", f"{volume}_gt.nii.gz beside it"))
-    if not images:
-        raise UserError(no_partner("ACDC", "label file", labels[0], "image", f"{volume}.nii.gz beside it"))
-    if not volume.startswith(f"{folder.name}_"):
-        raise UserError(f"ACDC: {images[0]} is of another patient than its folder; move it and its labels there")
-    return slices_of_volume(volume, images[0], labels[0], CLASSES)
+def _from_slices(source: Source, root: Path, problems: list[str]) -> Found:
+    found = _SliceFiles(root, problems)
+    if not found.volumes:
+        raise source.wrong_layout(root, "no patientNNN_frameNN_slice_N.h5 in the folder data")
+    absent = [name for name in LISTS.values() if not (root / name).is_file()]
+    if not absent:
+        splits, notes = found.by_lists()
+        return splits, notes, _usual(splits)
+    if len(absent) < len(LISTS):
+        raise source.wrong_layout(root, f"no file {absent[0]}")
+    samples = [sample for volume in sorted(found.volumes) for sample in found.samples(volume, WHOLE)]
+    return _split(root, samples, {volume.partition("_")[0] for volume in found.volumes}, problems)
+
+
+class _SliceFiles:
+    """The files of each volume by the number of their slice, in order; what is wrong is a line in `problems`."""
+
+    def __init__(self, root: Path, problems: list[str]) -> None:
+        """List `data` and, where slices lie apart, `data/slices`. Two files for one volume or slice are left out."""
+        self.root, self.problems = root, problems
+        self.volumes: dict[str, dict[int, Path]] = defaultdict(dict)
+        self.doubled: set[Key] = set()
+        by_key: dict[Key, list[Path]] = defaultdict(list)
+        for folder in filter(Path.is_dir, (root / "data", root / "data" / "slices")):
+            for name, paths in files_in(folder, (".h5",)).items():
+                by_key[_parsed(name)] += paths
+        expected = "patient001_frame01_slice_1.h5 or patient001_frame01.h5; rename the file, or take it out"
+        strange = by_key.pop(_parsed(""), [])
+        problems += [f"ACDC: {path} is named after no slice and no volume; expected {expected}" for path in strange]
+        for (volume, number), paths in sorted(by_key.items()):
+            if len(paths) == 1:
+                self.volumes[volume][number] = paths[0]
+            else:
+                problems.append(two_files(paths[0].stem, paths))
+                self.doubled.add((volume, number))
+
+    def by_lists(self) -> tuple[Splits, list[str]]:
+        """The samples that each list names, and notes on where they come from."""
+        splits, named = {}, set()
+        for side, file in LISTS.items():
+            path = self.root / file
+            with reading("list", path):
+                lines = path.read_text(encoding="utf-8-sig").splitlines()
+            # Blank lines say nothing, and a name that comes again says nothing new.
+            names = dict.fromkeys(line.strip().removesuffix(".h5") for line in lines if line.strip())
+            splits[side] = tuple(sample for name in names for sample in self._listed(name, path))
+            named |= {_parsed(name) for name in names}
+        # A file that holds the same as files that are named is not spare.
+        covered = named | {(volume, WHOLE) for volume, _ in named}
+        files = ((name, at, path) for name, paths in self.volumes.items() for at, path in paths.items())
+        spare = {path.stem for name, at, path in files if (name, WHOLE) not in named and (name, at) not in covered}
+        return splits, ["slices and volumes on the sides of the lists", *left_out("files that no list names", spare)]
+
+    def _listed(self, name: str, source: Path) -> list[Sample]:
+        """The samples of one line of a list; none, and a line in `problems`, when its file is not here."""
+        volume, number = _parsed(name)
+        files = self.volumes.get(volume, {})
+        if number != WHOLE or WHOLE in files:
+            files = {at: path for at, path in files.items() if at == number}
+        for path in files.values() or [self.root / "data"]:
+            stay_inside(name, path, self.root, source)
+        if not files and (volume, number) not in self.doubled:
+            lost = f"{self.root / 'data'} has no {name}.h5; get the file again, or take the line out"
+            self.problems.append(f"ACDC: {source} names '{name}', and {lost}")
+        return self.samples(volume, number) if files else []
+
+    def samples(self, volume: str, number: int) -> list[Sample]:
+        """One slice of a volume, or all: from the volume's own file, else from those of its slices."""
+        files = dict(self.volumes[volume])
+        whole = files.pop(WHOLE, None)
+        if number == WHOLE and whole:
+            with collected(self.problems):
+                return slices_of_volume(volume, whole, whole, CLASSES)
+            return []
+        return [
+            Sample(
+                f"{volume}_slice_{at:02d}", volume.partition("_")[0], partial(image_slice, (*files.values(),), place),
+                partial(label_of_slice_file, path, CLASSES), (path,), volume,
+            )
+            for place, (at, path) in enumerate(files.items()) if number in (at, WHOLE)
+        ]  # fmt: skip
+
+
+def _parsed(name: str) -> Key:
+    """(volume, number of the slice) that a file is called after; ("", WHOLE) for a name of another kind."""
+    match = SLICE.fullmatch(name)
+    return (match[1], WHOLE if match[2] is None else int(match[2])) if match else ("", WHOLE)

@@ -12,6 +12,8 @@ from bench.data.images import check_same_size, checked_labels
 from bench.data.sample import Sample
 from bench.errors import UserError
 
+Done = Callable[[int, int], None]  # called with how many samples of how many were read
+
 
 @dataclass(frozen=True)
 class Checked:
@@ -22,20 +24,16 @@ class Checked:
     remarks: tuple[str, ...]
 
 
-def check(
-    name: str, root: Path | None, options: Options, done: Callable[[int, int], None] = lambda count, total: None
-) -> Checked:
+def check(name: str, root: Path | None, options: Options, done: Done = lambda count, total: None) -> Checked:
     """Read everything: pairing, counts, readability, sizes, label values, the same image on two sides of the split.
 
-    `done` hears how many samples of how many were read. Raises UserError only where there is nothing to look at.
+    Raises UserError only where there is nothing to look at.
     """
     data, faults = inspect_dataset(name, root, options)
     remarks = [data.note] if data.note else []
-    faults += [
-        f"{tally.found} {tally.what}, published are {tally.published}; get the missing files, or remove what is extra"
-        for tally in data.tallies
-        if tally.published not in (None, tally.found)
-    ]
+    advice = "get the missing files, or remove what is extra"
+    wrong = [tally for tally in data.tallies if tally.published not in (None, tally.found)]
+    faults += [f"{tally.found} {tally.what}, published are {tally.published}; {advice}" for tally in wrong]
     samples = [sample for split in data.splits.values() for sample in split]
     empty = 0
     with ThreadPoolExecutor() as pool:
@@ -61,12 +59,8 @@ def _look(data: DataSet, sample: Sample) -> tuple[list[str], bool]:
 
 def _twins(data: DataSet) -> tuple[list[str], list[str]]:
     """Images that are the same byte for byte on two sides of the split: faults, and those that were published so."""
-    where = {
-        sample.files[0]: (split, sample.id)
-        for split, samples in data.splits.items()
-        for sample in samples
-        if sample.files and not sample.volume
-    }
+    pairs = ((split, sample) for split, samples in data.splits.items() for sample in samples)
+    where = {sample.files[0]: (split, sample.id) for split, sample in pairs if sample.files and not sample.volume}
     faults, published = [], []
     for alike in same_bytes(where):
         sides, ids = map(set, zip(*(where[path] for path in alike), strict=True))

@@ -10,18 +10,13 @@ from collections import defaultdict
 from functools import partial
 from pathlib import Path
 
-from bench.data.files import COMMON_KINDS, JPEG, files_in, no_partner, reading, same_bytes, single_files_in
-from bench.data.images import Polygon, read_outlined, read_rgb
-from bench.data.layout import Source
-from bench.data.pairs import paired_samples
-from bench.data.sample import DataSet, Options, Sample, Tally
-from bench.data.splits import SHARES, draw_splits
+from bench.data import Source
+from bench.data.files import COMMON_KINDS, JPEG, collected, files_in, no_partner, reading, same_bytes, single_files
+from bench.data.images import Polygon, paired_samples, read_outlined, read_rgb
+from bench.data.sample import SHARES, DataSet, Options, Sample, Tally, draw_splits
 from bench.errors import UserError
 
 SEED = 2015
-XML = (".xml",)
-
-Outlines = dict[str, dict[str, list[Polygon]]]  # by case and image
 
 
 def open(source: Source, root: Path, options: Options, problems: list[str]) -> DataSet:
@@ -31,27 +26,39 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
     has a few) are one group. The case files are parsed here, the images are decoded later. Where there is no case file
     but a folder `image` and a folder `mask`, these are the crops. Raises UserError for a folder that holds neither.
     """
-    if not files_in(root, XML) and (root / "image").is_dir() and (root / "mask").is_dir():
+    all_cases, all_images = files_in(root, (".xml",)), files_in(root, JPEG)
+    if not all_cases and (root / "image").is_dir() and (root / "mask").is_dir():
         return _crops(source, root, problems)
-    cases, images = single_files_in(root, XML, problems), single_files_in(root, JPEG, problems)
+    cases, images = single_files(all_cases, problems), single_files(all_images, problems)
     if not cases or not images:
         raise source.wrong_layout(root, "no case file <case>.xml" if not cases else "no image <case>_<n>.jpg")
-    outlines = _outlines(cases, problems)
-    _check_pairs(root, images, outlines, problems)
-    groups = _groups(images)
-    samples, bare = [], 0
+    outlines: dict[str, list[Polygon]] = {}
+    case_of, read = {name: name.rpartition("_")[0] for name in images}, set()
+    for case, path in cases.items():
+        with collected(problems):
+            outlines |= {f"{case}_{number}": polygons for number, polygons in read_case(path).items()}
+            read.add(case)
+    # Compared with all files, for a case file that is broken or there twice has been reported already.
+    for name, case in case_of.items():
+        if case not in all_cases:
+            problems.append(no_partner("DDTI", "image", images[name], "case file", f"{case or '<case>'}.xml beside it"))
+    for name, polygons in outlines.items():
+        if polygons and name not in all_images:
+            file = cases[name.rpartition("_")[0]]
+            problems.append(no_partner("DDTI", "case file", file, "outlined image", f"{name}.jpg beside it"))
+    groups = _groups(images, case_of)
+    samples = []
     for name, path in images.items():
-        case = _case_of(name)
-        polygons = outlines.get(case, {}).get(name)
-        bare += case in outlines and not polygons
-        if polygons:
-            image, mask = partial(read_rgb, path), partial(read_outlined, path, cases[case], polygons)
-            samples.append(Sample(name, groups[name], image, mask, (path, cases[case])))
+        if polygons := outlines.get(name, []):
+            file = cases[case_of[name]]
+            image, mask = partial(read_rgb, path), partial(read_outlined, path, file, polygons)
+            samples.append(Sample(name, groups[name], image, mask, (path, file)))
     if not samples and not problems:
         raise UserError(f"DDTI: no image in {root} has an outline; the <svg> of all {len(cases)} case files are empty")
+    bare = [name for name, case in case_of.items() if case in read and not outlines.get(name)]
     note = (
         f"no official split: by case with seed {SEED}, {SHARES}, cases with an image in common on one side; "
-        f"{bare} of {len(images)} images have no outline and are left out"
+        f"{len(bare)} of {len(images)} images have no outline and are left out"
     )
     counts = (("images", images, 474), ("images with polygons", samples, 470), ("cases", cases, 389))
     tallies = tuple(Tally(what, len(found), published) for what, found, published in counts)
@@ -75,17 +82,6 @@ def _data_set(samples: list[Sample], note: str, recipe: str, tallies: tuple[Tall
     return DataSet("ddti", ("nodule",), splits, note=note, recipe=recipe, tallies=tallies, drawn=True)
 
 
-def _outlines(cases: dict[str, Path], problems: list[str]) -> Outlines:
-    """The polygons of each case that can be read, by image; each of the others is a line in `problems`."""
-    outlines = {}
-    for case, path in cases.items():
-        try:
-            outlines[case] = {f"{case}_{number}": polygons for number, polygons in read_case(path).items()}
-        except UserError as error:
-            problems.append(str(error))
-    return outlines
-
-
 def read_case(path: Path) -> dict[int, list[Polygon]]:
     """The polygons of a case file by image number, several marks of one image joined; images without one map to [].
 
@@ -101,7 +97,7 @@ def read_case(path: Path) -> dict[int, list[Polygon]]:
         # The decoded text is what is parsed, so a declaration in another encoding cannot slip past.
         if "<!DOCTYPE" in text:
             raise UserError(f"{path} declares a document type (DOCTYPE), as no DDTI case file does; get the file again")
-        root = ElementTree.fromstring(text)
+        root = ElementTree.fromstring(text)  # noqa: S314 - what makes XML dangerous needs the DOCTYPE refused above
     outlines: dict[int, list[Polygon]] = defaultdict(list)
     for mark in root.iter("mark"):
         number = (mark.findtext("image") or "").strip()
@@ -117,30 +113,11 @@ def read_case(path: Path) -> dict[int, list[Polygon]]:
     return outlines
 
 
-def _check_pairs(root: Path, images: dict[str, Path], outlines: Outlines, problems: list[str]) -> None:
-    # By the files that lie there: a case file that is broken, or there twice, has its own line and no second one here.
-    cases, pictures = files_in(root, XML), files_in(root, JPEG)
-    for name, path in images.items():
-        if _case_of(name) not in cases:
-            expected = f"{_case_of(name) or '<case>'}.xml beside it"
-            problems.append(no_partner("DDTI", "image", path, "case file", expected))
-    problems += [
-        no_partner("DDTI", "case file", root / f"{case}.xml", "outlined image", f"{name}.jpg beside it")
-        for case, marks in outlines.items()
-        for name, polygons in marks.items()
-        if polygons and name not in pictures
-    ]
-
-
-def _case_of(name: str) -> str:
-    return name.rpartition("_")[0]
-
-
-def _groups(images: dict[str, Path]) -> dict[str, str]:
+def _groups(images: dict[str, Path], case_of: dict[str, str]) -> dict[str, str]:
     """The group of each image: its case, or the first of the cases that hold one and the same image file."""
-    head = {_case_of(name): _case_of(name) for name in images}
+    head = {case: case for case in case_of.values()}
     for copies in same_bytes(images.values()):
-        joined = {head[_case_of(path.stem)] for path in copies}
+        joined = {head[case_of[path.stem]] for path in copies}
         first = min(joined, key=lambda case: (len(case), case))
         head = {case: first if group in joined else group for case, group in head.items()}
-    return {name: head[_case_of(name)] for name in images}
+    return {name: head[case] for name, case in case_of.items()}

@@ -3,9 +3,10 @@
 import hashlib
 import json
 import os
+import re
 import zlib
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,27 +14,28 @@ from typing import Any
 from bench.errors import UserError
 
 JPEG = (".jpg", ".jpeg")
-BROKEN = (OSError, ValueError, EOFError, SyntaxError, KeyError, RuntimeError, zlib.error)
+BROKEN: tuple[type[Exception], ...] = (OSError, ValueError, EOFError, SyntaxError, KeyError, RuntimeError, zlib.error)
+ANY = re.compile(".+", re.DOTALL)
 COMMON_KINDS = (".png", *JPEG, ".bmp", ".tif", ".tiff")
 
 
-def files_in(folder: Path, suffixes: tuple[str, ...]) -> dict[str, list[Path]]:
-    """The files of a folder by id (the name without its ending), sorted by name; usually one an id.
+def files_in(folder: Path, suffixes: tuple[str, ...], ids: re.Pattern[str] = ANY) -> dict[str, list[Path]]:
+    """The files of a folder by id (the name without its suffix), sorted by name; usually one an id.
 
-    `suffixes` are lower case with the dot (".jpg"); `.JPG` counts as `.jpg`. Hidden files are left out, among them the
-    `._*` files that macOS puts into archives: they carry an image's name and ending but hold no image.
+    `suffixes` are lower case with the dot (".jpg"); `.JPG` counts as `.jpg`. Only `ids` of a pattern are taken. Hidden
+    files are left out, among them the `._*` files that macOS puts into archives: they carry an image's name and suffix
+    but hold no image.
     """
-    found: dict[str, list[Path]] = {}
+    found: dict[str, list[Path]] = defaultdict(list)
     for name in sorted(os.listdir(folder)):  # noqa: PTH208 - the order differs between file systems
-        stem, suffix = os.path.splitext(name)  # noqa: PTH122 - a Path for each of thousands of names is slow
-        if suffix.lower() in suffixes and not name.startswith("."):
-            found.setdefault(stem, []).append(folder / name)
-    return found
+        stem = next((name[: -len(suffix)] for suffix in suffixes if name.lower().endswith(suffix)), "")
+        if ids.fullmatch(stem) and not name.startswith("."):
+            found[stem].append(folder / name)
+    return dict(found)
 
 
-def single_files_in(folder: Path, suffixes: tuple[str, ...], problems: list[str]) -> dict[str, Path]:
-    """As `files_in`, one file an id: where there are two, both are left out, and a line in `problems` names them."""
-    found = files_in(folder, suffixes)
+def single_files(found: dict[str, list[Path]], problems: list[str]) -> dict[str, Path]:
+    """One file an id: where there are two, both are left out, and a line in `problems` names them."""
     problems.extend(two_files(name, paths) for name, paths in found.items() if len(paths) > 1)
     return {name: paths[0] for name, paths in found.items() if len(paths) == 1}
 
@@ -43,17 +45,13 @@ def same_bytes(paths: Iterable[Path]) -> list[list[Path]]:
 
     Only files of equal size are read, so that looking through a whole data set costs little more than a listing.
     """
-    by_size = _alike(paths, lambda path: path.stat().st_size)
-    return [
-        group for same_size in by_size for group in _alike(same_size, lambda p: hashlib.sha256(p.read_bytes()).digest())
-    ]
-
-
-def _alike(paths: Iterable[Path], key: Callable[[Path], Hashable]) -> list[list[Path]]:
-    groups: dict[Hashable, list[Path]] = defaultdict(list)
-    for path in paths:
-        groups[key(path)].append(path)
-    return [group for group in groups.values() if len(group) > 1]
+    sizes = {path: path.stat().st_size for path in paths}
+    times = Counter(sizes.values())
+    alike: dict[bytes, list[Path]] = defaultdict(list)
+    for path, size in sizes.items():
+        if times[size] > 1:
+            alike[hashlib.sha256(path.read_bytes()).digest()].append(path)
+    return [group for group in alike.values() if len(group) > 1]
 
 
 @contextmanager
@@ -62,15 +60,23 @@ def reading(what: str, path: Path, *errors: type[Exception]) -> Iterator[None]:
 
     `what` says what the file is; `errors` are exceptions of the library that Python does not define itself.
     """
-    known: tuple[type[Exception], ...] = (*BROKEN, *errors)
     try:
         yield
-    except known as error:
+    except BROKEN + errors as error:
         if not path.exists():
             raise UserError(f"no such {what}: {path}; check --data-root, or get the file again") from error
         reason, size = " ".join(str(error).split()), path.stat().st_size
         advice = "the file is broken or cut off, so get it again, or take it out"
         raise UserError(f"cannot read the {what} {path} ({size} bytes): {reason}; {advice}") from error
+
+
+@contextmanager
+def collected(problems: list[str]) -> Iterator[None]:
+    """Make a UserError a line in `problems`, and go on behind the block."""
+    try:
+        yield
+    except UserError as error:
+        problems.append(str(error))
 
 
 def read_json(path: Path, what: str) -> Any:
@@ -84,24 +90,21 @@ def is_list_of(kind: type, value: object) -> bool:
     return isinstance(value, list) and all(type(item) is kind for item in value)
 
 
-def stay_inside(name: str, path: Path, root: Path, source: Path) -> Path:
-    """`path`, after making sure that `name`, which `source` names, does not lead out of `root`, nor a link behind it.
+def stay_inside(name: str, path: Path, root: Path, source: Path) -> None:
+    """Raise UserError where `name`, which the file `source` names, or a link at `path` leads out of `root`.
 
-    Raises UserError naming the list or split file: one that was tampered with must not make us read other files.
+    A list or split file that was tampered with must not make us read other files.
     """
     plain = name not in ("", ".", "..") and not any(sign in name for sign in "/\\\0")
     if not plain or (path.is_symlink() and not path.resolve().is_relative_to(root.resolve())):
         advice = "expected the plain name of a file or folder in there, so correct the file or get it again"
         raise UserError(f"{source} names '{name}', which leads out of {root}; {advice}")
-    return path
 
 
 def two_files(name: str, paths: list[Path]) -> str:
     """The sentence for two files with one id."""
-    return (
-        f"two files with the id '{name}' in {paths[0].parent}: {' and '.join(path.name for path in paths)}; "
-        "an id names one image, so remove or rename all but one"
-    )
+    found, advice = " and ".join(path.name for path in paths), "an id names one image, so remove or rename all but one"
+    return f"two files with the id '{name}' in {paths[0].parent}: {found}; {advice}"
 
 
 def no_partner(title: str, what: str, file: Path, lacks: str, expected: str) -> str:
@@ -109,13 +112,13 @@ def no_partner(title: str, what: str, file: Path, lacks: str, expected: str) -> 
     return f"{title}: {what} {file} has no {lacks}; expected {expected}; get the {lacks} again, or take the {what} out"
 
 
-def first_three(names: list[str]) -> str:
-    """The first three names, then how many more: 'a, b, c and 9 more'."""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+def first_few(names: Sequence[str], count: int = 3) -> str:
+    """The first names, then how many more: 'a, b, c and 9 more'."""
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(names[:count]) + more
 
 
 def left_out(what: str, names: Iterable[str]) -> list[str]:
     """The note on things that are left out of a data set; none where there is nothing."""
     found = sorted(names)
-    return [f"{len(found)} {what} are left out: {first_three(found)}"] if found else []
+    return [f"{len(found)} {what} are left out: {first_few(found)}"] if found else []

@@ -1,12 +1,12 @@
 """Anybody's own data: a folder of images and one of masks, paired by their names, split or not."""
 
+from functools import partial
 from pathlib import Path
 
-from bench.data.files import COMMON_KINDS, first_three
-from bench.data.layout import Source
-from bench.data.pairs import paired_samples
-from bench.data.sample import SPLITS, DataSet, Options, Sample
-from bench.data.splits import SHARES, VAL_SHARE, draw_splits, keep_apart
+from bench.data import Source
+from bench.data.files import COMMON_KINDS, first_few
+from bench.data.images import paired_samples
+from bench.data.sample import SHARES, SPLITS, VAL_SHARE, DataSet, Options, draw_splits, keep_apart
 from bench.errors import UserError
 
 IMAGES = ("images", "image", "imgs", "img")
@@ -29,52 +29,44 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
         given = ",".join(options.classes)
         raise UserError(f"--classes {given} has an empty name or one twice; name each class once: liver,tumor")
     classes = classes or ("foreground",)
-    parts = {side: folder for side, names in SIDES.items() if (folder := _folder(root, names))}
+    parts = {side: folder for side, names in SIDES.items() if (folder := _folder(root, names)).is_dir()}
     notes: list[str] = []
     for side in ("train", "test"):
         if parts and side not in parts:
             raise source.wrong_layout(root, f"no folder {side} beside {next(iter(parts.values())).name}")
-    samples = {side: _samples(source, root, at, classes, problems, notes) for side, at in (parts or {"": root}).items()}
+    places = {side: (_folder(at, IMAGES), _folder(at, MASKS)) for side, at in (parts or {"": root}).items()}
+    pair_up = partial(paired_samples, endings=ENDINGS, kinds=(KINDS, KINDS), classes=classes, join_copies=True)
+    samples = {side: tuple(pair_up(source, root, two, problems).values()) for side, two in places.items()}
+    for place in (place for two in places.values() for place in two):
+        unread = (path.name for path in place.iterdir() if path.suffix.lower() not in KINDS)
+        if others := sorted(name for name in unread if not name.startswith(".")):
+            notes.append(f"no images, and left out, in {place}: {first_few(others)}")
     if not parts:
         splits = draw_splits(samples[""], SEED)
         notes.append(f"split by image with seed {SEED}, {SHARES}, equal files together")
     elif "val" in parts:
         splits = {side: samples[side] for side in SPLITS}
     else:
-        splits = {**draw_splits(samples["train"], SEED, test_share=0), "test": samples["test"]}
+        splits = draw_splits(samples["train"], SEED, samples["test"])
         notes.append(f"no folder val: val is {VAL_SHARE:.0%} of train, by image with seed {SEED}")
     splits = keep_apart("folder", splits, problems)
     empty = [side for side in SPLITS if not splits[side]]
     if empty and not problems and not (options.split_file and options.split_file.exists()):
-        raise UserError(
-            f"folder: the {sum(map(len, splits.values()))} images in {root} are too few to split, for "
-            f"{' and '.join(empty)} would be empty; add images (5 or more), or make folders train, val and test"
-        )
+        fault = f"the {sum(map(len, splits.values()))} images in {root} are too few to split"
+        advice = "add images (5 or more), or make folders train, val and test"
+        raise UserError(f"folder: {fault}, for {' and '.join(empty)} would be empty; {advice}")
     notes.append("patients are not known, so each image stands alone")
     note, recipe = "; ".join(notes), f"classes {', '.join(classes)}"
     return DataSet("folder", classes, splits, note=note, recipe=recipe, drawn="val" not in parts)
 
 
-def _samples(
-    source: Source, root: Path, folder: Path, classes: tuple[str, ...], problems: list[str], notes: list[str]
-) -> tuple[Sample, ...]:
-    """The pairs of one pair of folders; files of a kind that is not read are named in `notes`."""
-    places = _folder(folder, IMAGES) or folder / "images", _folder(folder, MASKS) or folder / "masks"
-    samples = paired_samples(
-        source, root, places, problems, endings=ENDINGS, kinds=(KINDS, KINDS), classes=classes, join_copies=True
-    )
-    for place in places:
-        names = (path.name for path in sorted(place.iterdir()) if path.suffix.lower() not in KINDS)
-        others = [name for name in names if not name.startswith(".")]
-        if others:
-            notes.append(f"no images, and left out, in {place}: {first_three(others)}")
-    return tuple(samples.values())
+def _folder(root: Path, names: tuple[str, ...]) -> Path:
+    """The folder in `root` that has one of the names, in any case; else one that is not there, of the first name.
 
-
-def _folder(root: Path, names: tuple[str, ...]) -> Path | None:
-    """The folder in `root` that has one of the names, in any case. Raises UserError when two have."""
+    Raises UserError when two have.
+    """
     found = sorted(path for path in root.iterdir() if path.name.lower() in names and path.is_dir())
     if len(found) > 1:
         advice = f"one folder of {', '.join(names)} is allowed, so rename or move the others"
         raise UserError(f"folder: {' and '.join(path.name for path in found)} in {root} could both be meant; {advice}")
-    return found[0] if found else None
+    return found[0] if found else root / names[0]

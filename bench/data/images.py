@@ -1,17 +1,85 @@
-"""Decodes image and mask files into uint8 arrays, with an error that names the file when one is broken."""
+"""Image and mask files: paired by name as samples, and decoded into uint8 arrays.
 
-from collections.abc import Iterable, Sequence
+Every file that has no partner or is broken is named.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from bench.data.files import reading
+from bench.data import Source
+from bench.data.files import ANY, JPEG, files_in, first_few, no_partner, reading, same_bytes, two_files
+from bench.data.sample import Sample
 from bench.errors import UserError
 
 # The first letter of Pillow's modes of more than 8 bits. Its own conversion to 8 bits would clip them, not scale them.
 DEEP = "IF"
 Polygon = tuple[tuple[float, float], ...]
+Pair = tuple[Path, Path]  # an image and its mask
+Names = tuple[str, ...]
+Kinds = tuple[Names, Names]  # the suffixes of files that are images, and of those that are masks
+
+
+def paired_samples(
+    source: Source, root: Path, folders: Pair, problems: list[str], prefix: str = "", *,
+    endings: Names = ("",), kinds: Kinds = (JPEG, JPEG), classes: Names = ("foreground",), join_copies: bool = False,
+) -> dict[str, Sample]:  # fmt: skip
+    """A sample for each pair of an image and a mask, by the name of the image; `folders` of the two are below `root`.
+
+    No patient is known: each image is its own group, or with `join_copies` that of the first one with the same bytes.
+    `prefix` goes before ids and groups. One class is what is bright in the mask; the values of a mask tell several
+    apart. Raises UserError for a missing folder and for one without images; see `pairs_in` for the rest.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise source.wrong_layout(root, f"no folder {folder.relative_to(root)}")
+    if not files_in(folders[0], kinds[0]):
+        raise source.wrong_layout(root, f"no image ({', '.join(kinds[0])}) in {folders[0].relative_to(root)}")
+    pairs = pairs_in(source.short, folders, problems, endings, kinds)
+    name_of = {image: name for name, (image, _) in pairs.items()}
+    copies = same_bytes(name_of) if join_copies else []
+    groups = {name_of[path]: name_of[alike[0]] for alike in copies for path in alike}
+    samples = {}
+    for name, pair in pairs.items():
+        image, mask = partial(read_rgb, pair[0]), partial(read_mask_for, *pair, classes)
+        samples[name] = Sample(prefix + name, prefix + groups.get(name, name), image, mask, pair)
+    return samples
+
+
+def pairs_in(
+    title: str, folders: Pair, problems: list[str], endings: Names, kinds: Kinds,
+    ids: tuple[re.Pattern[str], re.Pattern[str]] = (ANY, ANY),
+) -> dict[str, Pair]:  # fmt: skip
+    """(image, mask) by id, in the order of the ids; `ids` are the patterns that the two have to match.
+
+    The mask of image `a` is called `a` and one of `endings` ("_segmentation"), tried in turn. An image without a mask,
+    a mask without an image and two files with one id are left out, each a line in `problems`.
+    """
+    images, masks = map(files_in, folders, kinds, ids)
+    owned: dict[str, list[Path]] = defaultdict(list)
+    for stem, files in masks.items():
+        names = (stem[: len(stem) - len(ending)] for ending in endings if stem.lower().endswith(ending))
+        owner = next((name for name in names if name in images), None)
+        if owner is not None:
+            owned[owner] += files
+        else:
+            expected = f"one in {folders[0]} with the mask's name" + (f" without {endings[0]}" if endings[0] else "")
+            problems += [no_partner(title, "mask", file, "image", expected) for file in files]
+    pairs: dict[str, Pair] = {}
+    for name, files in images.items():
+        if len(files) > 1 or len(owned[name]) > 1:
+            problems.append(two_files(name, files if len(files) > 1 else owned[name]))
+        elif not owned[name]:
+            expected = f"{name}{endings[0]}{kinds[1][0]} in {folders[1]}"
+            problems.append(no_partner(title, "image", files[0], "mask", expected))
+        else:
+            pairs[name] = (files[0], owned[name][0])
+    return pairs
 
 
 def read_rgb(path: Path) -> np.ndarray:
@@ -70,26 +138,19 @@ def size_of(path: Path) -> tuple[int, int]:
 def check_same_size(image: Path | str, size: tuple[int, ...], mask: Path | str, mask_size: tuple[int, ...]) -> None:
     """Raise UserError naming both when their sizes differ: resizing one to fit would hide a wrong pairing."""
     if size != mask_size:
-        raise UserError(
-            f"image and mask differ in size: {image} is {times(size)}, {mask} is {times(mask_size)} (height x width); "
-            "a mask must cover its image pixel for pixel, so get the matching pair or resize both alike"
-        )
-
-
-def times(size: Iterable[int]) -> str:
-    """A size in words: 30x40."""
-    return "x".join(map(str, size))
+        sizes = "{} is {}x{}, {} is {}x{} (height x width)".format(image, *size, mask, *mask_size)
+        advice = "a mask must cover its image pixel for pixel, so get the matching pair or resize both alike"
+        raise UserError(f"image and mask differ in size: {sizes}; {advice}")
 
 
 def checked_labels(values: np.ndarray, source: Path | str, classes: Sequence[str]) -> np.ndarray:
     """uint8 class numbers, 0 for the background. Raises UserError naming the source and the labels outside the set."""
     outside = np.setdiff1d(values, np.arange(len(classes) + 1)).tolist()
     if outside:
-        shown = ", ".join(f"{label:g}" for label in outside[:8])
-        more = f" and {len(outside) - 8} more" if len(outside) > 8 else ""
+        shown = first_few([f"{label:g}" for label in outside], 8)
         allowed = ", ".join(f"{number} ({name})" for number, name in enumerate(("background", *classes)))
         advice = "correct the mask, or name its classes"
-        raise UserError(f"{source} holds the label {shown}{more}; allowed are {allowed}; {advice}")
+        raise UserError(f"{source} holds the label {shown}; allowed are {allowed}; {advice}")
     return values.astype(np.uint8)
 
 
@@ -102,10 +163,9 @@ def read_outlined(image: Path, source: Path, polygons: Sequence[Polygon]) -> np.
     for x, y in (point for polygon in polygons for point in polygon):
         # Written so that a NaN, which JSON readers let through, is refused as well.
         if not (0 <= x <= width and 0 <= y <= height):
-            raise UserError(
-                f"{source} outlines a point (x {x:g}, y {y:g}) outside {image}, which is {height}x{width} "
-                "(height x width); use the published images as they are, neither cropped nor resized"
-            )
+            fault = f"a point (x {x:g}, y {y:g}) outside {image}, which is {height}x{width} (height x width)"
+            advice = "use the published images as they are, neither cropped nor resized"
+            raise UserError(f"{source} outlines {fault}; {advice}")
     canvas = Image.new("L", (width, height))
     draw = ImageDraw.Draw(canvas)
     for polygon in polygons:
@@ -119,13 +179,12 @@ def _read_labels(path: Path, classes: Sequence[str]) -> np.ndarray:
     values = np.asarray(picture)
     if values.ndim == 2:
         return values
-    # Gray saved as RGB has equal channels; in any other colors nobody can know which class is which.
+    # Gray saved as RGB has equal channels; other colors do not say which class is which.
     colors = np.asarray(picture.convert("RGB"))
     if (colors != colors[:, :, :1]).any():
-        raise UserError(
-            f"{path} is in color (Pillow mode {picture.mode}), which names no class; several classes are read "
-            f"from gray levels or palette numbers 0 to {len(classes)}, so convert the mask"
-        )
+        read = f"several classes are read from gray levels or palette numbers 0 to {len(classes)}"
+        mode = f"Pillow mode {picture.mode}"
+        raise UserError(f"{path} is in color ({mode}), which names no class; {read}, so convert the mask")
     return colors[:, :, 0]
 
 
@@ -139,8 +198,7 @@ def _to_8_bits(picture: Image.Image, path: Path) -> np.ndarray:
     """uint8 (height, width) from a 16-bit gray picture: 0 stays 0, 65535 becomes 255."""
     values = np.asarray(picture)
     if picture.mode == "F" or values.min(initial=0) < 0 or values.max(initial=0) > 65535:
-        raise UserError(
-            f"cannot tell the gray scale of {path}: its values run from {values.min()} to {values.max()} "
-            f"(Pillow mode {picture.mode}); 8 and 16 bits a channel are read, so convert the file to one of them"
-        )
+        found = f"its values run from {values.min()} to {values.max()} (Pillow mode {picture.mode})"
+        advice = "8 and 16 bits a channel are read, so convert the file to one of them"
+        raise UserError(f"cannot tell the gray scale of {path}: {found}; {advice}")
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)

@@ -8,7 +8,7 @@ without pre-training.
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ from torchvision.transforms import InterpolationMode, v2
 
 from bench.data.sample import DataSet, Sample, thin
 
-MEAN = (0.485, 0.456, 0.406)
-DEVIATION = (0.229, 0.224, 0.225)
+MEAN = [0.485, 0.456, 0.406]
+DEVIATION = [0.229, 0.224, 0.225]
 BATCH = 8  # of the batches whose speed is measured
 
-Done = Callable[[int], None]  # hears how many samples are ready
+Done = Callable[[int], None]  # called with how many samples are ready
 
 
 @dataclass(frozen=True)
@@ -46,25 +46,18 @@ class Prepared:
         return len(self.ids)
 
 
-def prepare(
-    samples: Sequence[Sample], size: int, cache: Path | None = None, done: Done = lambda count: None
-) -> Prepared:
-    """Read and resize the samples; `done` hears how many are ready. UserError names a file that is unreadable.
+def prepare(samples: Sequence[Sample], size: int, cache: Path, done: Done = lambda count: None) -> Prepared:
+    """Read and resize the samples; `done` is called with how many are ready. UserError names a file that is unreadable.
 
-    With a `cache` folder they are kept there under a name made of their content, and mapped into memory when they are
-    asked for again, by this or another process: then nothing is decoded.
+    They are kept in the folder `cache` under a name made of their content, and mapped into memory when they are asked
+    for again, by this or another process: then nothing is decoded.
     """
-    shapes = {"images": (len(samples), 3, size, size), "masks": (len(samples), size, size)}
-    if cache is None:
-        arrays = {name: np.empty(shape, np.uint8) for name, shape in shapes.items()}
-        _decode(samples, arrays, done)
-    else:
-        folder = cache / f"{content(samples)}-{size}"
-        if not folder.exists():
-            _fill_cache(folder, samples, shapes, done)
-        # Copy on write: torch wants memory that it could write to, and the file must stay as it is.
-        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="c") for name in shapes}
-    return Prepared(tuple(sample.id for sample in samples), *map(torch.from_numpy, arrays.values()))
+    folder = cache / f"{content(samples)}-{size}"
+    if not folder.exists():
+        _fill_cache(folder, samples, size, done)
+    # Copy on write: torch wants memory that it could write to, and the file must stay as it is.
+    arrays = (np.load(folder / f"{name}.npy", mmap_mode="c") for name in ("images", "masks"))
+    return Prepared(tuple(sample.id for sample in samples), *map(torch.from_numpy, arrays))
 
 
 def content(samples: Sequence[Sample]) -> str:
@@ -80,56 +73,45 @@ def content(samples: Sequence[Sample]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def _fill_cache(folder: Path, samples: Sequence[Sample], shapes: dict[str, tuple[int, ...]], done: Done) -> None:
+def _fill_cache(folder: Path, samples: Sequence[Sample], size: int, done: Done) -> None:
     """Fill a new folder of the cache; it appears whole or not at all, also when two processes fill it at once."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".", dir=folder.parent) as aside:
         part = Path(aside) / "part"
         part.mkdir()
-        mapped = {name: open_memmap(part / f"{name}.npy", "w+", np.uint8, shape) for name, shape in shapes.items()}
-        _decode(samples, mapped, done)
-        for array in mapped.values():
-            array.flush()
+        images = open_memmap(part / "images.npy", "w+", np.uint8, (len(samples), 3, size, size))
+        masks = open_memmap(part / "masks.npy", "w+", np.uint8, (len(samples), size, size))
+
+        def read(index: int) -> None:
+            image = Image.fromarray(samples[index].image()).resize((size, size), Image.Resampling.BILINEAR)
+            images[index] = np.asarray(image).transpose(2, 0, 1)
+            masks[index] = Image.fromarray(samples[index].mask()).resize((size, size), Image.Resampling.NEAREST)
+
+        # Threads are enough: decoding and resizing release Python's lock.
+        with ThreadPoolExecutor() as pool:
+            for count, _ in enumerate(pool.map(read, range(len(samples))), start=1):
+                done(count)
+        images.flush()
+        masks.flush()
         with suppress(OSError):  # another process was first, and its folder is as good
             part.rename(folder)
 
 
-def _decode(samples: Sequence[Sample], arrays: Mapping[str, np.ndarray], done: Done) -> None:
-    images, masks = arrays["images"], arrays["masks"]
-    size = images.shape[-2:]
-
-    def read(index: int) -> None:
-        image = Image.fromarray(samples[index].image()).resize(size, Image.Resampling.BILINEAR)
-        images[index] = np.asarray(image).transpose(2, 0, 1)
-        masks[index] = Image.fromarray(samples[index].mask()).resize(size, Image.Resampling.NEAREST)
-
-    # Threads, for decoding and resizing leave Python's lock.
-    with ThreadPoolExecutor() as pool:
-        for count, _ in enumerate(pool.map(read, range(len(samples))), start=1):
-            done(count)
-
-
 def normalized(images: Tensor) -> Tensor:
     """uint8 (..., 3, H, W) to float32 by ImageNet's mean and deviation."""
-    mean, deviation = (torch.tensor(values, device=images.device).view(3, 1, 1) for values in (MEAN, DEVIATION))
-    return (images.float() / 255 - mean) / deviation
+    return v2.functional.normalize(images.float() / 255, MEAN, DEVIATION)
 
 
-def _flips() -> v2.Transform:
-    """The eight ways to flip and turn a square, and a little brightness and contrast: costs next to nothing."""
-    quarter = v2.RandomChoice([v2.RandomRotation((turn, turn)) for turn in (0, 90)])
-    return v2.Compose(
-        [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip(), quarter, v2.ColorJitter(brightness=0.2, contrast=0.2)]
-    )
-
-
-def _affine() -> v2.Transform:
-    """The same, and any small rotation and scale: for trainings long enough to see every image many times."""
-    bilinear = InterpolationMode.BILINEAR  # of images; masks are always nearest
-    return v2.Compose([_flips(), v2.RandomAffine(degrees=20, scale=(0.85, 1.15), interpolation=bilinear)])
-
-
-AUGMENTATIONS = {"flips": _flips, "affine": _affine}
+# The eight ways to flip and turn a square, and a little brightness and contrast: costs next to nothing.
+FLIPS = v2.Compose([
+    v2.RandomHorizontalFlip(), v2.RandomVerticalFlip(),
+    v2.RandomChoice([v2.RandomRotation((turn, turn)) for turn in (0, 90)]),
+    v2.ColorJitter(brightness=0.2, contrast=0.2),
+])  # fmt: skip
+# The same, and any small rotation and scale: for trainings long enough to see every image many times. Images are
+# interpolated bilinearly, masks are always nearest.
+AFFINE = v2.RandomAffine(degrees=20, scale=(0.85, 1.15), interpolation=InterpolationMode.BILINEAR)
+AUGMENTATIONS = {"flips": FLIPS, "affine": v2.Compose([FLIPS, AFFINE])}
 
 
 class Stream(Dataset[tuple[Tensor, Tensor]]):
@@ -141,7 +123,7 @@ class Stream(Dataset[tuple[Tensor, Tensor]]):
 
     def __init__(self, prepared: Prepared, seed: int, augmentation: str = "flips") -> None:
         self.prepared, self.seed = prepared, seed
-        self.augment = AUGMENTATIONS[augmentation]()
+        self.augment = AUGMENTATIONS[augmentation]
 
     def __getitem__(self, draw: int) -> tuple[Tensor, Tensor]:
         """Normalized image (3, size, size) and mask (size, size) of the sequence's `draw`-th sample."""

@@ -1,14 +1,20 @@
-"""What every data set yields: samples and named splits, with no group on two sides."""
+"""What every data set yields: samples in named splits, and which group of them is on which side of a split.
+
+Splits are drawn once, written to a file and read back. No group is ever on two sides.
+"""
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from bench.data.files import first_few, is_list_of, read_json
 from bench.errors import UserError
+from bench.files import write_whole
 
 if TYPE_CHECKING:  # numpy takes longer to import than a plan takes to make
     import numpy as np
@@ -16,6 +22,8 @@ if TYPE_CHECKING:  # numpy takes longer to import than a plan takes to make
     from bench.quantities import ProtocolName
 
 SPLITS = ("train", "val", "test")
+TEST_SHARE, VAL_SHARE = 0.2, 0.1
+SHARES = f"test {TEST_SHARE:.0%}, val {VAL_SHARE:.0%}"
 T = TypeVar("T")
 
 
@@ -45,7 +53,7 @@ Splits = dict[str, tuple[Sample, ...]]
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may say of a data set beside where it lies; each reader takes what it knows and ignores the rest.
+    """What a user may say of a data set besides its folder; each reader takes what it knows and ignores the rest.
 
     `classes` names the foreground classes of a plain folder; `split_file` says which group is on which side; `fold` is
     the number of a published cross-validation fold.
@@ -58,7 +66,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Tally:
-    """A count to hold against the published one; `published` is None where none was."""
+    """A count to compare with the published one; `published` is None where none was."""
 
     what: str
     found: int
@@ -71,9 +79,9 @@ class DataSet:
 
     `classes` names the foreground classes in the order of their mask values, from 1. `protocol` is the field's default
     way of scoring it. `note` says how the splits were made where they are not the official ones. `recipe` is what the
-    samples follow from beside their files (a seed, a generator's version). `tallies` are the counts that a check holds
-    against the published ones; `known_twins` are ids of images that were published twice, on two sides of the split.
-    `drawn` says that a seed made the split, or part of it, and not who published the images.
+    samples depend on besides their files (a seed, a generator's version). `tallies` are the counts that a check
+    compares with the published ones; `known_twins` are ids of images that were published twice, on two sides of the
+    split. `drawn` says that a seed made the split, or part of it, and not who published the images.
     """
 
     name: str
@@ -107,6 +115,33 @@ class DataSet:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
 
+def thin(samples: Sequence[T], limit: int | None) -> Sequence[T]:
+    """At most `limit` of some samples, evenly spaced, so that each part of an ordered list stays; None keeps all."""
+    if limit is None or limit >= len(samples):
+        return samples
+    return [samples[index * len(samples) // limit] for index in range(limit)]
+
+
+def draw_splits(samples: Sequence[Sample], seed: int, test: Sequence[Sample] | None = None) -> Splits:
+    """Draw a fifth of the groups as test, a tenth as val, the rest as train.
+
+    The same groups and seed give the same splits on every machine. A data set that has a `test` of its own gives it,
+    and only val is drawn.
+    """
+    names = {sample.group for sample in samples}
+    drawn = sorted(names, key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).digest())
+    share = TEST_SHARE if test is None else 0
+    first, last = round(share * len(drawn)), round((share + VAL_SHARE) * len(drawn))
+    splits = by_group(samples, {"train": drawn[last:], "val": drawn[first:last], "test": drawn[:first]})
+    return splits if test is None else {**splits, "test": tuple(test)}
+
+
+def by_group(samples: Sequence[Sample], sides: Mapping[str, Iterable[str]]) -> Splits:
+    """The samples of the groups on each side, in the order given."""
+    named = {side: set(groups) for side, groups in sides.items()}
+    return {side: tuple(sample for sample in samples if sample.group in groups) for side, groups in named.items()}
+
+
 def groups_on_two_sides(splits: Splits) -> dict[str, dict[str, Sample]]:
     """The groups that are on more than one side, in order, each with its first sample on every side it is on."""
     sides: dict[str, dict[str, Sample]] = defaultdict(dict)
@@ -116,8 +151,71 @@ def groups_on_two_sides(splits: Splits) -> dict[str, dict[str, Sample]]:
     return {group: found for group, found in sorted(sides.items()) if len(found) > 1}
 
 
-def thin(samples: Sequence[T], limit: int | None) -> Sequence[T]:
-    """At most `limit` of some samples, evenly spaced, so that each part of an ordered list stays; None keeps all."""
-    if limit is None or limit >= len(samples):
-        return samples
-    return [samples[index * len(samples) // limit] for index in range(limit)]
+def keep_apart(title: str, splits: Splits, problems: list[str]) -> Splits:
+    """The splits without the groups that are on two sides; each of those is a line in `problems`."""
+    shared = groups_on_two_sides(splits)
+    for group, sides in shared.items():
+        where = (f"{split} ({sample.files[0] if sample.files else sample.id})" for split, sample in sides.items())
+        advice = "a patient, case or image must stay on one side of a split, so take it out of all but one"
+        problems.append(f"{title}: '{group}' is in {' and '.join(where)}; {advice}")
+    return {split: tuple(s for s in samples if s.group not in shared) for split, samples in splits.items()}
+
+
+def write_splits(data: DataSet, path: Path) -> None:
+    """Write down which group of `data` is on which side, for `apply_splits`. The file appears whole or not at all."""
+    content = {"dataset": data.name, "note": data.note, "splits": {s: sorted(g) for s, g in _groups(data).items()}}
+    try:
+        write_whole(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+    except OSError as error:
+        raise UserError(f"cannot write the split file {path}: {error}; give a path in a writable folder") from error
+
+
+def apply_splits(data: DataSet, path: Path) -> DataSet:
+    """`data` with all its samples regrouped as the file says; its `note` says so.
+
+    Raises UserError naming the file and the groups when it is damaged, of another data set, or when a group of `data`
+    is not in there exactly once, or one of the file's is not in `data`.
+    """
+    name, sides = read_split_file(path)
+    if name != data.name:
+        advice = "give the split file of this data set, or another name for a new one"
+        raise UserError(f"split file {path} is of data set '{name}', and '{data.name}' was opened; {advice}")
+    drawn = _groups(data)
+    here, there = set().union(*drawn.values()), set().union(*sides.values())
+    if there - here:
+        raise _bad_groups(path, "names {} that the data set does not have", there - here, "take the names out")
+    if here - there:
+        raise _bad_groups(path, "leaves out {} of the data set", here - there, "add the names")
+    as_drawn = all(drawn.get(side, set()) == groups for side, groups in sides.items())
+    note = f"split by {path.name}{', which is' if as_drawn else ' instead of'}: {data.note or 'the official splits'}"
+    samples = [sample for split in data.splits.values() for sample in split]
+    return replace(data, splits=by_group(samples, sides), note=note)
+
+
+def read_split_file(path: Path) -> tuple[str, dict[str, set[str]]]:
+    """(data set, groups by side) of a split file.
+
+    The plain form {"train": [...], "val": [...], "test": [...]} that papers publish names no data set: "". Raises
+    UserError when it is damaged, or a group is in there twice.
+    """
+    content = read_json(path, "split file")
+    sides = content.get("splits", content) if isinstance(content, dict) else None
+    if not (isinstance(sides, dict) and all(is_list_of(str, sides.get(split)) for split in SPLITS)):
+        expected = '{"splits": {"train": [...], "val": [...], "test": [...]}} with names of groups in the lists'
+        raise UserError(f"split file {path} does not hold {expected}; correct it, or remove it to have it written anew")
+    if extra := sorted(set(sides) - set(SPLITS)):
+        raise UserError(f"split file {path} has a side '{extra[0]}'; allowed are {', '.join(SPLITS)}; correct it")
+    names = Counter(name for split in SPLITS for name in sides[split])
+    if twice := {name for name in names if names[name] > 1}:
+        raise _bad_groups(path, "names {} more than once", twice, "keep each name once")
+    return str(content.get("dataset", "")), {split: set(sides[split]) for split in SPLITS}
+
+
+def _groups(data: DataSet) -> dict[str, set[str]]:
+    return {split: {sample.group for sample in samples} for split, samples in data.splits.items()}
+
+
+def _bad_groups(path: Path, what: str, groups: set[str], advice: str) -> UserError:
+    fault = what.format(f"{len(groups)} group{'s' if len(groups) > 1 else ''}")
+    advice = f"each group is on one side, so {advice}, or remove the file to have it written anew"
+    return UserError(f"split file {path} {fault}: {first_few(sorted(groups))}; {advice}")

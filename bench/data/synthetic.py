@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.draw_dermoscopy import draw_dermoscopy
-from bench.data.draw_ultrasound import draw_ultrasound
-from bench.data.layout import Source
+from bench.data import Source
+from bench.data.drawing import draw_dermoscopy, draw_ultrasound
 from bench.data.sample import DataSet, Options, Sample
 
 SIZE = 256
@@ -32,16 +31,13 @@ def open(source: Source, root: Path | None, options: Options, problems: list[str
 
 @lru_cache(maxsize=8)
 def draw(index: int) -> tuple[np.ndarray, np.ndarray]:
-    """(image, mask) number `index`: uint8 (256, 256, 3) and uint8 (256, 256) with 1 on the lesion; both read-only.
+    """(image, mask) number `index`: uint8 (256, 256, 3) and uint8 (256, 256) with 1 on the lesion.
 
     Even numbers are ultrasound, odd ones dermoscopy. The same number gives the same image, whatever was drawn before. A
     few are kept, so that asking a sample for its image and then for its mask draws once.
     """
     rng = np.random.default_rng([SEED, index])
-    pair = (draw_dermoscopy if index % 2 else draw_ultrasound)(rng, SIZE)
-    for array in pair:
-        array.setflags(write=False)
-    return pair
+    return draw_dermoscopy(rng, SIZE) if index % 2 else draw_ultrasound(rng, SIZE)
 
 
 def _sample(index: int) -> Sample:

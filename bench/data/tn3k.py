@@ -8,9 +8,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from bench.data.files import JPEG, files_in, first_three, is_list_of, read_json
-from bench.data.layout import Source
-from bench.data.pairs import paired_samples
+from bench.data import Source
+from bench.data.files import JPEG, files_in, first_few, is_list_of, read_json
+from bench.data.images import paired_samples
 from bench.data.sample import DataSet, Options, Tally
 from bench.errors import UserError
 
@@ -27,16 +27,12 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
     fold = options.fold
     if not 0 <= fold < FOLDS:
         raise UserError(f"--fold {fold} is no fold of TN3K; the published folds are 0 to {FOLDS - 1}")
-    samples = {
-        part: paired_samples(source, root, (root / f"{part}-image", root / f"{part}-mask"), problems, f"{part}-")
-        for part in PUBLISHED
-    }
+    folders = {part: (root / f"{part}-image", root / f"{part}-mask") for part in PUBLISHED}
+    samples = {part: paired_samples(source, root, two, problems, f"{part}-") for part, two in folders.items()}
     # A fold counts through the sorted images; one that is left out for want of its partner keeps its number.
-    numbered = sorted({*files_in(root / "trainval-image", JPEG), *files_in(root / "trainval-mask", JPEG)})
-    splits = {
-        side: tuple(samples["trainval"][numbered[at]] for at in indices if numbered[at] in samples["trainval"])
-        for side, indices in _read_fold(source, root, fold, len(numbered)).items()
-    }
+    numbered = sorted(set().union(*(files_in(folder, JPEG) for folder in folders["trainval"])))
+    sides, pairs = _read_fold(source, root, fold, len(numbered)), samples["trainval"]
+    splits = {side: tuple(pairs[numbered[at]] for at in sides[side] if numbered[at] in pairs) for side in sides}
     val = len(range(fold, PUBLISHED["trainval"], FOLDS))
     tallies = (
         *(Tally(f"{part} pairs", len(samples[part]), count) for part, count in PUBLISHED.items()),
@@ -66,7 +62,7 @@ def _read_fold(source: Source, root: Path, fold: int, count: int) -> dict[str, l
     }
     for what, images in wrong.items():
         if images:
-            raise _bad_fold(path, f"{what} {first_three([str(at) for at in sorted(images)])}")
+            raise _bad_fold(path, f"{what} {first_few([str(at) for at in sorted(images)])}")
     return {"train": sorted(train), "val": sorted(val)}
 
 

@@ -4,6 +4,7 @@ All arrays are (slices, height, width). NIfTI counts x, y, z; a picture's rows a
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -22,6 +23,8 @@ from bench.data.images import checked_labels, gray_rgb
 from bench.data.sample import Sample
 from bench.errors import UserError
 
+# A lock for each file: threads that read neighboring slices wait for one decoding instead of each doing it.
+LOCKS: dict[Path, Lock] = defaultdict(Lock)
 MILLIMETERS = {1: 1000.0, 2: 1.0, 3: 0.001}  # by NIfTI's code of a unit of length
 
 
@@ -43,12 +46,12 @@ def slices_of_volume(volume: str, image: Path, label: Path, classes: tuple[str, 
 
 def image_slice(paths: tuple[Path, ...], at: int) -> np.ndarray:
     """uint8 (height, width, 3), stretched over its volume, which is one file of all slices or a file each."""
-    with _lock_of(paths[0]):
+    with LOCKS[paths[0]]:
         return gray_rgb(_image_volume(paths)[at])
 
 
 def _label_slice(path: Path, classes: tuple[str, ...], at: int) -> np.ndarray:
-    with _lock_of(path):
+    with LOCKS[path]:
         return _label_volume(path, classes)[at].copy()
 
 
@@ -57,12 +60,6 @@ def label_of_slice_file(path: Path, classes: Sequence[str]) -> np.ndarray:
     values = read_array(path, "label")
     _check_shapes(path, shape_and_spacing(path, "image")[0], path, values.shape, ndim=2)
     return checked_labels(values, path, classes)
-
-
-@lru_cache(maxsize=1024)
-def _lock_of(path: Path) -> Lock:
-    """A lock for each file: threads that read neighboring slices wait for one decoding instead of each doing it."""
-    return Lock()
 
 
 # A few volumes are kept, so that the slices of one, which are mostly asked for in a row, decode it once.
@@ -82,10 +79,8 @@ def _label_volume(path: Path, classes: tuple[str, ...]) -> np.ndarray:
 
 def _check_shapes(image: Path, shape: tuple[int, ...], label: Path, other: tuple[int, ...], ndim: int) -> None:
     if shape != other or len(shape) != ndim:
-        raise UserError(
-            f"ACDC: the image in {image} is {shape} and the labels in {label} are {other} (slices, height, width); "
-            f"both must be {ndim}-D and of one size, so get the matching pair"
-        )
+        found = f"the image in {image} is {shape} and the labels in {label} are {other} (slices, height, width)"
+        raise UserError(f"ACDC: {found}; both must be {ndim}-D and of one size, so get the matching pair")
 
 
 def bounds(values: np.ndarray, path: Path) -> tuple[float, float]:
@@ -107,11 +102,8 @@ def read_array(path: Path, key: str) -> np.ndarray:
 
     Raises UserError naming the file when it is broken, lacks the array, or keeps it in another file.
     """
-    if _is_h5(path):
-        with _stored(path, key) as stored:
-            return np.asarray(stored[()])
-    with reading("volume", path):
-        return np.asarray(_load_nifti(path).dataobj).T
+    with _opened(path, key) as stored:
+        return stored[()] if isinstance(stored, h5py.Dataset) else np.asarray(stored.dataobj).T
 
 
 def shape_and_spacing(path: Path, key: str) -> tuple[tuple[int, ...], tuple[float, ...]]:
@@ -120,10 +112,10 @@ def shape_and_spacing(path: Path, key: str) -> tuple[tuple[int, ...], tuple[floa
     The spacing is empty where it is not known. ACDC's slices are 5 to 10 mm apart: exactly 1 is what a header holds
     that nobody set, or what nibabel makes of a 0. Raises as `read_array` does.
     """
-    if _is_h5(path):
-        with _stored(path, key) as stored:
-            return tuple(stored.shape), ()
-    header = _load_nifti(path).header
+    with _opened(path, key) as stored:
+        if isinstance(stored, h5py.Dataset):
+            return stored.shape, ()
+        header = stored.header
     shape = tuple(reversed(header.get_data_shape()))
     lengths = [float(length) for length in header.get_zooms()[:3]]
     if len(lengths) < 3 or lengths[2] == 1 or not all(0 < length < math.inf for length in lengths):
@@ -133,23 +125,17 @@ def shape_and_spacing(path: Path, key: str) -> tuple[tuple[int, ...], tuple[floa
     return shape, tuple(length * millimeters for length in reversed(lengths))
 
 
-def _is_h5(path: Path) -> bool:
-    return path.suffix.lower() == ".h5"
-
-
-def _load_nifti(path: Path) -> Any:
-    """The file with its header read, its voxels not yet."""
-    with reading("volume", path, ImageFileError, HeaderDataError):
-        return nibabel.load(path)
-
-
 @contextmanager
-def _stored(path: Path, key: str) -> Iterator[Any]:
-    """The array called `key` of an HDF5 file, not yet read."""
-    with reading("volume", path), h5py.File(path, "r") as file:
-        # HDF5 can point at other files; what was downloaded must not make us read those.
-        here = isinstance(file.get(key, getlink=True), h5py.HardLink) and isinstance(file[key], h5py.Dataset)
-        if not here or file[key].external or file[key].is_virtual:
-            advice = f"it holds {', '.join(file) or 'nothing'}; links are not followed; get one that has it itself"
-            raise UserError(f"{path} has no array '{key}' of its own, {advice}")
-        yield file[key]
+def _opened(path: Path, key: str) -> Iterator[Any]:
+    """A NIfTI file, or the array called `key` of an HDF5 file; voxels are not read yet."""
+    with reading("volume", path, ImageFileError, HeaderDataError):
+        if path.suffix.lower() != ".h5":
+            yield nibabel.load(path)
+            return
+        with h5py.File(path, "r") as file:
+            # HDF5 can point at other files; what was downloaded must not make us read those.
+            here = isinstance(file.get(key, getlink=True), h5py.HardLink) and isinstance(file[key], h5py.Dataset)
+            if not here or file[key].external or file[key].is_virtual:
+                advice = f"it holds {', '.join(file) or 'nothing'}; links are not followed; get one that has it itself"
+                raise UserError(f"{path} has no array '{key}' of its own, {advice}")
+            yield file[key]

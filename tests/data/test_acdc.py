@@ -141,10 +141,10 @@ def test_what_has_no_partner_is_a_line(root: Path) -> None:
     label = folder / "patient003_frame01_gt.nii.gz"
     kept = label.read_bytes()
     label.unlink()
-    assert "patient003_frame01.nii.gz has no labels; expected patient003_frame01_gt.nii.gz" in the_problem(root)
+    assert "patient003_frame01.nii.gz has no mask; expected patient003_frame01_gt.nii.gz" in the_problem(root)
     label.write_bytes(kept)
     (folder / "patient003_frame01.nii.gz").unlink()
-    assert "patient003_frame01_gt.nii.gz has no image; expected patient003_frame01.nii.gz" in the_problem(root)
+    assert "patient003_frame01_gt.nii.gz has no image; expected one in " in the_problem(root)
 
 
 def test_two_files_for_one_frame_are_a_line(root: Path) -> None:

@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.data.draw_dermoscopy import draw_dermoscopy
-from bench.data.draw_ultrasound import draw_ultrasound
-from bench.data.drawing import Outline, clouds, inside, outline, smear, wave
+from bench.data.drawing import Outline, clouds, draw_dermoscopy, draw_ultrasound, inside, outline, smear, wave
 
 
 def test_a_smooth_outline_is_the_ellipse_it_says() -> None:

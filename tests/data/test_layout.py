@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bench.data.layout import Source
+from bench.data import Source
 
 TOY = Source("toy", "A toy", "any", "nowhere", layout="x/1.png", short="TOY", trace="x")
 

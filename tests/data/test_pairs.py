@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.layout import Source
-from bench.data.pairs import paired_samples, pairs_in
+from bench.data import Source
+from bench.data.images import paired_samples, pairs_in
 
 KINDS = (".png", ".jpg")
 

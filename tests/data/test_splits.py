@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.data.sample import DataSet, Sample
-from bench.data.splits import apply_splits, draw_splits, hold_out, keep_apart, write_splits
+from bench.data.sample import DataSet, Sample, apply_splits, draw_splits, keep_apart, write_splits
 from bench.errors import UserError
 
 
@@ -111,19 +110,27 @@ def test_a_group_on_two_sides_is_a_problem_and_left_out() -> None:
     assert problems[0].startswith("TOY: 'a' is in train (a_1) and test (a_2); a patient, case or image must stay")
 
 
-def test_hold_out_depends_on_nothing_but_the_groups_and_the_seed() -> None:
-    groups = [f"case{number}" for number in range(50)]
-    held = hold_out(groups, 0.2, 7)
-    assert len(held) == 10
-    assert held == hold_out(reversed(groups + groups), 0.2, 7)
-    assert held != hold_out(groups, 0.2, 8)
+def groups(names: list[str], seed: int, test: list[Sample] | None = None) -> dict[str, set[str]]:
+    drawn = draw_splits([sample(name) for name in names], seed, test)
+    return {side: {found.group for found in samples} for side, samples in drawn.items()}
 
 
-def test_hold_out_draws_the_same_on_every_machine() -> None:
+def test_a_draw_depends_on_nothing_but_the_groups_and_the_seed() -> None:
+    names = [f"case{number}" for number in range(50)]
+    drawn = groups(names, 7)
+    assert {side: len(found) for side, found in drawn.items()} == {"train": 35, "val": 5, "test": 10}
+    assert drawn == groups([*reversed(names), *names], 7)
+    assert drawn != groups(names, 8)
+
+
+def test_a_draw_is_the_same_on_every_machine() -> None:
     # Written out: a change of these would silently move images between the splits of every stored result.
-    assert hold_out("abcdefghij", 0.3, 1) == {"d", "g", "i"}
+    drawn = groups(list("abcdefghij"), 1)
+    assert (drawn["test"], drawn["val"]) == ({"d", "i"}, {"g"})
 
 
-def test_a_larger_share_contains_the_smaller_one() -> None:
-    groups = [str(number) for number in range(40)]
-    assert hold_out(groups, 0.2, 3) < hold_out(groups, 0.3, 3)
+def test_a_test_of_its_own_is_kept_and_only_val_is_drawn() -> None:
+    drawn = groups(list("abcdefghij"), 1, [sample("x")])
+    assert drawn["test"] == {"x"}
+    assert len(drawn["val"]) == 1
+    assert drawn["val"] | drawn["train"] == set("abcdefghij")
