@@ -1,5 +1,6 @@
 """Cost: parameters and multiply-adds."""
 
+from functools import partial
 from typing import Literal
 
 from pydantic import Field
@@ -83,14 +84,14 @@ def _summary(result: Cost) -> str:
     return ", ".join([f"{millions(result.parameters)} M parameters", *counts])
 
 
-_MACS = {"tier": "exact", "unit": "multiply-adds", "conditions": IMAGE, "doubt": lambda cost: cost.doubt}
+_macs = partial(Metric, tier="exact", unit="multiply-adds", conditions=IMAGE, doubt=lambda cost: cost.doubt)
 QUANTITY = Quantity(
     "cost", CostSpec, Cost, _jobs, "counting", start_s=5.0, passes=lambda spec, asked: 2 * pixels(spec),
     summary=_summary,
     metrics=(
         Metric("parameters", "exact", "parameters", IMAGE, lambda cost, module: cost.parameters),
-        Metric("macs_fvcore", value=lambda cost, module: cost.fvcore.macs, **_MACS),
-        Metric("macs_torch", value=lambda cost, module: cost.torch.macs, **_MACS),
+        _macs("macs_fvcore", value=lambda cost, module: cost.fvcore.macs),
+        _macs("macs_torch", value=lambda cost, module: cost.torch.macs),
         Metric("attended", "exact", "share", (*IMAGE, "module"), lambda cost, module: cost.attended.get(module)),
     ),
     columns=(

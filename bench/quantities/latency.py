@@ -104,7 +104,7 @@ QUANTITY = Quantity(
         Metric("latency", "ratio", "seconds", (*PASS, "variant"), samples=lambda r: r.event_samples_s or r.samples_s),
     ),
     columns=(
-        Column("latency", "Latency", "ms", "seconds", lambda found: of_processes([result.samples_s for result in found]),
+        Column("latency", "Latency", "ms", "seconds", lambda found: of_processes([r.samples_s for r in found]),
                mark="tainted", limit="latency"),
     ),
 )  # fmt: skip

@@ -41,9 +41,8 @@ class Study(Settings):
         for measure in self.measures:
             if measure not in MEASURABLE:
                 raise unknown("measure", measure, MEASURABLE)
-        for size in (self.size, *self.sizes):
-            if size < SMALLEST:
-                raise UserError(f"--size must be {SMALLEST} or more pixels a side, got {size}")
+        if (size := min((self.size, *self.sizes))) < SMALLEST:
+            raise UserError(f"--size must be {SMALLEST} or more pixels a side, got {size}")
         for variant in self.variants:
             conditions(variant)
         check_devices(self.devices, self.budget.batch, self.device)
