@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from bench.machine import Machine
@@ -48,14 +49,14 @@ class Speed:
         """
         number = set(QUANTITIES["latency"].repeats)
         plain, ours = (
-            {record.job.spec.model_dump_json(include=number): record.result for record in self._every(name)
-             if isinstance(record.result, Latency)}
+            {r.job.spec.model_dump_json(include=number): r.result.samples_s for r in self._timed(variant=name)
+             if isinstance(r.result, Latency)}
             for name in (PLAIN, variant)
         )  # fmt: skip
         rounds = [key for key in ours if key in plain]
         if variant == PLAIN or not rounds:
             return None
-        found = ratio(*([side[key].samples_s for key in rounds] for side in (ours, plain)))
+        found = ratio(*([side[key] for key in rounds] for side in (ours, plain)))
         return Estimate(found.value, found.low, found.high, found.pairs)
 
     def throughput(self, batch: int) -> float | None:
@@ -66,7 +67,7 @@ class Speed:
     @cached_property
     def calls_s(self) -> tuple[float, ...]:
         """Every timed call behind the single figures, of every process."""
-        return tuple(s for result in self._latencies(None, None, PLAIN) for s in result.samples_s)
+        return tuple(s for result in self._latencies() for s in result.samples_s)
 
     def percentile_s(self, percent: int) -> Estimate | None:
         """A percentile of single calls, all processes together, with its distribution-free 95 % interval."""
@@ -74,13 +75,12 @@ class Speed:
 
     def variant(self, variant: str) -> Latency | None:
         """The first process's result in a variant: the time that making it took, and how far its output strays."""
-        return next(iter(self._latencies(None, None, variant)), None)
+        return next(iter(self._latencies(variant=variant)), None)
 
     def memory(self, mode: str, size: int | None = None) -> Memory | None:
         """The peak of one pass at the smallest batch measured: `inference`, or a `training` step."""
-        fitting = [r for r in self._results(Memory, size) if r.job.spec.mode == mode]
-        first = min(fitting, key=lambda record: record.job.spec.batch, default=None)
-        return first.result if first and isinstance(first.result, Memory) else None
+        found = [(spec.batch, result) for spec, result in self._results(Memory, size) if spec.mode == mode]
+        return min(found, key=itemgetter(0), default=(0, None))[1]
 
     def cost(self, size: int | None = None) -> Cost | None:
         """Parameters and multiply-adds at a size."""
@@ -121,31 +121,29 @@ class Speed:
     @property
     def taints(self) -> tuple[str, ...]:
         """What disturbed the single figures' processes."""
-        return taints(self._timed(None, None, PLAIN))
+        return taints(longest(self._timed()))
 
     def refusal(self, variant: str) -> str:
         """Why a variant could not be timed; empty where it could, or was not asked for."""
         failed = (r for r in self.records if r.status != "ok" and r.job.spec.quantity == "latency")
         return next((r.error for r in failed if name_of(r.job.spec) == variant), "")
 
-    def _latencies(self, batch: int | None, size: int | None, variant: str) -> list[Latency]:
-        return [r.result for r in self._timed(batch, size, variant) if isinstance(r.result, Latency)]
+    def _latencies(self, batch: int | None = None, size: int | None = None, variant: str = PLAIN) -> list[Latency]:
+        return [r.result for r in longest(self._timed(batch, size, variant)) if isinstance(r.result, Latency)]
 
-    def _timed(self, batch: int | None, size: int | None, variant: str) -> list[Record]:
-        return longest(self._every(variant, batch, size))
-
-    def _every(self, variant: str, batch: int | None = None, size: int | None = None) -> list[Record]:
-        """Latencies of all protocols."""
+    def _timed(self, batch: int | None = None, size: int | None = None, variant: str = PLAIN) -> list[Record]:
+        """Latencies of all protocols, the single figures' unless told."""
         wanted = (batch or self.batch, size or self.size, variant)
         return [r for r in self.records if isinstance(s := r.job.spec, LatencySpec)
                 and (s.batch, s.size, name_of(s)) == wanted]  # fmt: skip
 
-    def _results(self, kind: type, size: int | None = None) -> list[Record]:
-        """Records of a kind of result at a size, the single figures' unless told."""
-        return [r for r in self.records if isinstance(r.result, kind) and r.job.spec.size == (size or self.size)]
+    def _results(self, kind: type[T], size: int | None = None) -> list[tuple[Any, T]]:
+        """Conditions and results of a kind at a size, the single figures' unless told."""
+        found = ((record.job.spec, record.result) for record in self.records)
+        return [(s, result) for s, result in found if isinstance(result, kind) and s.size == (size or self.size)]
 
     def _first(self, kind: type[T], size: int | None = None) -> T | None:
-        return next((r.result for r in self._results(kind, size) if isinstance(r.result, kind)), None)
+        return next((result for _, result in self._results(kind, size)), None)
 
 
 @dataclass(frozen=True)
