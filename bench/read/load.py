@@ -55,11 +55,11 @@ def load(folders: list[Path]) -> Loaded:
 def _together(parts: Sequence[Loaded]) -> Loaded:
     """All parts, without older twins."""
     records = [record for part in parts for record in part.records]
-    problems = [line for part in parts for line in part.problems]
     kept = {record.id: record for record in sorted(records, key=lambda r: (r.status == "ok", r.before.at))}
-    again = [record for record in records if kept[record.id].before != record.before]  # else the same file, read twice
     replaced = [line for part in parts for line in part.replaced]
-    replaced += [f"{record.id}: measured again at {kept[record.id].before.at}" for record in again]
+    ours = ((record, kept[record.id].before) for record in records)  # a file that is read twice is no other record
+    replaced += [f"{record.id}: measured again at {before.at}" for record, before in ours if before != record.before]
+    problems = [line for part in parts for line in part.problems]
     return Loaded([kept[key] for key in dict.fromkeys(r.id for r in records)], problems, replaced)
 
 
@@ -112,8 +112,8 @@ def records_at(revision: str, folder: str, named: str = "") -> Loaded:
         with tarfile.open(fileobj=archive) as tar:
             tar.extractall(temporary, filter="data")
         found = load(sorted({(Path(temporary) / name).parent for name in wanted}))
-    prefix = f"{temporary}/"
-    return Loaded(found.records, [line.replace(prefix, f"{revision}:") for line in found.problems], found.replaced)
+    problems = [line.replace(f"{temporary}/", f"{revision}:") for line in found.problems]
+    return Loaded(found.records, problems, found.replaced)
 
 
 def commits(folder: str, named: str) -> list[Commit]:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from bench.networks import title_of
-from bench.quantities import QUANTITIES, Cost, Latency, Memory, Scores
+from bench.quantities import Cost, Latency, Memory, Scores
 from bench.quantities.scores import PROTOCOLS, SCORES, Protocol, terms
 from bench.run.store import Record
 from bench.stats.estimate import Estimate, Terms, by_class, by_unit, estimate, of_processes, undefined
@@ -30,8 +30,7 @@ class Row:
     @property
     def title(self) -> str:
         """The network's name as its paper writes it, else as it was called, and the file its weights came from."""
-        name = title_of(self.network)
-        return f"{name} ({self.weights_file})" if self.weights_file else name
+        return title_of(self.network) + (f" ({self.weights_file})" if self.weights_file else "")
 
     @property
     def weights_file(self) -> str:
@@ -98,8 +97,7 @@ class Row:
 
         A pooled score has no units of its own, so there it is each image's by itself.
         """
-        own = PROTOCOLS["per_image"] if self.protocol.name == "pooled" else self.protocol
-        return by_unit(self._terms(name, own))
+        return by_unit(self._terms(name, PROTOCOLS["per_image"] if self.protocol.name == "pooled" else self.protocol))
 
     def left_out(self, name: str) -> int:
         """How many units have no such score: a precision where nothing was predicted."""
@@ -208,11 +206,10 @@ def longest(group: Sequence[Record]) -> list[Record]:
     return [record for record, length in zip(group, lengths, strict=True) if length in most]
 
 
-def grouped(records: Iterable[Record], quantity: str, apart: Any = None) -> list[list[Record]]:
-    """Records of one quantity by all conditions but those that only number repeats, or `apart`."""
-    without = QUANTITIES[quantity].repeats if apart is None else apart
+def grouped(records: Iterable[Record], quantity: str, apart: Any) -> list[list[Record]]:
+    """Records of one quantity that have all conditions in common but `apart`, as pydantic's `exclude` takes it."""
     groups: dict[str, list[Record]] = {}
     for record in records:
         if record.job.spec.quantity == quantity:
-            groups.setdefault(record.job.spec.model_dump_json(exclude=without), []).append(record)
+            groups.setdefault(record.job.spec.model_dump_json(exclude=apart), []).append(record)
     return list(groups.values())

@@ -129,8 +129,8 @@ def _sections(records: Sequence[Record], protocol: Protocol | None, running: boo
     def is_left_over(group: list[Record]) -> bool:
         """Whether some network of a group is in no section of the same shape that was scored."""
         scored = _names(record for other in _alike(group[0], dice) for record in other)
-        beside = _names(_beside(records, group[0]))
-        return not _alike(group[0], dice) or (not running and bool((_names(group) | beside) - scored))
+        ours = _names([*group, *_beside(records, group[0])])
+        return not _alike(group[0], dice) or (not running and bool(ours - scored))
 
     found += [_section(records, [], group, set(), protocol) for group in timed if is_left_over(group)]
     swept = {_shape(r) for r in records if isinstance(r.job.spec, LatencySpec)}
@@ -181,8 +181,8 @@ def _alone(records: Sequence[Record]) -> list[list[Record]]:
     standing = [r for r in records if _stands_in_table(r) and not isinstance(r.job.spec, LatencySpec)]
     families = [f for name, q in QUANTITIES.items() for f in grouped(standing, name, q.repeats | set(q.grows))]
     groups = []
-    for specs, family in (([record.job.spec for record in family], family) for family in families):
-        first = min(specs, key=lambda s: (s.size != USUAL_SIZE, s.size, getattr(s, "batch", 1)))
+    for family in families:
+        first = min((r.job.spec for r in family), key=lambda s: (s.size != USUAL_SIZE, s.size, getattr(s, "batch", 1)))
         groups.append([record for record in family if record.job.spec == first])
     return sorted(groups, key=lambda group: not group[0].machine_id)
 
@@ -197,16 +197,9 @@ def _beside(records: Sequence[Record], first: Record) -> list[Record]:
 
     def alike(record: Record) -> bool:
         ours, theirs = record.job.spec, first.job.spec
-        shared = [name for name in SAME_PASS if hasattr(ours, name)]
-        return all(getattr(ours, name) == getattr(theirs, name, None) for name in shared)
+        return all(getattr(ours, name) == getattr(theirs, name, None) for name in SAME_PASS if hasattr(ours, name))
 
     return [r for r in records if r.job.spec.quantity != "latency" and _stands_in_table(r) and alike(r)]
-
-
-def _alike_in(records: Sequence[Record], scored: Sequence[Record]) -> list[Record]:
-    """What was measured on a machine in the shape of what was scored, smallest batch first."""
-    found = [r for r in records if scored and r.machine_id and _stands_in_table(r) and _shape(r) == _shape(scored[0])]
-    return sorted(found, key=lambda r: getattr(r.job.spec, "batch", 1))
 
 
 def _section(
@@ -214,7 +207,9 @@ def _section(
     alone: Sequence[Record] = (),
 ) -> Section:  # fmt: skip
     """One section, less the networks that are `absent`: not scored here, they would only add empty cells."""
-    first = (timed or _alike_in(records, scored) or scored or alone)[0]
+    # Without a time, what else was measured on a machine in the shape of what was scored, at the smallest batch.
+    alike = [r for r in records if scored and r.machine_id and _stands_in_table(r) and _shape(r) == _shape(scored[0])]
+    first = (timed or sorted(alike, key=lambda r: getattr(r.job.spec, "batch", 1)) or scored or alone)[0]
     beside = _beside(records, first)
     counted = [record for record in beside if isinstance(record.job.spec, CostSpec)]
     members = [record for record in (*beside, *timed, *scored) if record.job.network not in absent]

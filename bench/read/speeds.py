@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any
 
 from bench.machine import Machine
 from bench.networks import is_pretrained, title_of
-from bench.quantities import QUANTITIES, Cost, Energy, Latency, LatencySpec, Memory, Peak, Profile
+from bench.quantities import MACHINE, QUANTITIES, Cost, Energy, Latency, LatencySpec, Memory, Peak, Profile
 from bench.quantities.variants import PLAIN, name_of
-from bench.read.rows import longest, taints
+from bench.read.rows import T, longest, taints
 from bench.read.sections import USUAL_SIZE, outdated
 from bench.run.store import Record
 from bench.stats.estimate import Estimate, of_processes
@@ -20,18 +20,20 @@ from bench.stats.ratio import ratio
 SATURATED = 0.9  # throughput saturates at the smallest batch with this share of the best one
 SHOWN = ("latency", "memory", "energy", "profile")
 SWITCHES = ("tf32", "cudnn_benchmark")
-T = TypeVar("T")
+SHARED = ("machine", "device", "channels", "classes")  # conditions of all that is shown together
 
 
 @dataclass(frozen=True)
 class Speed:
-    """One network's records on one machine and device. `batch` and `size` are those that single figures are of."""
+    """One network's records on one machine and device, and those of the machine's peak rates.
+
+    `batch` and `size` are those that single figures are of.
+    """
 
     network: str
     records: tuple[Record, ...]
     batch: int
     size: int
-    peaks: tuple[Record, ...] = ()
 
     @property
     def title(self) -> str:
@@ -99,7 +101,7 @@ class Speed:
     @property
     def share_of_peak(self) -> float | None:
         """Multiply-adds a second at the single figures' batch and size, as a share of the machine's matrix product."""
-        known = (r.result for r in self.peaks if isinstance(r.result, Peak) and r.job.spec.precision == "float32")
+        known = (r.result for r in self.records if isinstance(r.result, Peak) and r.job.spec.precision == "float32")
         peak, latency, cost = next(known, None), self.latency_s(), self.cost()
         if not (peak and latency and cost and cost.torch.macs) or cost.doubt:
             return None
@@ -108,9 +110,8 @@ class Speed:
     def saturates_at(self, batches: Sequence[int]) -> int | None:
         """The smallest batch whose throughput is within a tenth of the best; None with fewer than two batches."""
         found = {batch: rate for batch in batches if (rate := self.throughput(batch))}
-        if len(found) < 2:
-            return None
-        return min(batch for batch, rate in found.items() if rate >= SATURATED * max(found.values()))
+        enough = (batch for batch, rate in found.items() if rate >= SATURATED * max(found.values()))
+        return min(enough) if len(found) > 1 else None
 
     def failure(self, quantity: str, **conditions: Any) -> str:
         """How a job ended that gave no result under these conditions; empty where there is none."""
@@ -191,29 +192,29 @@ def _values(row: Speed, fact: Callable[[LatencySpec], Any]) -> set[Any]:
 def speeds(records: Sequence[Record]) -> list[Speeds]:
     """Put the records of each machine and device together; only where something was timed or its memory measured."""
     old = {id(record) for record in outdated(records)}
+    recent = [record for record in records if id(record) not in old]
     families: dict[tuple[Any, ...], list[Record]] = {}
-    for record in records:
-        if id(record) not in old and record.job.spec.quantity in SHOWN:
+    for record in recent:
+        if record.job.spec.quantity in SHOWN:
             families.setdefault(_family(record), []).append(record)
-    costs = [r for r in records if id(r) not in old and r.job.spec.quantity == "cost"]
-    peaks = [r for r in records if r.job.spec.quantity == "peak"]
-    return [_speeds(key, family, costs, peaks) for key, family in families.items()]
+    return [_speeds(key, family, recent) for key, family in families.items()]
 
 
 def _family(record: Record) -> tuple[Any, ...]:
     """What networks have in common that are shown together."""
     spec = record.job.spec
     switches = tuple(name for name in SWITCHES if getattr(spec, name, False))
-    return spec.machine, spec.device, spec.channels, spec.classes, is_pretrained(record.job.network), switches
+    return *(getattr(spec, name) for name in SHARED), is_pretrained(record.job.network), switches
 
 
-def _speeds(key: tuple[Any, ...], family: list[Record], costs: list[Record], peaks: list[Record]) -> Speeds:
-    machine, device, channels, classes, pretrained, switches = key
-    members = [*family, *(r for r in costs if (r.job.spec.channels, r.job.spec.classes) == (channels, classes))]
-    known = tuple(r for r in peaks if (r.job.spec.machine, r.job.spec.device) == (machine, device))
-    single = [r for r in family if r.job.spec.quantity == "latency"] or family  # what single figures are of
-    sizes, batches = {r.job.spec.size for r in single}, {r.job.spec.batch for r in single}
-    size, batch = USUAL_SIZE if USUAL_SIZE in sizes else min(sizes), min(batches)
+def _speeds(key: tuple[Any, ...], family: list[Record], records: list[Record]) -> Speeds:
+    """A family with what belongs to it: the costs of its networks and the peak rates of its machine."""
+    beside = [record for record in records if record.job.spec.quantity in ("cost", "peak")]
+    shared = dict(zip(SHARED, key, strict=False))
+    members = [*family, *(r for r in beside if all(getattr(r.job.spec, n, v) == v for n, v in shared.items()))]
+    # Single figures are of a time where there is one.
+    single = [r.job.spec for r in family if r.job.spec.quantity == "latency"] or [r.job.spec for r in family]
+    size, batch = min((s.size != USUAL_SIZE, s.size) for s in single)[1], min(s.batch for s in single)
     names = sorted({r.job.network for r in family})
-    rows = tuple(Speed(name, tuple(r for r in members if r.job.network == name), batch, size, known) for name in names)
-    return Speeds(device, family[0].machine, rows, pretrained, switches)
+    rows = (Speed(n, tuple(r for r in members if r.job.network in (n, MACHINE)), batch, size) for n in names)
+    return Speeds(shared["device"], family[0].machine, tuple(rows), *key[len(SHARED) :])
