@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.machine import Machine
 from bench.networks import is_pretrained, title_of
-from bench.quantities import MACHINE, QUANTITIES, Cost, Energy, Latency, LatencySpec, Memory, Peak, Profile
+from bench.quantities import QUANTITIES, Cost, Energy, Latency, LatencySpec, Memory, Peak, Profile
 from bench.quantities.variants import PLAIN, name_of
 from bench.read.rows import T, longest, taints
 from bench.read.sections import USUAL_SIZE, outdated
@@ -25,15 +25,16 @@ SHARED = ("machine", "device", "channels", "classes")  # conditions of all that 
 
 @dataclass(frozen=True)
 class Speed:
-    """One network's records on one machine and device, and those of the machine's peak rates.
+    """One network's records on one machine and device.
 
-    `batch` and `size` are those that single figures are of.
+    `batch` and `size` are those that single figures are of, `peak` holds the peak rates of the machine in float32.
     """
 
     network: str
     records: tuple[Record, ...]
     batch: int
     size: int
+    peak: Peak | None = None
 
     @property
     def title(self) -> str:
@@ -101,11 +102,10 @@ class Speed:
     @property
     def share_of_peak(self) -> float | None:
         """Multiply-adds a second at the single figures' batch and size, as a share of the machine's matrix product."""
-        known = (r.result for r in self.records if isinstance(r.result, Peak) and r.job.spec.precision == "float32")
-        peak, latency, cost = next(known, None), self.latency_s(), self.cost()
-        if not (peak and latency and cost and cost.torch.macs) or cost.doubt:
+        latency, cost = self.latency_s(), self.cost()
+        if not (self.peak and latency and cost and cost.torch.macs) or cost.doubt:
             return None
-        return cost.torch.macs * self.batch / latency.value / peak.macs_per_s
+        return cost.torch.macs * self.batch / latency.value / self.peak.macs_per_s
 
     def saturates_at(self, batches: Sequence[int]) -> int | None:
         """The smallest batch whose throughput is within a tenth of the best; None with fewer than two batches."""
@@ -202,9 +202,8 @@ def speeds(records: Sequence[Record]) -> list[Speeds]:
 
 def _family(record: Record) -> tuple[Any, ...]:
     """What networks have in common that are shown together."""
-    spec = record.job.spec
-    switches = tuple(name for name in SWITCHES if getattr(spec, name, False))
-    return *(getattr(spec, name) for name in SHARED), is_pretrained(record.job.network), switches
+    spec, pretrained = record.job.spec, is_pretrained(record.job.network)
+    return *(getattr(spec, n) for n in SHARED), pretrained, tuple(n for n in SWITCHES if getattr(spec, n, False))
 
 
 def _speeds(key: tuple[Any, ...], family: list[Record], records: list[Record]) -> Speeds:
@@ -216,5 +215,6 @@ def _speeds(key: tuple[Any, ...], family: list[Record], records: list[Record]) -
     single = [r.job.spec for r in family if r.job.spec.quantity == "latency"] or [r.job.spec for r in family]
     size, batch = min((s.size != USUAL_SIZE, s.size) for s in single)[1], min(s.batch for s in single)
     names = sorted({r.job.network for r in family})
-    rows = (Speed(n, tuple(r for r in members if r.job.network in (n, MACHINE)), batch, size) for n in names)
+    peaks = [r.result for r in members if isinstance(r.result, Peak) and r.job.spec.precision == "float32"]
+    rows = (Speed(n, tuple(r for r in members if r.job.network == n), batch, size, *peaks[:1]) for n in names)
     return Speeds(shared["device"], family[0].machine, tuple(rows), *key[len(SHARED) :])
