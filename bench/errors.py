@@ -50,9 +50,9 @@ def bad_size(network: str, height: int, width: int, divisor: int) -> UserError:
 
 
 def first_line(error: BaseException) -> str:
-    """An error's text in one line, or its kind where it has none.
+    r"""An error's text in one line, or its kind where it has none.
 
-    >>> first_line(ValueError("too wide\\nby far")), first_line(ValueError())
+    >>> first_line(ValueError("too wide\nby far")), first_line(ValueError())
     ('too wide', 'ValueError')
     """
     return (str(error) or type(error).__name__).splitlines()[0]
