@@ -1,7 +1,10 @@
 """Errors that a user can correct. Their text says what is wrong, what was given, what is allowed and what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class UserError(Exception):
@@ -25,6 +28,13 @@ def unknown(kind: str, given: str, known: Iterable[str]) -> UserError:
     near = get_close_matches(given, names, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ";"
     return UserError(f"unknown {kind} '{given}'{hint} known: {', '.join(names) or 'none'}")
+
+
+def look_up(kind: str, name: str, table: Mapping[str, T]) -> T:
+    """The entry of a table under a name; the error of `unknown` where there is none."""
+    if name not in table:
+        raise unknown(kind, name, table)
+    return table[name]
 
 
 def bad_size(network: str, height: int, width: int, divisor: int) -> UserError:

@@ -68,6 +68,7 @@ network = "egeunet"
 metric = "modules"
 relation = "at_most"
 value = 10000
+size = 64
 
 [specific]
 says = "It is a score, so it needs no value of its own to be read."

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from bench.errors import unknown
+from bench.errors import look_up
 from bench.quantities import cost, dice, energy, latency, memory, peak, profile
-from bench.quantities.asked import Asked, AskedData
+from bench.quantities.asked import Asked, AskedData, Settings
 from bench.quantities.base import Column, Conditions, Device, Frozen, Images, MemoryFormat, Metric, Pass, Precision
 from bench.quantities.base import Quantity, Result as AnyResult
 from bench.quantities.cost import FVCORE_EXTRAS, Cost, CostSpec, Count
@@ -26,9 +26,7 @@ from bench.quantities.peak import Peak, PeakSpec
 from bench.quantities.profile import ModuleCost, OperatorTime, Profile, ProfileSpec
 
 # In the order in which they are measured and stand in tables.
-QUANTITIES = {
-    module.QUANTITY.name: module.QUANTITY for module in (peak, cost, latency, memory, energy, profile, dice)
-}  # fmt: skip
+QUANTITIES = {module.QUANTITY.name: module.QUANTITY for module in (peak, cost, latency, memory, energy, profile, dice)}
 MEASURABLE = tuple(name for name, quantity in QUANTITIES.items() if quantity.takes != "machine")
 MACHINE = "machine"  # stands where a job's network does when the job is about the machine itself
 
@@ -44,6 +42,4 @@ else:
 
 def find_metric(name: str) -> Metric:
     """A metric of the table; UserError with the nearest name where there is none of this name."""
-    if name not in METRICS:
-        raise unknown("metric", name, METRICS)
-    return METRICS[name]
+    return look_up("metric", name, METRICS)

@@ -1,4 +1,4 @@
-"""What a study asks, as far as the jobs of a quantity depend on it. It is plain values, so that a test can write it."""
+"""What a study asks, as far as the jobs of a quantity depend on it. Plain values, so that a test can write them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,13 +20,31 @@ class AskedData:
     images: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What is asked: the conditions, the budget, the data.
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a user may set, whatever is measured.
 
-    `machine` is the machine's fingerprint, `precision` that of training. Networks are measured at `size` and the first
-    of `batches`, and from there in each other size, batch and variant. `weights` is the digest of somebody's own
-    weights, whose file's name is `weights_file`; empty where networks are trained.
+    Networks are measured at `size`, the first of the `batches` and in float32 eager mode, and from there at each other
+    size, batch and variant. `patience` is the number of checks without gain after which a training ends.
+    """
+
+    size: int = 224
+    seeds: tuple[int, ...] = (0,)
+    devices: int = 1
+    patience: int | None = None
+    sizes: tuple[int, ...] = ()
+    batches: tuple[int, ...] = (1,)
+    variants: tuple[str, ...] = ("eager",)
+    tf32: bool = False
+    cudnn_benchmark: bool = False
+
+
+@dataclass(frozen=True)
+class Asked(Settings):
+    """The settings, the budget, the machine and the data.
+
+    `machine` is the machine's fingerprint, `precision` that of training. `weights` is the digest of the user's own
+    weights, whose file's name is `weights_file`; both are empty where networks are trained.
     """
 
     measures: tuple[str, ...]
@@ -35,15 +53,6 @@ class Asked:
     device: Device
     threads: int
     precision: str = "float32"
-    size: int = 224
-    sizes: tuple[int, ...] = ()
-    batches: tuple[int, ...] = (1,)
-    variants: tuple[str, ...] = ("eager",)
-    tf32: bool = False
-    cudnn_benchmark: bool = False
-    seeds: tuple[int, ...] = (0,)
-    devices: int = 1
-    patience: int | None = None
     weights: str = ""
     weights_file: str = ""
     data: AskedData | None = None
@@ -57,11 +66,6 @@ class Asked:
     def all_sizes(self) -> list[int]:
         """The size that is trained at, then the others, smallest first."""
         return [self.size, *sorted(set(self.sizes) - {self.size})]
-
-    @property
-    def all_batches(self) -> list[int]:
-        """The batch of the main table, then the others, smallest first."""
-        return [self.batches[0], *sorted(set(self.batches) - {self.batches[0]})]
 
     @property
     def one_pass(self) -> dict[str, Any]:

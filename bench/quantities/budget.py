@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError, look_up
 
 CHECKS = 12  # how often a training of `--steps` is checked and saved, about
 
@@ -18,8 +18,7 @@ class Budget:
     """Training by `steps`, else by `epochs`; a latency by fresh `processes` of at least `samples` and `seconds` each.
 
     The defaults are the full protocol; a smaller budget says what it cuts. `checkpoint_interval` steps lie between two
-    checkpoints
-    where training goes by steps; by epochs, it is an epoch. None keeps all images.
+    checkpoints where training goes by steps; by epochs, it is an epoch. None keeps all images.
     """
 
     name: str
@@ -59,16 +58,13 @@ BUDGETS = {
 
 def find_budget(name: str, steps: int | None = None, epochs: int | None = None) -> Budget:
     """A budget of the table, with its training overridden by steps or by epochs."""
-    if name not in BUDGETS:
-        raise unknown("budget", name, BUDGETS)
+    budget = look_up("budget", name, BUDGETS)
     if steps is not None and epochs is not None:
         raise UserError(f"both --steps {steps} and --epochs {epochs} were given; give one, the other follows from it")
     for option, value in (("--steps", steps), ("--epochs", epochs)):
         if value is not None and value < 1:
             raise UserError(f"{option} must be 1 or more, got {value}")
-    budget = BUDGETS[name]
     if steps is not None:
-        return replace(
-            budget, steps=steps, checkpoint_interval=max(budget.checkpoint_interval, math.ceil(steps / CHECKS))
-        )
+        interval = max(budget.checkpoint_interval, math.ceil(steps / CHECKS))
+        return replace(budget, steps=steps, checkpoint_interval=interval)
     return replace(budget, steps=None, epochs=epochs) if epochs is not None else budget

@@ -1,11 +1,13 @@
 """Cost: parameters and multiply-adds."""
 
+from functools import partial
 from typing import Literal
 
 from pydantic import Field
 
 from bench.quantities.asked import Asked
-from bench.quantities.base import IMAGE, Column, Frozen, Images, Metric, Quantity, Result, as_published, pixels
+from bench.quantities.base import IMAGE, Column, Frozen, Images, Metric, Quantity, Result, pixels
+from bench.units import giga, millions
 
 # fvcore gives these a cost, torch's counter none; they are compared without them.
 FVCORE_EXTRAS = frozenset(
@@ -76,40 +78,26 @@ def _jobs(asked: Asked) -> list[CostSpec]:
     return [CostSpec(classes=asked.maps, size=size) for size in asked.all_sizes]
 
 
-def _doubt(result: Cost) -> str:
-    return result.doubt
-
-
-def _giga(macs: int | None) -> str:
-    return "no" if macs is None else as_published(macs / 1e9)
-
-
 def _summary(result: Cost) -> str:
-    counts = [f"{_giga(count.macs)} GMAC ({count.counter})" for count in (result.fvcore, result.torch)]
-    return ", ".join([f"{as_published(result.parameters / 1e6)} M parameters", *counts])
+    counts = [f"{'no' if count.macs is None else giga(count.macs)} GMAC ({count.counter})"
+              for count in (result.fvcore, result.torch)]  # fmt: skip
+    return ", ".join([f"{millions(result.parameters)} M parameters", *counts])
 
 
+_macs = partial(Metric, tier="exact", unit="multiply-adds", conditions=IMAGE, doubt=lambda cost: cost.doubt)
 QUANTITY = Quantity(
-    name="cost",
-    spec=CostSpec,
-    result=Cost,
-    jobs=_jobs,
-    doing="counting",
-    start_s=5.0,
-    passes=lambda spec, asked: 2 * pixels(spec),
+    "cost", CostSpec, Cost, _jobs, "counting", start_s=5.0, passes=lambda spec, asked: 2 * pixels(spec),
     summary=_summary,
     metrics=(
         Metric("parameters", "exact", "parameters", IMAGE, lambda cost, module: cost.parameters),
-        Metric("macs_fvcore", "exact", "multiply-adds", IMAGE, lambda cost, module: cost.fvcore.macs, doubt=_doubt),
-        Metric("macs_torch", "exact", "multiply-adds", IMAGE, lambda cost, module: cost.torch.macs, doubt=_doubt),
+        _macs("macs_fvcore", value=lambda cost, module: cost.fvcore.macs),
+        _macs("macs_torch", value=lambda cost, module: cost.torch.macs),
         Metric("attended", "exact", "share", (*IMAGE, "module"), lambda cost, module: cost.attended.get(module)),
     ),
     columns=(
         Column("parameters", "Params", "M", "parameters", lambda found: found[0].parameters, limit="parameters"),
-        Column(
-            "macs_fvcore", "GMAC", "fvcore", "multiply-adds", lambda found: found[0].fvcore.macs, mark="unverified",
-            limit="multiply-adds",
-        ),
+        Column("macs_fvcore", "GMAC", "fvcore", "multiply-adds", lambda found: found[0].fvcore.macs,
+               mark="unverified", limit="multiply-adds"),
         Column("macs_torch", "GMAC", "torch", "multiply-adds", lambda found: found[0].torch.macs, mark="unverified"),
     ),
 )  # fmt: skip

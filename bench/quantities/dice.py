@@ -2,7 +2,7 @@
 
 import math
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -23,8 +23,8 @@ class TrainSpec(Frozen):
     a CPU), each of which normalizes its own share.
 
     After every `checkpoint_interval` steps the network is scored on `val_images` of the validation split and saved.
-    Training stops early when `patience` checks in a row were not better than the best; None never stops. None as a limit means all
-    images.
+    Training stops early when `patience` checks in a row were not better than the best; None never stops. None as a
+    limit means all images.
     """
 
     steps: int = Field(ge=1)
@@ -211,26 +211,12 @@ def _summary(result: Scores) -> str:
     return f"Dice {sum(dice) / len(dice):.3f}, the mean of {len(dice)} scores" if dice else "no score"
 
 
-def _repeat(spec: DiceSpec) -> str:
-    return f"{spec.dataset}, " + (f"seed {spec.train.seed}" if spec.train else f"weights {spec.weights}")
-
-
-def _metrics() -> Any:
-    for score in SCORES.values():
-        yield Metric(score.name, "score", score.unit, SCORING, less_is_better=score.less_is_better)
-
-
 QUANTITY = Quantity(
-    name="dice",
-    spec=DiceSpec,
-    result=Scores,
-    jobs=_jobs,
-    doing="training and scoring",
-    start_s=11.0,
-    passes=_passes,
-    takes="order",
-    told=_told,
+    "dice", DiceSpec, Scores, _jobs, "training and scoring", start_s=11.0, takes="order", passes=_passes, told=_told,
     summary=_summary,
-    repeat=_repeat,
-    metrics=tuple(_metrics()),
-)
+    repeat=lambda s: f"{s.dataset}, " + (f"seed {s.train.seed}" if s.train else f"weights {s.weights}"),
+    metrics=tuple(
+        Metric(score.name, "score", score.unit, SCORING, less_is_better=score.less_is_better)
+        for score in SCORES.values()
+    ),
+)  # fmt: skip

@@ -5,7 +5,8 @@ from typing import Literal
 from pydantic import Field
 
 from bench.quantities.asked import Asked
-from bench.quantities.base import PASS, Metric, Pass, Quantity, Result, significant
+from bench.quantities.base import PASS, Metric, Pass, Quantity, Result
+from bench.units import in_unit
 
 
 class EnergySpec(Pass):
@@ -38,22 +39,13 @@ def _jobs(asked: Asked) -> list[EnergySpec]:
     return [EnergySpec(**asked.one_pass, size=asked.size, batch=asked.batches[0])]
 
 
-def _doubt(result: Energy) -> str:
-    return result.unreadable
-
-
 QUANTITY = Quantity(
-    name="energy",
-    spec=EnergySpec,
-    result=Energy,
-    jobs=_jobs,
-    doing="measuring the energy of",
-    start_s=12.0,
-    passes=lambda spec, asked: 0.0,  # its window has a fixed length, which is in `start_s`
+    "energy", EnergySpec, Energy, _jobs, "measuring the energy of", quiet=True,
+    start_s=12.0,  # its window has a fixed length, so passes don't count
     usual=lambda device: device == "cuda",  # elsewhere a counter is rarely readable
-    quiet=True,
-    summary=lambda energy: energy.unreadable or f"{significant(energy.joules_per_image)} J an image",
+    summary=lambda energy: energy.unreadable or f"{in_unit(energy.joules_per_image, 'joules')} an image",
     metrics=(
-        Metric("energy", "ratio", "joules", PASS, lambda energy, module: energy.joules_per_image, doubt=_doubt),
+        Metric("energy", "ratio", "joules", PASS, lambda energy, module: energy.joules_per_image,
+               doubt=lambda energy: energy.unreadable),
     ),
 )  # fmt: skip

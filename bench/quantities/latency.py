@@ -7,22 +7,10 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from bench.quantities.asked import Asked
-from bench.quantities.base import (
-    PASS,
-    Column,
-    Frozen,
-    MemoryFormat,
-    Metric,
-    Pass,
-    Quantity,
-    Result,
-    pixels,
-    significant,
-)
+from bench.quantities.base import PASS, Column, Frozen, MemoryFormat, Metric, Pass, Quantity, Result, pixels
 from bench.quantities.variants import FORMS, PLAIN, conditions, name_of
 from bench.stats.estimate import of_processes
-
-REPEATS = frozenset({"process", "samples", "seconds", "warmup_calls", "warmup_s"})
+from bench.units import in_unit
 
 
 class LatencySpec(Pass):
@@ -87,7 +75,7 @@ def _jobs(asked: Asked) -> list[LatencySpec]:
         samples=budget.samples, seconds=budget.seconds, tf32=asked.tf32, cudnn_benchmark=asked.cudnn_benchmark,
     )  # fmt: skip
     ways: list[dict[str, Any]] = [{"batch": batch, "size": size} for size in asked.all_sizes]
-    ways += [{"batch": other, "size": asked.size} for other in asked.all_batches[1:]]
+    ways += [{"batch": other, "size": asked.size} for other in sorted(set(asked.batches) - {batch})]
     ways += [{"batch": batch, "size": asked.size, **conditions(v)} for v in asked.variants if v != PLAIN]
     return [spec(process=process, **way) for process in range(budget.processes) for way in ways]
 
@@ -104,36 +92,19 @@ def _told(spec: LatencySpec, asked: Asked) -> tuple[str, str]:
     )
 
 
-def seconds(result: Latency) -> tuple[float, ...]:
-    """The raw times of a process: those of the device's own clock where there is one."""
-    return result.event_samples_s or result.samples_s
-
-
-def _summary(result: Latency) -> str:
-    calls = result.samples_s
-    return f"median {significant(1e3 * median(calls))} ms of {len(calls)} calls" if calls else ""
-
-
 QUANTITY = Quantity(
-    name="latency",
-    spec=LatencySpec,
-    result=Latency,
-    jobs=_jobs,
-    doing="timing",
-    start_s=4.0,
+    "latency", LatencySpec, Latency, _jobs, "timing", start_s=4.0, quiet=True,
     passes=lambda spec, asked: pixels(spec) * spec.batch * (2 * spec.warmup_calls + spec.samples),
-    quiet=True,
-    grows=("batch", "size"),
-    repeats=REPEATS,
-    beside={"form": PLAIN},
-    told=_told,
-    summary=_summary,
+    grows=("batch", "size"), repeats=frozenset({"process", "samples", "seconds", "warmup_calls", "warmup_s"}),
+    beside={"form": PLAIN}, told=_told,
+    summary=lambda r: f"median {in_unit(median(r.samples_s), 'seconds')} of {len(r.samples_s)} calls",
     repeat=lambda s: f"{name_of(s)}, batch {s.batch}, {s.size}x{s.size}, process {s.process}",
-    metrics=(Metric("latency", "ratio", "seconds", (*PASS, "variant"), samples=seconds),),
+    metrics=(
+        # The device's own clock goes first, where there is one.
+        Metric("latency", "ratio", "seconds", (*PASS, "variant"), samples=lambda r: r.event_samples_s or r.samples_s),
+    ),
     columns=(
-        Column(
-            "latency", "Latency", "ms", "seconds", lambda found: of_processes([result.samples_s for result in found]),
-            mark="tainted", limit="latency",
-        ),
+        Column("latency", "Latency", "ms", "seconds", lambda found: of_processes([r.samples_s for r in found]),
+               mark="tainted", limit="latency"),
     ),
 )  # fmt: skip

@@ -4,7 +4,8 @@ from functools import partial
 from typing import Literal
 
 from bench.quantities.asked import Asked
-from bench.quantities.base import PASS, Column, MemoryFormat, Metric, Pass, Quantity, Result, pixels, significant
+from bench.quantities.base import PASS, Column, MemoryFormat, Metric, Pass, Quantity, Result, pixels
+from bench.units import in_unit
 
 
 class MemorySpec(Pass):
@@ -43,29 +44,15 @@ def _jobs(asked: Asked) -> list[MemorySpec]:
     return [*(spec(size=size, batch=asked.batches[0]) for size in sorted(asked.all_sizes)), training]
 
 
-def _metric(mode: str) -> Metric:
-    return Metric(
-        f"memory_{mode}", "ratio", "bytes", PASS, lambda memory, module: memory.peak_bytes, where={"mode": mode}
-    )
-
-
-def _mib(size: int) -> str:
-    return f"{significant(size / 2**20)} MiB"
-
-
 QUANTITY = Quantity(
-    name="memory",
-    spec=MemorySpec,
-    result=Memory,
-    jobs=_jobs,
-    doing="measuring the peak memory of",
-    start_s=4.0,
+    "memory", MemorySpec, Memory, _jobs, "measuring the peak memory of", start_s=4.0, takes="builder",
     passes=lambda spec, asked: pixels(spec) * spec.batch * (2 if spec.mode == "inference" else 6),
-    takes="builder",
-    grows=("batch", "size"),
-    beside={"mode": "inference"},
-    summary=lambda m: f"{_mib(m.peak_bytes)}, of which weights {_mib(m.weights_bytes)}",
+    grows=("batch", "size"), beside={"mode": "inference"},
+    summary=lambda m: f"{in_unit(m.peak_bytes, 'bytes')}, of which weights {in_unit(m.weights_bytes, 'bytes')}",
     repeat=lambda s: f"{s.mode}, batch {s.batch}, {s.size}x{s.size}",
-    metrics=(_metric("inference"), _metric("training")),
+    metrics=tuple(
+        Metric(f"memory_{mode}", "ratio", "bytes", PASS, lambda memory, module: memory.peak_bytes, where={"mode": mode})
+        for mode in ("inference", "training")
+    ),
     columns=(Column("memory", "Memory", "MiB", "bytes", lambda found: found[0].peak_bytes, limit="memory"),),
-)
+)  # fmt: skip

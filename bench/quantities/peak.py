@@ -5,7 +5,8 @@ from typing import Literal
 from pydantic import Field
 
 from bench.quantities.asked import Asked
-from bench.quantities.base import Conditions, Device, Precision, Quantity, Result, as_published
+from bench.quantities.base import Conditions, Device, Precision, Quantity, Result
+from bench.units import giga
 
 
 class PeakSpec(Conditions):
@@ -33,14 +34,6 @@ def _jobs(asked: Asked) -> list[PeakSpec]:
 
 
 QUANTITY = Quantity(
-    name="peak",
-    spec=PeakSpec,
-    result=Peak,
-    jobs=_jobs,
-    doing="finding the peak rates of",
-    start_s=10.0,
-    passes=lambda spec, asked: 0.0,
-    takes="machine",
-    quiet=True,
-    summary=lambda p: f"{as_published(p.macs_per_s / 1e9)} G multiply-adds/s, {as_published(p.bytes_per_s / 1e9)} GB/s",
-)
+    "peak", PeakSpec, Peak, _jobs, "finding the peak rates of", start_s=10.0, takes="machine", quiet=True,
+    summary=lambda peak: f"{giga(peak.macs_per_s)} G multiply-adds/s, {giga(peak.bytes_per_s)} GB/s",
+)  # fmt: skip

@@ -59,17 +59,11 @@ class Profile(Result):
 
 
 def _jobs(asked: Asked) -> list[ProfileSpec]:
+    """One, at the first batch and the size of the training."""
     return [ProfileSpec(**asked.one_pass, size=asked.size, batch=asked.batches[0])]
 
 
 QUANTITY = Quantity(
-    name="profile",
-    spec=ProfileSpec,
-    result=Profile,
-    jobs=_jobs,
-    doing="profiling",
-    start_s=8.0,
+    "profile", ProfileSpec, Profile, _jobs, "profiling", start_s=8.0, usual=lambda device: False, quiet=True,
     passes=lambda spec, asked: 30 * pixels(spec) * spec.batch,
-    usual=lambda device: False,
-    quiet=True,
-)
+)  # fmt: skip

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bench.errors import unknown
+from bench.errors import look_up
 from bench.quantities.base import Unit
 
 Weights = tuple[int, int, int]
@@ -116,9 +116,7 @@ PROTOCOLS = {
 
 def find_protocol(name: str) -> Protocol:
     """A protocol of the table; UserError with the nearest name where there is none of this name."""
-    if name not in PROTOCOLS:
-        raise unknown("protocol", name, PROTOCOLS)
-    return PROTOCOLS[name]
+    return look_up("protocol", name, PROTOCOLS)
 
 
 def terms(scores: Any, name: str, protocol: Protocol) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ compiled, captured as a CUDA graph or exported.
 from functools import cache
 from typing import Any
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError, look_up
 
 PLAIN, FOLDED = "eager", "folded"
 VARIANTS: dict[str, dict[str, str]] = {
@@ -33,17 +33,13 @@ def conditions(name: str) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for part in dict.fromkeys(name.split("+")):
-        if part not in VARIANTS:
-            raise unknown("variant", part, VARIANTS)
-        for field, value in VARIANTS[part].items():
+        for field, value in look_up("variant", part, VARIANTS).items():
             before = found.setdefault(field, value)
-            if before == value:
-                continue
-            if FOLDED not in (before, value):
-                raise UserError(
-                    f"variant '{name}' asks for both {before} and {value}, which exclude each other; give one"
-                )
-            found[field] = f"{FOLDED}+{value if before == FOLDED else before}"
+            if FOLDED in (before, value) and before != value:
+                found[field] = f"{FOLDED}+{value if before == FOLDED else before}"
+            elif before != value:
+                excluded = f"{before} and {value}, which exclude each other"
+                raise UserError(f"variant '{name}' asks for both {excluded}; give one")
     return found
 
 

@@ -43,9 +43,7 @@ def load(folders: list[Path]) -> Loaded:
     loaded = Loaded()
     for folder in folders:
         if not folder.is_dir():
-            raise UserError(
-                f"no folder '{folder.resolve()}' to read records from; give one that `bench run --out` wrote"
-            )
+            raise UserError(f"no folder '{folder.resolve()}' to read records from; give one of `bench run --out`")
         for path in sorted(folder.glob("*.json")):
             try:
                 loaded.records.append(read_record(path))
@@ -57,11 +55,11 @@ def load(folders: list[Path]) -> Loaded:
 def _together(parts: Sequence[Loaded]) -> Loaded:
     """All parts, without older twins."""
     records = [record for part in parts for record in part.records]
-    problems = [line for part in parts for line in part.problems]
     kept = {record.id: record for record in sorted(records, key=lambda r: (r.status == "ok", r.before.at))}
-    again = [record for record in records if kept[record.id].before != record.before]  # else the same file, read twice
     replaced = [line for part in parts for line in part.replaced]
-    replaced += [f"{record.id}: measured again at {kept[record.id].before.at}" for record in again]
+    ours = ((record, kept[record.id].before) for record in records)  # a file that is read twice is no other record
+    replaced += [f"{record.id}: measured again at {before.at}" for record, before in ours if before != record.before]
+    problems = [line for part in parts for line in part.problems]
     return Loaded([kept[key] for key in dict.fromkeys(r.id for r in records)], problems, replaced)
 
 
@@ -94,50 +92,38 @@ def _named(given: str) -> Loaded:
     if path.is_dir() or path == Path(FOLDER):
         return load(record_folders(path) or [path])
     revision, _, folder = given.partition(":")
-    if not _is_revision(revision):
-        raise UserError(
-            f"'{given}' is no folder, no file and no git revision here; give one of them, REV or REV:folder"
-        )
+    try:
+        _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    except UserError:
+        named = f"'{given}' is no folder, no file and no git revision here"
+        raise UserError(f"{named}; give one of them, REV or REV:folder") from None
     return records_at(revision, folder or FOLDER)
 
 
 def records_at(revision: str, folder: str, named: str = "") -> Loaded:
     """The records below a folder in a revision; with `named`, those whose files' names begin so."""
-    listed = _git("ls-tree", "-r", "--name-only", revision, "--", folder).splitlines()
-    scored = [name.removesuffix(".scores.csv") for name in listed if name.endswith(".scores.csv")]
+    listed = _git("ls-tree", "-r", "--name-only", revision, "--", folder).decode().splitlines()
     wanted = [name for name in listed if NAMED.fullmatch(Path(name).name) and Path(name).name.startswith(named)]
-    beside = [f"{name.removesuffix('.json')}.scores.csv" for name in wanted if name.removesuffix(".json") in scored]
+    beside = [name for name in listed if name.endswith(".scores.csv") and name[:-10] + "json" in wanted]
     if not wanted:
         return Loaded()
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
-        archive = _git_bytes("archive", "--format=tar", revision, "--", *wanted, *beside)
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        archive = io.BytesIO(_git("archive", "--format=tar", revision, "--", *wanted, *beside))
+        with tarfile.open(fileobj=archive) as tar:
             tar.extractall(temporary, filter="data")
         found = load(sorted({(Path(temporary) / name).parent for name in wanted}))
-    prefix = f"{temporary}/"
-    return Loaded(found.records, [line.replace(prefix, f"{revision}:") for line in found.problems], found.replaced)
+    problems = [line.replace(f"{temporary}/", f"{revision}:") for line in found.problems]
+    return Loaded(found.records, problems, found.replaced)
 
 
 def commits(folder: str, named: str) -> list[Commit]:
     """The commits that changed records whose files' names begin with `named`, oldest first."""
     lines = _git("log", "--reverse", "--format=%h%x09%cI%x09%s", "--abbrev=12", "--", f":(glob){folder}/**/{named}*")
-    parts = (line.split("\t", 2) for line in lines.splitlines())
+    parts = (line.split("\t", 2) for line in lines.decode().splitlines())
     return [Commit(name, datetime.fromisoformat(at), subject) for name, at, subject in parts]
 
 
-def _is_revision(text: str) -> bool:
-    asked = ["git", "rev-parse", "--verify", "--quiet", "--end-of-options", f"{text}^{{commit}}"]
-    try:
-        return subprocess.run(asked, capture_output=True, check=False).returncode == 0
-    except OSError:
-        return False
-
-
-def _git(*arguments: str) -> str:
-    return _git_bytes(*arguments).decode()
-
-
-def _git_bytes(*arguments: str) -> bytes:
+def _git(*arguments: str) -> bytes:
     try:
         return subprocess.run(["git", *arguments], capture_output=True, check=True).stdout
     except OSError as error:

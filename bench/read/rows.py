@@ -1,19 +1,21 @@
-"""One network under one set of conditions: its records put together, in base units."""
+"""One network under one set of conditions: its records put together, in base units; and rows compared two by two."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 
 from bench.networks import title_of
-from bench.quantities import QUANTITIES, Cost, Latency, Memory, Scores
+from bench.quantities import Cost, Latency, Memory, Scores
 from bench.quantities.scores import PROTOCOLS, SCORES, Protocol, terms
 from bench.run.store import Record
 from bench.stats.estimate import Estimate, Terms, by_class, by_unit, estimate, of_processes, undefined
+from bench.stats.paired import SIGNIFICANCE, Test, compare, differences
 
 T = TypeVar("T")
+SUBJECT = "mdsa_unet"  # the network that this project is about: the others are compared with it unless told otherwise
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,12 @@ class Row:
     network: str
     records: tuple[Record, ...]
     protocol: Protocol = PROTOCOLS["per_image"]
+    _kept: dict[tuple[str, str], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def title(self) -> str:
         """The network's name as its paper writes it, else as it was called, and the file its weights came from."""
-        name = title_of(self.network)
-        return f"{name} ({self.weights_file})" if self.weights_file else name
+        return title_of(self.network) + (f" ({self.weights_file})" if self.weights_file else "")
 
     @property
     def weights_file(self) -> str:
@@ -44,19 +46,15 @@ class Row:
         """The row's results of one kind."""
         return [record.result for record in self.records if isinstance(record.result, kind)]
 
-    def first(self, kind: type[T]) -> T | None:
-        """The first of them, for what is measured once."""
-        return next(iter(self.results(kind)), None)
-
     @property
     def cost(self) -> Cost | None:
         """Parameters and multiply-adds."""
-        return self.first(Cost)
+        return next(iter(self.results(Cost)), None)
 
     @property
     def memory(self) -> Memory | None:
         """The peak of one forward pass."""
-        return self.first(Memory)
+        return next(iter(self.results(Memory)), None)
 
     @cached_property
     def latency_s(self) -> Estimate | None:
@@ -78,11 +76,11 @@ class Row:
 
         A score that does not follow from counts is None where some training has none.
         """
-        if name not in self._scores:
+        if ("score", name) not in self._kept:
             seeds = self._terms(name, self.protocol)
             whole = SCORES[name].counts or all(any(u[..., 1].any() for u in found.values()) for found in seeds)
-            self._scores[name] = estimate(seeds) if whole else None
-        return self._scores[name]
+            self._kept["score", name] = estimate(seeds) if whole else None
+        return self._kept["score", name]
 
     @cached_property
     def pooled_dice(self) -> Estimate | None:
@@ -94,18 +92,12 @@ class Row:
         """Each foreground class's Dice; empty where nothing was scored."""
         return by_class(self._terms("dice", self.protocol))
 
-    @cached_property
-    def dice_by_unit(self) -> dict[str, float]:
-        """Each image's or volume's own Dice."""
-        return self.by_unit("dice")
-
     def by_unit(self, name: str) -> dict[str, float]:
         """Each image's or volume's own score, mean over classes and seeds; NaN where it is undefined.
 
         A pooled score has no units of its own, so there it is each image's by itself.
         """
-        own = PROTOCOLS["per_image"] if self.protocol.name == "pooled" else self.protocol
-        return by_unit(self._terms(name, own))
+        return by_unit(self._terms(name, PROTOCOLS["per_image"] if self.protocol.name == "pooled" else self.protocol))
 
     def left_out(self, name: str) -> int:
         """How many units have no such score: a precision where nothing was predicted."""
@@ -146,21 +138,56 @@ class Row:
         """What a score's figure is made of, one a seed; kept, for several figures are made of the same."""
         key = (name, protocol.name)
         if key not in self._kept:
-            found = [terms(scores, name, protocol) for scores in self.trainings if scores.images]
-            self._kept[key] = found
+            self._kept[key] = [terms(scores, name, protocol) for scores in self.trainings if scores.images]
         return self._kept[key]
 
-    @cached_property
-    def _kept(self) -> dict[tuple[str, str], list[Terms]]:
-        return {}
 
-    @cached_property
-    def _scores(self) -> dict[str, Estimate | None]:
-        return {}
+@dataclass(frozen=True)
+class Paired:
+    """A network's Dice less the reference's on the units both were scored on."""
+
+    row: Row
+    reference: Row
+    test: Test
+
+    @property
+    def title(self) -> str:
+        """The network's name."""
+        return self.row.title
+
+    @property
+    def difference(self) -> Estimate:
+        """Its mean."""
+        return self.test.difference
+
+    @property
+    def behind(self) -> bool:
+        """Whether it is worse than the reference by all three: the test, the mean's interval, the units lost.
+
+        The test is of ranks: a network that is a little better on most units and far worse on few can lead by the test
+        and not by the mean.
+        """
+        return self.test.holm_p < SIGNIFICANCE and self.difference.high < 0 and self.test.lost > self.test.won
+
+
+def reference_row(rows: Sequence[Row], against: str | None = None) -> Row | None:
+    """The row the others are compared with: the named one, else the subject, else the most accurate."""
+    scored = {row.network: row for row in reversed(rows) if row.dice}  # a trained one before own weights
+    best = max(scored.values(), key=lambda row: row.dice.value if row.dice else 0.0, default=None)
+    return scored.get(against or SUBJECT) or scored.get(SUBJECT) or best
+
+
+def paired(rows: Sequence[Row], reference: Row) -> list[Paired]:
+    """Every other scored row against the reference, in the order of the rows; none where no unit is shared."""
+    others, theirs = [row for row in rows if row is not reference and row.dice], reference.by_unit("dice")
+    found = [(row, differences(row.by_unit("dice"), theirs)) for row in others]
+    found = [(row, units) for row, units in found if len(units)]
+    tests = compare([units for _, units in found])
+    return [Paired(row, reference, test) for (row, _), test in zip(found, tests, strict=True)]
 
 
 def _what(record: Record) -> str:
-    """A job in two words."""
+    """A job in a few words."""
     train = getattr(record.job.spec, "train", None)
     return record.job.spec.quantity + (f" with seed {train.seed}" if train else "")
 
@@ -168,29 +195,21 @@ def _what(record: Record) -> str:
 def taints(records: Iterable[Record]) -> tuple[str, ...]:
     """How many of these were disturbed while they were measured, and the first one's reasons."""
     measured = [record.taints for record in records if record.status == "ok"]
-    spoiled = [reasons for reasons in measured if reasons]
-    if not spoiled:
-        return ()
-    return (f"{len(spoiled)} of {len(measured)} processes were disturbed: {'; '.join(spoiled[0])}",)
+    spoiled = ["; ".join(reasons) for reasons in measured if reasons]
+    return tuple(f"{len(spoiled)} of {len(measured)} processes were disturbed: {first}" for first in spoiled[:1])
 
 
 def longest(group: Sequence[Record]) -> list[Record]:
     """Of the protocols that each network was timed by, the one with the most samples a process."""
-    most: dict[str, Any] = {}
-    for record in group:
-        most[record.job.network] = max(_length(record), most.get(record.job.network, (0, 0)))
-    return [record for record in group if _length(record) == most[record.job.network]]
+    lengths = [(record.job.network, record.job.spec.samples, record.job.spec.seconds) for record in group]
+    most = set({length[0]: length for length in sorted(lengths)}.values())
+    return [record for record, length in zip(group, lengths, strict=True) if length in most]
 
 
-def _length(record: Record) -> tuple[float, float]:
-    return record.job.spec.samples, record.job.spec.seconds
-
-
-def grouped(records: Iterable[Record], quantity: str, apart: Any = None) -> list[list[Record]]:
-    """Records of one quantity by all conditions but those that only number repeats, or `apart`."""
-    without = QUANTITIES[quantity].repeats if apart is None else apart
+def grouped(records: Iterable[Record], quantity: str, apart: Any) -> list[list[Record]]:
+    """Records of one quantity that have all conditions in common but `apart`, as pydantic's `exclude` takes it."""
     groups: dict[str, list[Record]] = {}
     for record in records:
         if record.job.spec.quantity == quantity:
-            groups.setdefault(record.job.spec.model_dump_json(exclude=without), []).append(record)
+            groups.setdefault(record.job.spec.model_dump_json(exclude=apart), []).append(record)
     return list(groups.values())

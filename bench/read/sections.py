@@ -1,8 +1,9 @@
 """Records to sections: what may be compared is put together, and nothing else."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain, count
 
 from bench.machine import Machine
 from bench.networks import is_pretrained
@@ -10,8 +11,7 @@ from bench.quantities import QUANTITIES, CostSpec, DiceSpec, LatencySpec, Scores
 from bench.quantities.base import SAME_PASS
 from bench.quantities.scores import PROTOCOLS, Protocol
 from bench.quantities.variants import PLAIN, name_of
-from bench.read.paired import Paired, paired, reference_row
-from bench.read.rows import Row, grouped, longest
+from bench.read.rows import Paired, Row, grouped, longest, paired, reference_row
 from bench.run.store import Record
 
 USUAL_SIZE = 224
@@ -33,6 +33,7 @@ class Section:
     against: str | None = None
     pretrained: bool = False
     size: int = USUAL_SIZE
+    _kept: dict[int, list[Paired]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def reference(self) -> Row | None:
@@ -46,14 +47,9 @@ class Section:
 
     def paired_with(self, reference: Row) -> list[Paired]:
         """The same against any of these rows; kept, for tables, figures and sentences ask for the same."""
-        place = next(number for number, row in enumerate(self.rows) if row is reference)
-        if place not in self._kept:
-            self._kept[place] = paired(self.rows, reference)
-        return self._kept[place]
-
-    @cached_property
-    def _kept(self) -> dict[int, list[Paired]]:
-        return {}
+        if id(reference) not in self._kept:
+            self._kept[id(reference)] = paired(self.rows, reference)
+        return self._kept[id(reference)]
 
     def shows(self, score: str) -> bool:
         """Whether some row has the score."""
@@ -67,10 +63,9 @@ class Section:
     @property
     def trained_on(self) -> set[str]:
         """The machines that the networks were trained on, in words."""
-        trained = (
-            r for row in self.rows for r in row.records if isinstance(r.result, Scores) and not r.result.weights_file
-        )
-        return {f"{r.machine.title}, torch {r.machine.packages.get('torch')}" for r in trained}
+        every = ((record.machine, record.result) for row in self.rows for record in row.records)
+        machines = (machine for machine, result in every if isinstance(result, Scores) and not result.weights_file)
+        return {f"{machine.title}, torch {machine.packages.get('torch')}" for machine in machines}
 
     @property
     def name(self) -> str:
@@ -84,20 +79,15 @@ def named(found: Sequence[Section]) -> dict[str, Section]:
     """Sections by a name of their own: a second one of the same name gets a number."""
     by_name: dict[str, Section] = {}
     for section in found:
-        name, number = section.name, 2
-        while name in by_name:
-            name, number = f"{section.name}-{number}", number + 1
-        by_name[name] = section
+        names = chain([section.name], (f"{section.name}-{number}" for number in count(2)))
+        by_name[next(name for name in names if name not in by_name)] = section
     return by_name
 
 
 def outdated(records: Sequence[Record]) -> list[Record]:
     """Records of a network whose code was edited since: another network, though it has the same name."""
-    newest: dict[tuple[str, bool], Record] = {}
-    for record in records:
-        if _code(record) not in newest or record.before.at > newest[_code(record)].before.at:
-            newest[_code(record)] = record
-    return [r for r in records if r.job.network_digest != newest[_code(r)].job.network_digest]
+    newest = {_code(r): r.job.network_digest for r in sorted(records, key=lambda r: r.before.at)}
+    return [r for r in records if r.job.network_digest != newest[_code(r)]]
 
 
 def _code(record: Record) -> tuple[str, bool]:
@@ -130,16 +120,17 @@ def _sections(records: Sequence[Record], protocol: Protocol | None, running: boo
     dice = _scored(records)
     timed = _timed(records, {_shape(scored[0]) for scored in dice})
     wanted = _names(record for scored in dice for record in scored) if running else _names(records)
-    found = []
-    for scored in dice:
-        for group in _alike(scored[0], timed) or [[]]:
-            found.append(_section(records, scored, group, wanted - _names(scored), protocol))
+    found = [
+        _section(records, scored, group, wanted - _names(scored), protocol)
+        for scored in dice
+        for group in _alike(scored[0], timed) or [[]]
+    ]
 
     def is_left_over(group: list[Record]) -> bool:
         """Whether some network of a group is in no section of the same shape that was scored."""
         scored = _names(record for other in _alike(group[0], dice) for record in other)
-        beside = _names(_beside(records, group[0]))
-        return not _alike(group[0], dice) or (not running and bool((_names(group) | beside) - scored))
+        ours = _names([*group, *_beside(records, group[0])])
+        return not _alike(group[0], dice) or (not running and bool(ours - scored))
 
     found += [_section(records, [], group, set(), protocol) for group in timed if is_left_over(group)]
     swept = {_shape(r) for r in records if isinstance(r.job.spec, LatencySpec)}
@@ -175,14 +166,11 @@ def _timed(records: Sequence[Record], scored: set[tuple[int, int, int]]) -> list
     groups = []
     for family in grouped(plain, "latency", QUANTITIES["latency"].repeats | {"batch", "size"}):
         batch = min(record.job.spec.batch for record in family)
-        shapes = {_shape(record) for record in family if record.job.spec.batch == batch}
-        for shape in sorted(shapes & scored or {_usual(shapes)}):
-            groups.append(longest([r for r in family if r.job.spec.batch == batch and _shape(r) == shape]))
+        smallest = [record for record in family if record.job.spec.batch == batch]
+        shapes = {_shape(record) for record in smallest}
+        usual = min(shapes, key=lambda shape: (shape[2] != USUAL_SIZE, shape))
+        groups += [longest([r for r in smallest if _shape(r) == s]) for s in sorted(shapes & scored or {usual})]
     return groups
-
-
-def _usual(shapes: Collection[tuple[int, int, int]]) -> tuple[int, int, int]:
-    return next((shape for shape in shapes if shape[2] == USUAL_SIZE), min(shapes))
 
 
 def _alone(records: Sequence[Record]) -> list[list[Record]]:
@@ -191,12 +179,11 @@ def _alone(records: Sequence[Record]) -> list[list[Record]]:
     Of a sweep it is the usual size, else the smallest, at the smallest batch.
     """
     standing = [r for r in records if _stands_in_table(r) and not isinstance(r.job.spec, LatencySpec)]
+    families = [f for name, q in QUANTITIES.items() for f in grouped(standing, name, q.repeats | set(q.grows))]
     groups = []
-    for name, quantity in QUANTITIES.items():
-        for family in grouped(standing, name, quantity.repeats | set(quantity.grows)):
-            specs = (record.job.spec for record in family)
-            first = min(specs, key=lambda s: (s.size != USUAL_SIZE, s.size, getattr(s, "batch", 1)))
-            groups.append([record for record in family if record.job.spec == first])
+    for family in families:
+        first = min((r.job.spec for r in family), key=lambda s: (s.size != USUAL_SIZE, s.size, getattr(s, "batch", 1)))
+        groups.append([record for record in family if record.job.spec == first])
     return sorted(groups, key=lambda group: not group[0].machine_id)
 
 
@@ -210,16 +197,9 @@ def _beside(records: Sequence[Record], first: Record) -> list[Record]:
 
     def alike(record: Record) -> bool:
         ours, theirs = record.job.spec, first.job.spec
-        shared = [name for name in SAME_PASS if hasattr(ours, name)]
-        return all(getattr(ours, name) == getattr(theirs, name, None) for name in shared)
+        return all(getattr(ours, name) == getattr(theirs, name, None) for name in SAME_PASS if hasattr(ours, name))
 
     return [r for r in records if r.job.spec.quantity != "latency" and _stands_in_table(r) and alike(r)]
-
-
-def _alike_in(records: Sequence[Record], scored: Sequence[Record]) -> list[Record]:
-    """What was measured on a machine in the shape of what was scored, smallest batch first."""
-    found = [r for r in records if scored and r.machine_id and _stands_in_table(r) and _shape(r) == _shape(scored[0])]
-    return sorted(found, key=lambda r: getattr(r.job.spec, "batch", 1))
 
 
 def _section(
@@ -227,7 +207,9 @@ def _section(
     alone: Sequence[Record] = (),
 ) -> Section:  # fmt: skip
     """One section, less the networks that are `absent`: not scored here, they would only add empty cells."""
-    first = (timed or _alike_in(records, scored) or scored or alone)[0]
+    # Without a time, what else was measured on a machine in the shape of what was scored, at the smallest batch.
+    alike = [r for r in records if scored and r.machine_id and _stands_in_table(r) and _shape(r) == _shape(scored[0])]
+    first = (timed or sorted(alike, key=lambda r: getattr(r.job.spec, "batch", 1)) or scored or alone)[0]
     beside = _beside(records, first)
     counted = [record for record in beside if isinstance(record.job.spec, CostSpec)]
     members = [record for record in (*beside, *timed, *scored) if record.job.network not in absent]

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from operator import itemgetter
+from typing import Any
 
 from bench.machine import Machine
 from bench.networks import is_pretrained, title_of
 from bench.quantities import QUANTITIES, Cost, Energy, Latency, LatencySpec, Memory, Peak, Profile
 from bench.quantities.variants import PLAIN, name_of
-from bench.read.rows import longest, taints
+from bench.read.rows import T, longest, taints
 from bench.read.sections import USUAL_SIZE, outdated
 from bench.run.store import Record
 from bench.stats.estimate import Estimate, of_processes
@@ -19,18 +20,21 @@ from bench.stats.ratio import ratio
 SATURATED = 0.9  # throughput saturates at the smallest batch with this share of the best one
 SHOWN = ("latency", "memory", "energy", "profile")
 SWITCHES = ("tf32", "cudnn_benchmark")
-T = TypeVar("T")
+SHARED = ("machine", "device", "channels", "classes")  # conditions of all that is shown together
 
 
 @dataclass(frozen=True)
 class Speed:
-    """One network's records on one machine and device. `batch` and `size` are those that single figures are of."""
+    """One network's records on one machine and device.
+
+    `batch` and `size` are those that single figures are of, `peak` holds the peak rates of the machine in float32.
+    """
 
     network: str
     records: tuple[Record, ...]
     batch: int
     size: int
-    peaks: tuple[Record, ...] = ()
+    peak: Peak | None = None
 
     @property
     def title(self) -> str:
@@ -48,14 +52,14 @@ class Speed:
         """
         number = set(QUANTITIES["latency"].repeats)
         plain, ours = (
-            {record.job.spec.model_dump_json(include=number): record.result for record in self._every(name)
-             if isinstance(record.result, Latency)}
+            {r.job.spec.model_dump_json(include=number): r.result.samples_s for r in self._timed(variant=name)
+             if isinstance(r.result, Latency)}
             for name in (PLAIN, variant)
         )  # fmt: skip
         rounds = [key for key in ours if key in plain]
         if variant == PLAIN or not rounds:
             return None
-        found = ratio(*([side[key].samples_s for key in rounds] for side in (ours, plain)))
+        found = ratio(*([side[key] for key in rounds] for side in (ours, plain)))
         return Estimate(found.value, found.low, found.high, found.pairs)
 
     def throughput(self, batch: int) -> float | None:
@@ -66,7 +70,7 @@ class Speed:
     @cached_property
     def calls_s(self) -> tuple[float, ...]:
         """Every timed call behind the single figures, of every process."""
-        return tuple(s for result in self._latencies(None, None, PLAIN) for s in result.samples_s)
+        return tuple(s for result in self._latencies() for s in result.samples_s)
 
     def percentile_s(self, percent: int) -> Estimate | None:
         """A percentile of single calls, all processes together, with its distribution-free 95 % interval."""
@@ -74,13 +78,12 @@ class Speed:
 
     def variant(self, variant: str) -> Latency | None:
         """The first process's result in a variant: the time that making it took, and how far its output strays."""
-        return next(iter(self._latencies(None, None, variant)), None)
+        return next(iter(self._latencies(variant=variant)), None)
 
     def memory(self, mode: str, size: int | None = None) -> Memory | None:
         """The peak of one pass at the smallest batch measured: `inference`, or a `training` step."""
-        fitting = [r for r in self._results(Memory, size) if r.job.spec.mode == mode]
-        first = min(fitting, key=lambda record: record.job.spec.batch, default=None)
-        return first.result if first and isinstance(first.result, Memory) else None
+        found = [(spec.batch, result) for spec, result in self._results(Memory, size) if spec.mode == mode]
+        return min(found, key=itemgetter(0), default=(0, None))[1]
 
     def cost(self, size: int | None = None) -> Cost | None:
         """Parameters and multiply-adds at a size."""
@@ -99,18 +102,16 @@ class Speed:
     @property
     def share_of_peak(self) -> float | None:
         """Multiply-adds a second at the single figures' batch and size, as a share of the machine's matrix product."""
-        known = (r.result for r in self.peaks if isinstance(r.result, Peak) and r.job.spec.precision == "float32")
-        peak, latency, cost = next(known, None), self.latency_s(), self.cost()
-        if not (peak and latency and cost and cost.torch.macs) or cost.doubt:
+        latency, cost = self.latency_s(), self.cost()
+        if not (self.peak and latency and cost and cost.torch.macs) or cost.doubt:
             return None
-        return cost.torch.macs * self.batch / latency.value / peak.macs_per_s
+        return cost.torch.macs * self.batch / latency.value / self.peak.macs_per_s
 
     def saturates_at(self, batches: Sequence[int]) -> int | None:
         """The smallest batch whose throughput is within a tenth of the best; None with fewer than two batches."""
         found = {batch: rate for batch in batches if (rate := self.throughput(batch))}
-        if len(found) < 2:
-            return None
-        return min(batch for batch, rate in found.items() if rate >= SATURATED * max(found.values()))
+        enough = (batch for batch, rate in found.items() if rate >= SATURATED * max(found.values()))
+        return min(enough) if len(found) > 1 else None
 
     def failure(self, quantity: str, **conditions: Any) -> str:
         """How a job ended that gave no result under these conditions; empty where there is none."""
@@ -121,31 +122,29 @@ class Speed:
     @property
     def taints(self) -> tuple[str, ...]:
         """What disturbed the single figures' processes."""
-        return taints(self._timed(None, None, PLAIN))
+        return taints(longest(self._timed()))
 
     def refusal(self, variant: str) -> str:
         """Why a variant could not be timed; empty where it could, or was not asked for."""
         failed = (r for r in self.records if r.status != "ok" and r.job.spec.quantity == "latency")
         return next((r.error for r in failed if name_of(r.job.spec) == variant), "")
 
-    def _latencies(self, batch: int | None, size: int | None, variant: str) -> list[Latency]:
-        return [r.result for r in self._timed(batch, size, variant) if isinstance(r.result, Latency)]
+    def _latencies(self, batch: int | None = None, size: int | None = None, variant: str = PLAIN) -> list[Latency]:
+        return [r.result for r in longest(self._timed(batch, size, variant)) if isinstance(r.result, Latency)]
 
-    def _timed(self, batch: int | None, size: int | None, variant: str) -> list[Record]:
-        return longest(self._every(variant, batch, size))
-
-    def _every(self, variant: str, batch: int | None = None, size: int | None = None) -> list[Record]:
-        """Latencies of all protocols."""
+    def _timed(self, batch: int | None = None, size: int | None = None, variant: str = PLAIN) -> list[Record]:
+        """Latencies of all protocols, the single figures' unless told."""
         wanted = (batch or self.batch, size or self.size, variant)
         return [r for r in self.records if isinstance(s := r.job.spec, LatencySpec)
                 and (s.batch, s.size, name_of(s)) == wanted]  # fmt: skip
 
-    def _results(self, kind: type, size: int | None = None) -> list[Record]:
-        """Records of a kind of result at a size, the single figures' unless told."""
-        return [r for r in self.records if isinstance(r.result, kind) and r.job.spec.size == (size or self.size)]
+    def _results(self, kind: type[T], size: int | None = None) -> list[tuple[Any, T]]:
+        """Conditions and results of a kind at a size, the single figures' unless told."""
+        found = ((record.job.spec, record.result) for record in self.records)
+        return [(s, result) for s, result in found if isinstance(result, kind) and s.size == (size or self.size)]
 
     def _first(self, kind: type[T], size: int | None = None) -> T | None:
-        return next((r.result for r in self._results(kind, size) if isinstance(r.result, kind)), None)
+        return next((result for _, result in self._results(kind, size)), None)
 
 
 @dataclass(frozen=True)
@@ -193,29 +192,29 @@ def _values(row: Speed, fact: Callable[[LatencySpec], Any]) -> set[Any]:
 def speeds(records: Sequence[Record]) -> list[Speeds]:
     """Put the records of each machine and device together; only where something was timed or its memory measured."""
     old = {id(record) for record in outdated(records)}
+    recent = [record for record in records if id(record) not in old]
     families: dict[tuple[Any, ...], list[Record]] = {}
-    for record in records:
-        if id(record) not in old and record.job.spec.quantity in SHOWN:
+    for record in recent:
+        if record.job.spec.quantity in SHOWN:
             families.setdefault(_family(record), []).append(record)
-    costs = [r for r in records if id(r) not in old and r.job.spec.quantity == "cost"]
-    peaks = [r for r in records if r.job.spec.quantity == "peak"]
-    return [_speeds(key, family, costs, peaks) for key, family in families.items()]
+    return [_speeds(key, family, recent) for key, family in families.items()]
 
 
 def _family(record: Record) -> tuple[Any, ...]:
     """What networks have in common that are shown together."""
-    spec = record.job.spec
-    switches = tuple(name for name in SWITCHES if getattr(spec, name, False))
-    return spec.machine, spec.device, spec.channels, spec.classes, is_pretrained(record.job.network), switches
+    spec, pretrained = record.job.spec, is_pretrained(record.job.network)
+    return *(getattr(spec, n) for n in SHARED), pretrained, tuple(n for n in SWITCHES if getattr(spec, n, False))
 
 
-def _speeds(key: tuple[Any, ...], family: list[Record], costs: list[Record], peaks: list[Record]) -> Speeds:
-    machine, device, channels, classes, pretrained, switches = key
-    members = [*family, *(r for r in costs if (r.job.spec.channels, r.job.spec.classes) == (channels, classes))]
-    known = tuple(r for r in peaks if (r.job.spec.machine, r.job.spec.device) == (machine, device))
-    single = [r for r in family if r.job.spec.quantity == "latency"] or family  # what single figures are of
-    sizes, batches = {r.job.spec.size for r in single}, {r.job.spec.batch for r in single}
-    size, batch = USUAL_SIZE if USUAL_SIZE in sizes else min(sizes), min(batches)
+def _speeds(key: tuple[Any, ...], family: list[Record], records: list[Record]) -> Speeds:
+    """A family with what belongs to it: the costs of its networks and the peak rates of its machine."""
+    beside = [record for record in records if record.job.spec.quantity in ("cost", "peak")]
+    shared = dict(zip(SHARED, key, strict=False))
+    members = [*family, *(r for r in beside if all(getattr(r.job.spec, n, v) == v for n, v in shared.items()))]
+    # Single figures are of a time where there is one.
+    single = [r.job.spec for r in family if r.job.spec.quantity == "latency"] or [r.job.spec for r in family]
+    size, batch = min((s.size != USUAL_SIZE, s.size) for s in single)[1], min(s.batch for s in single)
     names = sorted({r.job.network for r in family})
-    rows = tuple(Speed(name, tuple(r for r in members if r.job.network == name), batch, size, known) for name in names)
-    return Speeds(device, family[0].machine, rows, pretrained, switches)
+    peaks = [r.result for r in members if isinstance(r.result, Peak) and r.job.spec.precision == "float32"]
+    rows = (Speed(n, tuple(r for r in members if r.job.network == n), batch, size, *peaks[:1]) for n in names)
+    return Speeds(shared["device"], family[0].machine, tuple(rows), *key[len(SHARED) :])

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-from bench.errors import unknown
+from bench.errors import look_up
 
 # By name: the module whose `carry_out(plan, waiting, out, listener)` does the jobs and returns the plan's records.
 ENGINES = {"local": "bench.run.local"}
@@ -11,6 +11,4 @@ ENGINES = {"local": "bench.run.local"}
 
 def engine(name: str = "local") -> Any:
     """The module of an engine; UserError with the nearest name where there is none of this name."""
-    if name not in ENGINES:
-        raise unknown("engine", name, ENGINES)
-    return import_module(ENGINES[name])
+    return import_module(look_up("engine", name, ENGINES))

@@ -6,7 +6,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from inspect import signature
@@ -19,24 +19,21 @@ from bench.quantities import QUANTITIES, Result
 from bench.run.store import Record, Store
 from bench.run.worker import Order, StopRun, Tell
 
+ENDS = {StopRun: "stop", UserError: "refused", Diverged: "diverged"}  # what an error means for the job
 ALIVE_S = 20.0  # between two signs of life of a measure that has no other progress
 
 
 @dataclass
-class Built:
-    """What this process, which does one job, built: when, by time.monotonic, and what was done to images and maps."""
-
-    at: float | None = None
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
 class Work:
-    """An order being done. `tell` sends an event to the parent."""
+    """An order being done. `tell` sends an event to the parent.
+
+    `built_at` is when the network was built, by time.monotonic; `notes` say what was done to its images and maps.
+    """
 
     order: Order
     tell: Tell
-    built: Built = field(default_factory=Built)
+    built_at: float | None = None
+    notes: tuple[str, ...] = ()
 
     def build(self, seed: int = 0) -> Any:
         """The order's network with random weights of a seed."""
@@ -47,8 +44,7 @@ class Work:
         spec = self.order.job.spec
         torch.manual_seed(seed)
         network = find_network(self.order.job.network).build(spec.channels, spec.classes, spec.size)
-        self.built.notes = tuple(notes_of(network))
-        self.built.at = self.built.at or time.monotonic()
+        self.notes, self.built_at = tuple(notes_of(network)), self.built_at or time.monotonic()
         return network
 
     def progress(self, doing: str) -> Callable[..., None]:
@@ -62,20 +58,13 @@ def main() -> None:
     os.dup2(2, 1)  # what libraries print goes to the log, not between the events
     # Plain descriptors: a loader's forked process closes `sys.stdin`, and would wait for a thread that reads from it.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    order = Order.model_validate_json(_read_line(orders))
+    order = Order.model_validate_json(os.fdopen(orders, "rb", buffering=0, closefd=False).readline())
     threading.Thread(target=_end_with_parent, args=[orders], daemon=True).start()
 
     def tell(event: dict[str, Any]) -> None:
         events.write(json.dumps(event) + "\n")
 
     tell(_do(Work(order, tell)))
-
-
-def _read_line(descriptor: int) -> bytes:
-    line = b""
-    while not line.endswith(b"\n") and (part := os.read(descriptor, 65536)):
-        line += part
-    return line
 
 
 def _end_with_parent(orders: int) -> None:
@@ -90,13 +79,9 @@ def _do(work: Work) -> dict[str, Any]:
     before, start = state(), time.monotonic()
     try:
         result = _measured(work)
-    except StopRun as stop:
-        return {"end": "stop", "error": str(stop)}
-    except UserError as error:
-        return {"end": "refused", "error": str(error)}
-    except Diverged as error:
-        return {"end": "diverged", "error": str(error)}
-    except Exception as error:  # a stranger's network may raise anything, and that is a row of the table
+    except tuple(ENDS) as error:
+        return {"end": ENDS[type(error)], "error": str(error)}
+    except Exception as error:  # noqa: BLE001 - a user's network may raise anything, and that is a row of the table
         if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error):
             return {"end": "out_of_memory", "error": first_line(error)}
         traceback.print_exc()
@@ -105,7 +90,7 @@ def _do(work: Work) -> dict[str, Any]:
         end = time.monotonic()
         record = Record(
             job=work.order.job, status="ok", machine=this_machine(), before=before, after=state(),
-            wall_s=end - start, window_s=end - (work.built.at or start), notes=work.built.notes, result=result,
+            wall_s=end - start, window_s=end - (work.built_at or start), notes=work.notes, result=result,
         )  # fmt: skip
         Store(work.order.out).write(record)
     return {"end": "ok"}

@@ -91,16 +91,10 @@ def images(
 
 def _drawn(predictions: Predictions, ids: Sequence[str], dataset: str) -> tuple[np.ndarray, np.ndarray] | None:
     """The images of a data set that needs no files; None where it draws others now."""
-    from PIL import Image
+    from bench.data.prepared import prepare  # imports torch
 
-    size = predictions.masks.shape[-1]
     samples = {s.id: s for s in open_dataset(dataset, None).splits["test"]}
     if not set(predictions.ids) <= set(samples):
         return None
-    drawn = np.zeros((len(ids), 3, size, size), np.uint8)
-    truths = np.zeros((len(ids), size, size), np.uint8)
-    for place, name in enumerate(ids):
-        image = Image.fromarray(samples[name].image()).resize((size, size), Image.Resampling.BILINEAR)
-        drawn[place] = np.asarray(image).transpose(2, 0, 1)
-        truths[place] = np.asarray(Image.fromarray(samples[name].mask()).resize((size, size), Image.Resampling.NEAREST))
-    return drawn, truths
+    prepared = prepare([samples[name] for name in ids], predictions.masks.shape[-1])
+    return prepared.images.numpy(), prepared.masks.numpy()

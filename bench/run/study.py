@@ -1,6 +1,6 @@
 """What the user wants to know, checked as far as it can be before anything is read or measured."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from bench.data import DataSet
@@ -8,9 +8,9 @@ from bench.data.sample import Options
 from bench.errors import UserError, unknown
 from bench.machine import this_machine, training_precision
 from bench.networks import find_network
-from bench.quantities import MEASURABLE, Asked, AskedData, Device
+from bench.quantities import MEASURABLE, QUANTITIES, Asked, AskedData, Device, Settings
 from bench.quantities.budget import Budget
-from bench.quantities.variants import PLAIN, conditions
+from bench.quantities.variants import conditions
 from bench.training.devices import check_devices
 from bench.training.weights import weights_digest
 
@@ -18,12 +18,11 @@ SMALLEST = 32  # pixels a side
 
 
 @dataclass(frozen=True)
-class Study:
+class Study(Settings):
     """Which networks are measured how, on what.
 
-    Each network is trained once for each of the `seeds`, or not at all where it has `weights`. It is measured at
-    `size`, the first of the `batches` and as it is, and from there in each other size, batch and variant. A job that
-    gives no sign of life for `silence_s` seconds is ended. UserError where the study cannot be done.
+    Each network is trained once for each of the `seeds`, or not at all where it has `weights`. A job that gives no sign
+    of life for `silence_s` seconds is ended. UserError where the study cannot be done.
     """
 
     networks: tuple[str, ...]
@@ -33,16 +32,7 @@ class Study:
     data_root: Path | None
     device: Device
     options: Options = field(default_factory=Options)
-    size: int = 224
-    seeds: tuple[int, ...] = (0,)
-    devices: int = 1
-    patience: int | None = None
     weights: Path | None = None
-    sizes: tuple[int, ...] = ()
-    batches: tuple[int, ...] = (1,)
-    variants: tuple[str, ...] = (PLAIN,)
-    tf32: bool = False
-    cudnn_benchmark: bool = False
     silence_s: float = 600.0
 
     def __post_init__(self) -> None:
@@ -51,9 +41,8 @@ class Study:
         for measure in self.measures:
             if measure not in MEASURABLE:
                 raise unknown("measure", measure, MEASURABLE)
-        for size in (self.size, *self.sizes):
-            if size < SMALLEST:
-                raise UserError(f"--size must be {SMALLEST} or more pixels a side, got {size}")
+        if (size := min((self.size, *self.sizes))) < SMALLEST:
+            raise UserError(f"--size must be {SMALLEST} or more pixels a side, got {size}")
         for variant in self.variants:
             conditions(variant)
         check_devices(self.devices, self.budget.batch, self.device)
@@ -72,24 +61,18 @@ class Study:
     def asked(self, data: DataSet | None) -> Asked:
         """The study as the quantities see it, on this machine and with the data set that was read for it."""
         machine = this_machine()
-        return Asked(
+        asked = Asked(
             self.measures, self.budget, machine.fingerprint, self.device, machine.cores,
-            precision=training_precision(self.device) if data else "float32", size=self.size, sizes=self.sizes,
-            batches=self.batches, variants=self.variants, tf32=self.tf32, cudnn_benchmark=self.cudnn_benchmark,
-            seeds=self.seeds, devices=self.devices, patience=self.patience,
-            weights=weights_digest(self.weights) if self.weights and data else "",
-            weights_file=str(self.weights or ""), data=asked_data(data) if data else None,
+            weights_file=str(self.weights or ""), **{each.name: getattr(self, each.name) for each in fields(Settings)},
         )  # fmt: skip
-
-
-def asked_data(data: DataSet) -> AskedData:
-    """A data set as the quantities see it."""
-    images = {split: len(samples) for split, samples in data.splits.items()}
-    return AskedData(data.name, data.digest, data.maps, data.classes, data.protocol, images)
+        if data is None:
+            return asked
+        images = {split: len(samples) for split, samples in data.splits.items()}
+        seen = AskedData(data.name, data.digest, data.maps, data.classes, data.protocol, images)
+        digest = weights_digest(self.weights) if self.weights else ""
+        return replace(asked, precision=training_precision(self.device), weights=digest, data=seen)
 
 
 def usual_measures(device: Device) -> tuple[str, ...]:
     """The quantities that are measured when none is named."""
-    from bench.quantities import QUANTITIES
-
     return tuple(name for name in MEASURABLE if QUANTITIES[name].usual(device))

@@ -2,22 +2,24 @@
 
 Here is the parent's side; the child's is `bench.run.child`. The order goes in as one line of JSON on standard input,
 events come out as lines of JSON, and the child itself writes the record: what it measured outlives a parent that was
-killed. A child that trains on several devices is in turn the parent of the other processes, `bench.run.ranks`.
+killed. A child that trains on several devices is in turn the parent of the other processes, its `Ranks`.
 """
 
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 from bench.data.sample import Options
-from bench.errors import UserError
+from bench.errors import Diverged, UserError
 from bench.machine import ALLOCATOR, state, this_machine
 from bench.quantities import Device, Frozen
 from bench.run.job import Job
@@ -25,6 +27,7 @@ from bench.run.store import Record, Status, Store
 from bench.training.devices import Process
 
 Tell = Callable[[dict[str, Any]], None]
+GRACE_S = 3.0  # for a process that was lost to be named, before this one ends with what it met itself
 
 
 class StopRun(Exception):
@@ -64,13 +67,8 @@ def run(order: Order, tell: Tell) -> Record:
     order.log.parent.mkdir(parents=True, exist_ok=True)
     end: dict[str, Any] = {}
     with order.log.open("w") as log, start(order, log) as child:
-        assert child.stdout
-        silence = _Silence(child, order.silence_s)
         try:
-            silence.heard()
-            for line in child.stdout:
-                silence.heard()
-                event = json.loads(line)
+            for event in _events(child, order):
                 if "end" in event:
                     end = event
                 else:
@@ -78,10 +76,6 @@ def run(order: Order, tell: Tell) -> Record:
         except BaseException:
             child.kill()
             raise
-        finally:
-            silence.timer.cancel()
-    if silence.over:
-        end = {"end": "timed_out", "error": f"no sign of life for {order.silence_s:g} s; see {order.log}"}
     if end.get("end") == "stop":
         raise UserError(end["error"])
     if end.get("end") == "ok":
@@ -91,23 +85,17 @@ def run(order: Order, tell: Tell) -> Record:
     return _failure(order, end or death(order, child.returncode), before, time.monotonic() - began)
 
 
-class _Silence:
-    """Ends a child that gives no sign of life for too long."""
-
-    def __init__(self, child: "subprocess.Popen[str]", limit_s: float) -> None:
-        self.child, self.limit_s, self.over = child, limit_s, False
-        self.timer = threading.Timer(limit_s, self._end)
-
-    def heard(self) -> None:
-        """The child said something: wait anew."""
-        self.timer.cancel()
-        self.timer = threading.Timer(self.limit_s, self._end)
-        self.timer.daemon = True
-        self.timer.start()
-
-    def _end(self) -> None:
-        self.over = True
-        self.child.kill()
+def _events(child: "subprocess.Popen[str]", order: Order) -> Iterator[dict[str, Any]]:
+    """The child's events; one that says nothing for too long is killed, and that is its last event."""
+    assert child.stdout
+    begun = b""  # of a line whose end is still to come
+    while select.select([child.stdout], [], [], order.silence_s)[0]:
+        if not (part := os.read(child.stdout.fileno(), 65536)):
+            return
+        *lines, begun = (begun + part).split(b"\n")
+        yield from map(json.loads, lines)
+    child.kill()
+    yield {"end": "timed_out", "error": f"no sign of life for {order.silence_s:g} s; see {order.log}"}
 
 
 def start(order: Order, log: TextIO | None = None) -> "subprocess.Popen[str]":
@@ -146,3 +134,56 @@ def _failure(order: Order, end: dict[str, Any], before: Any, wall_s: float) -> R
     )  # fmt: skip
     Store(order.out).write(record)
     return record
+
+
+class Ranks:
+    """The other processes of a training on several devices.
+
+    Starts them when entered, waits for their end when left, and lets none outlive this process. Where one fails, this
+    process tells the reason as its own last event and ends: it would wait for ever for what the lost one was to send.
+    """
+
+    def __init__(self, order: Order, devices: int, tell: Tell) -> None:
+        self.devices, self.tell, self.over = devices, tell, False
+        self.threads = max(1, order.threads // devices)  # of each process, this one too
+        self.process = Process(port=_free_port() if devices > 1 else 0)
+        others = (self.process.model_copy(update={"rank": rank}) for rank in range(1, devices))
+        self.orders = [order.model_copy(update={"threads": self.threads, "process": process}) for process in others]
+        self.children: dict[subprocess.Popen[str], threading.Thread] = {}  # each with the thread that hears it
+
+    def __enter__(self) -> Self:
+        for order in self.orders:
+            child = start(order)
+            self.children[child] = threading.Thread(target=self._hear, args=[order, child], daemon=True)
+            self.children[child].start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            for thread in self.children.values():
+                thread.join()
+        elif self.children and not issubclass(kind, UserError | Diverged):
+            time.sleep(GRACE_S)  # if a lost process was the cause, its thread ends this one meanwhile, with the reason
+        self.over = True
+        for child in self.children:
+            child.kill()
+
+    def _hear(self, order: Order, child: "subprocess.Popen[str]") -> None:
+        """Wait for a process's last event, or for its death without one."""
+        assert child.stdout
+        try:
+            end = next(event for line in child.stdout if "end" in (event := json.loads(line)))
+        except (StopIteration, ValueError):  # it died, or a library wrote between its events
+            child.kill()
+            end = death(order, child.wait())
+        if end["end"] == "ok" or self.over:
+            return
+        if end["end"] in ("crashed", "out_of_memory"):  # may be of one process alone; all find the others at once
+            end["error"] = f"process {order.process.rank + 1} of {self.devices}: {end['error']}"
+        self.tell(end)
+        os._exit(1)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])

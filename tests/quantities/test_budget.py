@@ -41,7 +41,7 @@ def test_what_is_asked_is_of_the_training_and_leaves_its_steps_as_they_are():
 
 
 @pytest.mark.parametrize("budget", BUDGETS.values(), ids=BUDGETS)
-def test_a_leg_is_never_longer_than_the_training(budget):
+def test_a_checkpoint_interval_is_never_longer_than_the_training(budget):
     assert training(budget, images=3).checkpoint_interval <= training(budget, images=3).steps
     short = training(find_budget(budget.name, steps=1), images=3)
     assert (short.checkpoint_interval, short.steps) == (1, 1)

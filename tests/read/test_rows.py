@@ -65,7 +65,7 @@ def test_seeds_are_averaged_and_their_deviation_is_told():
     (section,) = sections([dice_record(dice=(0.4, 0.6), seed=0), dice_record(dice=(0.6, 0.8), seed=1)])
     found = section.rows[0].dice
     assert (found.value, found.deviation, found.seeds, found.n) == (pytest.approx(0.6), pytest.approx(0.02**0.5), 2, 2)
-    assert section.rows[0].dice_by_unit == pytest.approx({"image-0": 0.5, "image-1": 0.7})
+    assert section.rows[0].by_unit("dice") == pytest.approx({"image-0": 0.5, "image-1": 0.7})
 
 
 def test_no_hd95_from_records_older_than_the_measure():

@@ -4,16 +4,7 @@ import numpy as np
 import pytest
 from handmade import LATENCY, cost_record, latency_record, record
 
-from bench.quantities import (
-    CostSpec,
-    Energy,
-    EnergySpec,
-    Latency,
-    Memory,
-    MemorySpec,
-    Peak,
-    PeakSpec,
-)
+from bench.quantities import CostSpec, Energy, EnergySpec, Latency, Memory, MemorySpec, Peak, PeakSpec
 from bench.read.speeds import speeds
 
 

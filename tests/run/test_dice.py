@@ -121,6 +121,7 @@ def test_another_seed_gives_another_dice(trained, network, tmp_path):
     )
 
 
+@pytest.mark.slow
 @LINUX
 def test_a_training_whose_process_is_killed_goes_on_and_ends_as_an_unbroken_one(trained, tmp_path):
     """Its first process and its last are not the unbroken one's: so the seed alone decides, not the process."""
@@ -192,7 +193,7 @@ def test_an_unreadable_image_stops_the_run_and_names_the_file(tmp_path, network)
         here(asked)
 
 
-def test_data_that_changed_since_the_plan_stop_the_run(trained, tmp_path):
-    asked = changed(trained[0].model_copy(update={"out": tmp_path}), data="1" * 12)
+def test_data_that_changed_since_the_plan_stop_the_run(network, tmp_path):
+    asked = changed(order(tmp_path, network, "dice"), data="1" * 12)
     with pytest.raises(StopRun, match="synthetic changed while the run was under way; start the run again"):
         here(asked)

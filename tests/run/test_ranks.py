@@ -11,9 +11,8 @@ import pytest
 from orders import LINUX, children, order, tiny
 
 from bench.errors import Diverged
-from bench.run import ranks
-from bench.run.ranks import Ranks
-from bench.run.worker import run
+from bench.run import worker
+from bench.run.worker import Ranks, run
 
 
 def long(tmp_path):
@@ -55,8 +54,8 @@ def test_the_other_processes_die_with_the_first(tmp_path):
 @pytest.fixture
 def says(monkeypatch):
     """Stands in for the other process: it says its last word and ends. This process only says that it would end."""
-    monkeypatch.setattr(ranks.os, "_exit", lambda code: None)
-    monkeypatch.setattr(ranks, "GRACE_S", 0.5)
+    monkeypatch.setattr(worker.os, "_exit", lambda code: None)
+    monkeypatch.setattr(worker, "GRACE_S", 0.5)
 
     def started(event: str, code: int = 0):
         program = f"import sys; print({event!r}); sys.exit({code})" if event else f"import sys; sys.exit({code})"
@@ -64,7 +63,7 @@ def says(monkeypatch):
         def start(order):
             return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
 
-        monkeypatch.setattr(ranks, "start", start)
+        monkeypatch.setattr(worker, "start", start)
 
     return started
 
@@ -116,7 +115,7 @@ def test_what_all_processes_find_is_not_waited_for(tmp_path, says):
     began = time.monotonic()
     with pytest.raises(Diverged), two(tmp_path, []):
         raise Diverged("at step 3")
-    assert time.monotonic() - began < ranks.GRACE_S
+    assert time.monotonic() - began < worker.GRACE_S
 
 
 def test_each_process_has_its_share_of_the_threads_and_one_place_to_meet(tmp_path):

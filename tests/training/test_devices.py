@@ -43,7 +43,7 @@ def test_what_can_be_done_is_not_refused(count, batch, device):
 
 def test_a_plan_asks_it_without_importing_torch():
     code = (
-        "import sys, bench.training.devices, bench.training.weights, bench.run.worker, bench.run.dice\n"
+        "import sys, bench.training.devices, bench.training.weights, bench.run.worker\n"
         "print([name for name in ('torch', 'lightning') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
