@@ -8,12 +8,12 @@ no formula: torch's side names those.
 """
 
 import logging
-from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from fvcore.nn import FlopCountAnalysis
@@ -26,104 +26,95 @@ from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from bench.measure.operators import HANDLES, aten, flop_formulas, free
+from bench.quantities import Count
 
 TOLERANCE = 0.02  # of all multiply-adds: products that are summed, but by no operator of that name, may be so many
+logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)  # what it warns of is in its result
 
 
-@dataclass(frozen=True)
-class Counted:
-    """Multiply-adds by operator, and how often each operator was met that makes floating numbers and was not counted.
+See = Callable[[Any, Any, Any, Any], None]  # an operator (an OpOverload), its arguments, its options, its output
 
-    `unknown` names those of them that may well multiply, for they are not known to be free.
-    """
 
-    by_operator: dict[str, int]
-    uncounted: dict[str, int]
-    unknown: tuple[str, ...] = ()
-
-    @property
-    def macs(self) -> int:
-        return sum(self.by_operator.values())
+def _count(
+    counter: str, by_operator: dict[str, int], uncounted: Mapping[str, int], missed: Sequence[str] = ()
+) -> Count:
+    return Count(
+        counter=counter, macs=sum(by_operator.values()), by_operator=by_operator,
+        uncounted=dict(sorted(uncounted.items())), missed=tuple(missed),
+    )  # fmt: skip
 
 
 # ---- fvcore ----------------------------------------------------------------------------------------------------------
 
 
-def by_fvcore(network: nn.Module, image: Tensor) -> Counted:
-    """fvcore's count of one call. Raises what the network or the tracer raises."""
+def by_fvcore(network: nn.Module, image: Tensor) -> Count:
+    """fvcore's count of one call. Raises what the network or the tracer raises.
+
+    Custom autograd functions are called without autograd, so that the tracer sees into them. A name that was bound to
+    `TheFunction.apply` beforehand is not replaced; the tracer then lists the function as uncounted.
+    """
     # The tracer refuses other outputs than tensors and tuples of them; None leaves an output as it is.
     flat = network.register_forward_hook(
         lambda module, inputs, output: None if isinstance(output, Tensor) else tuple(tensors(output))
     )
-    try:
-        with _countable(), _plain_functions(), torch.no_grad():
-            analysis = FlopCountAnalysis(network, image).set_op_handle(**HANDLES)
-            analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-            by_operator = {name: round(macs) for name, macs in sorted(analysis.by_operator().items())}
-            return Counted(by_operator, dict(sorted(analysis.unsupported_ops().items())))
-    finally:
-        flat.remove()
+    with flat, _without_fast_path(), patch.object(Function, "apply", classmethod(_forward_alone)), torch.no_grad():
+        analysis = FlopCountAnalysis(network, image).set_op_handle(**HANDLES)
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+        by_operator = {name: round(macs) for name, macs in sorted(analysis.by_operator().items())}
+        return _count("fvcore", by_operator, analysis.unsupported_ops())
 
 
 def tensors(value: Any) -> Iterator[Tensor]:
     """The tensors in tuples, lists, dictionaries and dataclasses, in order."""
     if isinstance(value, Tensor):
         yield value
-    elif isinstance(value, Mapping):
-        yield from (tensor for part in value.values() for tensor in tensors(part))
-    elif isinstance(value, list | tuple):
-        yield from (tensor for part in value for tensor in tensors(part))
     elif is_dataclass(value):
-        yield from (tensor for field in fields(value) for tensor in tensors(getattr(value, field.name)))
+        yield from tensors([getattr(value, field.name) for field in fields(value)])
+    elif isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from tensors(part)
 
 
-@contextmanager
-def _plain_functions() -> Iterator[None]:
-    """Custom autograd functions are called without autograd, so that a tracer sees into them.
-
-    A name bound to `TheFunction.apply` beforehand keeps its own way; the tracer then lists the function as uncounted.
-    """
-
-    def call(function: Any, *args: Any, **kwargs: Any) -> Any:
-        context = FunctionCtx()
-        context.needs_input_grad = (False,) * len(args)  # type: ignore[attr-defined]
-        takes_context = function.setup_context is Function.setup_context
-        with torch.no_grad():
-            return function.forward(*([context] if takes_context else []), *args, **kwargs)
-
-    own = Function.__dict__["apply"]
-    Function.apply = classmethod(call)
-    try:
-        yield
-    finally:
-        Function.apply = own
+def _forward_alone(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """What stands in for `Function.apply`: the forward pass, with a context where it takes one."""
+    context = FunctionCtx()
+    context.needs_input_grad = (False,) * len(args)  # type: ignore[attr-defined]
+    takes_context = function.setup_context is Function.setup_context
+    with torch.no_grad():
+        return function.forward(*([context] if takes_context else []), *args, **kwargs)
 
 
 # ---- torch -----------------------------------------------------------------------------------------------------------
 
 
-def by_torch(network: nn.Module, image: Tensor) -> Counted:
-    """Half of FlopCounterMode's count of one call."""
+def by_torch(network: nn.Module, image: Tensor) -> Count:
+    """Half of FlopCounterMode's count of one call.
+
+    `missed` names operators that may well multiply and have no right formula, for they are not known to be free.
+    """
     met = _Uncounted()
-    with counting(met) as counter:
+    with counting(met.see) as counter:
         network(image)
     flops = counter.get_flop_counts().get("Global", {})
     by_operator = {operator.__name__.split(".")[0]: count // 2 for operator, count in flops.items()}
     uncounted = {str(operator): calls for operator, calls in met.calls.items() if operator not in flops}
-    unknown = met.unknown(set(flops), sum(by_operator.values()))
-    return Counted(by_operator, dict(sorted(uncounted.items())), tuple(unknown))
+    return _count("torch", by_operator, uncounted, met.unknown(set(flops), sum(by_operator.values())))
 
 
 @contextmanager
-def counting(operators: "Operators") -> Iterator[FlopCounterMode]:
-    """torch's counter as it should be set; `operators` sees each operator before it."""
+def counting(see: See) -> Iterator[FlopCounterMode]:
+    """torch's counter as it should be set; `see` is called with each operator before it is counted."""
     counter = FlopCounterMode(display=False, custom_mapping=flop_formulas())
-    with _countable(), sdpa_kernel(SDPBackend.MATH), torch.no_grad(), counter, operators:
+    with _without_fast_path(), sdpa_kernel(SDPBackend.MATH), torch.no_grad(), counter, _Operators(see):
         yield counter
 
 
-class Operators(TorchDispatchMode, ABC):
+class _Operators(TorchDispatchMode):
     """Sees each operator that is dispatched, composed ones as their parts: those are met in inference mode only."""
+
+    def __init__(self, see: See) -> None:
+        super().__init__()
+        self.see = see
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -135,12 +126,8 @@ class Operators(TorchDispatchMode, ABC):
         self.see(func, args, kwargs, output)
         return output
 
-    @abstractmethod
-    def see(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        """Take note of one call of the operator `func` (an OpOverload)."""
 
-
-class _Uncounted(Operators):
+class _Uncounted:
     """Counts the calls of each operator that makes a floating tensor of its own; views do no work.
 
     Also adds up the elementwise products that are summed at once: a matrix product in disguise, of which no operator's
@@ -148,16 +135,20 @@ class _Uncounted(Operators):
     """
 
     def __init__(self) -> None:
-        super().__init__()
         self.calls: Counter[Any] = Counter()
         self.not_free: set[Any] = set()
         self.complex: set[Any] = set()
         self.summed = 0
         self.products = WeakTensorKeyDictionary()
 
-    def see(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+    def see(self, func: Any, args: Any, kwargs: Any, output: Any) -> None:
+        """Take note of one call of the operator `func`."""
         made, operator = list(tensors(output)), func.overloadpacket
-        self._follow_products(operator, args, made, func.is_view)
+        product = bool(args) and isinstance(args[0], Tensor) and args[0] in self.products
+        if product and operator in (aten.sum, aten.mean):
+            self.summed += args[0].numel()
+        if operator is aten.mul or (func.is_view and product):
+            self.products.update(dict.fromkeys(made, True))
         if not made and func._schema.is_mutable:  # it writes into what it was given
             made = list(tensors((args, kwargs)))
         is_complex = any(tensor.is_complex() for tensor in made)
@@ -166,15 +157,6 @@ class _Uncounted(Operators):
         self.calls[operator] += 1
         self.not_free |= set() if free(func) else {operator}
         self.complex |= {operator} if is_complex else set()
-
-    def _follow_products(self, operator: Any, args: tuple[Any, ...], made: list[Tensor], view: bool) -> None:
-        given: Any = args[0] if args else None
-        product = isinstance(given, Tensor) and given in self.products
-        if product and operator in (aten.sum, aten.mean):
-            self.summed += given.numel()
-        if operator is aten.mul or (view and product):
-            for tensor in made:
-                self.products[tensor] = True
 
     def unknown(self, counted: set[Any], macs: int) -> list[str]:
         """What may multiply and has no right formula, with the reason."""
@@ -189,14 +171,11 @@ class _Uncounted(Operators):
 
 
 @contextmanager
-def _countable() -> Iterator[None]:
-    """The attention fast path off, for it is one native call that no counter sees into; the tracer's messages off."""
-    was, tracer = torch.backends.mha.get_fastpath_enabled(), logging.getLogger("fvcore.nn.jit_analysis")
-    level = tracer.level
+def _without_fast_path() -> Iterator[None]:
+    """The attention fast path off, for it is one native call that no counter sees into."""
+    was = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
-    tracer.setLevel(logging.ERROR)
     try:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(was)
-        tracer.setLevel(level)
