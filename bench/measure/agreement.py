@@ -3,7 +3,6 @@
 import copy
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -58,15 +57,27 @@ def trusted(
 ) -> Agreement | None:
     """The agreement of two outputs for the same input with the plain network's, None where it is the plain network.
 
-    UserError where the first is not finite, not the second, or not the plain one. `rounding` says how far the plain
-    network's float32 output lies from its float64 one.
+    UserError where the first is not finite, not the second, or too far from the plain one. `rounding` returns how far
+    a plain output in float32 lies from the float64 one; it is called only where that decides.
+
+    What half precision or TF32 rounds is reported and never refused; in float32 there should be next to no difference.
+    A network that selects, such as by a top-k of near-equal values, changes its output by rounding alone: there the
+    limit is what its own float32 output differs by from its float64 one.
     """
     _refuse_unless_finite(first, spec)
     _refuse_unless_same(first, second, spec)
     if plain is None:
         return None
     found = agreement(plain, first)
-    _refuse_if_astray(found, spec, partial(rounding, plain))
+    if spec.precision != "float32" or spec.tf32 or found.max_error <= STRAY * found.largest:
+        return found
+    allowed = max(STRAY * found.largest, OWN_ROUNDING * rounding(plain))
+    if found.max_error > allowed:
+        raise UserError(
+            f"the form {spec.form}, {spec.memory_format} does not give the network's output: it strays by max_error "
+            f"{found.max_error:.3g}, where the largest logit is {found.largest:.3g} and {allowed:.3g} is allowed; it "
+            "is another function, so its time means nothing: leave out this form"
+        )
     return found
 
 
@@ -99,21 +110,4 @@ def _refuse_unless_same(first: Tensor, second: Tensor, spec: LatencySpec) -> Non
         raise UserError(
             f"the network gives another output for the same input: two calls in eval mode differ by {error:.3g}; "
             "switch off dropout and whatever else is random or counts calls"
-        )
-
-
-def _refuse_if_astray(found: Agreement, spec: LatencySpec, rounding: Callable[[], float]) -> None:
-    """Rounding in half precision or TF32 is shown, not judged; in float32 there should be next to none.
-
-    A network that selects, by a top-k of near-equal values for one, is turned by rounding itself: what its own float32
-    strays from its float64 is the measure then.
-    """
-    if spec.precision != "float32" or spec.tf32 or found.max_error <= STRAY * found.largest:
-        return
-    allowed = max(STRAY * found.largest, OWN_ROUNDING * rounding())
-    if found.max_error > allowed:
-        raise UserError(
-            f"the form {spec.form}, {spec.memory_format} does not give the network's output: it strays by max_error "
-            f"{found.max_error:.3g}, where the largest logit is {found.largest:.3g} and {allowed:.3g} is allowed; it "
-            "is another function, so its time means nothing: leave out this form"
         )

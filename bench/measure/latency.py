@@ -75,27 +75,24 @@ def latency(
 
 def _timer(run: Run, spec: LatencySpec, clock: Callable[[], float], look: Callable[[Any], None]) -> Timer:
     """A function that makes one call and returns its wall time and, on CUDA, its time between two events."""
+    on_cuda = spec.device == "cuda"
 
-    def on_cpu() -> tuple[float, float | None]:
+    def call() -> tuple[float, float | None]:
+        if on_cuda:
+            first, last = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+            torch.cuda.synchronize()
         start = clock()
+        if on_cuda:
+            first.record()
         output = run()
+        if on_cuda:
+            last.record()
+            torch.cuda.synchronize()
         wall_s = clock() - start
         look(output)
-        return wall_s, None
+        return wall_s, first.elapsed_time(last) / 1e3 if on_cuda else None
 
-    def on_cuda() -> tuple[float, float | None]:
-        first, last = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        torch.cuda.synchronize()
-        start = clock()
-        first.record()
-        output = run()
-        last.record()
-        torch.cuda.synchronize()
-        wall_s = clock() - start
-        look(output)
-        return wall_s, first.elapsed_time(last) / 1e3
-
-    return on_cuda if spec.device == "cuda" else on_cpu
+    return call
 
 
 def _warm_up(call: Timer, spec: LatencySpec, clock: Callable[[], float]) -> list[float]:
