@@ -3,6 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -48,9 +49,8 @@ class Progress(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, task: pl.LightningModule, outputs: Any, *_: Any) -> None:
         loss, step = float(outputs["mean_loss"]), trainer.global_step
         self.losses.append(loss)
-        if (
-            len(self.losses) > 1 or self.spec.checkpoint_interval == 1
-        ):  # the first after a check fills caches and, on a GPU, tunes kernels
+        # The first after a check fills caches and, on a GPU, tunes kernels.
+        if len(self.losses) > 1 or self.spec.checkpoint_interval == 1:
             self.step_s.append(time.perf_counter() - self.started)
         val_dice = self.curve[-1].val_dice if self.curve else None
         self.tell({"step": step, "steps": self.spec.steps, "loss": loss, "val_dice": val_dice})
@@ -87,17 +87,23 @@ class Log(pl.Callback):
     takes back what was written after its checkpoint, so no step is there twice.
     """
 
+    rows: TextIO
+    events: Any = None
+
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.rows: TextIO | None = None
-        self.events: Any = None
-        self.rate = 0.0
+        self.folder, self.files, self.rate = folder, ExitStack(), 0.0
 
     def on_train_start(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
         table, step = self.folder / "training.csv", trainer.global_step
-        write_whole(table, "\n".join([HEADER, *_rows_until(table, step)]))
-        self.rows = table.open("a")
-        self.events = _events(self.folder / "tensorboard", step)
+        lines = table.read_text().splitlines()[1:] if table.exists() else []
+        whole = (line for line in lines if line.count(",") == HEADER.count(","))  # a kill may have cut off the last
+        write_whole(table, "\n".join([HEADER, *(line for line in whole if int(line.split(",")[0]) <= step)]))
+        self.rows = self.files.enter_context(table.open("a"))
+        with suppress(ImportError):
+            from torch.utils.tensorboard import SummaryWriter
+
+            writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
+            self.events = self.files.enter_context(writer)
 
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
         self.rate = trainer.optimizers[0].param_groups[0]["lr"]
@@ -105,44 +111,23 @@ class Log(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, task: pl.LightningModule, outputs: Any, *_: Any) -> None:
         loss, step = float(outputs["mean_loss"]), trainer.global_step
         # A line begins with its end of line, so that a check can add its figure to the step before it.
-        self._write(f"\n{step},{loss:.6g},{self.rate:.6g},")
-        if self.events:
-            self.events.add_scalar("loss", loss, step)
-            self.events.add_scalar("learning_rate", self.rate, step)
+        self._write(f"\n{step},{loss:.6g},{self.rate:.6g},", step, loss=loss, learning_rate=self.rate)
 
     def on_validation_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
         val_dice = float(trainer.callback_metrics["val_dice"])
-        self._write(f"{val_dice:.6g}")
+        self._write(f"{val_dice:.6g}", trainer.global_step, val_dice=val_dice)
         if self.events:
-            self.events.add_scalar("val_dice", val_dice, trainer.global_step)
             self.events.flush()  # a resume goes on from the checkpoint that follows, so all before it must be there
 
-    def on_train_end(self, *_: Any) -> None:
-        self._write("\n")
-        self.close()
+    def on_train_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
+        self._write("\n", trainer.global_step)
+        self.files.close()
 
-    def close(self, *_: Any) -> None:
-        for file in filter(None, (self.rows, self.events)):
-            file.close()
+    def on_exception(self, *_: Any) -> None:
+        self.files.close()
 
-    on_exception = close
-
-    def _write(self, text: str) -> None:
-        assert self.rows
+    def _write(self, text: str, step: int, **scalars: float) -> None:
         self.rows.write(text)
         self.rows.flush()
-
-
-def _rows_until(table: Path, step: int) -> list[str]:
-    """The whole lines of a table up to a step, without its header."""
-    lines = table.read_text().splitlines()[1:] if table.exists() else []
-    return [line for line in lines if line.count(",") == HEADER.count(",") and int(line.split(",")[0]) <= step]
-
-
-def _events(folder: Path, step: int) -> Any:
-    """A writer of TensorBoard's event files from the next step on; None where TensorBoard is not installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder), purge_step=step + 1)
+        for name, value in scalars.items() if self.events else ():
+            self.events.add_scalar(name, value, step)

@@ -23,7 +23,10 @@ VAL_BATCH = 8
 
 
 def train_loader(prepared: Prepared, spec: TrainSpec, rank: int, step: Callable[[], int]) -> DataLoader[Any]:
-    """On a CPU training uses all cores already, so samples are made in its own process."""
+    """This process's share of each training batch.
+
+    On a CPU training uses all cores already, so samples are made in its own process.
+    """
     workers = min(8, max(1, (os.cpu_count() or 1) // spec.devices)) if spec.device == "cuda" else 0
     return DataLoader(
         Stream(prepared, spec.seed, spec.augmentation),
@@ -33,6 +36,7 @@ def train_loader(prepared: Prepared, spec: TrainSpec, rank: int, step: Callable[
 
 
 def val_loader(prepared: Prepared, spec: TrainSpec, rank: int) -> DataLoader[Any]:
+    """This process's validation images, batch by batch."""
     return DataLoader(ValidationShare(prepared, rank, spec.devices), batch_size=None, generator=torch.Generator())
 
 

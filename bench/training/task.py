@@ -7,6 +7,7 @@ import lightning.pytorch as pl
 import torch
 from monai.losses import DiceCELoss
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from bench.errors import Diverged
 from bench.measure import scores
@@ -40,17 +41,14 @@ class SegmentationTask(pl.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> dict[str, Tensor]:
         images, masks = batch
-        target, size = self._target(masks), (masks.shape[-2], masks.shape[-1])
+        # (N, 1, H, W): 0 or 1 for one map, class numbers for several.
+        target, size = masks.unsqueeze(1).float(), (masks.shape[-2], masks.shape[-1])
         # In full precision: a Dice over 50,000 pixels does not fit bfloat16's eight bits.
         loss = supervised(self(images), self.maps, size, lambda maps: self.loss(maps, target))
         mean = self.trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean")
         if not torch.isfinite(mean):  # in all processes at once, so none waits for the others' gradients
             raise Diverged(f"the loss became {mean.item()} at step {self.global_step + 1} of {self.spec.steps}")
         return {"loss": loss, "mean_loss": mean}
-
-    def _target(self, masks: Tensor) -> Tensor:
-        """Masks (N, H, W) as the loss wants them, (N, 1, H, W): 0 or 1 for one map, class numbers for several."""
-        return masks.unsqueeze(1).float()
 
     def on_validation_epoch_start(self) -> None:
         self.val_scores = []
@@ -90,9 +88,10 @@ class SegmentationTask(pl.LightningModule):
         On CUDA it comes as close as two unbroken runs come to each other, for some of its kernels add up in any order.
         Several processes' generators are kept in the order of their ranks.
         """
-        checkpoint["generator"] = self.all_gather(torch.get_rng_state()).cpu()
+        gather: Any = self.all_gather  # of a tensor a tensor
+        checkpoint["generator"] = gather(torch.get_rng_state()).cpu()
         on_cuda = self.device.type == "cuda"
-        checkpoint["cuda_generator"] = self.all_gather(torch.cuda.get_rng_state()).cpu() if on_cuda else None
+        checkpoint["cuda_generator"] = gather(torch.cuda.get_rng_state()).cpu() if on_cuda else None
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         torch.set_rng_state(self._own(checkpoint["generator"]))
@@ -115,9 +114,5 @@ def avoid_onednn_bug(network: nn.Module) -> nn.Module:
         if isinstance(module, nn.Conv2d) and module.groups > 1 and max(module.dilation) > 1:
             # A copy: of a depthwise weight both layouts count as contiguous, but not the strides that oneDNN goes by.
             module.weight.data = module.weight.data.clone(memory_format=torch.contiguous_format)
-            module.register_forward_pre_hook(_contiguous)
+            module.register_forward_pre_hook(lambda _, inputs: tree_map_only(Tensor, Tensor.contiguous, inputs))
     return network
-
-
-def _contiguous(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(one.contiguous() if isinstance(one, Tensor) else one for one in inputs)

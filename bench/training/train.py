@@ -25,8 +25,6 @@ from bench.training.devices import Process
 from bench.training.parallel import OneMachine, leaving_together, train_loader, val_loader
 from bench.training.task import SegmentationTask
 
-PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
-
 
 @dataclass(frozen=True)
 class Task:
@@ -79,9 +77,10 @@ def _fit(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared,
         accelerator="gpu" if spec.device == "cuda" else "cpu", devices=spec.devices,
         # Parameters that take no part in the loss are looked for, since on one device such a network trains too.
         strategy="auto" if spec.devices == 1 else DDPStrategy(find_unused_parameters=True),
-        precision=PRECISIONS[spec.precision], max_steps=spec.steps, max_epochs=-1, gradient_clip_val=spec.clip_norm,
-        callbacks=callbacks, plugins=[WholeFiles(), OneMachine(task.process)], num_sanity_val_steps=0,
-        use_distributed_sampler=False, logger=False, enable_progress_bar=False, enable_model_summary=False,
+        precision="bf16-mixed" if spec.precision == "bfloat16" else "32-true", max_steps=spec.steps, max_epochs=-1,
+        gradient_clip_val=spec.clip_norm, callbacks=callbacks, plugins=[WholeFiles(), OneMachine(task.process)],
+        num_sanity_val_steps=0, use_distributed_sampler=False,
+        logger=False, enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
     last = folder / "last.ckpt"
     with leaving_together():
@@ -128,10 +127,6 @@ def _keep(network: nn.Module, task: Task, progress: Progress) -> TrainingSummary
         train_images_per_s=progress.images_per_s,
     )  # fmt: skip
     keep(task.folder, weights, summary)
-    _drop(best_path, last_path)
-    return summary
-
-
-def _drop(*checkpoints: Path) -> None:
-    for path in checkpoints:
+    for path in (best_path, last_path):
         path.unlink(missing_ok=True)
+    return summary
