@@ -6,8 +6,8 @@ from normed import NORMS, used
 from torch import nn
 from torch.nn import functional as F
 
-from bench.measure.agreement import first_tensor
 from bench.measure.forms.folded import fold
+from bench.measure.latency import first_tensor
 from bench.networks import NETWORKS
 from bench.quantities import LatencySpec
 

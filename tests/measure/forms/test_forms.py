@@ -11,9 +11,9 @@ from normed import used
 from torch import nn
 
 from bench.errors import UserError
-from bench.measure.agreement import agreement, first_tensor
 from bench.measure.forms import onnx, prepared
 from bench.measure.forms.onnx import _on_stream, _provider
+from bench.measure.latency import agreement, first_tensor
 from bench.quantities import LatencySpec
 
 SPEC = LatencySpec(machine="m", device="cpu", threads=1, size=16)
