@@ -19,11 +19,11 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from bench.measure.attention import attended
-from bench.measure.counters import Counted, by_fvcore, by_torch
+from bench.measure.counters import by_fvcore, by_torch
 from bench.measure.switches import random_images
 from bench.quantities import Cost, CostSpec, Count
 
-Counter = Callable[[nn.Module, Tensor], Counted]
+Counter = Callable[[nn.Module, Tensor], Count]
 
 
 def cost(network: nn.Module, spec: CostSpec) -> Cost:
@@ -49,7 +49,7 @@ def own(network: nn.Module) -> nn.Module:
     """A copy to be used up, or the network itself where it cannot be copied."""
     try:
         return deepcopy(network)
-    except Exception:  # a foreign network may hold what has no copy: a lock, an open file, a part of a graph
+    except Exception:  # noqa: BLE001  a foreign network may hold what has no copy: a lock, an open file, a graph
         return network
 
 
@@ -64,10 +64,9 @@ def _count(name: str, counter: Counter, network: nn.Module, image: Tensor) -> Co
     missed = tuple(formula for formula, (small, x, macs) in formulas().items() if not _counts(counter, small, x, macs))
     try:
         found = counter(own(network), image)
-    except Exception as error:  # whatever a foreign network makes a tracer raise
+    except Exception as error:  # noqa: BLE001  whatever a foreign network makes a tracer raise
         return Count(counter=name, macs=None, missed=missed, error=f"{type(error).__name__}: {error}")
-    missed += found.unknown
-    return Count(counter=name, macs=found.macs, by_operator=found.by_operator, uncounted=found.uncounted, missed=missed)
+    return found.model_copy(update={"missed": missed + found.missed})
 
 
 def _counts(counter: Counter, network: nn.Module, image: Tensor, macs: int) -> bool:
@@ -75,7 +74,7 @@ def _counts(counter: Counter, network: nn.Module, image: Tensor, macs: int) -> b
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # checkpointing warns that there are no gradients, which is meant
             by_operator = counter(network, image).by_operator
-    except Exception:  # a counter that cannot run a formula has missed it
+    except Exception:  # noqa: BLE001  a counter that cannot run a formula has missed it
         return False
     return sum(n for name, n in by_operator.items() if not name.endswith("_norm")) == macs
 
@@ -104,8 +103,7 @@ class Squared(torch.autograd.Function):
 
 def formulas() -> dict[str, tuple[nn.Module, Tensor, int]]:
     """Small networks in eval mode, an input each, and their multiply-adds by hand."""
-    maps, rows = torch.rand(1, 8, 6, 6), torch.rand(1, 10, 8)
-    mask = torch.zeros(10, 10)
+    maps, rows, mask = torch.rand(1, 8, 6, 6), torch.rand(1, 10, 8), torch.zeros(10, 10)
     product, layer = 10 * 10 * 8, nn.TransformerEncoderLayer(8, nhead=2, dim_feedforward=16, batch_first=True)
     functions: dict[str, tuple[Callable[[Tensor], Any], int]] = {
         "matmul": (lambda x: x @ x.transpose(1, 2), product),
@@ -117,15 +115,12 @@ def formulas() -> dict[str, tuple[nn.Module, Tensor, int]]:
         "autograd function": (lambda x: Squared.apply(x), product),  # noqa: PLW0108  looked up at the call, as usual
         "checkpointing": (lambda x: checkpoint(torch.bmm, x, x.transpose(1, 2), use_reentrant=True), product),
     }
-    found: dict[str, tuple[nn.Module, Tensor, int]] = {
+    return {
         "convolution": (nn.Conv2d(8, 4, 3, padding=1), maps, 36 * 4 * 8 * 9),
         "convolution padding='same'": (nn.Conv2d(8, 4, 3, padding="same"), maps, 36 * 4 * 8 * 9),
         "grouped convolution": (nn.Conv2d(8, 8, 3, padding=1, groups=8), maps, 36 * 8 * 9),
         "transposed convolution": (nn.ConvTranspose2d(8, 4, 2, stride=2), maps, 36 * 8 * 4 * 4),
         "linear": (nn.Linear(8, 5), rows, 10 * 8 * 5),
-        "encoder layer": (layer, rows, 10 * (4 * 8 * 8 + 2 * 8 * 16) + 2 * product),
+        "encoder layer": (layer.eval(), rows, 10 * (4 * 8 * 8 + 2 * 8 * 16) + 2 * product),
         **{name: (Call(function), rows, macs) for name, (function, macs) in functions.items()},
     }
-    for network, _, _ in found.values():
-        network.eval()
-    return found

@@ -1,22 +1,29 @@
 """The two counters of multiply-adds, corrected where they are known to miss some.
 
-fvcore, which papers use, follows a trace; its chatter, custom autograd functions, activation checkpointing (a custom
-function, too) and outputs other than tensors would end or fool the trace, so functions become plain calls and outputs a
-tuple of their tensors. torch's FlopCounterMode sees each operator as it is dispatched; fused attention is run as its
-plain products, which it does count. For both, attention's fast path is off. What neither can see into is a kernel with
-no formula: torch's side names those.
+Definition: one multiply-add counts as one, in the order in which torch carries a product out. Both leave out
+elementwise products: scaling, gating, normalizing and resizing.
+
+fvcore, which papers use, follows a trace. Custom autograd functions, activation checkpointing (a custom function, too)
+and outputs other than tensors would end or mislead the trace, so functions become plain calls and outputs a tuple of
+their tensors. torch's FlopCounterMode sees each operator as it is dispatched; fused attention is run as its plain
+products, which it does count. For both, attention's fast path is off. Neither sees into a kernel that has no formula:
+torch's side names those. Operators that one of the two lacks or gets wrong have formulas here: for fvcore of the nodes
+of a trace, for torch of the shapes of a call (doubled, for it counts floating-point operations).
 """
 
 import logging
-from abc import ABC, abstractmethod
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
+from math import prod
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from fvcore.nn import FlopCountAnalysis
+from fvcore.nn.jit_handles import get_shape
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx
@@ -25,105 +32,234 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from bench.measure.operators import HANDLES, aten, flop_formulas, free
+from bench.quantities import Count
+
+Shape = Sequence[int]
+Handle = Callable[[list[Any], list[Any]], int | Counter[str]]
+
+
+aten = torch.ops.aten
+
+# ---- nodes of a trace, for fvcore ------------------------------------------------------------------------------------
+
+
+def einsum_macs(equation: str, shapes: Iterable[Shape], path: Sequence[int] | None = None) -> int:
+    """Multiply-adds of `torch.einsum`, from left to right unless a path names other pairs of operands.
+
+    ATen is asked: it carries the equation out on tensors without memory, and torch counts the products. One over which
+    nothing is summed is elementwise and costs nothing.
+    """
+    with FlopCounterMode(display=False) as counter:
+        torch.ops.aten.einsum(equation, [torch.empty(shape, device="meta") for shape in shapes], path=path or None)
+    return int(counter.get_total_flops()) // 2
+
+
+def _einsum(inputs: list[Any], outputs: list[Any]) -> int:
+    shapes = [get_shape(operand) for operand in inputs[1].node().inputs()]
+    return einsum_macs(inputs[0].toIValue(), shapes, _numbers(inputs[2]) if len(inputs) > 2 else None)
+
+
+def _tensordot(inputs: list[Any], outputs: list[Any]) -> int:
+    sides = get_shape(inputs[0])
+    return prod(get_shape(outputs[0])) * prod(sides[dim] for dim in _numbers(inputs[2]))
+
+
+def _numbers(value: Any) -> list[int]:
+    """A list of integers in a trace, constant or put together there; nothing for None."""
+    constant = value.toIValue()
+    return list(constant) if constant else [number.toIValue() for number in value.node().inputs()]
+
+
+def _product(left: int) -> Handle:
+    """A matrix product whose left operand is the input of this number: each output sums over its last side."""
+    return lambda inputs, outputs: prod(get_shape(outputs[0])) * get_shape(inputs[left])[-1]
+
+
+def _summed_product(inputs: list[Any], outputs: list[Any]) -> int:
+    """`addbmm`: (B, N, K) with (B, K, M), summed over B and K."""
+    batch, _, inner = get_shape(inputs[1])
+    return prod(get_shape(outputs[0])) * batch * inner
+
+
+def _attention(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    """q @ k^T and its product with v: (..., L, E), (..., S, E), (..., S, V); heads and batches may broadcast."""
+    query, key, value = (get_shape(tensor) for tensor in inputs[:3])
+    rows = prod(get_shape(outputs[0])[:-1])
+    return Counter({"attention": rows * key[-2] * (query[-1] + value[-1])})
+
+
+def _convolution(name: str) -> Handle:
+    """Each output sums over its group's channels and the kernel: weights are (out, in / groups, *kernel)."""
+    return lambda inputs, outputs: Counter({name: prod(get_shape(outputs[0])) * prod(get_shape(inputs[1])[1:])})
+
+
+def _recurrent(inputs: list[Any], outputs: list[Any]) -> int:
+    """Every step (..., features) meets every weight matrix; the weights are the last list among the inputs."""
+    weights = [v.node() for v in inputs if v.node().kind() == "prim::ListConstruct"][-1].inputs()
+    shapes = [get_shape(weight) for weight in weights]
+    return prod(get_shape(inputs[0])[:-1]) * sum(prod(shape) for shape in shapes if len(shape) == 2)
+
+
+def _cell(inputs: list[Any], outputs: list[Any]) -> int:
+    """One step of it, with the weights for the input and for the state."""
+    return prod(get_shape(inputs[0])[:-1]) * sum(prod(get_shape(weight)) for weight in inputs[2:4])
+
+
+def _form(weight: Shape) -> int:
+    """(x^T A) y, for one A of `weight` (out, I, J)."""
+    _, i, j = weight
+    return i * j + j
+
+
+HANDLES: dict[str, Handle] = {
+    "aten::scaled_dot_product_attention": _attention,
+    "aten::_convolution_mode": _convolution("conv"),  # padding given as text
+    "torchvision::deform_conv2d": _convolution("deform_conv2d"),
+    "aten::einsum": _einsum,
+    "aten::tensordot": _tensordot,
+    "aten::bilinear": lambda inputs, outputs: prod(get_shape(outputs[0])) * _form(get_shape(inputs[2])),
+    **{f"aten::{name}": _product(0) for name in ("matmul", "inner", "mv")},
+    **{f"aten::{name}{place}": _product(1) for name in ("addmm", "baddbmm", "addmv") for place in ("", "_")},
+    **{f"aten::addbmm{place}": _summed_product for place in ("", "_")},
+    **{f"aten::{name}": lambda inputs, outputs: prod(get_shape(inputs[0])) for name in ("dot", "vdot")},
+    **{f"aten::{name}": _recurrent for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")},
+    **{f"aten::{name}_cell": _cell for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")},
+}
+
+
+# ---- calls, for torch's counter --------------------------------------------------------------------------------------
+
+
+def flop_formulas() -> dict[Any, Callable[..., int]]:
+    """What torch's own registry lacks, from the shapes of a call; an extension's operators only once it is imported."""
+    found: dict[Any, Callable[..., int]] = {
+        **dict.fromkeys(
+            (aten.addmm_, aten.baddbmm_, aten.addbmm, aten.addbmm_),
+            lambda _, left, right, *__, **___: 2 * prod(left) * right[-1],
+        ),
+        **dict.fromkeys((aten.addmv, aten.addmv_), lambda _, matrix, *__, **___: 2 * prod(matrix)),
+        **dict.fromkeys((aten.mv, aten.dot, aten.vdot), lambda left, *_, **__: 2 * prod(left)),
+        aten._trilinear: lambda _, weight, *__, out_shape, **___: 2 * prod(out_shape) * _form(weight),
+        aten.mkldnn_rnn_layer: lambda steps, of_input, of_state, *_, **__: (
+            2 * prod(steps[:-1]) * (prod(of_input) + prod(of_state))
+        ),
+    }
+    if hasattr(torch.ops.torchvision, "deform_conv2d"):
+        deformed = lambda _, weight, *__, out_shape, **___: 2 * prod(out_shape) * prod(weight[1:])  # noqa: E731
+        found[torch.ops.torchvision.deform_conv2d] = deformed
+    return found
+
+
+# ---- what has no multiply-adds ---------------------------------------------------------------------------------------
+
+# torch tags what works element by element; these of its operators move, select, add up, normalize, pool or resize.
+_FREE = re.compile(
+    r".*norm.*|.*softmax|.*_(un)?pool[123]d.*|upsample.*|grid_sampler.*|affine_grid_generator"
+    r"|.*_pad.*|.*copy|clone|contiguous|.*view.*|lift.*|alias|detach|resize.*|set|complex|polar|real|imag"
+    r"|empty.*|new_.*|zero.*|ones.*|full.*|fill.*|arange|linspace|eye|scalar_tensor|tril|triu|diag.*"
+    r"|rand.*|uniform|bernoulli|.*dropout"
+    r"|cat|stack|repeat.*|roll|flip|rot90|.*split.*|chunk|.*squeeze|transpose|permute|.*shuffle"
+    r"|im2col|col2im|unfold.*|.*index.*|.*select.*|gather|.*scatter.*|.*embedding.*|take.*|masked_.*|where"
+    r"|topk|sort|argsort|kthvalue|.*median|nonzero.*|.*unique.*|bucketize|searchsorted|bincount|histc"
+    r"|(nan)?sum|mean|prod|a?max|a?min|aminmax|(std|var)(_mean)?|logsumexp|(log)?cum(sum|prod|max|min|sumexp)"
+    r"|prelu.*|.*glu|hardswish|hardsigmoid|rrelu.*|log_sigmoid.*|cross"
+)
+
+
+def free(operator: Any) -> bool:
+    """Whether an operator (an OpOverload) does no multiply-adds by the definition above; False for an extension's."""
+    if operator.namespace != "aten":
+        return False
+    return torch.Tag.pointwise in operator.tags or bool(_FREE.fullmatch(operator.overloadpacket.__name__.strip("_")))
+
 
 TOLERANCE = 0.02  # of all multiply-adds: products that are summed, but by no operator of that name, may be so many
+logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)  # what it warns of is in its result
 
 
-@dataclass(frozen=True)
-class Counted:
-    """Multiply-adds by operator, and how often each operator was met that makes floating numbers and was not counted.
+See = Callable[[Any, Any, Any, Any], None]  # an operator (an OpOverload), its arguments, its options, its output
 
-    `unknown` names those of them that may well multiply, for they are not known to be free.
-    """
 
-    by_operator: dict[str, int]
-    uncounted: dict[str, int]
-    unknown: tuple[str, ...] = ()
-
-    @property
-    def macs(self) -> int:
-        return sum(self.by_operator.values())
+def _count(
+    counter: str, by_operator: dict[str, int], uncounted: Mapping[str, int], missed: Sequence[str] = ()
+) -> Count:
+    return Count(
+        counter=counter, macs=sum(by_operator.values()), by_operator=by_operator,
+        uncounted=dict(sorted(uncounted.items())), missed=tuple(missed),
+    )  # fmt: skip
 
 
 # ---- fvcore ----------------------------------------------------------------------------------------------------------
 
 
-def by_fvcore(network: nn.Module, image: Tensor) -> Counted:
-    """fvcore's count of one call. Raises what the network or the tracer raises."""
+def by_fvcore(network: nn.Module, image: Tensor) -> Count:
+    """fvcore's count of one call. Raises what the network or the tracer raises.
+
+    Custom autograd functions are called without autograd, so that the tracer sees into them. A name that was bound to
+    `TheFunction.apply` beforehand is not replaced; the tracer then lists the function as uncounted.
+    """
     # The tracer refuses other outputs than tensors and tuples of them; None leaves an output as it is.
     flat = network.register_forward_hook(
         lambda module, inputs, output: None if isinstance(output, Tensor) else tuple(tensors(output))
     )
-    try:
-        with _countable(), _plain_functions(), torch.no_grad():
-            analysis = FlopCountAnalysis(network, image).set_op_handle(**HANDLES)
-            analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-            by_operator = {name: round(macs) for name, macs in sorted(analysis.by_operator().items())}
-            return Counted(by_operator, dict(sorted(analysis.unsupported_ops().items())))
-    finally:
-        flat.remove()
+    with flat, _without_fast_path(), patch.object(Function, "apply", classmethod(_forward_alone)), torch.no_grad():
+        analysis = FlopCountAnalysis(network, image).set_op_handle(**HANDLES)
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+        by_operator = {name: round(macs) for name, macs in sorted(analysis.by_operator().items())}
+        return _count("fvcore", by_operator, analysis.unsupported_ops())
 
 
 def tensors(value: Any) -> Iterator[Tensor]:
     """The tensors in tuples, lists, dictionaries and dataclasses, in order."""
     if isinstance(value, Tensor):
         yield value
-    elif isinstance(value, Mapping):
-        yield from (tensor for part in value.values() for tensor in tensors(part))
-    elif isinstance(value, list | tuple):
-        yield from (tensor for part in value for tensor in tensors(part))
     elif is_dataclass(value):
-        yield from (tensor for field in fields(value) for tensor in tensors(getattr(value, field.name)))
+        yield from tensors([getattr(value, field.name) for field in fields(value)])
+    elif isinstance(value, Mapping | list | tuple):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from tensors(part)
 
 
-@contextmanager
-def _plain_functions() -> Iterator[None]:
-    """Custom autograd functions are called without autograd, so that a tracer sees into them.
-
-    A name bound to `TheFunction.apply` beforehand keeps its own way; the tracer then lists the function as uncounted.
-    """
-
-    def call(function: Any, *args: Any, **kwargs: Any) -> Any:
-        context = FunctionCtx()
-        context.needs_input_grad = (False,) * len(args)  # type: ignore[attr-defined]
-        takes_context = function.setup_context is Function.setup_context
-        with torch.no_grad():
-            return function.forward(*([context] if takes_context else []), *args, **kwargs)
-
-    own = Function.__dict__["apply"]
-    Function.apply = classmethod(call)
-    try:
-        yield
-    finally:
-        Function.apply = own
+def _forward_alone(function: Any, *args: Any, **kwargs: Any) -> Any:
+    """What stands in for `Function.apply`: the forward pass, with a context where it takes one."""
+    context = FunctionCtx()
+    context.needs_input_grad = (False,) * len(args)  # type: ignore[attr-defined]
+    takes_context = function.setup_context is Function.setup_context
+    with torch.no_grad():
+        return function.forward(*([context] if takes_context else []), *args, **kwargs)
 
 
 # ---- torch -----------------------------------------------------------------------------------------------------------
 
 
-def by_torch(network: nn.Module, image: Tensor) -> Counted:
-    """Half of FlopCounterMode's count of one call."""
+def by_torch(network: nn.Module, image: Tensor) -> Count:
+    """Half of FlopCounterMode's count of one call.
+
+    `missed` names operators that may well multiply and have no right formula, for they are not known to be free.
+    """
     met = _Uncounted()
-    with counting(met) as counter:
+    with counting(met.see) as counter:
         network(image)
     flops = counter.get_flop_counts().get("Global", {})
     by_operator = {operator.__name__.split(".")[0]: count // 2 for operator, count in flops.items()}
     uncounted = {str(operator): calls for operator, calls in met.calls.items() if operator not in flops}
-    unknown = met.unknown(set(flops), sum(by_operator.values()))
-    return Counted(by_operator, dict(sorted(uncounted.items())), tuple(unknown))
+    return _count("torch", by_operator, uncounted, met.unknown(set(flops), sum(by_operator.values())))
 
 
 @contextmanager
-def counting(operators: "Operators") -> Iterator[FlopCounterMode]:
-    """torch's counter as it should be set; `operators` sees each operator before it."""
+def counting(see: See) -> Iterator[FlopCounterMode]:
+    """torch's counter as it should be set; `see` is called with each operator before it is counted."""
     counter = FlopCounterMode(display=False, custom_mapping=flop_formulas())
-    with _countable(), sdpa_kernel(SDPBackend.MATH), torch.no_grad(), counter, operators:
+    with _without_fast_path(), sdpa_kernel(SDPBackend.MATH), torch.no_grad(), counter, _Operators(see):
         yield counter
 
 
-class Operators(TorchDispatchMode, ABC):
+class _Operators(TorchDispatchMode):
     """Sees each operator that is dispatched, composed ones as their parts: those are met in inference mode only."""
+
+    def __init__(self, see: See) -> None:
+        super().__init__()
+        self.see = see
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -135,12 +271,8 @@ class Operators(TorchDispatchMode, ABC):
         self.see(func, args, kwargs, output)
         return output
 
-    @abstractmethod
-    def see(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        """Take note of one call of the operator `func` (an OpOverload)."""
 
-
-class _Uncounted(Operators):
+class _Uncounted:
     """Counts the calls of each operator that makes a floating tensor of its own; views do no work.
 
     Also adds up the elementwise products that are summed at once: a matrix product in disguise, of which no operator's
@@ -148,16 +280,20 @@ class _Uncounted(Operators):
     """
 
     def __init__(self) -> None:
-        super().__init__()
         self.calls: Counter[Any] = Counter()
         self.not_free: set[Any] = set()
         self.complex: set[Any] = set()
         self.summed = 0
         self.products = WeakTensorKeyDictionary()
 
-    def see(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+    def see(self, func: Any, args: Any, kwargs: Any, output: Any) -> None:
+        """Take note of one call of the operator `func`."""
         made, operator = list(tensors(output)), func.overloadpacket
-        self._follow_products(operator, args, made, func.is_view)
+        product = bool(args) and isinstance(args[0], Tensor) and args[0] in self.products
+        if product and operator in (aten.sum, aten.mean):
+            self.summed += args[0].numel()
+        if operator is aten.mul or (func.is_view and product):
+            self.products.update(dict.fromkeys(made, True))
         if not made and func._schema.is_mutable:  # it writes into what it was given
             made = list(tensors((args, kwargs)))
         is_complex = any(tensor.is_complex() for tensor in made)
@@ -166,15 +302,6 @@ class _Uncounted(Operators):
         self.calls[operator] += 1
         self.not_free |= set() if free(func) else {operator}
         self.complex |= {operator} if is_complex else set()
-
-    def _follow_products(self, operator: Any, args: tuple[Any, ...], made: list[Tensor], view: bool) -> None:
-        given: Any = args[0] if args else None
-        product = isinstance(given, Tensor) and given in self.products
-        if product and operator in (aten.sum, aten.mean):
-            self.summed += given.numel()
-        if operator is aten.mul or (view and product):
-            for tensor in made:
-                self.products[tensor] = True
 
     def unknown(self, counted: set[Any], macs: int) -> list[str]:
         """What may multiply and has no right formula, with the reason."""
@@ -189,14 +316,11 @@ class _Uncounted(Operators):
 
 
 @contextmanager
-def _countable() -> Iterator[None]:
-    """The attention fast path off, for it is one native call that no counter sees into; the tracer's messages off."""
-    was, tracer = torch.backends.mha.get_fastpath_enabled(), logging.getLogger("fvcore.nn.jit_analysis")
-    level = tracer.level
+def _without_fast_path() -> Iterator[None]:
+    """The attention fast path off, for it is one native call that no counter sees into."""
+    was = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
-    tracer.setLevel(logging.ERROR)
     try:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(was)
-        tracer.setLevel(level)

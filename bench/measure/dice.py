@@ -24,6 +24,8 @@ BATCH = 8
 VOLUME_SCORES = [name for name, score in SCORES.items() if not score.counts]  # others follow from counts of slices
 UNDEFINED = dict.fromkeys(VOLUME_SCORES, math.nan)
 
+Done = Callable[[int], object]
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -51,14 +53,15 @@ class _Case:
     truth: np.ndarray
     labels: range
 
+    def scores(self, names: Iterable[str], label: int, spacing: Sequence[float] | None) -> dict[str, float]:
+        masks = self.prediction == label, self.truth == label
+        return {name: getattr(scores, name)(*masks, spacing) for name in names}
+
 
 def score(
-    network: nn.Module,
-    prepared: Prepared,
-    device: torch.device,
-    originals: Sequence[Sample] = (),
-    done: Callable[[int], None] = lambda count: None,
-) -> Scored:
+    network: nn.Module, prepared: Prepared, device: torch.device, originals: Sequence[Sample] = (),
+    done: Done = lambda count: None,
+) -> Scored:  # fmt: skip
     """Predict every image of `prepared` in eval mode and compare it with its mask; `done` hears how many are scored.
 
     Label maps are compared at the network's size. With `originals`, the samples that were prepared, each prediction is
@@ -79,28 +82,25 @@ def score(
             for case in cases:
                 images += _image_scores(case, case.spacing[-2:] if in_mm else None)
                 slices += [case] if volume else []
-            for label, values in _volume_scores(slices, in_mm):
+            whole = _whole(slices)
+            for label in slices[0].labels if slices else ():
                 # Back after another volume: neither part is the whole, and keeping all for it would cost memory.
-                defined = UNDEFINED if (volume, label) in volumes else values
-                volumes[volume, label] = VolumeScore(volume=volume, label=label, **defined)
+                values = UNDEFINED
+                if whole and (volume, label) not in volumes:
+                    values = whole.scores(VOLUME_SCORES, label, whole.spacing if in_mm else None)
+                volumes[volume, label] = VolumeScore(volume=volume, label=label, **values)
     return Scored(tuple(images), tuple(volumes.values()), "mm" if in_mm else "px", predictions, regions)
 
 
 def label_maps(logits: Tensor) -> Tensor:
     """uint8 (N, H, W) class numbers from logits (N, maps, H, W): over one half for one map, else the largest of all."""
-    if logits.shape[1] == 1:
-        return (logits[:, 0] > 0).to(torch.uint8)
-    return logits.argmax(1).to(torch.uint8)
+    return (logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(1)).to(torch.uint8)
 
 
 def _cases(
-    network: nn.Module,
-    prepared: Prepared,
-    device: torch.device,
-    originals: Sequence[Sample],
-    kept: np.ndarray,
-    done: Callable[[int], None],
-) -> Iterator[_Case]:
+    network: nn.Module, prepared: Prepared, device: torch.device, originals: Sequence[Sample], kept: np.ndarray,
+    done: Done,
+) -> Iterator[_Case]:  # fmt: skip
     """Predict batch by batch into `kept`; `done` hears of a batch when all of its cases have been taken."""
     for start in range(0, len(prepared), BATCH):
         with torch.inference_mode():
@@ -122,28 +122,19 @@ def _at_size_of(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(prediction).resize(truth.shape[::-1], Image.Resampling.NEAREST))
 
 
-def _scores(names: Iterable[str], case: _Case, label: int, spacing: Sequence[float] | None) -> dict[str, float]:
-    masks = case.prediction == label, case.truth == label
-    return {name: getattr(scores, name)(*masks, spacing) for name in names}
-
-
-def _image_scores(case: _Case, spacing: tuple[float, ...] | None) -> Iterator[ImageScore]:
+def _image_scores(case: _Case, spacing: Sequence[float] | None) -> Iterator[ImageScore]:
     for label in case.labels:
         tp, fp, fn = scores.counts(case.prediction == label, case.truth == label)
-        values = _scores(SCORES, case, label, spacing)
+        values = case.scores(SCORES, label, spacing)
         yield ImageScore(id=case.id, label=label, tp=tp, fp=fp, fn=fn, volume=case.volume, **values)
 
 
-def _volume_scores(slices: list[_Case], in_mm: bool) -> Iterator[tuple[int, dict[str, float]]]:
-    """Each label's scores over the slices of one volume; NaN where these do not lie on one grid. Nothing for none."""
-    if not slices:
-        return
-    first, whole = slices[0], None
-    if len({(case.truth.shape, case.spacing) for case in slices}) == 1:
-        prediction, truth = np.stack([case.prediction for case in slices]), np.stack([case.truth for case in slices])
-        whole = replace(first, prediction=prediction, truth=truth)
-    for label in first.labels:
-        yield label, _scores(VOLUME_SCORES, whole, label, first.spacing if in_mm else None) if whole else UNDEFINED
+def _whole(slices: list[_Case]) -> _Case | None:
+    """The slices of one volume as one case; None where they do not lie on one grid."""
+    if len({(case.truth.shape, case.spacing) for case in slices}) != 1:
+        return None
+    prediction, truth = np.stack([case.prediction for case in slices]), np.stack([case.truth for case in slices])
+    return replace(slices[0], prediction=prediction, truth=truth)
 
 
 # ---- before a training -----------------------------------------------------------------------------------------------
@@ -170,7 +161,7 @@ def refuse_other_outputs(network: nn.Module, spec: DiceSpec) -> None:
 def _described(output: Any) -> str:
     if isinstance(output, Tensor):
         return f"a tensor {tuple(output.shape)}"
-    if isinstance(output, dict):
-        return f"a dict of {', '.join(map(str, list(output)[:4]))}"
-    kind = f"a {type(output).__name__}"
-    return f"{kind} of {len(output)}" if isinstance(output, list | tuple) else kind
+    names = ", ".join(map(str, list(output)[:4])) if isinstance(output, dict) else ""
+    return f"a {type(output).__name__}" + (
+        f" of {names or len(output)}" if isinstance(output, dict | list | tuple) else ""
+    )

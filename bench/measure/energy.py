@@ -7,9 +7,8 @@ all the CPU's packages: what else runs there is counted too.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple
 
 import pynvml
 import torch
@@ -29,13 +28,7 @@ NO_CPU = "no CPU whose energy counter can be read"
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], None]
-
-
-class Counter(Protocol):
-    """An energy counter."""
-
-    def joules(self) -> float:
-        """Joules since some moment in the past, never falling. Raises Unreadable."""
+Counter = Callable[[], float]  # joules since some moment in the past, never falling; raises Unreadable
 
 
 class Unreadable(Exception):
@@ -59,7 +52,8 @@ def energy(
     `unreadable` says why. Tests inject `counter`, `clock` and `sleep`, in joules and seconds.
     """
     try:
-        counter = counter or (Nvml() if spec.device == "cuda" else Rapl())
+        counter = counter or (nvml() if spec.device == "cuda" else Rapl().joules)
+        counter()  # one that cannot be read is known before the work begins
         set_switches(spec.threads, tf32=False)
         device, dtype = torch.device(spec.device), getattr(torch, spec.precision)
         images = random_images(spec.batch, spec.channels, spec.size)
@@ -77,8 +71,9 @@ def energy(
             idle = _window(counter, clock, lambda: sleep(POLL_S), IDLE_S, IDLE_STEPS)
             calls = _warm_up(work, clock)
             busy = _window(counter, clock, lambda: work(calls), spec.seconds, spec.counter_steps)
-    except Unreadable as error:
-        return Energy(joules_per_image=None, idle_watts=None, unreadable=str(error))
+    except (Unreadable, pynvml.NVMLError) as error:  # GPUs before Volta, and virtual ones, have no counter
+        reason = str(error) if isinstance(error, Unreadable) else f"{NO_GPU}: {error}"
+        return Energy(joules_per_image=None, idle_watts=None, unreadable=reason)
     return Energy(
         joules_per_image=busy.joules / busy.images, idle_watts=idle.joules / idle.seconds, images=busy.images,
         window_s=busy.seconds, counter_steps=busy.steps,
@@ -88,8 +83,7 @@ def energy(
 # ---- the window ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     """What lies between two steps of the counter; `steps` are those seen."""
 
     joules: float
@@ -100,12 +94,12 @@ class Window:
 
 def _window(counter: Counter, clock: Clock, work: Callable[[], int | None], seconds: float, steps: int) -> Window:
     """Work, and look at the counter after each piece of work, which returns how many images it did, if any."""
-    last, moved_at = counter.joules(), clock()
+    last, moved_at = counter(), clock()
     seen, images = -1, 0  # the first step opens the window
     first, opened_at = last, moved_at
     while True:
         images += work() or 0
-        found, now = counter.joules(), clock()
+        found, now = counter(), clock()
         if found == last:
             if now - moved_at > STUCK_S:
                 raise Unreadable(f"the energy counter did not move in {STUCK_S:.0f} s")
@@ -129,26 +123,14 @@ def _warm_up(work: Callable[[int], int], clock: Clock) -> int:
 # ---- the counters ----------------------------------------------------------------------------------------------------
 
 
-class Nvml:
+def nvml() -> Counter:
     """The counter of torch's present GPU, found by its UUID: NVML's numbers ignore CUDA_VISIBLE_DEVICES."""
-
-    def __init__(self) -> None:
-        if not torch.cuda.is_available():
-            raise Unreadable(f"{NO_GPU}: torch finds no CUDA device")
-        uuid = torch.cuda.get_device_properties(torch.cuda.current_device()).uuid
-        try:
-            pynvml.nvmlInit()
-            self._handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
-        except pynvml.NVMLError as error:
-            raise Unreadable(f"{NO_GPU}: {error}") from None
-        self.joules()
-
-    def joules(self) -> float:
-        """Joules since the driver was loaded."""
-        try:
-            return pynvml.nvmlDeviceGetTotalEnergyConsumption(self._handle) / 1e3
-        except pynvml.NVMLError as error:  # GPUs before Volta, and virtual ones, have none
-            raise Unreadable(f"{NO_GPU}: {error}") from None
+    if not torch.cuda.is_available():
+        raise Unreadable(f"{NO_GPU}: torch finds no CUDA device")
+    uuid = torch.cuda.get_device_properties(torch.cuda.current_device()).uuid
+    pynvml.nvmlInit()
+    handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
+    return lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3  # since the driver was loaded
 
 
 class Rapl:
@@ -162,28 +144,26 @@ class Rapl:
                 f"{NO_CPU}: {powercap} has no intel-rapl package; it takes Linux on an Intel or AMD processor, and not "
                 f"in a virtual machine"
             )
-        self._ranges = [int(_read(zone / "max_energy_range_uj")) for zone in self._zones]
-        self._last = self._microjoules()
+        self._ranges, self._last = self._microjoules("max_energy_range_uj"), self._microjoules("energy_uj")
         self._passed = 0
 
     def joules(self) -> float:
         """Joules since this object was made; each counter may have started over once since it was last read."""
-        found = self._microjoules()
+        found = self._microjoules("energy_uj")
         for now, before, span in zip(found, self._last, self._ranges, strict=True):
             self._passed += (now - before) % span
         self._last = found
         return self._passed / 1e6
 
-    def _microjoules(self) -> list[int]:
-        return [int(_read(zone / "energy_uj")) for zone in self._zones]
+    def _microjoules(self, file: str) -> list[int]:
+        return [int(_read(zone / file)) for zone in self._zones]
 
 
 def _read(path: Path) -> str:
     try:
         return path.read_text()
-    except PermissionError:
-        opens = f"sudo chmod a+r {path.parent.parent}/intel-rapl:*/energy_uj"
-        why = f"{path} is for root alone; `{opens}` opens it until the next start"
     except OSError as error:
-        why = str(error)
-    raise Unreadable(f"{NO_CPU}: {why}")
+        opens = f"sudo chmod a+r {path.parent.parent}/intel-rapl:*/energy_uj"
+        denied = f"{path} is for root alone; `{opens}` opens it until the next start"
+        reason = denied if isinstance(error, PermissionError) else error
+        raise Unreadable(f"{NO_CPU}: {reason}") from None

@@ -1,29 +1,36 @@
 """Hooks around the calls of a network's modules."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
 
 import torch
 from torch import nn
 
 
 @contextmanager
-def around_modules(network: nn.Module, enter: Callable[[str], None], leave: Callable[[str], None]) -> Iterator[None]:
-    """Tell the path of each module when a call of it begins and ends, while the context is open.
+def around_modules(network: nn.Module, around: Callable[[str], AbstractContextManager[Any]]) -> Iterator[None]:
+    """Open `around(path)` when a call of the module at this path begins, and close it when the call ends.
 
-    The network itself has the path "", which is told once, around the whole context; make one pass in it. Scripted
-    modules are passed over. All hooks are taken away when the context closes.
+    The network itself has the path "", which is open once, for as long as the whole context; make one pass in it.
+    Scripted modules are passed over. All hooks are removed when the context closes.
     """
+    calls: list[AbstractContextManager[Any]] = []
+
+    def enter(path: str) -> None:
+        calls.append(around(path))
+        calls[-1].__enter__()
+
+    def leave(*_: Any) -> None:  # what a hook returns would replace the module's output
+        calls.pop().__exit__(None, None, None)
+
     with ExitStack() as hooks:
         for path, module in network.named_modules():
             if path and takes_hooks(module):
-                before = module.register_forward_pre_hook(lambda *_, path=path: enter(path), prepend=True)
-                after = module.register_forward_hook(lambda *_, path=path: leave(path))
-                hooks.callback(before.remove)
-                hooks.callback(after.remove)
-        enter("")
-        yield
-        leave("")
+                hooks.enter_context(module.register_forward_pre_hook(lambda *_, path=path: enter(path), prepend=True))
+                hooks.enter_context(module.register_forward_hook(leave))
+        with around(""):
+            yield
 
 
 def takes_hooks(module: nn.Module) -> bool:

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from bench.errors import UserError
 from bench.measure.switches import layout, set_switches
 from bench.networks.output_maps import supervised
-from bench.quantities import Memory, MemorySpec
+from bench.quantities import Device, Memory, MemorySpec
 
 PASSES = 2  # what the first leaves behind (tables made when first needed, AdamW's state) the second has on top
 NOISE_BYTES = 2**20  # the kernel adds up a process's pages in lots
@@ -54,15 +54,30 @@ def memory(build: Build, spec: MemorySpec) -> Memory:
     if spec.mode == "training" and spec.precision == "float16":
         raise UserError("memory of training in float16 is not measured; give float32 or bfloat16")
     set_switches(spec.threads, tf32=False)
-    return _on_cuda(build, spec) if spec.device == "cuda" else _on_cpu(build, spec)
+    on_cuda = spec.device == "cuda"
+    if not on_cuda:
+        _own_mappings()
+    # Two images, for a batch norm over maps of one pixel cannot train on one image.
+    _run(_ready(build(), spec), spec.model_copy(update={"batch": min(2, spec.batch)}))
+    _give_back(spec.device)
+    before = torch.cuda.memory_allocated() if on_cuda else resident_bytes()
+    network = _ready(build(), spec)
+    written = 0 if on_cuda else _make_resident(network)
+    _give_back(spec.device)
+    if on_cuda:
+        weights = torch.cuda.memory_allocated() - before
+        alive = _run(network, spec)
+        torch.cuda.synchronize()
+        peak, reserved = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
+    else:
+        mark, weights, reserved = HighWater(), written, None
+        alive = _run(network, spec)
+        peak = mark.peak()
+    del alive
+    return Memory(weights_bytes=weights, peak_bytes=peak - before, reserved_bytes=reserved)
 
 
 # ---- the pass --------------------------------------------------------------------------------------------------------
-
-
-def _warm_up(build: Build, spec: MemorySpec) -> None:
-    # Two images, for a batch norm over maps of one pixel cannot train on one image.
-    _run(_ready(build(), spec), spec.model_copy(update={"batch": min(2, spec.batch)}))
 
 
 def _ready(network: nn.Module, spec: MemorySpec) -> nn.Module:
@@ -82,10 +97,8 @@ def _run(network: nn.Module, spec: MemorySpec) -> object:
     """Make the passes; what is returned lies in memory until its holder drops it."""
     shape, memory_format = (spec.batch, spec.channels, spec.size, spec.size), layout(spec.memory_format)
     images = torch.empty(shape, dtype=_dtype(spec), device=spec.device, memory_format=memory_format).uniform_()
-    return _train(network, images, spec) if spec.mode == "training" else _infer(network, images)
-
-
-def _infer(network: nn.Module, images: Tensor) -> object:
+    if spec.mode == "training":
+        return _train(network, images, spec)
     output = None
     with torch.inference_mode():
         for _ in range(PASSES):
@@ -115,46 +128,7 @@ def _train(network: nn.Module, images: Tensor, spec: MemorySpec) -> object:
     return images, target, optimizer, kept
 
 
-# ---- CUDA ------------------------------------------------------------------------------------------------------------
-
-
-def _on_cuda(build: Build, spec: MemorySpec) -> Memory:
-    _warm_up(build, spec)
-    _forget_on_cuda()
-    before = torch.cuda.memory_allocated()
-    network = _ready(build(), spec)
-    _forget_on_cuda()
-    weights = torch.cuda.memory_allocated() - before
-    alive = _run(network, spec)
-    torch.cuda.synchronize()
-    peak, reserved = torch.cuda.max_memory_allocated() - before, torch.cuda.max_memory_reserved()
-    del alive
-    return Memory(weights_bytes=weights, peak_bytes=peak, reserved_bytes=reserved)
-
-
-def _forget_on_cuda() -> None:
-    gc.collect()
-    torch.cuda.synchronize()
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats()
-
-
-# ---- CPU -------------------------------------------------------------------------------------------------------------
-
-
-def _on_cpu(build: Build, spec: MemorySpec) -> Memory:
-    _own_mappings()
-    _warm_up(build, spec)
-    _give_back()
-    before = resident_bytes()
-    network = _ready(build(), spec)
-    weights = _make_resident(network)
-    _give_back()
-    mark = HighWater()
-    alive = _run(network, spec)
-    peak = mark.peak() - before
-    del alive
-    return Memory(weights_bytes=weights, peak_bytes=peak)
+# ---- the process -----------------------------------------------------------------------------------------------------
 
 
 def _make_resident(network: nn.Module) -> int:
@@ -173,11 +147,15 @@ def _own_mappings() -> None:
         libc.mallopt(-1, OWN_MAPPING_BYTES)
 
 
-def _give_back() -> None:
+def _give_back(device: Device) -> None:
     """Return freed memory to the system, or the network would be put in it and not be seen."""
     gc.collect()
     libc = ctypes.CDLL(None)
-    if hasattr(libc, "malloc_trim"):
+    if device == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    elif hasattr(libc, "malloc_trim"):
         libc.malloc_trim(0)
 
 

@@ -10,15 +10,16 @@ module slow a pass down, so it is no latency. All calls of a module in a pass ar
 import statistics
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from bench.measure.cost import own, random_image
-from bench.measure.counters import Operators, by_torch, counting, tensors
+from bench.measure.counters import by_torch, counting, tensors
 from bench.measure.hooks import around_modules, takes_hooks
 from bench.measure.switches import set_switches, synchronize
 from bench.quantities import ModuleCost, OperatorTime, Profile, ProfileSpec
@@ -27,11 +28,12 @@ PASSES, FEWEST, ENOUGH_S = 10, 3, 20.0  # timed pairs of passes; fewer where the
 WARMUPS = 2
 OPERATOR_PASSES = 3
 
+Clock = Callable[[], float]
 Progress = Callable[[str, int, int], None]
 
 
 def profile(
-    network: nn.Module, conditions: ProfileSpec, progress: Progress, clock: Callable[[], float] = time.perf_counter
+    network: nn.Module, conditions: ProfileSpec, progress: Progress, clock: Clock = time.perf_counter
 ) -> Profile:
     """Count one image on the CPU, then time batches on the device.
 
@@ -44,7 +46,7 @@ def profile(
     progress("counting", 0, 1)
     with torch.no_grad():
         network(image)  # gives lazy modules their parameters
-    counts, uncounted = count(own(network), image), by_torch(own(network), image).unknown
+    counts, uncounted = count(own(network), image), by_torch(own(network), image).missed
     batch = image.repeat(conditions.batch, 1, 1, 1).to(conditions.device)
     network = network.to(conditions.device)
     plain, clocked = _times(network, batch, progress, clock)
@@ -60,36 +62,31 @@ def profile(
 # ---- counts ----------------------------------------------------------------------------------------------------------
 
 
-class Counts(Operators):
-    """Adds what each operator costs to every module whose call it is in."""
+class Counts(NamedTuple):
+    """By the module's name; what an operator costs is added to every module that is running."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.formulas: dict[Any, Callable[..., int]] = {}
-        self.inside: list[str] = []
-        self.calls, self.macs, self.activations = Counter[str](), Counter[str](), Counter[str]()
-
-    def enter(self, name: str) -> None:
-        self.calls[name] += 1
-        self.inside.append(name)
-
-    def leave(self, name: str) -> None:
-        self.inside.pop()
-
-    def see(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        if formula := self.formulas.get(func.overloadpacket):
-            macs = formula(*args, **kwargs, out_val=output) // 2
-            elements = sum(tensor.numel() for tensor in tensors(output))
-            for name in set(self.inside):
-                self.macs[name] += macs
-                self.activations[name] += elements
+    calls: Counter[str]
+    macs: Counter[str]
+    activations: Counter[str]
 
 
 def count(network: nn.Module, image: Tensor) -> Counts:
     """Calls, multiply-adds and activations of each module for one image."""
-    counts = Counts()
-    with counting(counts) as counter, around_modules(network, counts.enter, counts.leave):
-        counts.formulas = counter.flop_registry
+    counts, running = Counts(Counter(), Counter(), Counter()), list[str]()
+
+    @contextmanager
+    def call(name: str) -> Iterator[None]:
+        counts.calls[name] += 1
+        running.append(name)
+        yield
+        running.pop()
+
+    def see(func: Any, args: Any, kwargs: Any, output: Any) -> None:
+        if formula := counter.flop_registry.get(func.overloadpacket):
+            counts.macs.update(dict.fromkeys(running, formula(*args, **kwargs, out_val=output) // 2))
+            counts.activations.update(dict.fromkeys(running, sum(tensor.numel() for tensor in tensors(output))))
+
+    with counting(see) as counter, around_modules(network, call):
         network(image)
     return counts
 
@@ -97,28 +94,21 @@ def count(network: nn.Module, image: Tensor) -> Counts:
 # ---- times -----------------------------------------------------------------------------------------------------------
 
 
-class Clocks:
-    """Adds up the time of each module's calls; `wait` returns when the device is done."""
-
-    def __init__(self, clock: Callable[[], float], wait: Callable[[], None]) -> None:
-        self.clock, self.wait = clock, wait
-        self.started: list[float] = []
-        self.spent: defaultdict[str, float] = defaultdict(float)
-
-    def enter(self, name: str) -> None:
-        self.wait()
-        self.started.append(self.clock())
-
-    def leave(self, name: str) -> None:
-        self.wait()
-        self.spent[name] += self.clock() - self.started.pop()
+@contextmanager
+def timed(clock: Clock, wait: Callable[[], None], spent: defaultdict[str, float], name: str) -> Iterator[None]:
+    """Add the time that passes to that of a module; `wait` returns when the device is done."""
+    wait()
+    started = clock()
+    yield
+    wait()
+    spent[name] += clock() - started
 
 
 def _times(
-    network: nn.Module, batch: Tensor, progress: Progress, clock: Callable[[], float]
+    network: nn.Module, batch: Tensor, progress: Progress, clock: Clock
 ) -> tuple[list[float], list[dict[str, float]]]:
     """The time of each plain pass, and beside each of them one with a clock around every module."""
-    wait = partial(synchronize, "cuda" if batch.is_cuda else "cpu")
+    clocks = partial(timed, clock, partial(synchronize, "cuda" if batch.is_cuda else "cpu"))
     plain: list[float] = []
     clocked: list[dict[str, float]] = []
     with torch.inference_mode():
@@ -127,14 +117,13 @@ def _times(
         began = clock()
         while len(plain) < FEWEST or (len(plain) < PASSES and clock() - began < ENOUGH_S):
             progress("timing", len(plain), PASSES)
-            whole, each = Clocks(clock, wait), Clocks(clock, wait)
-            whole.enter("")
-            network(batch)
-            whole.leave("")
-            with around_modules(network, each.enter, each.leave):
+            whole, each = defaultdict[str, float](float), defaultdict[str, float](float)
+            with clocks(whole, ""):
                 network(batch)
-            plain.append(whole.spent[""])
-            clocked.append(each.spent)
+            with around_modules(network, partial(clocks, each)):
+                network(batch)
+            plain.append(whole[""])
+            clocked.append(each)
     return plain, clocked
 
 
@@ -148,17 +137,13 @@ def _by_operator(network: nn.Module, batch: Tensor, progress: Progress) -> tuple
             network(batch)
     field = "self_device_time_total" if batch.is_cuda else "self_cpu_time_total"
     # Kernels belong to their operators, which are on the CPU.
-    events = [
-        event for event in profiler.key_averages() if event.device_type.name == "CPU" and getattr(event, field) > 0
-    ]
-    total_us = sum(getattr(event, field) for event in events)
+    events = [(getattr(event, field), event) for event in profiler.key_averages() if event.device_type.name == "CPU"]
+    total_us, passes = sum(us for us, _ in events if us > 0), OPERATOR_PASSES
     found = [
-        OperatorTime(
-            name=event.key, calls=event.count / OPERATOR_PASSES,
-            self_s=getattr(event, field) / OPERATOR_PASSES / 1e6, share=getattr(event, field) / total_us,
-        )
-        for event in events
-    ]  # fmt: skip
+        OperatorTime(name=event.key, calls=event.count / passes, self_s=us / passes / 1e6, share=us / total_us)
+        for us, event in events
+        if us > 0
+    ]
     return tuple(sorted(found, key=lambda operator: operator.self_s, reverse=True))
 
 

@@ -90,11 +90,11 @@ def hd95(prediction: np.ndarray, truth: np.ndarray, spacing: Spacing = None) -> 
         return math.nan
     if found == 1:
         return math.dist([0.0] * truth.ndim, [(n - 1) * side for n, side in zip(truth.shape, sides, strict=True)])
-    masks = (torch.from_numpy(mask[None, None]) for mask in (prediction, truth))
+    predicted, true = (torch.from_numpy(mask[None, None]) for mask in (prediction, truth))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # MONAI warns of an option that it passes itself
         # These masks have no background channel to leave out.
-        distance = compute_hausdorff_distance(*masks, include_background=True, percentile=95, spacing=sides)
+        distance = compute_hausdorff_distance(predicted, true, include_background=True, percentile=95, spacing=sides)
     return float(distance.item())
 
 

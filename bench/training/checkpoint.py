@@ -78,6 +78,7 @@ def complete(folder: Path, scores: Scores, protocol: str) -> None:
 
 
 def write_summary(folder: Path, summary: TrainingSummary) -> None:
+    """Write or replace the summary of a folder."""
     write_whole(folder / "card.json", summary.model_dump_json(indent=1) + "\n")
 
 

@@ -1,19 +1,32 @@
-"""The Lightning module: what is minimized, by which optimizer and schedule, and what is checked at each checkpoint."""
+"""The Lightning module, and how processes share a training.
+
+The module says what is minimized, by which optimizer and schedule, and what is checked at each checkpoint.
+
+Process r of d takes the r-th of d equal stretches of each batch, so that d processes train on exactly the samples that
+one would; and every d-th image of a check, from the r-th on.
+"""
 
 import math
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from monai.losses import DiceCELoss
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+from torch.utils.data import DataLoader, Dataset, Sampler
 
+from bench.data.prepared import Prepared, Stream, normalized
 from bench.errors import Diverged
 from bench.measure import scores
 from bench.measure.dice import label_maps
 from bench.networks.output_maps import supervised
 from bench.quantities import TrainSpec
-from bench.training.parallel import share_buffers
+from bench.training.devices import Process
 
 
 class SegmentationTask(pl.LightningModule):
@@ -40,17 +53,14 @@ class SegmentationTask(pl.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> dict[str, Tensor]:
         images, masks = batch
-        target, size = self._target(masks), (masks.shape[-2], masks.shape[-1])
+        # (N, 1, H, W): 0 or 1 for one map, class numbers for several.
+        target, size = masks.unsqueeze(1).float(), (masks.shape[-2], masks.shape[-1])
         # In full precision: a Dice over 50,000 pixels does not fit bfloat16's eight bits.
         loss = supervised(self(images), self.maps, size, lambda maps: self.loss(maps, target))
         mean = self.trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean")
         if not torch.isfinite(mean):  # in all processes at once, so none waits for the others' gradients
             raise Diverged(f"the loss became {mean.item()} at step {self.global_step + 1} of {self.spec.steps}")
         return {"loss": loss, "mean_loss": mean}
-
-    def _target(self, masks: Tensor) -> Tensor:
-        """Masks (N, H, W) as the loss wants them, (N, 1, H, W): 0 or 1 for one map, class numbers for several."""
-        return masks.unsqueeze(1).float()
 
     def on_validation_epoch_start(self) -> None:
         self.val_scores = []
@@ -90,9 +100,10 @@ class SegmentationTask(pl.LightningModule):
         On CUDA it comes as close as two unbroken runs come to each other, for some of its kernels add up in any order.
         Several processes' generators are kept in the order of their ranks.
         """
-        checkpoint["generator"] = self.all_gather(torch.get_rng_state()).cpu()
+        gather: Any = self.all_gather  # of a tensor a tensor
+        checkpoint["generator"] = gather(torch.get_rng_state()).cpu()
         on_cuda = self.device.type == "cuda"
-        checkpoint["cuda_generator"] = self.all_gather(torch.cuda.get_rng_state()).cpu() if on_cuda else None
+        checkpoint["cuda_generator"] = gather(torch.cuda.get_rng_state()).cpu() if on_cuda else None
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         torch.set_rng_state(self._own(checkpoint["generator"]))
@@ -115,9 +126,97 @@ def avoid_onednn_bug(network: nn.Module) -> nn.Module:
         if isinstance(module, nn.Conv2d) and module.groups > 1 and max(module.dilation) > 1:
             # A copy: of a depthwise weight both layouts count as contiguous, but not the strides that oneDNN goes by.
             module.weight.data = module.weight.data.clone(memory_format=torch.contiguous_format)
-            module.register_forward_pre_hook(_contiguous)
+            module.register_forward_pre_hook(lambda _, inputs: tree_map_only(Tensor, Tensor.contiguous, inputs))
     return network
 
 
-def _contiguous(module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(one.contiguous() if isinstance(one, Tensor) else one for one in inputs)
+VAL_BATCH = 8
+
+
+def train_loader(prepared: Prepared, spec: TrainSpec, rank: int, step: Callable[[], int]) -> DataLoader[Any]:
+    """This process's share of each training batch.
+
+    On a CPU training uses all cores already, so samples are made in its own process.
+    """
+    workers = min(8, max(1, (os.cpu_count() or 1) // spec.devices)) if spec.device == "cuda" else 0
+    return DataLoader(
+        Stream(prepared, spec.seed, spec.augmentation),
+        batch_size=spec.batch // spec.devices, sampler=LegSampler(spec, rank, step), num_workers=workers,
+        persistent_workers=workers > 0, pin_memory=workers > 0, generator=torch.Generator(),
+    )  # fmt: skip
+
+
+def val_loader(prepared: Prepared, spec: TrainSpec, rank: int) -> DataLoader[Any]:
+    """This process's validation images, batch by batch."""
+    return DataLoader(ValidationShare(prepared, rank, spec.devices), batch_size=None, generator=torch.Generator())
+
+
+class LegSampler(Sampler[int]):
+    """This process's draws up to the next checkpoint, from the step that training has reached, also when it resumes."""
+
+    def __init__(self, spec: TrainSpec, rank: int, step: Callable[[], int]) -> None:
+        self.spec, self.rank, self.step = spec, rank, step
+        self.share = spec.batch // spec.devices
+
+    def __iter__(self) -> Iterator[int]:
+        first, batch = self.step() * self.spec.batch + self.rank * self.share, self.spec.batch
+        starts = range(first, first + self.spec.checkpoint_interval * batch, batch)
+        return (draw for start in starts for draw in range(start, start + self.share))
+
+    def __len__(self) -> int:
+        return self.spec.checkpoint_interval * self.share
+
+
+class ValidationShare(Dataset[tuple[Tensor, Tensor]]):
+    """The validation images of one process, normalized, in batches; one empty batch where there are too few for all.
+
+    Processes meet at the end of a check, so each must have something to begin it with.
+    """
+
+    def __init__(self, prepared: Prepared, rank: int, devices: int) -> None:
+        self.images, self.masks = prepared.images[rank::devices], prepared.masks[rank::devices]
+
+    def __len__(self) -> int:
+        return max(1, -(-len(self.images) // VAL_BATCH))
+
+    def __getitem__(self, batch: int) -> tuple[Tensor, Tensor]:
+        part = slice(batch * VAL_BATCH, (batch + 1) * VAL_BATCH)
+        return normalized(self.images[part]), self.masks[part]
+
+
+class OneMachine(LightningEnvironment):
+    """One machine, whose processes were started by us: Lightning's own start would give them no order to read."""
+
+    creates_processes_externally, main_address, main_port = True, "127.0.0.1", 0
+
+    def __init__(self, process: Process) -> None:
+        super().__init__()
+        self.rank, self.main_port = process.rank, process.port
+
+    def local_rank(self) -> int:
+        return self.rank
+
+    def node_rank(self) -> int:
+        return 0
+
+
+@contextmanager
+def leaving_together() -> Iterator[None]:
+    """Part from the other processes where all are done or all diverged; where one is lost, parting could hang."""
+    diverged = None
+    try:
+        yield
+    except Diverged as error:
+        diverged = error
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+    if diverged:
+        raise diverged
+
+
+def share_buffers(network: nn.Module) -> None:
+    """Give all processes the first one's buffers: each batch norm has followed its own share of the images."""
+    for buffer in network.buffers():
+        packed = buffer.contiguous()
+        torch.distributed.broadcast(packed, 0)
+        buffer.copy_(packed)

@@ -4,13 +4,17 @@ A checkpoint folder holds `last.ckpt` and `best.ckpt` while a training is under 
 it is complete; its log stays in both. Every file that is read again appears whole or not at all.
 """
 
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
@@ -18,14 +22,129 @@ from torch import nn
 from bench.data.prepared import Prepared
 from bench.files import alone_in, write_whole
 from bench.machine import this_machine
-from bench.quantities import DiceSpec, TrainSpec
-from bench.training.callbacks import Log, Patience, Progress, Tell
+from bench.quantities import CurvePoint, DiceSpec, TrainSpec
 from bench.training.checkpoint import TrainingSummary, keep
 from bench.training.devices import Process
-from bench.training.parallel import OneMachine, leaving_together, train_loader, val_loader
-from bench.training.task import SegmentationTask
+from bench.training.task import OneMachine, SegmentationTask, leaving_together, train_loader, val_loader
 
-PRECISIONS = {"float32": "32-true", "bfloat16": "bf16-mixed"}
+Tell = Callable[[dict[str, Any]], None]
+HEADER = "step,loss,learning_rate,val_dice"
+
+
+class Patience(EarlyStopping):
+    """Stops when so many checks in a row were not better than the best.
+
+    It looks at each check before the checkpoint is saved, and at the start: one that was killed after its last check
+    must not go on.
+    """
+
+    def __init__(self, checks: int) -> None:
+        super().__init__("val_dice", patience=checks, mode="max", check_on_train_epoch_end=False)
+
+    def on_train_start(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
+        trainer.should_stop |= self.wait_count >= self.patience
+
+
+class Progress(pl.Callback):
+    """Keeps the curve, across resumes too; tells of each step; ends the training when the steps run out."""
+
+    state_key = "Watch"  # its name in checkpoints that earlier versions left
+
+    def __init__(self, spec: TrainSpec, tell: Tell) -> None:
+        self.spec, self.tell = spec, tell
+        self.curve: list[CurvePoint] = []
+        self.losses: list[float] = []
+        self.step_s: list[float] = []
+        self.started = 0.0
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self.started = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, task: pl.LightningModule, outputs: Any, *_: Any) -> None:
+        loss, step = float(outputs["mean_loss"]), trainer.global_step
+        self.losses.append(loss)
+        # The first after a check fills caches and, on a GPU, tunes kernels.
+        if len(self.losses) > 1 or self.spec.checkpoint_interval == 1:
+            self.step_s.append(time.perf_counter() - self.started)
+        val_dice = self.curve[-1].val_dice if self.curve else None
+        self.tell({"step": step, "steps": self.spec.steps, "loss": loss, "val_dice": val_dice})
+        trainer.should_stop |= step >= self.spec.steps
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, task: Any, out: Any, batch: Any, index: int, *_: Any
+    ) -> None:
+        doing, of = f"step {trainer.global_step}/{self.spec.steps}, checking", trainer.num_val_batches[0]
+        self.tell({"doing": doing, "done": index + 1, "of": of})
+
+    def on_validation_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
+        val_dice = float(trainer.callback_metrics["val_dice"])
+        mean_loss = sum(self.losses) / len(self.losses)
+        self.curve.append(CurvePoint(step=trainer.global_step, loss=mean_loss, val_dice=val_dice))
+        self.losses = []
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"curve": [point.model_dump() for point in self.curve], "step_s": self.step_s}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.curve, self.step_s = [CurvePoint(**point) for point in state["curve"]], state["step_s"]
+
+    @property
+    def images_per_s(self) -> float | None:
+        """From the median step (forward, backward, update), which a machine that was busy for a while does not move."""
+        return self.spec.batch / statistics.median(self.step_s) if self.step_s else None
+
+
+class Log(pl.Callback):
+    """Writes `training.csv`, a line a step, and `tensorboard/` where TensorBoard is installed.
+
+    The learning rate is the one the step was taken at; `val_dice` is empty but after a check. A training that resumes
+    takes back what was written after its checkpoint, so no step is there twice.
+    """
+
+    rows: TextIO
+    events: Any = None
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.files, self.rate = folder, ExitStack(), 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
+        table, step = self.folder / "training.csv", trainer.global_step
+        lines = table.read_text().splitlines()[1:] if table.exists() else []
+        whole = (line for line in lines if line.count(",") == HEADER.count(","))  # a kill may have cut off the last
+        write_whole(table, "\n".join([HEADER, *(line for line in whole if int(line.split(",")[0]) <= step)]))
+        self.rows = self.files.enter_context(table.open("a"))
+        with suppress(ImportError):
+            from torch.utils.tensorboard import SummaryWriter
+
+            writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
+            self.events = self.files.enter_context(writer)
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self.rate = trainer.optimizers[0].param_groups[0]["lr"]
+
+    def on_train_batch_end(self, trainer: pl.Trainer, task: pl.LightningModule, outputs: Any, *_: Any) -> None:
+        loss, step = float(outputs["mean_loss"]), trainer.global_step
+        # A line begins with its end of line, so that a check can add its figure to the step before it.
+        self._write(f"\n{step},{loss:.6g},{self.rate:.6g},", step, loss=loss, learning_rate=self.rate)
+
+    def on_validation_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
+        val_dice = float(trainer.callback_metrics["val_dice"])
+        self._write(f"{val_dice:.6g}", trainer.global_step, val_dice=val_dice)
+        if self.events:
+            self.events.flush()  # a resume goes on from the checkpoint that follows, so all before it must be there
+
+    def on_train_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
+        self._write("\n", trainer.global_step)
+        self.files.close()
+
+    def on_exception(self, *_: Any) -> None:
+        self.files.close()
+
+    def _write(self, text: str, step: int, **scalars: float) -> None:
+        self.rows.write(text)
+        self.rows.flush()
+        for name, value in scalars.items() if self.events else ():
+            self.events.add_scalar(name, value, step)
 
 
 @dataclass(frozen=True)
@@ -79,9 +198,10 @@ def _fit(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared,
         accelerator="gpu" if spec.device == "cuda" else "cpu", devices=spec.devices,
         # Parameters that take no part in the loss are looked for, since on one device such a network trains too.
         strategy="auto" if spec.devices == 1 else DDPStrategy(find_unused_parameters=True),
-        precision=PRECISIONS[spec.precision], max_steps=spec.steps, max_epochs=-1, gradient_clip_val=spec.clip_norm,
-        callbacks=callbacks, plugins=[WholeFiles(), OneMachine(task.process)], num_sanity_val_steps=0,
-        use_distributed_sampler=False, logger=False, enable_progress_bar=False, enable_model_summary=False,
+        precision="bf16-mixed" if spec.precision == "bfloat16" else "32-true", max_steps=spec.steps, max_epochs=-1,
+        gradient_clip_val=spec.clip_norm, callbacks=callbacks, plugins=[WholeFiles(), OneMachine(task.process)],
+        num_sanity_val_steps=0, use_distributed_sampler=False,
+        logger=False, enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
     last = folder / "last.ckpt"
     with leaving_together():
@@ -128,10 +248,6 @@ def _keep(network: nn.Module, task: Task, progress: Progress) -> TrainingSummary
         train_images_per_s=progress.images_per_s,
     )  # fmt: skip
     keep(task.folder, weights, summary)
-    _drop(best_path, last_path)
-    return summary
-
-
-def _drop(*checkpoints: Path) -> None:
-    for path in checkpoints:
+    for path in (best_path, last_path):
         path.unlink(missing_ok=True)
+    return summary

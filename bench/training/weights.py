@@ -5,7 +5,8 @@ torch is imported where it is needed, for a plan is made with the digest alone.
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,25 +53,17 @@ def load_weights(network: "nn.Module", path: Path) -> None:
 def fit_weights(network: "nn.Module", tensors: "Mapping[str, Tensor]", what: str, remedy: str) -> None:
     """Copy tensors into the network by name, all of them; UserError says which do not fit, after `what`."""
     own = network.state_dict()
-    differ = [
-        f"{name} is {tuple(tensors[name].shape)}, the network's is {tuple(own[name].shape)}"
-        for name in own
-        if name in tensors and tensors[name].shape != own[name].shape
-    ]
-    faults = [
-        *_few([f"{name} is missing" for name in own if name not in tensors], "missing"),
-        *_few([f"{name} is not the network's" for name in tensors if name not in own], "not the network's"),
-        *_few(differ, "of another shape"),
-    ]
-    if faults:
-        raise UserError(f"{what}: {'; '.join(faults)}; {remedy}")
+    shapes = [(name, tuple(tensors[name].shape), tuple(own[name].shape)) for name in own if name in tensors]
+    faults = {
+        "missing": [f"{name} is missing" for name in own if name not in tensors],
+        "not the network's": [f"{name} is not the network's" for name in tensors if name not in own],
+        "of another shape": [f"{name} is {one}, the network's is {two}" for name, one, two in shapes if one != two],
+    }
+    for kind, found in faults.items():
+        found[SHOWN:] = [f"{len(found) - SHOWN} more {kind}"] if len(found) > SHOWN else []
+    if said := [*chain(*faults.values())]:
+        raise UserError(f"{what}: {'; '.join(said)}; {remedy}")
     network.load_state_dict(tensors)
-
-
-def _few(faults: list[str], kind: str) -> list[str]:
-    """The first faults of a kind, and how many more there are."""
-    more = [f"{len(faults) - SHOWN} more {kind}"] if len(faults) > SHOWN else []
-    return faults[:SHOWN] + more
 
 
 def _read(path: Path) -> "dict[str, Tensor]":
@@ -122,14 +115,7 @@ def _state_dict(found: Any, path: Path) -> "dict[str, Tensor]":
 
 def _best_named(tensors: "dict[str, Tensor]", own: set[str]) -> "dict[str, Tensor]":
     """The tensors without as much of their common prefix as makes the most names the network's."""
-    return max(_unprefixed(tensors), key=lambda named: len(own & set(named)))  # the first of equals: nothing taken off
-
-
-def _unprefixed(tensors: "dict[str, Tensor]") -> "Iterator[dict[str, Tensor]]":
-    """The tensors as they are named, then without the first part of the names as long as all have the same one."""
-    while True:
-        yield tensors
-        firsts = {name.partition(".")[0] for name in tensors}
-        if len(firsts) != 1 or not all("." in name for name in tensors):
-            return
-        tensors = {name.partition(".")[2]: tensor for name, tensor in tensors.items()}
+    named = [tensors]
+    while len({name.partition(".")[0] for name in named[-1]}) == 1 and all("." in name for name in named[-1]):
+        named.append({name.partition(".")[2]: tensor for name, tensor in named[-1].items()})
+    return max(named, key=lambda names: len(own & set(names)))  # the first of equals: nothing removed

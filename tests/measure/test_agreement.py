@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from bench.errors import UserError
-from bench.measure.agreement import _refuse_unless_same, agreement, first_tensor
+from bench.measure.latency import _refuse_unless_same, agreement, first_tensor
 from bench.quantities import LatencySpec
 
 SPEC = LatencySpec(machine="m", device="cpu", threads=1, size=32)

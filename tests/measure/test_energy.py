@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from bench.measure import energy as module
-from bench.measure.energy import Nvml, Rapl, Unreadable, energy
+from bench.measure.energy import Rapl, Unreadable, energy, nvml
 from bench.quantities import EnergySpec
 
 SPEC = EnergySpec(machine="m", device="cpu", threads=1, size=8, batch=2, seconds=5, counter_steps=50)
@@ -49,7 +49,7 @@ class Machine(nn.Module):
 
 def measured(machine: Machine, counter: object = None, **conditions: object):
     spec = SPEC.model_copy(update=conditions)
-    return energy(machine, spec, counter or machine, clock=machine.clock, sleep=machine.sleep)
+    return energy(machine, spec, (counter or machine).joules, clock=machine.clock, sleep=machine.sleep)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def with_gpu(monkeypatch, uuid: str, driver: Driver) -> None:
 
 def test_nvml_counts_millijoules_of_the_gpu_that_torch_uses(monkeypatch):
     with_gpu(monkeypatch, "aa", Driver())
-    assert Nvml().joules() == 4.25
+    assert nvml()() == 4.25
 
 
 @pytest.mark.parametrize(

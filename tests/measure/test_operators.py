@@ -5,8 +5,7 @@ import torch
 from torch import nn
 
 from bench.measure.cost import Call
-from bench.measure.counters import by_fvcore, by_torch
-from bench.measure.operators import einsum_macs, free
+from bench.measure.counters import by_fvcore, by_torch, einsum_macs, free
 
 EQUATIONS = {
     "bij,bjk->bik": [(2, 3, 4), (2, 4, 5)],

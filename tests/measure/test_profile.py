@@ -1,6 +1,8 @@
 """Counts of each module by hand, times by an invented clock, and the whole on a small network."""
 
 import itertools
+from collections import defaultdict
+from functools import partial
 
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.measure.counters import by_torch
 from bench.measure.hooks import around_modules
-from bench.measure.profile import Clocks, assemble, count, profile
+from bench.measure.profile import assemble, count, profile, timed
 from bench.quantities import ModuleCost, ProfileSpec
 
 SIDE = 8
@@ -96,12 +98,12 @@ def test_a_module_lasts_from_its_start_to_its_end_once_the_device_is_done():
         events.append("clock")
         return float(next(ticks))
 
-    clocks = Clocks(clock, lambda: events.append("synchronize"))
+    spent = defaultdict(float)
     network = nn.Sequential(nn.Identity(), nn.Sequential(nn.Identity()))
-    with around_modules(network, clocks.enter, clocks.leave):
+    with around_modules(network, partial(timed, clock, lambda: events.append("synchronize"), spent)):
         network(image())
     # in "" 0, in 0 1, out 2, in 1 3, in 1.0 4, out 5, out 6, out "" 7
-    assert clocks.spent == {"0": 1.0, "1.0": 1.0, "1": 3.0, "": 7.0}
+    assert spent == {"0": 1.0, "1.0": 1.0, "1": 3.0, "": 7.0}
     assert events == ["synchronize", "clock"] * 8
     network(image())
     assert len(events) == 16, "the clocks are gone"

@@ -7,7 +7,7 @@ import pytest
 from toys import SPEC, Killed, blank, kill_at, kill_now, trained
 
 from bench.training import checkpoint
-from bench.training.callbacks import HEADER
+from bench.training.train import HEADER
 
 STEPS = list(range(1, 11))
 

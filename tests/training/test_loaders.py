@@ -6,7 +6,7 @@ from toys import discs
 
 from bench.data.prepared import normalized
 from bench.quantities import TrainSpec
-from bench.training.parallel import LegSampler, ValidationShare, train_loader, val_loader
+from bench.training.task import LegSampler, ValidationShare, train_loader, val_loader
 
 
 def spec(devices: int) -> TrainSpec:

@@ -18,7 +18,7 @@ from toys import LEFT, SPEC, Small, discs, job, left_in, same, small, task
 from bench.errors import Diverged
 from bench.measure.dice import score
 from bench.training.devices import Process
-from bench.training.parallel import OneMachine
+from bench.training.task import OneMachine
 from bench.training.train import Task, take_part, train
 
 TWO = SPEC.model_copy(update={"batch": 4, "devices": 2})

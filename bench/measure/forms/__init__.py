@@ -10,7 +10,7 @@ has no module. Parts joined by "+" are taken in order: "folded+onnx" is the fold
 a form is one module here and one line in bench/quantities/variants.py.
 
 What making a form takes is timed apart from its calls. No form is believed to be the network that it was made of:
-bench/measure/agreement.py compares their outputs.
+bench/measure/latency.py compares their outputs.
 """
 
 import time

@@ -6,8 +6,8 @@ from normed import NORMS, used
 from torch import nn
 from torch.nn import functional as F
 
-from bench.measure.agreement import first_tensor
 from bench.measure.forms.folded import fold
+from bench.measure.latency import first_tensor
 from bench.networks import NETWORKS
 from bench.quantities import LatencySpec
 
@@ -41,7 +41,7 @@ def test_every_network_folds_and_stays_the_same_function(name, left):
 
 def test_the_formula():
     """scale = 6 / sqrt(4) = 3, shift = 1 - 3 * 3 = -8: the weight 2 becomes 6, the bias 1 becomes 3 - 8 = -5."""
-    layer, norm = nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1, eps=0)
+    layer, norm = nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1, eps=1e-30)
     values = ((layer.weight, 2), (layer.bias, 1), (norm.running_mean, 3), (norm.running_var, 4))
     for tensor, value in (*values, (norm.weight, 6), (norm.bias, 1)):
         nn.init.constant_(tensor, value)

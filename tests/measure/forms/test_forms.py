@@ -11,9 +11,9 @@ from normed import used
 from torch import nn
 
 from bench.errors import UserError
-from bench.measure.agreement import agreement, first_tensor
 from bench.measure.forms import onnx, prepared
 from bench.measure.forms.onnx import _on_stream, _provider
+from bench.measure.latency import agreement, first_tensor
 from bench.quantities import LatencySpec
 
 SPEC = LatencySpec(machine="m", device="cpu", threads=1, size=16)
@@ -57,7 +57,7 @@ def test_the_network_gets_the_conditions(precision, memory_format, last):
 
 def test_a_folded_network_is_folded_before_its_precision_is_lowered():
     """(1 + 2^-8)^2 rounds to 1 + 2^-7 in bfloat16; each factor alone would round to 1."""
-    layer, norm = nn.Conv2d(3, 3, 1, groups=3, bias=False), nn.BatchNorm2d(3, eps=0)
+    layer, norm = nn.Conv2d(3, 3, 1, groups=3, bias=False), nn.BatchNorm2d(3, eps=1e-30)
     nn.init.constant_(layer.weight, 1 + 2**-8)
     nn.init.constant_(norm.weight, 1 + 2**-8)
     batch = torch.ones(1, 3, 2, 2)
