@@ -19,7 +19,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 from numpy.lib.format import open_memmap
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
@@ -83,9 +82,7 @@ def _fill_cache(folder: Path, samples: Sequence[Sample], size: int, done: Done) 
         masks = open_memmap(part / "masks.npy", "w+", np.uint8, (len(samples), size, size))
 
         def read(index: int) -> None:
-            image = Image.fromarray(samples[index].image()).resize((size, size), Image.Resampling.BILINEAR)
-            images[index] = np.asarray(image).transpose(2, 0, 1)
-            masks[index] = Image.fromarray(samples[index].mask()).resize((size, size), Image.Resampling.NEAREST)
+            images[index], masks[index] = samples[index].resized(size)
 
         # Threads are enough: decoding and resizing release Python's lock.
         with ThreadPoolExecutor() as pool:

@@ -47,6 +47,15 @@ class Sample:
     volume: str = ""
     spacing: tuple[float, ...] = ()
 
+    def resized(self, size: int) -> "tuple[np.ndarray, np.ndarray]":
+        """The image as uint8 (3, size, size), bilinear, and the mask as uint8 (size, size), by nearest neighbor."""
+        import numpy as np
+        from PIL import Image
+
+        image = Image.fromarray(self.image()).resize((size, size), Image.Resampling.BILINEAR)
+        mask = Image.fromarray(self.mask()).resize((size, size), Image.Resampling.NEAREST)
+        return np.asarray(image).transpose(2, 0, 1), np.asarray(mask)
+
 
 Splits = dict[str, tuple[Sample, ...]]
 

@@ -91,10 +91,8 @@ def images(
 
 def _drawn(predictions: Predictions, ids: Sequence[str], dataset: str) -> tuple[np.ndarray, np.ndarray] | None:
     """The images of a data set that needs no files; None where it draws others now."""
-    from bench.data.prepared import prepare  # imports torch
-
     samples = {s.id: s for s in open_dataset(dataset, None).splits["test"]}
     if not set(predictions.ids) <= set(samples):
         return None
-    prepared = prepare([samples[name] for name in ids], predictions.masks.shape[-1])
-    return prepared.images.numpy(), prepared.masks.numpy()
+    images, masks = zip(*(samples[name].resized(predictions.masks.shape[-1]) for name in ids), strict=True)
+    return np.stack(images), np.stack(masks)
