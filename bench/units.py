@@ -25,14 +25,14 @@ def significant(value: float | None, digits: int = 3) -> str:
     return f"{value:.{places}f}"
 
 
-def _as_published(value: float) -> str:
-    """Two decimals, three below one, as papers print parameters and multiply-adds."""
+def as_published(value: float) -> str:
+    """Two decimals, and three below one, as papers print parameters and multiply-adds."""
     return f"{value:.3f}" if 0 < value < 0.9995 else f"{value:.2f}"
 
 
 # How values of a unit are written in a cell; a few hundred images cannot tell more than three decimals of Dice apart.
-millions = _or_dash(lambda count: _as_published(count / 1e6))
-giga = _or_dash(lambda count: _as_published(count / 1e9))
+millions = _or_dash(lambda count: as_published(count / 1e6))
+giga = _or_dash(lambda count: as_published(count / 1e9))
 milliseconds = _or_dash(lambda seconds: significant(seconds * 1e3))
 mebibytes = _or_dash(lambda count: significant(count / 2**20))
 share = _or_dash(lambda value: f"{value:.3f}")

@@ -1,6 +1,5 @@
 """What every quantity is made of: its conditions, its result, and what the rest of the program needs to know of it."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -172,18 +171,3 @@ class Quantity:
 def pixels(spec: Images) -> float:
     """An image's pixels in images of 224x224."""
     return (spec.size / 224) ** 2
-
-
-def significant(value: float, digits: int = 3) -> str:
-    """A number for a summary with so many significant digits and no exponent.
-
-    >>> significant(36.8781), significant(0.0123456), significant(12345.6)
-    ('36.9', '0.0123', '12346')
-    """
-    places = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
-    return f"{value:.{places}f}"
-
-
-def as_published(value: float) -> str:
-    """A count for a summary with two decimals, three below one, as papers print parameters and multiply-adds."""
-    return f"{value:.3f}" if 0 < value < 0.9995 else f"{value:.2f}"

@@ -5,7 +5,8 @@ from typing import Literal
 from pydantic import Field
 
 from bench.quantities.asked import Asked
-from bench.quantities.base import IMAGE, Column, Frozen, Images, Metric, Quantity, Result, as_published, pixels
+from bench.quantities.base import IMAGE, Column, Frozen, Images, Metric, Quantity, Result, pixels
+from bench.units import as_published
 
 # fvcore gives these a cost, torch's counter none; they are compared without them.
 FVCORE_EXTRAS = frozenset(

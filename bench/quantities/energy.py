@@ -5,7 +5,8 @@ from typing import Literal
 from pydantic import Field
 
 from bench.quantities.asked import Asked
-from bench.quantities.base import PASS, Metric, Pass, Quantity, Result, significant
+from bench.quantities.base import PASS, Metric, Pass, Quantity, Result
+from bench.units import significant
 
 
 class EnergySpec(Pass):

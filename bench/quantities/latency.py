@@ -17,10 +17,10 @@ from bench.quantities.base import (
     Quantity,
     Result,
     pixels,
-    significant,
 )
 from bench.quantities.variants import FORMS, PLAIN, conditions, name_of
 from bench.stats.estimate import of_processes
+from bench.units import significant
 
 REPEATS = frozenset({"process", "samples", "seconds", "warmup_calls", "warmup_s"})
 

@@ -4,7 +4,8 @@ from functools import partial
 from typing import Literal
 
 from bench.quantities.asked import Asked
-from bench.quantities.base import PASS, Column, MemoryFormat, Metric, Pass, Quantity, Result, pixels, significant
+from bench.quantities.base import PASS, Column, MemoryFormat, Metric, Pass, Quantity, Result, pixels
+from bench.units import significant
 
 
 class MemorySpec(Pass):

@@ -5,7 +5,8 @@ from typing import Literal
 from pydantic import Field
 
 from bench.quantities.asked import Asked
-from bench.quantities.base import Conditions, Device, Precision, Quantity, Result, as_published
+from bench.quantities.base import Conditions, Device, Precision, Quantity, Result
+from bench.units import as_published
 
 
 class PeakSpec(Conditions):

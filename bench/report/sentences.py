@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bench.judge.pick import LIMITS, Broken, Candidate, number
+from bench.judge.pick import LIMITS, Broken, Candidate
 from bench.read.sections import Section
 from bench.report.text import prose
 from bench.units import in_unit
@@ -32,7 +32,7 @@ def pick_reason(section: Section, candidates: Sequence[Candidate]) -> str:
 
 def candidate_line(candidate: Candidate) -> str:
     """A network with its figures, then the limits it breaks."""
-    values = ((limit, number(limit.value(candidate.row))) for limit in LIMITS.values())
+    values = ((limit, limit.value(candidate.row)) for limit in LIMITS.values())
     known = [f"{limit.name} {in_unit(value, limit.unit)}" for limit, value in values if value is not None]
     return "; ".join([f"{candidate.row.title}: {', '.join(known)}", *map(_breaks, candidate.broken)])
 
