@@ -41,10 +41,9 @@ def _single(speeds: Speeds) -> Table:
           for n in PERCENTILES),
         _timed("of_peak", "Of peak", "", lambda row: row.share_of_peak, "share", max),
     )  # fmt: skip
-    first = speeds.rows[0]
     return table(
-        "speed", f"Speed at batch {first.batch}, {first.size}x{first.size}, {speeds.device}", columns, speeds.rows,
-        f"machine: {speeds.machine.title}", prose("percentiles", PERCENTILES), prose("of_peak"),
+        "speed", prose("speed_caption", speeds), columns, speeds.rows, f"machine: {speeds.machine.title}",
+        prose("percentiles", PERCENTILES), prose("of_peak"),
         *(f"{TAINTED} {row.title}: {why}" for row in speeds.rows for why in row.taints),
     )  # fmt: skip
 

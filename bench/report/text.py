@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from statistics import median
+from shlex import quote
 from typing import Any
 
 from bench.units import NONE, UNITS
@@ -31,20 +31,20 @@ def template(name: str) -> Any:
     )  # fmt: skip
     found.globals.update(zip=zip, NONE=NONE, END=END)
     found.tests.update(nan=math.isnan)
-    found.filters.update(markdown=markdown, slug=slug, median=median, cell=lambda value, unit: UNITS[unit].cell(value))
+    found.filters.update(markdown=markdown, slug=slug, quoted=quote, cell=lambda value, unit: UNITS[unit].cell(value))
     return found.get_template(name)
 
 
-def prose(name: str, *facts: Any) -> str:
-    """The sentence or note of this name in template/text.txt, with its facts, in one line."""
-    told = getattr(template("text.txt").module, name)
-    return " ".join((told(*facts) if callable(told) else told).split())
-
-
 def remarks(name: str, *facts: Any) -> list[str]:
-    """The notes of this name in template/text.txt, where `END` ends each of them."""
-    told = getattr(template("text.txt").module, name)(*facts).split(END)
-    return [" ".join(note.split()) for note in told if note.strip()]
+    """The notes of this name in template/text.txt, where `END` ends each of them, each in one line."""
+    told = getattr(template("text.txt").module, name)
+    notes = (told(*facts) if callable(told) else told).split(END)
+    return [" ".join(note.split()) for note in notes if note.strip()]
+
+
+def prose(name: str, *facts: Any) -> str:
+    """The sentence or the only note of this name in template/text.txt."""
+    return remarks(name, *facts)[0]
 
 
 def joined(*parts: str, by: str = " ") -> str:
