@@ -8,7 +8,7 @@ from typing import NamedTuple
 from bench.quantities import Agreement, Latency
 from bench.quantities.variants import PLAIN, name_of
 from bench.read.speeds import SATURATED, Speed, Speeds
-from bench.report.columns import TAINTED, Column, Table, number, table, tainted
+from bench.report.columns import MARKS, TAINTED, Column, Table, number, table
 from bench.report.text import prose
 from bench.stats.estimate import Estimate
 from bench.stats.order import PERCENTILES, growth
@@ -36,7 +36,7 @@ _timed, _metered = partial(Column, quantity="latency"), partial(Column, quantity
 
 def _single(speeds: Speeds) -> Table:
     columns = (
-        _timed("latency", "Latency", "ms", Speed.latency_s, "seconds", min, tainted, ranged=True),
+        _timed("latency", "Latency", "ms", Speed.latency_s, "seconds", min, MARKS["tainted"], ranged=True),
         *(_timed(f"p{n}", f"p{n}", "ms", methodcaller("percentile_s", n), "seconds", min, optional=True)
           for n in PERCENTILES),
         _timed("of_peak", "Of peak", "", lambda row: row.share_of_peak, "share", max),
