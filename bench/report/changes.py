@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from bench.judge.compare import Change
 from bench.networks import title_of
-from bench.report.text import joined, markdown, markdown_table
+from bench.report.text import interval, joined, markdown, markdown_table
 from bench.units import NONE, difference, in_unit, percent_change
 
 # In the order in which they are counted, and the sign of each.
@@ -19,8 +19,7 @@ def moved(change: Change) -> str:
     if change.change is None or change.low is None or change.high is None:
         return NONE
     write = difference if change.metric.tier == "score" else percent_change
-    ends = ", ".join(write(end).split(" ")[0] for end in (change.low, change.high))
-    return write(change.change) + ("" if change.low == change.high else f" [{ends}]")
+    return joined(write(change.change), interval(write, change.low, change.high))
 
 
 def sentence(change: Change) -> str:

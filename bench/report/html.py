@@ -26,7 +26,7 @@ from bench.report.example_images import Examples
 from bench.report.figures import Picture
 from bench.report.plot_style import look
 from bench.report.text import TEMPLATES, joined, slug, template
-from bench.report.verdicts import MARKS, claimed, count, grouped, measured_parts
+from bench.report.verdicts import MARKS, claimed, count, figures, grouped
 from bench.run.store import Record
 from bench.units import duration, giga, milliseconds, share
 
@@ -48,7 +48,7 @@ def page(document: Document) -> str:
         document=document, style=_all("*.css"), script=_all("*.js"), claims=_claims(document), marks=MARKS,
         known={record.id for record in document.records}, parts=[_part(part) for part in document.parts],
         records=_records(document.records), svg=svg_inside, most=MOST, anchor=anchor, hint=hint, claimed=claimed,
-        measured_parts=measured_parts, duration=duration,
+        figures=figures, duration=duration,
     )  # fmt: skip
 
 

@@ -7,7 +7,6 @@ import json
 import re
 import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,8 +15,8 @@ from bench.files import write_whole
 from bench.judge.verdict import Verdict
 from bench.report.columns import Table
 from bench.report.document import Document, Part
-from bench.report.text import TEMPLATES, prose, template
-from bench.report.verdicts import MARKS, claimed, count, grouped, measured_parts
+from bench.report.text import TEMPLATES, joined, prose, template
+from bench.report.verdicts import MARKS, claimed, count, figures, grouped
 from bench.units import NONE
 
 SCALE = 0.72  # from inches as drawn to inches as printed: the widest figures fill the page, and all have type of 7 pt
@@ -31,7 +30,7 @@ def write(document: Document, folder: Path) -> list[Path]:
     with TemporaryDirectory() as aside:
         root = Path(aside)
         (root / "report.typ").write_bytes((TEMPLATES / "report.typ").read_bytes())
-        (root / "data.json").write_text(json.dumps(_data(document)), encoding="utf-8")
+        (root / "data.json").write_text(json.dumps(_data(document), default=vars), encoding="utf-8")
         for picture in document.pictures:
             (root / f"{picture.name}.svg").write_text(picture.svg, encoding="utf-8")
         # Fonts of the system would make another PDF on another machine.
@@ -70,13 +69,12 @@ def _claims(verdicts: Sequence[Verdict]) -> dict[str, Any]:
 def _group(group: Sequence[Verdict], source: int) -> dict[str, Any]:
     """Claims of one group: a line for each, or one for all where nothing was measured."""
     first, more = group[0], len(group) - 1
-    lines = [(claimed(verdict.claim), *measured_parts(verdict)) for verdict in group]
+    lines = [(claimed(v.claim), figure, joined(*beside, by=", ")) for v in group for figure, *beside in [figures(v)]]
     if more and not any(verdict.measured for verdict in group):
         lines = [(f"{claimed(first.claim)} and {more} more", NONE, "")]
     return {
         "outcome": first.outcome, "mark": MARKS[first.outcome], "says": first.claim.says, "source": source,
-        "lines": [dict(zip(("claimed", "figure", "beside"), line, strict=True)) for line in lines],
-        "reason": first.reason,
+        "lines": lines, "reason": first.reason,
         "machines": list(dict.fromkeys(v.measured.machine for v in group if v.measured and v.measured.machine)),
     }  # fmt: skip
 
@@ -91,8 +89,5 @@ def _part(part: Part) -> dict[str, Any]:
 
 
 def _table(table: Table) -> dict[str, Any]:
-    return {
-        "caption": table.caption, "notes": table.notes,
-        "columns": [{"name": column.name, "unit": column.unit} for column in table.columns],
-        "lines": [{"title": title, "cells": [asdict(cell) for cell in cells]} for title, cells in table.lines],
-    }  # fmt: skip
+    columns = [{"name": column.name, "unit": column.unit} for column in table.columns]
+    return {"caption": table.caption, "notes": table.notes, "columns": columns, "lines": table.lines}

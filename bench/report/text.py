@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from shlex import quote
@@ -22,11 +22,11 @@ LATEX = str.maketrans({
 
 @cache
 def template(name: str) -> Any:
-    """A template of the folder `template`. What is written into HTML is escaped."""
+    """A template of the folder `template`. What is written into HTML and XML is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
     found = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape(["html"]), undefined=StrictUndefined,
+        loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape(["html", "xml"]), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     found.globals.update(zip=zip, NONE=NONE, END=END)
@@ -50,6 +50,11 @@ def prose(name: str, *facts: Any) -> str:
 def joined(*parts: str, by: str = " ") -> str:
     """The parts that are not empty, in one line."""
     return by.join(filter(None, parts))
+
+
+def interval(write: Callable[[float], str], low: float, high: float) -> str:
+    """An interval in brackets, its ends without their unit; empty where it is a single value."""
+    return "" if low == high else f"[{', '.join(write(end).split(' ')[0] for end in (low, high))}]"
 
 
 def markdown(text: str) -> str:
