@@ -172,10 +172,6 @@ def of_score(score: Score, distance_unit: str = "", **more: Any) -> Column:
     )  # fmt: skip
 
 
-def _kind(row: Row) -> str | None:
-    return NETWORKS[row.network].kind if row.network in NETWORKS else None
-
-
 def _published(fact: str, row: Row) -> float | None:
     """What was published for images of 224x224."""
     network = NETWORKS.get(row.network)
@@ -187,7 +183,7 @@ _aside = partial(Column, aside=True, optional=True)
 MAIN = (
     *(of_quantity(quantity, figure) for quantity in QUANTITIES.values() for figure in quantity.columns),
     replace(DICE, optional=True),
-    _aside("kind", "Kind", "", _kind, "text"),
+    _aside("kind", "Kind", "", lambda row: getattr(NETWORKS.get(row.network), "kind", None), "text"),
     _aside("published_parameters", "Published", "M", partial(_published, "parameters"), "parameters"),
     _aside("published_macs", "Published", "GMAC", partial(_published, "macs"), "multiply-adds"),
 )

@@ -25,7 +25,10 @@ def dice_against_latency(section: Section) -> Figure:
     figure, axes = subplots(7.2, 4.4)
     latency = section.latency
     label = "latency (ms, log scale)" + (f", batch {latency.batch}, {latency.device}" if latency else "")
-    line = _dice_against(axes, section, lambda row: 1e3 * (number(row.latency_s) or 0), label, _with_parameters, 5)
+    line = _dice_against(
+        axes, section, lambda row: 1e3 * (number(row.latency_s) or 0), label,
+        lambda row: f"{row.title} ({millions(row.cost.parameters)} M)" if row.cost else row.title, 5,
+    )  # fmt: skip
     for row in section.rows:
         if row.dice and row.latency_s:
             area = 25.0 * row.cost.parameters / 1e6 if row.cost else 60.0
@@ -35,10 +38,6 @@ def dice_against_latency(section: Section) -> Figure:
     remark(axes, f"Up and left is better; area = parameters; bars = 95 % interval{line}")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), labelspacing=1.1)
     return figure
-
-
-def _with_parameters(row: Row) -> str:
-    return f"{row.title} ({millions(row.cost.parameters)} M)" if row.cost else row.title
 
 
 def dice_against_counts(section: Section) -> Figure:
@@ -189,8 +188,8 @@ def _sweep(axes: Axes, at: list[int], xlabel: str, ylabel: str) -> None:
 def calls(speeds: Speeds) -> Figure:
     """Every timed call over its network's median, which shows how long one call may take."""
     figure, axes = subplots(7.2, 3.6)
-    timed = [(row, np.sort(row.calls_s)) for row in speeds.rows if len(row.calls_s) > 1]
-    over = [(row, 100 * (samples / np.median(samples) - 1)) for row, samples in timed]
+    timed = [row for row in speeds.rows if len(row.calls_s) > 1]
+    over = [(row, 100 * (np.sort(row.calls_s) / np.median(row.calls_s) - 1)) for row in timed]
     for row, percent in over:
         share = 100 * np.arange(1, len(percent) + 1) / len(percent)
         axes.step(percent, share, color=look(row.network)[0], label=f"{row.title} ({len(percent)} calls)")
