@@ -79,17 +79,14 @@ def _part(part: Part) -> dict[str, Any]:
 
 
 def _origins(part: Part) -> dict[str, dict[str, Any]]:
-    """By a row's title its records by quantity, repeats in order, and the id of the element that lists them."""
+    """By a row's title its records, repeats in order, and the id of the element that lists them."""
     source = part.section or part.speeds
     behind: dict[str, list[Record]] = defaultdict(list)
     for row in source.rows if source else ():
         behind[row.title] += row.records
-    found = {}
-    for line, (title, records) in enumerate(behind.items()):
-        ordered = sorted(records, key=lambda record: (record.job.spec.quantity, _repeat(record), record.id))
-        by_quantity = {name: list(group) for name, group in groupby(ordered, lambda record: record.job.spec.quantity)}
-        found[title] = {"place": f"row-{slug(part.name)}-{line}", "by_quantity": by_quantity}
-    return found
+    places = {title: f"row-{slug(part.name)}-{line}" for line, title in enumerate(behind)}
+    ordered = {title: sorted(found, key=lambda record: (_repeat(record), record.id)) for title, found in behind.items()}
+    return {title: {"place": place, "records": ordered[title]} for title, place in places.items()}
 
 
 # ---- records ---------------------------------------------------------------------------------------------------------

@@ -17,7 +17,6 @@ from bench.report.columns import Table
 from bench.report.document import Document, Part
 from bench.report.text import TEMPLATES, joined, prose, template
 from bench.report.verdicts import MARKS, claimed, count, figures, grouped
-from bench.units import NONE
 
 SCALE = 0.72  # from inches as drawn to inches as printed: the widest figures fill the page, and all have type of 7 pt
 COMMAND = 90  # characters in a line of a command
@@ -60,22 +59,20 @@ def _in_lines(command: str) -> str:
 def _claims(verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """Claims of one sentence and verdict in one group; their sources and what would decide more, each told once."""
     groups = grouped(verdicts, lambda v: (v.outcome, v.claim.says, v.claim.source, v.reason))
-    sources = list(dict.fromkeys(group[0].claim.source for group in groups))
-    todo = dict.fromkeys(verdict.todo for group in groups for verdict in group if verdict.todo)
-    numbered = [_group(group, sources.index(group[0].claim.source) + 1) for group in groups]
-    return {"count": count(verdicts), "groups": numbered, "sources": sources, "todo": [_in_lines(one) for one in todo]}
-
-
-def _group(group: Sequence[Verdict], source: int) -> dict[str, Any]:
-    """Claims of one group: a line for each, or one for all where nothing was measured."""
-    first, more = group[0], len(group) - 1
-    lines = [(claimed(v.claim), figure, joined(*beside, by=", ")) for v in group for figure, *beside in [figures(v)]]
-    if more and not any(verdict.measured for verdict in group):
-        lines = [(f"{claimed(first.claim)} and {more} more", NONE, "")]
+    told = [verdict for group in groups for verdict in group]
     return {
-        "outcome": first.outcome, "mark": MARKS[first.outcome], "says": first.claim.says, "source": source,
-        "lines": lines, "reason": first.reason,
-        "machines": list(dict.fromkeys(v.measured.machine for v in group if v.measured and v.measured.machine)),
+        "count": count(verdicts), "groups": [[_verdict(verdict) for verdict in group] for group in groups],
+        "sources": list(dict.fromkeys(verdict.claim.source for verdict in told)),
+        "todo": [_in_lines(todo) for todo in dict.fromkeys(verdict.todo for verdict in told) if todo],
+    }  # fmt: skip
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    claim, measured, (figure, *beside) = verdict.claim, verdict.measured, figures(verdict)
+    return {
+        "outcome": verdict.outcome, "mark": MARKS[verdict.outcome], "says": claim.says, "source": claim.source,
+        "claimed": claimed(claim), "figure": figure, "beside": joined(*beside, by=", "), "reason": verdict.reason,
+        "measured": bool(measured), "machine": measured.machine if measured else "",
     }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from bench.units import NONE, UNITS
+from bench.units import NONE, UNITS, in_unit
 
 TEMPLATES = Path(__file__).with_name("template")
 END = "\x1e"  # ASCII's record separator, which stands in no name and no error
@@ -31,7 +31,8 @@ def template(name: str) -> Any:
     )  # fmt: skip
     found.globals.update(zip=zip, NONE=NONE, END=END)
     found.tests.update(nan=math.isnan)
-    found.filters.update(markdown=markdown, slug=slug, quoted=quote, cell=lambda value, unit: UNITS[unit].cell(value))
+    found.filters.update(markdown=markdown, slug=slug, quoted=quote, in_unit=in_unit)
+    found.filters.update(cell=lambda value, unit: UNITS[unit].cell(value))
     return found.get_template(name)
 
 

@@ -1,9 +1,10 @@
 """The answer in sentences."""
 
 import pytest
-from handmade import STATE, dice_record, latency_record
+from handmade import STATE, cost_record, dice_record, latency_record, record
 
 from bench.judge.pick import pick
+from bench.quantities import CostSpec, Count
 from bench.quantities.scores import PROTOCOLS
 from bench.read.sections import sections
 from bench.report.sentences import candidate_line, pick_reason, sentences
@@ -55,6 +56,15 @@ def test_of_very_many_names_the_first_ones_are_told():
     names = ["mdsa_unet", *(f"network_{n:02}" for n in range(12))]
     said = sentences(sections([dice_record(name, (0.5, 0.6, 0.7)) for name in names])[0])[0]
     assert said.endswith("network_00, network_01, network_02, network_03, network_04, network_05 and 6 others.")
+
+
+def test_doubted_counts_are_not_the_fewest():
+    """The counters differ by more than 2 %, so that no count of multiply-adds is told."""
+    records = [
+        record(name, CostSpec(), cost_record(name).result.model_copy(update={"torch": Count(counter="torch", macs=1)}))
+        for name in ("unet", "mdsa_unet")
+    ]
+    assert sentences(sections(records)[0]) == ["Smallest: MDSA-UNet, 31.04 M parameters."]
 
 
 @pytest.fixture
