@@ -101,11 +101,13 @@ UNITS = {
 }
 
 
-def in_unit(value: float, unit: str) -> str:
-    """A value of a base unit as it is written in a sentence.
+def in_unit(value: float | None, unit: str) -> str:
+    """A value of a base unit as it is written in a sentence; a dash for None.
 
     >>> in_unit(6_576_225, "parameters"), in_unit(0.0124, "seconds")
     ('6,576,225', '12.4 ms')
     """
+    if value is None:
+        return NONE
     known = UNITS[unit]
     return known.sentence(value) if known.sentence else f"{known.cell(value)} {known.symbol}".rstrip()

@@ -172,10 +172,10 @@ def of_score(score: Score, distance_unit: str = "", **more: Any) -> Column:
     )  # fmt: skip
 
 
-def _published(fact: str, row: Row) -> float | None:
-    """What was published for images of 224x224."""
+def _of_network(fact: str, row: Row) -> Any:
+    """A fact of the table of networks; None where it has none, or has multiply-adds of another size than 224x224."""
     network = NETWORKS.get(row.network)
-    return None if network is None or (fact == "macs" and network.macs_size != 224) else getattr(network, fact)
+    return None if fact == "macs" and network and network.macs_size != 224 else getattr(network, fact, None)
 
 
 DICE = of_score(SCORES["dice"], ranged=True)
@@ -183,9 +183,9 @@ _aside = partial(Column, aside=True, optional=True)
 MAIN = (
     *(of_quantity(quantity, figure) for quantity in QUANTITIES.values() for figure in quantity.columns),
     replace(DICE, optional=True),
-    _aside("kind", "Kind", "", lambda row: getattr(NETWORKS.get(row.network), "kind", None), "text"),
-    _aside("published_parameters", "Published", "M", partial(_published, "parameters"), "parameters"),
-    _aside("published_macs", "Published", "GMAC", partial(_published, "macs"), "multiply-adds"),
+    _aside("kind", "Kind", "", partial(_of_network, "kind"), "text"),
+    _aside("published_parameters", "Published", "M", partial(_of_network, "parameters"), "parameters"),
+    _aside("published_macs", "Published", "GMAC", partial(_of_network, "macs"), "multiply-adds"),
 )
 _of_pair = partial(Column, quantity="dice")
 PAIRED = (

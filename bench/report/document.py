@@ -50,11 +50,6 @@ class Document:
     records: tuple[Record, ...]
 
     @property
-    def sections(self) -> list[Section]:
-        """The sections of its parts."""
-        return [part.section for part in self.parts if part.section]
-
-    @property
     def pictures(self) -> list[Picture]:
         """The pictures of all parts."""
         return [picture for part in self.parts for picture in part.pictures]

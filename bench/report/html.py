@@ -44,11 +44,13 @@ def write(document: Document, folder: Path) -> list[Path]:
 
 def page(document: Document) -> str:
     """The whole report; all style sheets and scripts of the template's folder go into it."""
+    ordered = sorted(document.records, key=lambda r: (title_of(r.job.network), r.job.network, r.id))
     return template("report.html").render(
         document=document, style=_all("*.css"), script=_all("*.js"), claims=_claims(document), marks=MARKS,
-        known={record.id for record in document.records}, parts=[_part(part) for part in document.parts],
-        records=_records(document.records), svg=svg_inside, most=MOST, anchor=anchor, hint=hint, claimed=claimed,
-        figures=figures, duration=duration,
+        known={record.id for record in ordered}, old={record.id for record in outdated(ordered)},
+        networks=groupby(ordered, lambda record: record.job.network), title_of=title_of, told=_told,
+        parts=[_part(part) for part in document.parts], svg=svg_inside, most=MOST, anchor=anchor, hint=hint,
+        claimed=claimed, figures=figures, duration=duration,
     )  # fmt: skip
 
 
@@ -111,24 +113,15 @@ def _repeat(record: Record) -> str:
     return QUANTITIES[record.job.spec.quantity].repeat(record.job.spec)
 
 
-def _records(records: Sequence[Record]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """All records by network; those of code that was edited since say so."""
-    old = {record.id for record in outdated(records)}
-    ordered = sorted(records, key=lambda record: (title_of(record.job.network), record.job.network, record.id))
-    return [
-        (title_of(network), [_record(record, record.id in old) for record in found])
-        for network, found in groupby(ordered, lambda record: record.job.network)
-    ]
-
-
-def _record(record: Record, old: bool) -> dict[str, Any]:
-    """A record with its result, conditions, doubts and samples as text."""
+def _told(record: Record) -> dict[str, Any]:
+    """A record's result, doubts, conditions and samples as text."""
     quantity = record.job.spec.quantity
     return {
-        "record": record, "old": old, "found": QUANTITIES[quantity].summary(record.result) if record.result else "",
-        "samples": _samples(record.result), "doubts": "; ".join(taints([record])) if quantity == "latency" else "",
+        "found": QUANTITIES[quantity].summary(record.result) if record.result else "",
+        "doubts": "; ".join(taints([record])) if quantity == "latency" else "",
         "conditions": ", ".join(_conditions(record.job.spec.model_dump(mode="json", exclude_none=True))),
-    }  # fmt: skip
+        "samples": _samples(record.result),
+    }
 
 
 def _conditions(facts: dict[str, Any], of: str = "") -> Iterator[str]:

@@ -5,7 +5,7 @@ from functools import partial
 from operator import methodcaller
 from typing import NamedTuple
 
-from bench.quantities import Agreement, Latency
+from bench.quantities import Latency
 from bench.quantities.variants import PLAIN, name_of
 from bench.read.speeds import SATURATED, Speed, Speeds
 from bench.report.columns import MARKS, TAINTED, Column, Table, number, table
@@ -92,26 +92,22 @@ class Deployed(NamedTuple):
     origin: str
     latency_s: Estimate
     over_plain: Estimate | None
-    result: Latency | None
-
-    @property
-    def agreement(self) -> Agreement | None:
-        return self.result.agreement if self.result else None
+    result: Latency
 
 
 def _variants(speeds: Speeds) -> Table:
     timed = [
-        Deployed(f"{row.title}, {name}", row.title, latency, row.over_plain(name), row.variant(name))
+        Deployed(f"{row.title}, {name}", row.title, latency, row.over_plain(name), made)
         for row in speeds.swept(name_of)
         for name in speeds.variants
-        if (latency := row.latency_s(variant=name))
+        if (latency := row.latency_s(variant=name)) and (made := row.variant(name))
     ]
     columns = (
         _timed("latency", "Latency", "ms", lambda row: row.latency_s, "seconds", ranged=True),
         _timed("to_eager", "To eager", "ratio", lambda row: row.over_plain, "ratio", ranged=True),
-        _timed("prepare", "Made in", "s", lambda row: row.result and row.result.prepare_s, "number"),
+        _timed("prepare", "Made in", "s", lambda row: row.result.prepare_s, "number"),
         _timed("max_error", "Max error", "of largest", _max_error, "error"),
-        _timed("masks", "Masks", "Dice", lambda row: row.agreement and row.agreement.dice, "score"),
+        _timed("masks", "Masks", "Dice", lambda row: row.result.agreement and row.result.agreement.dice, "score"),
     )
     asked = [(row, name) for row in speeds.rows for name in speeds.variants if name != PLAIN]
     failed = [f"{row.title}, {name}: {why}" for row, name in asked if (why := row.refusal(name))]
@@ -120,7 +116,7 @@ def _variants(speeds: Speeds) -> Table:
 
 def _max_error(row: Deployed) -> float | None:
     """The largest difference of two logits, as a share of the plain network's largest."""
-    found = row.agreement
+    found = row.result.agreement
     return found.max_error / found.largest if found and found.largest else None
 
 

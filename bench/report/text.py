@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from shlex import quote
@@ -11,6 +11,7 @@ from typing import Any
 from bench.units import NONE, UNITS, in_unit
 
 TEMPLATES = Path(__file__).with_name("template")
+ESCAPED = "\\|"
 END = "\x1e"  # ASCII's record separator, which stands in no name and no error
 LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -31,7 +32,7 @@ def template(name: str) -> Any:
     )  # fmt: skip
     found.globals.update(zip=zip, NONE=NONE, END=END)
     found.tests.update(nan=math.isnan)
-    found.filters.update(markdown=markdown, slug=slug, quoted=quote, in_unit=in_unit)
+    found.filters.update(markdown=markdown, slug=slug, quoted=quote, in_unit=in_unit, row=markdown_row)
     found.filters.update(cell=lambda value, unit: UNITS[unit].cell(value))
     return found.get_template(name)
 
@@ -63,10 +64,9 @@ def markdown(text: str) -> str:
     return text.replace("<", "&lt;").replace("*", "\\*")
 
 
-def markdown_table(header: Sequence[str], alignment: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table as GitHub writes it. The cells are Markdown; a `|` in them is escaped."""
-    lines = (" | ".join(cell.replace("|", "\\|") for cell in line) for line in (header, alignment, *rows))
-    return "\n".join(f"| {line} |" for line in lines)
+def markdown_row(cells: Iterable[str]) -> str:
+    """A line of a table as GitHub writes it. The cells are Markdown; a `|` in them is escaped."""
+    return f"| {' | '.join(cell.replace('|', ESCAPED) for cell in cells)} |"
 
 
 def latex(text: str) -> str:

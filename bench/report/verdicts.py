@@ -13,7 +13,7 @@ from typing import Any
 from bench.judge.claim import Claim
 from bench.judge.verdict import Verdict
 from bench.networks import find_network, title_of
-from bench.report.text import interval, joined, markdown, markdown_table, template
+from bench.report.text import interval, joined, template
 from bench.units import NONE, in_unit
 
 MARKS = {"fails": "✗", "holds": "✓", "undecided": "?"}  # in the order in which a reader looks for them
@@ -104,12 +104,10 @@ def as_text(verdicts: Sequence[Verdict]) -> str:
     return "\n".join([*text, *steps, "", count(verdicts)])
 
 
-def _sharing(verdict: Verdict) -> tuple[str, ...]:
+def _sharing(verdict: Verdict) -> Any:
     """What the claims of one line have in common: undecided ones their table and reason, others all."""
-    name = verdict.claim.name
-    if verdict.outcome != "undecided":
-        return (name,)
-    return name.partition("/")[0], verdict.reason, found(verdict)
+    table = verdict.claim.name.partition("/")[0]
+    return (table, verdict.reason, found(verdict)) if verdict.outcome == "undecided" else verdict.claim.name
 
 
 def _columns(first: Verdict, *others: Verdict) -> tuple[str, str, str, str]:
@@ -122,21 +120,8 @@ def _columns(first: Verdict, *others: Verdict) -> tuple[str, str, str, str]:
 
 def as_markdown(verdicts: Sequence[Verdict]) -> str:
     """A table for a person or a step summary, with the source of each claim."""
-    header = ["Claim", "Claimed", "Measured", "Verdict", "Why, or from what"]
-    rows = [
-        [v.claim.says, claimed(v.claim), _with_before(v), f"{MARKS[v.outcome]} {v.outcome}", _because(v)]
-        for v in verdicts
-    ]
-    table = markdown_table(header, ["---"] * len(header), [map(markdown, row) for row in rows])
-    sources = dict.fromkeys(verdict.claim.source for verdict in verdicts)
-    return f"{table}\n\n{count(verdicts)}. Sources: {'; '.join(map(markdown, sources))}."
-
-
-def _because(verdict: Verdict) -> str:
-    measured = verdict.measured
-    why = verdict.reason + (f"; to decide it: `{verdict.todo}`" if verdict.todo else "")
-    machine = f", {measured.machine}" if measured and measured.machine else ""
-    return (why or (f"{len(measured.records)} records" if measured else "")) + machine
+    told = {"claimed": claimed, "measured": _with_before, "marks": MARKS, "count": count(verdicts)}
+    return str(template("claims.md").render(verdicts=verdicts, **told))
 
 
 def as_json(verdicts: Sequence[Verdict]) -> str:
