@@ -11,7 +11,7 @@ from typing import Any
 from bench.units import NONE, UNITS, in_unit
 
 TEMPLATES = Path(__file__).with_name("template")
-ESCAPED = "\\|"
+ESCAPED = "\\|"  # no backslash may stand in the braces of an f-string before Python 3.12
 END = "\x1e"  # ASCII's record separator, which stands in no name and no error
 LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
