@@ -25,14 +25,14 @@ def significant(value: float | None, digits: int = 3) -> str:
     return f"{value:.{places}f}"
 
 
-def _as_published(value: float) -> str:
-    """Two decimals, three below one, as papers print parameters and multiply-adds."""
+def as_published(value: float) -> str:
+    """Two decimals, and three below one, as papers print parameters and multiply-adds."""
     return f"{value:.3f}" if 0 < value < 0.9995 else f"{value:.2f}"
 
 
 # How values of a unit are written in a cell; a few hundred images cannot tell more than three decimals of Dice apart.
-millions = _or_dash(lambda count: _as_published(count / 1e6))
-giga = _or_dash(lambda count: _as_published(count / 1e9))
+millions = _or_dash(lambda count: as_published(count / 1e6))
+giga = _or_dash(lambda count: as_published(count / 1e9))
 milliseconds = _or_dash(lambda seconds: significant(seconds * 1e3))
 mebibytes = _or_dash(lambda count: significant(count / 2**20))
 share = _or_dash(lambda value: f"{value:.3f}")
@@ -101,11 +101,13 @@ UNITS = {
 }
 
 
-def in_unit(value: float, unit: str) -> str:
-    """A value of a base unit as it is written in a sentence.
+def in_unit(value: float | None, unit: str) -> str:
+    """A value of a base unit as it is written in a sentence; a dash for None.
 
     >>> in_unit(6_576_225, "parameters"), in_unit(0.0124, "seconds")
     ('6,576,225', '12.4 ms')
     """
+    if value is None:
+        return NONE
     known = UNITS[unit]
     return known.sentence(value) if known.sentence else f"{known.cell(value)} {known.symbol}".rstrip()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from bench.judge.compare import Change
 from bench.networks import title_of
-from bench.report.text import joined, markdown, markdown_table
+from bench.report.text import interval, joined, template
 from bench.units import NONE, difference, in_unit, percent_change
 
 # In the order in which they are counted, and the sign of each.
@@ -19,13 +19,13 @@ def moved(change: Change) -> str:
     if change.change is None or change.low is None or change.high is None:
         return NONE
     write = difference if change.metric.tier == "score" else percent_change
-    ends = ", ".join(write(end).split(" ")[0] for end in (change.low, change.high))
-    return write(change.change) + ("" if change.low == change.high else f" [{ends}]")
+    return joined(write(change.change), interval(write, change.low, change.high))
 
 
 def sentence(change: Change) -> str:
     """One line: which metric of which network went from what to what."""
-    ends = f"{change.metric.name} of {change.network}: {_figure(change, change.base)} -> {_figure(change, change.head)}"
+    before, after = (in_unit(value, change.metric.unit) for value in (change.base, change.head))
+    ends = f"{change.metric.name} of {change.network}: {before} -> {after}"
     step = "" if change.change is None else moved(change)
     return joined(ends, step, change.reason, f"({change.conditions})", by=", ")
 
@@ -46,14 +46,8 @@ def as_text(changes: Sequence[Change]) -> str:
 
 def as_markdown(changes: Sequence[Change]) -> str:
     """A table of all of them."""
-    header = ["", "Network", "Metric", "Before", "After", "Change", "Conditions"]
-    rows = [
-        (f"{MARKS[c.outcome]} {c.outcome}", title_of(c.network), c.metric.name, _figure(c, c.base), _figure(c, c.head),
-         moved(c), joined(c.conditions, c.reason, by="; "))
-        for c in changes
-    ]  # fmt: skip
-    alignment = ["---", "---", "---", "---:", "---:", "---:", "---"]
-    return f"{markdown_table(header, alignment, [map(markdown, row) for row in rows])}\n\n{count(changes)}"
+    told = {"title_of": title_of, "moved": moved, "marks": MARKS, "count": count(changes)}
+    return str(template("changes.md").render(changes=changes, **told))
 
 
 def as_json(changes: Sequence[Change]) -> str:
@@ -65,10 +59,6 @@ def as_json(changes: Sequence[Change]) -> str:
         for change in changes
     ]  # fmt: skip
     return json.dumps(facts, indent=1, allow_nan=False)
-
-
-def _figure(change: Change, value: float | None) -> str:
-    return NONE if value is None else in_unit(value, change.metric.unit)
 
 
 FORMATS: dict[str, Callable[[Sequence[Change]], str]] = {"text": as_text, "markdown": as_markdown, "json": as_json}

@@ -38,7 +38,7 @@ class Column:
     value: Callable[[Any], Value]
     base: str
     best: Callable[..., float] | None = None
-    mark: Callable[[Any], str] | None = None
+    mark: Callable[[Any], str] = lambda row: ""
     quantity: str = ""
     aside: bool = False
     ranged: bool = False
@@ -93,20 +93,15 @@ def cells(columns: Sequence[Column], rows: Sequence[Any]) -> list[tuple[Cell, ..
 
 def _cells(column: Column, rows: Sequence[Any]) -> list[Cell]:
     values = [column.value(row) for row in rows]
-    marks = [
-        column.mark(row) if column.mark and value is not None else "" for row, value in zip(rows, values, strict=True)
-    ]
+    marks = ["" if value is None else column.mark(row) for row, value in zip(rows, values, strict=True)]
     units = max((value.n for value in values if isinstance(value, Estimate)), default=0) if column.alike else 0
     ranked = [None if mark else number(value, units) for value, mark in zip(values, marks, strict=True)]
     known = [figure for figure in ranked if figure is not None]
-    best = column.best(known) if column.best and len(known) > 1 else None
+    best = column.best(known) if column.best and len(known) > 1 else math.nan
     others = [figure for figure in known if figure != best]
-    second = column.best(others) if column.best and len(others) > 1 else None
-    return [
-        _cell(column, value, mark, best=figure is not None and figure == best,
-              second=figure is not None and figure == second)
-        for value, mark, figure in zip(values, marks, ranked, strict=True)
-    ]  # fmt: skip
+    second = column.best(others) if column.best and len(others) > 1 else math.nan
+    found = zip(values, marks, ranked, strict=True)
+    return [replace(_cell(column, value), mark=m, best=f == best, second=f == second) for value, m, f in found]
 
 
 def number(value: Value, units: int = 0) -> float | None:
@@ -116,12 +111,12 @@ def number(value: Value, units: int = 0) -> float | None:
     return None if value is None or isinstance(value, str) or math.isnan(value) else value
 
 
-def _cell(column: Column, value: Value, mark: str, best: bool, second: bool) -> Cell:
+def _cell(column: Column, value: Value) -> Cell:
     if not isinstance(value, Estimate):
-        return Cell(column.text(value), best=best, mark=mark, second=second)
+        return Cell(column.text(value))
     deviation = f"± {column.text(value.deviation).lstrip('+')}" if value.deviation is not None else ""
     interval = f"[{column.text(value.low)}, {column.text(value.high)}]" if value.n > 1 else ""
-    return Cell(column.text(value.value), deviation, interval, best, mark, second)
+    return Cell(column.text(value.value), deviation, interval)
 
 
 @dataclass(frozen=True)
@@ -150,15 +145,10 @@ def table(key: str, caption: str, columns: Sequence[Column], rows: Sequence[Any]
 # ---- the columns of a section ----------------------------------------------------------------------------------------
 
 
-def tainted(row: Any) -> str:
-    """The mark of a row whose times were disturbed."""
-    return TAINTED if row.taints else ""
-
-
 MARKS: dict[str, Callable[[Any], str]] = {
     "": lambda row: "",
     "unverified": lambda row: UNVERIFIED if row.cost and row.cost.doubt else "",
-    "tainted": tainted,
+    "tainted": lambda row: TAINTED if row.taints else "",
     "partial": lambda row: PARTIAL if row.lost_seeds[0] else "",
 }
 BEST = {"least": min, "most": max}
@@ -166,13 +156,11 @@ BEST = {"least": min, "most": max}
 
 def of_quantity(quantity: Quantity, figure: Figure) -> Column:
     """A quantity's own column as the report shows it."""
-
-    def value(row: Row) -> float | Estimate | None:
-        found = row.results(quantity.result)
-        return figure.value(found) if found else None
-
-    return Column(figure.key, figure.name, figure.detail, value, figure.unit, BEST[figure.best], MARKS[figure.mark],
-                  quantity.name, optional=True)  # fmt: skip
+    return Column(
+        figure.key, figure.name, figure.detail,
+        lambda row: figure.value(found) if (found := row.results(quantity.result)) else None,
+        figure.unit, BEST[figure.best], MARKS[figure.mark], quantity.name, optional=True,
+    )  # fmt: skip
 
 
 def of_score(score: Score, distance_unit: str = "", **more: Any) -> Column:
@@ -184,14 +172,10 @@ def of_score(score: Score, distance_unit: str = "", **more: Any) -> Column:
     )  # fmt: skip
 
 
-def _kind(row: Row) -> str | None:
-    return NETWORKS[row.network].kind if row.network in NETWORKS else None
-
-
-def _published(fact: str, row: Row) -> float | None:
-    """What was published for images of 224x224."""
+def _of_network(fact: str, row: Row) -> Any:
+    """A fact of the table of networks; None where it has none, or has multiply-adds of another size than 224x224."""
     network = NETWORKS.get(row.network)
-    return None if network is None or (fact == "macs" and network.macs_size != 224) else getattr(network, fact)
+    return None if fact == "macs" and network and network.macs_size != 224 else getattr(network, fact, None)
 
 
 DICE = of_score(SCORES["dice"], ranged=True)
@@ -199,9 +183,9 @@ _aside = partial(Column, aside=True, optional=True)
 MAIN = (
     *(of_quantity(quantity, figure) for quantity in QUANTITIES.values() for figure in quantity.columns),
     replace(DICE, optional=True),
-    _aside("kind", "Kind", "", _kind, "text"),
-    _aside("published_parameters", "Published", "M", partial(_published, "parameters"), "parameters"),
-    _aside("published_macs", "Published", "GMAC", partial(_published, "macs"), "multiply-adds"),
+    _aside("kind", "Kind", "", partial(_of_network, "kind"), "text"),
+    _aside("published_parameters", "Published", "M", partial(_of_network, "parameters"), "parameters"),
+    _aside("published_macs", "Published", "GMAC", partial(_of_network, "macs"), "multiply-adds"),
 )
 _of_pair = partial(Column, quantity="dice")
 PAIRED = (

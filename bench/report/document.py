@@ -3,7 +3,6 @@
 Every format is a renderer of one `Document`, so that no two of them can say different things.
 """
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +10,15 @@ from pathlib import Path
 from bench.judge.verdict import Verdict
 from bench.quantities import QUANTITIES
 from bench.quantities.budget import BUDGETS
-from bench.quantities.variants import PLAIN
 from bench.read.sections import Section, named
 from bench.read.speeds import Speeds
 from bench.report.columns import Table
 from bench.report.example_images import Examples, examples
 from bench.report.figures import Picture, pictures
-from bench.report.published import published_table
 from bench.report.sentences import sentences
 from bench.report.speed_tables import speed_tables
-from bench.report.tables import tables
-from bench.report.text import joined, prose
+from bench.report.tables import published_table, tables
+from bench.report.text import prose
 from bench.run.store import Record
 
 
@@ -53,11 +50,6 @@ class Document:
     records: tuple[Record, ...]
 
     @property
-    def sections(self) -> list[Section]:
-        """The sections of its parts."""
-        return [part.section for part in self.parts if part.section]
-
-    @property
     def pictures(self) -> list[Picture]:
         """The pictures of all parts."""
         return [picture for part in self.parts for picture in part.pictures]
@@ -75,8 +67,10 @@ def document(
     parts += [_speed_part(speeds, number) for number, speeds in enumerate(timed, 1)]
     measured = [record.machine for record in records if record.job.spec.quantity != "cost"]
     machines = dict.fromkeys(f"{machine.title}; torch {machine.packages.get('torch')}" for machine in measured)
-    commands = dict.fromkeys(filter(None, [*map(_training_command, found), *map(_timing_command, timed)]))
-    return Document(tuple(machines), tuple(verdicts), tuple(parts), tuple(commands), tuple(records))
+    trained = [section for section in found if section.dice and section.dice.train]
+    commands = [prose("training_command", section, BUDGETS.values()) for section in trained]
+    commands += [prose("timing_command", speeds, QUANTITIES) for speeds in timed]
+    return Document(tuple(machines), tuple(verdicts), tuple(parts), tuple(dict.fromkeys(commands)), tuple(records))
 
 
 def _part(name: str, section: Section, folders: Sequence[Path]) -> Part:
@@ -91,40 +85,3 @@ def _speed_part(speeds: Speeds, number: int) -> Part:
     name = f"{speeds.device}-{number}" if number > 1 else speeds.device
     told, drawn = speed_tables(speeds), pictures(name, speeds)
     return Part(name, prose("speed_title", speeds), (), tuple(told), tuple(drawn), speeds=speeds)
-
-
-def _training_command(section: Section) -> str:
-    """The command that trains and scores a section's networks again; nothing where nothing was trained."""
-    spec = section.dice
-    if spec is None or spec.train is None:
-        return ""
-    train = spec.train
-    budgets = [b.name for b in BUDGETS.values() if (b.batch, b.augmentation) == (train.batch, train.augmentation)]
-    seeds = sorted(set().union(*(row.seeds for row in section.rows)))
-    return joined(
-        f"bench run {shlex.join(row.network for row in section.rows)} --dataset {spec.dataset}",
-        "" if spec.dataset == "synthetic" else f"--data-root {spec.dataset.upper()}",
-        f"--budget {budgets[0]}" if budgets else "",
-        f"--steps {train.steps}",
-        _option("--seeds", seeds, [0]),
-        _option("--size", [spec.size], [224]),
-    )
-
-
-def _timing_command(speeds: Speeds) -> str:
-    """The command that measures the networks' speed and memory again."""
-    measured = {r.job.spec.quantity for row in speeds.rows for r in row.records}
-    first = speeds.rows[0]
-    return joined(
-        f"bench run {shlex.join(row.network for row in speeds.rows)}",
-        _option("--measure", [quantity for quantity in QUANTITIES if quantity in measured], []),
-        _option("--batch", sorted(speeds.batches, key=lambda batch: batch != first.batch), [first.batch]),
-        _option("--size", sorted({first.size, *speeds.sizes}, key=lambda size: (size != first.size, size)), [224]),
-        _option("--variant", [name for name in speeds.variants if name != PLAIN], []),
-        f"--device {speeds.device}",
-    )
-
-
-def _option(name: str, values: Sequence[object], usual: Sequence[object]) -> str:
-    """An option of a command; nothing where it has no value or the usual one."""
-    return f"{name} {','.join(map(str, values))}" if values and values != usual else ""

@@ -81,11 +81,10 @@ def _predicted(row: Row, folders: Sequence[Path]) -> Predicted | None:
 
 def _dice(scores: Scores) -> dict[str, float]:
     """Each image's Dice, the mean of its defined classes; images without one are left out."""
-    by_image: dict[str, list[float]] = {}
-    for score in scores.images:
-        if not np.isnan(score.dice):
-            by_image.setdefault(score.id, []).append(score.dice)
-    return {name: float(np.mean(values)) for name, values in by_image.items()}
+    import pandas as pd
+
+    dice = pd.Series([score.dice for score in scores.images], [score.id for score in scores.images], float)
+    return {str(name): float(value) for name, value in dice.dropna().groupby(level=0).mean().items()}
 
 
 def _ranks(networks: Sequence[Predicted]) -> dict[str, str]:

@@ -17,10 +17,9 @@ import numpy as np
 
 from bench.read.sections import Section
 from bench.read.speeds import Speeds
-from bench.report.accuracy_plots import dice_against_counts, dice_against_latency, learning_curves, paired_differences
+from bench.report import plots
 from bench.report.example_images import Examples, outlines, regions
 from bench.report.plot_style import STYLE, Figure
-from bench.report.speed_plots import by_size, calls, latency_against_counts, throughput, time_by_module
 
 Drawn = tuple[str, tuple[float, float]]  # the SVG, and its width and height in inches
 TALLEST = 14.0  # inches as drawn that can still be read on a page; a taller figure is drawn lower, its type as large
@@ -34,20 +33,20 @@ class Kind(NamedTuple):
     key: str
     caption: str
     draw: Callable[[Any], Figure]
-    has: Callable[[Any], bool]
+    has: Callable[[Any], Any]
 
 
 # By the source that a figure is a function of: the results of a section, its test images, the speeds on a machine.
 FIGURES: dict[type, tuple[Kind, ...]] = {
     Section: (
-        Kind("dice-latency", "Dice against latency, {0.dice.dataset}", dice_against_latency,
+        Kind("dice-latency", "Dice against latency, {0.dice.dataset}", plots.dice_against_latency,
              lambda s: any(row.dice and row.latency_s for row in s.rows)),
-        Kind("dice-counts", "Dice against multiply-adds and parameters, {0.dice.dataset}", dice_against_counts,
+        Kind("dice-counts", "Dice against multiply-adds and parameters, {0.dice.dataset}", plots.dice_against_counts,
              lambda s: sum(bool(row.dice and row.cost) for row in s.rows) > 1),
-        Kind("latency-counts", "Latency against multiply-adds", latency_against_counts,
+        Kind("latency-counts", "Latency against multiply-adds", plots.latency_against_counts,
              lambda s: not s.dice and sum(bool(r.latency_s and r.cost and r.cost.torch.macs) for r in s.rows) > 2),
-        Kind("paired", "Paired differences of Dice, {0.dice.dataset}", paired_differences, lambda s: bool(s.paired)),
-        Kind("learning-curves", "Loss and validation Dice while training, {0.dice.dataset}", learning_curves,
+        Kind("paired", "Paired differences of Dice, {0.dice.dataset}", plots.paired_differences, lambda s: s.paired),
+        Kind("learning-curves", "Loss and validation Dice while training, {0.dice.dataset}", plots.learning_curves,
              lambda s: any(scores.curve for row in s.rows for scores in row.trainings)),
     ),
     Examples: (
@@ -57,11 +56,11 @@ FIGURES: dict[type, tuple[Kind, ...]] = {
              "attends to", regions, lambda e: e.attending is not None),
     ),
     Speeds: (
-        Kind("calls", "How single calls spread around their network's median", calls,
+        Kind("calls", "How single calls spread around their network's median", plots.calls,
              lambda s: any(len(row.calls_s) > 1 for row in s.rows)),
-        Kind("throughput", "Throughput by batch", throughput, lambda s: len(s.batches) > 1),
-        Kind("by-size", "Latency and memory by image size", by_size, lambda s: len(s.sizes) > 1),
-        Kind("modules", "Where the time of a forward pass goes", time_by_module,
+        Kind("throughput", "Throughput by batch", plots.throughput, lambda s: len(s.batches) > 1),
+        Kind("by-size", "Latency and memory by image size", plots.by_size, lambda s: len(s.sizes) > 1),
+        Kind("modules", "Where the time of a forward pass goes", plots.time_by_module,
              lambda s: any(row.profile for row in s.rows)),
     ),
 }  # fmt: skip

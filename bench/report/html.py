@@ -6,9 +6,8 @@ The templates escape all text, also names and errors from outside.
 import base64
 import io
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,19 +16,21 @@ import numpy as np
 
 from bench.files import write_whole
 from bench.judge.verdict import Verdict
-from bench.read.rows import Row
+from bench.networks import title_of
+from bench.quantities import QUANTITIES, Cost, Latency, Scores
+from bench.read.rows import Row, taints
 from bench.read.sections import Section, outdated
 from bench.report.columns import MAIN, Cell, Column, cells, number, worth_showing
 from bench.report.document import Document, Part
 from bench.report.example_images import Examples
 from bench.report.figures import Picture
-from bench.report.html_records import MOST, anchor, by_network, hint, repeat
 from bench.report.plot_style import look
-from bench.report.text import TEMPLATES, slug, template
-from bench.report.verdicts import MARKS, claimed, count, grouped, measured_parts
+from bench.report.text import TEMPLATES, joined, slug, template
+from bench.report.verdicts import MARKS, claimed, count, figures, grouped
 from bench.run.store import Record
-from bench.units import duration, share
+from bench.units import duration, giga, milliseconds, share
 
+MOST = 60  # samples of a record that are shown; its file holds them all
 # The columns on the plot's horizontal axis, and what makes a base unit the axis's.
 SCALES = {"latency": 1e3, "macs_fvcore": 1e-9, "parameters": 1e-6, "memory": 2.0**-20}
 COLUMNS = {column.key: column for column in MAIN}
@@ -43,12 +44,13 @@ def write(document: Document, folder: Path) -> list[Path]:
 
 def page(document: Document) -> str:
     """The whole report; all style sheets and scripts of the template's folder go into it."""
-    old = {record.id for record in outdated(document.records)}
+    ordered = sorted(document.records, key=lambda r: (title_of(r.job.network), r.job.network, r.id))
     return template("report.html").render(
-        document=document, style=_all("*.css"), script=_all("*.js"), claims=_claims(document),
-        known={record.id for record in document.records}, parts=[_part(part) for part in document.parts],
-        records=by_network(document.records, old), svg=svg_inside, most=MOST, anchor=anchor, hint=hint, claimed=claimed,
-        measured_parts=measured_parts, marks=MARKS, duration=duration,
+        document=document, style=_all("*.css"), script=_all("*.js"), claims=_claims(document), marks=MARKS,
+        known={record.id for record in ordered}, old={record.id for record in outdated(ordered)},
+        networks=groupby(ordered, lambda record: record.job.network), title_of=title_of, told=_told,
+        parts=[_part(part) for part in document.parts], svg=svg_inside, most=MOST, anchor=anchor, hint=hint,
+        claimed=claimed, figures=figures, duration=duration,
     )  # fmt: skip
 
 
@@ -62,51 +64,88 @@ def _claims(document: Document) -> dict[str, Any]:
     In each table, claims of one sentence and source share their first cells.
     """
     groups = grouped(document.verdicts, lambda v: (v.outcome, v.claim.says, v.claim.source, v.reason, v.todo))
-    undecided: dict[tuple[str, str], list[list[Verdict]]] = {}
+    undecided: dict[tuple[str, str], list[list[Verdict]]] = defaultdict(list)
     for group in groups:
         if group[0].outcome == "undecided":
-            undecided.setdefault((group[0].reason, group[0].todo), []).append(group)
+            undecided[group[0].reason, group[0].todo].append(group)
     decided = [group for group in groups if group[0].outcome != "undecided"]
     return {"count": count(document.verdicts), "decided": decided, "undecided": undecided}
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where the figures of a row come from: its records, and the id of the element that lists them."""
-
-    title: str
-    place: str
-    records: tuple[Record, ...]
-
-    @cached_property
-    def by_quantity(self) -> dict[str, list[Record]]:
-        """Its records by quantity, repeats in order."""
-        ordered = sorted(self.records, key=lambda record: (record.job.spec.quantity, repeat(record), record.id))
-        return {name: list(group) for name, group in groupby(ordered, lambda record: record.job.spec.quantity)}
-
-    def target(self, quantity: str) -> str:
-        """The id of what lies behind a figure: the record where there is one, else the list of them."""
-        records = self.by_quantity.get(quantity, [])
-        if len(records) == 1:
-            return anchor(records[0].id)
-        return f"{self.place}-{quantity}" if records else self.place
-
-
 def _part(part: Part) -> dict[str, Any]:
-    """A part with the origins of its rows by their titles, its plot and its image viewer."""
-    shown = viewed(part.examples) if part.examples else None
+    """A part with its plot, its image viewer, and for each title the records behind the figures of the row."""
     return {
-        "part": part, "slug": slug(part.name), "origins": _origins(part), "plot": plotted(part.section), "viewed": shown
+        "part": part, "slug": slug(part.name), "origins": _origins(part), "plot": plotted(part.section),
+        "viewed": viewed(part.examples) if part.examples else None,
     }  # fmt: skip
 
 
-def _origins(part: Part) -> dict[str, Origin]:
+def _origins(part: Part) -> dict[str, dict[str, Any]]:
+    """By a row's title its records, repeats in order, and the id of the element that lists them."""
     source = part.section or part.speeds
-    behind: dict[str, list[Record]] = {}
+    behind: dict[str, list[Record]] = defaultdict(list)
     for row in source.rows if source else ():
-        behind.setdefault(row.title, []).extend(row.records)
-    place = f"row-{slug(part.name)}"
-    return {title: Origin(title, f"{place}-{n}", tuple(of)) for n, (title, of) in enumerate(behind.items())}
+        behind[row.title] += row.records
+    places = {title: f"row-{slug(part.name)}-{line}" for line, title in enumerate(behind)}
+    ordered = {title: sorted(found, key=lambda record: (_repeat(record), record.id)) for title, found in behind.items()}
+    return {title: {"place": place, "records": ordered[title]} for title, place in places.items()}
+
+
+# ---- records ---------------------------------------------------------------------------------------------------------
+
+
+def anchor(record_id: str) -> str:
+    """The id of a record's element; the hash at the end of a record's own id keeps two of them apart.
+
+    >>> anchor("mine.py:Tiny-cost-0f3a9c51d2e4")
+    'record-mine-py-Tiny-cost-0f3a9c51d2e4'
+    """
+    return f"record-{slug(record_id)}"
+
+
+def hint(record: Record) -> str:
+    """What tells a record from its neighbors, and how it ended where it failed."""
+    return joined(_repeat(record), "" if record.status == "ok" else record.outcome, by=", ")
+
+
+def _repeat(record: Record) -> str:
+    """What tells a record from others of its network and quantity."""
+    return QUANTITIES[record.job.spec.quantity].repeat(record.job.spec)
+
+
+def _told(record: Record) -> dict[str, Any]:
+    """A record's result, doubts, conditions and samples as text."""
+    quantity = record.job.spec.quantity
+    return {
+        "found": QUANTITIES[quantity].summary(record.result) if record.result else "",
+        "doubts": "; ".join(taints([record])) if quantity == "latency" else "",
+        "conditions": ", ".join(_conditions(record.job.spec.model_dump(mode="json", exclude_none=True))),
+        "samples": _samples(record.result),
+    }
+
+
+def _conditions(facts: dict[str, Any], of: str = "") -> Iterator[str]:
+    """ "batch 1", "train.steps 600"."""
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            yield from _conditions(value, f"{name}.")
+        elif value not in ("", []):
+            yield f"{of}{name} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+
+
+def _samples(result: Any) -> tuple[list[str], str, Sequence[float], str]:
+    """The samples of a result: each as text, what they are, and those that are drawn as a strip with their unit.
+
+    Of a latency these are the calls in order, of scores the images, of a count the operators, which are not drawn.
+    """
+    if isinstance(result, Latency):
+        return [milliseconds(sample) for sample in result.samples_s], "calls in order, ms", result.samples_s, "seconds"
+    if isinstance(result, Scores):
+        scores = [f"{image.id} {share(image.dice)}" for image in result.images]
+        return scores, "scores, image and Dice", [image.dice for image in result.images], "score"
+    by_operator = result.fvcore.by_operator if isinstance(result, Cost) else {}
+    counted = sorted(by_operator.items(), key=lambda pair: (-pair[1], pair[0]))
+    return [f"{name} {giga(macs)}" for name, macs in counted], "operators, GMAC by fvcore", (), "multiply-adds"
 
 
 # ---- figures: the plot of Dice against cost, the image viewer, figures as SVG ----------------------------------------
@@ -129,11 +168,10 @@ def _point(row: Row, costs: Sequence[Column], line: Sequence[Cell]) -> dict[str,
     """A network in the plot: its place, its look, and its figures as text. Costs are above 0: their axis is a log."""
     assert row.dice
     color, marker = look(row.network)
-    known = {column: value for column in costs if (value := number(column.value(row)) or 0.0) > 0}
     told = [f"{column.header}: {cell.text}" for column, cell in zip(costs, line[1:], strict=True)]
     return {
         "name": row.title, "color": "currentColor" if color == INK else color, "marker": marker,
-        "x": {column.header: value * SCALES[column.key] for column, value in known.items()},
+        "x": {c.header: value * SCALES[c.key] for c in costs if (value := number(c.value(row)) or 0.0) > 0},
         "y": row.dice.value, "low": row.dice.low, "high": row.dice.high,
         "text": [row.title, f"Dice: {line[0].text}", *told],
     }  # fmt: skip

@@ -5,7 +5,7 @@ from pathlib import Path
 from bench.files import write_whole
 from bench.report.columns import Cell, Table
 from bench.report.document import Document
-from bench.report.text import markdown, markdown_table, template
+from bench.report.text import markdown, markdown_row, template
 from bench.report.verdicts import as_markdown
 
 
@@ -21,7 +21,7 @@ def table_lines(table: Table) -> str:
     """A table without its caption and notes."""
     header = ["Network", *(column.header for column in table.columns)]
     rows = [[markdown(title), *map(_text, cells)] for title, cells in table.lines]
-    return markdown_table(header, ["---", *["---:"] * len(table.columns)], rows)
+    return "\n".join(map(markdown_row, [header, ["---", *["---:"] * len(table.columns)], *rows]))
 
 
 def _text(cell: Cell) -> str:

@@ -7,7 +7,6 @@ import json
 import re
 import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,9 +15,8 @@ from bench.files import write_whole
 from bench.judge.verdict import Verdict
 from bench.report.columns import Table
 from bench.report.document import Document, Part
-from bench.report.text import TEMPLATES, prose, template
-from bench.report.verdicts import MARKS, claimed, count, grouped, measured_parts
-from bench.units import NONE
+from bench.report.text import TEMPLATES, joined, prose, template
+from bench.report.verdicts import MARKS, claimed, count, figures, grouped
 
 SCALE = 0.72  # from inches as drawn to inches as printed: the widest figures fill the page, and all have type of 7 pt
 COMMAND = 90  # characters in a line of a command
@@ -31,7 +29,7 @@ def write(document: Document, folder: Path) -> list[Path]:
     with TemporaryDirectory() as aside:
         root = Path(aside)
         (root / "report.typ").write_bytes((TEMPLATES / "report.typ").read_bytes())
-        (root / "data.json").write_text(json.dumps(_data(document)), encoding="utf-8")
+        (root / "data.json").write_text(json.dumps(_data(document), default=vars), encoding="utf-8")
         for picture in document.pictures:
             (root / f"{picture.name}.svg").write_text(picture.svg, encoding="utf-8")
         # Fonts of the system would make another PDF on another machine.
@@ -61,23 +59,20 @@ def _in_lines(command: str) -> str:
 def _claims(verdicts: Sequence[Verdict]) -> dict[str, Any]:
     """Claims of one sentence and verdict in one group; their sources and what would decide more, each told once."""
     groups = grouped(verdicts, lambda v: (v.outcome, v.claim.says, v.claim.source, v.reason))
-    sources = list(dict.fromkeys(group[0].claim.source for group in groups))
-    todo = dict.fromkeys(verdict.todo for group in groups for verdict in group if verdict.todo)
-    numbered = [_group(group, sources.index(group[0].claim.source) + 1) for group in groups]
-    return {"count": count(verdicts), "groups": numbered, "sources": sources, "todo": [_in_lines(one) for one in todo]}
-
-
-def _group(group: Sequence[Verdict], source: int) -> dict[str, Any]:
-    """Claims of one group: a line for each, or one for all where nothing was measured."""
-    first, more = group[0], len(group) - 1
-    lines = [(claimed(verdict.claim), *measured_parts(verdict)) for verdict in group]
-    if more and not any(verdict.measured for verdict in group):
-        lines = [(f"{claimed(first.claim)} and {more} more", NONE, "")]
+    told = [verdict for group in groups for verdict in group]
     return {
-        "outcome": first.outcome, "mark": MARKS[first.outcome], "says": first.claim.says, "source": source,
-        "lines": [dict(zip(("claimed", "figure", "beside"), line, strict=True)) for line in lines],
-        "reason": first.reason,
-        "machines": list(dict.fromkeys(v.measured.machine for v in group if v.measured and v.measured.machine)),
+        "count": count(verdicts), "groups": [[_verdict(verdict) for verdict in group] for group in groups],
+        "sources": list(dict.fromkeys(verdict.claim.source for verdict in told)),
+        "todo": [_in_lines(todo) for todo in dict.fromkeys(verdict.todo for verdict in told) if todo],
+    }  # fmt: skip
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    claim, measured, (figure, *beside) = verdict.claim, verdict.measured, figures(verdict)
+    return {
+        "outcome": verdict.outcome, "mark": MARKS[verdict.outcome], "says": claim.says, "source": claim.source,
+        "claimed": claimed(claim), "figure": figure, "beside": joined(*beside, by=", "), "reason": verdict.reason,
+        "measured": bool(measured), "machine": measured.machine if measured else "",
     }  # fmt: skip
 
 
@@ -91,8 +86,5 @@ def _part(part: Part) -> dict[str, Any]:
 
 
 def _table(table: Table) -> dict[str, Any]:
-    return {
-        "caption": table.caption, "notes": table.notes,
-        "columns": [{"name": column.name, "unit": column.unit} for column in table.columns],
-        "lines": [{"title": title, "cells": [asdict(cell) for cell in cells]} for title, cells in table.lines],
-    }  # fmt: skip
+    columns = [{"name": column.name, "unit": column.unit} for column in table.columns]
+    return {"caption": table.caption, "notes": table.notes, "columns": columns, "lines": table.lines}

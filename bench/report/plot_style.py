@@ -79,9 +79,7 @@ def pareto_front(points: Sequence[tuple[float, float, Any]]) -> list[tuple[float
     >>> pareto_front([(1, 0.5, "a"), (2, 0.4, "b"), (3, 0.9, "c")])
     [(1, 0.5, 'a'), (3, 0.9, 'c')]
     """
-
-    def beats(one: tuple[float, float, Any], other: tuple[float, float, Any]) -> bool:
-        return one[0] <= other[0] and one[1] >= other[1] and one[:2] != other[:2]
-
-    kept = [one for one in points if not any(beats(other, one) for other in points)]
+    kept = [
+        (x, y, thing) for x, y, thing in points if not any(a <= x and b >= y and (a, b) != (x, y) for a, b, _ in points)
+    ]
     return sorted(kept, key=lambda point: point[:2])

@@ -5,10 +5,10 @@ from functools import partial
 from operator import methodcaller
 from typing import NamedTuple
 
-from bench.quantities import Agreement, Latency
+from bench.quantities import Latency
 from bench.quantities.variants import PLAIN, name_of
 from bench.read.speeds import SATURATED, Speed, Speeds
-from bench.report.columns import TAINTED, Column, Table, number, table, tainted
+from bench.report.columns import MARKS, TAINTED, Column, Table, number, table
 from bench.report.text import prose
 from bench.stats.estimate import Estimate
 from bench.stats.order import PERCENTILES, growth
@@ -19,32 +19,30 @@ def speed_tables(speeds: Speeds) -> list[Table]:
 
     A table without figures is left out.
     """
-    rows = speeds.rows
-    wanted: tuple[tuple[Callable[[Speeds], Table], bool], ...] = (
-        (_single, any(row.latency_s() for row in rows)),
-        (_batches, len(speeds.batches) > 1),
-        (_sizes, len(speeds.sizes) > 1),
-        (_variants, len(speeds.variants) > 1),
-        (_memory, any(row.memory(mode) for row in rows for mode in ("inference", "training"))),
-        (_energy, any(row.energy for row in rows)),
-    )
-    return [make(speeds) for make, worth in wanted if worth]
+    wanted = {
+        _single: any(row.latency_s() for row in speeds.rows),
+        _batches: len(speeds.batches) > 1,
+        _sizes: len(speeds.sizes) > 1,
+        _variants: len(speeds.variants) > 1,
+        _memory: any(row.memory(mode) for row in speeds.rows for mode in ("inference", "training")),
+        _energy: any(row.energy for row in speeds.rows),
+    }
+    return [make(speeds) for make, worth in wanted.items() if worth]
 
 
-_timed, _metered = partial(Column, quantity="latency"), partial(Column, quantity="energy")
+_timed = partial(Column, quantity="latency")
 
 
 def _single(speeds: Speeds) -> Table:
     columns = (
-        _timed("latency", "Latency", "ms", Speed.latency_s, "seconds", min, tainted, ranged=True),
+        _timed("latency", "Latency", "ms", Speed.latency_s, "seconds", min, MARKS["tainted"], ranged=True),
         *(_timed(f"p{n}", f"p{n}", "ms", methodcaller("percentile_s", n), "seconds", min, optional=True)
           for n in PERCENTILES),
         _timed("of_peak", "Of peak", "", lambda row: row.share_of_peak, "share", max),
     )  # fmt: skip
-    first = speeds.rows[0]
     return table(
-        "speed", f"Speed at batch {first.batch}, {first.size}x{first.size}, {speeds.device}", columns, speeds.rows,
-        f"machine: {speeds.machine.title}", prose("percentiles", PERCENTILES), prose("of_peak"),
+        "speed", prose("speed_caption", speeds), columns, speeds.rows, f"machine: {speeds.machine.title}",
+        prose("percentiles", PERCENTILES), prose("of_peak"),
         *(f"{TAINTED} {row.title}: {why}" for row in speeds.rows for why in row.taints),
     )  # fmt: skip
 
@@ -62,31 +60,29 @@ def _batches(speeds: Speeds) -> Table:
 
 
 def _sizes(speeds: Speeds) -> Table:
-    def grown(value: Callable[[Speed, int], float | None], row: Speed) -> float | None:
-        return growth((size * size, value(row, size)) for size in speeds.sizes)
+    def grown(key: str, detail: str, value: Callable[[Speed, int], float | None], quantity: str) -> Column:
+        def exponent(row: Speed) -> float | None:
+            return growth((size * size, value(row, size)) for size in speeds.sizes)
+
+        return Column(f"growth_{key}", "Growth", detail, exponent, "exponent", min, quantity=quantity)
+
+    def counted(row: Speed, size: int) -> float | None:
+        cost = row.cost(size)
+        return cost.torch.macs if cost and not cost.doubt else None
 
     columns = (
         *(_timed(f"size_{n}", f"{n}x{n}", "ms", methodcaller("latency_s", size=n), "seconds", min)
           for n in speeds.sizes),
-        _timed("growth_latency", "Growth", "latency", partial(grown, _latency), "exponent", min),
-        Column("growth_macs", "Growth", "GMAC", partial(grown, _macs), "exponent", min, quantity="cost"),
-        Column("growth_memory", "Growth", "memory", partial(grown, _activations), "exponent", min, quantity="memory"),
+        grown("latency", "latency", lambda row, size: number(row.latency_s(size=size)), "latency"),
+        grown("macs", "GMAC", counted, "cost"),
+        grown("memory", "memory", partial(_held, "inference", "activations_bytes"), "memory"),
     )  # fmt: skip
     return table("sizes", "Cost as the image grows", columns, speeds.swept(lambda s: s.size), prose("growth"))
 
 
-def _latency(row: Speed, size: int) -> float | None:
-    return number(row.latency_s(size=size))
-
-
-def _macs(row: Speed, size: int) -> float | None:
-    cost = row.cost(size)
-    return cost.torch.macs if cost and not cost.doubt else None
-
-
-def _activations(row: Speed, size: int) -> float | None:
-    memory = row.memory("inference", size)
-    return memory.activations_bytes if memory else None
+def _held(mode: str, of: str, row: Speed, size: int | None = None) -> float | None:
+    """A figure of the memory of a mode; None where it was not measured."""
+    return getattr(row.memory(mode, size), of, None)
 
 
 class Deployed(NamedTuple):
@@ -94,37 +90,33 @@ class Deployed(NamedTuple):
 
     title: str
     origin: str
-    latency_s: Estimate | None
+    latency_s: Estimate
     over_plain: Estimate | None
-    result: Latency | None
-
-    @property
-    def agreement(self) -> Agreement | None:
-        return self.result.agreement if self.result else None
+    result: Latency
 
 
 def _variants(speeds: Speeds) -> Table:
-    timed = [one for row in speeds.swept(name_of) for v in speeds.variants if (one := _deployed(row, v)).latency_s]
+    timed = [
+        Deployed(f"{row.title}, {name}", row.title, latency, row.over_plain(name), made)
+        for row in speeds.swept(name_of)
+        for name in speeds.variants
+        if (latency := row.latency_s(variant=name)) and (made := row.variant(name))
+    ]
     columns = (
         _timed("latency", "Latency", "ms", lambda row: row.latency_s, "seconds", ranged=True),
         _timed("to_eager", "To eager", "ratio", lambda row: row.over_plain, "ratio", ranged=True),
-        _timed("prepare", "Made in", "s", lambda row: row.result and row.result.prepare_s, "number"),
+        _timed("prepare", "Made in", "s", lambda row: row.result.prepare_s, "number"),
         _timed("max_error", "Max error", "of largest", _max_error, "error"),
-        _timed("masks", "Masks", "Dice", lambda row: row.agreement and row.agreement.dice, "score"),
+        _timed("masks", "Masks", "Dice", lambda row: row.result.agreement and row.result.agreement.dice, "score"),
     )
     asked = [(row, name) for row in speeds.rows for name in speeds.variants if name != PLAIN]
     failed = [f"{row.title}, {name}: {why}" for row, name in asked if (why := row.refusal(name))]
     return table("variants", "Deployed speed", columns, timed, prose("variants"), *failed)
 
 
-def _deployed(row: Speed, name: str) -> Deployed:
-    title, latency = f"{row.title}, {name}", row.latency_s(variant=name)
-    return Deployed(title, row.title, latency, row.over_plain(name), row.variant(name))
-
-
 def _max_error(row: Deployed) -> float | None:
     """The largest difference of two logits, as a share of the plain network's largest."""
-    found = row.agreement
+    found = row.result.agreement
     return found.max_error / found.largest if found and found.largest else None
 
 
@@ -139,15 +131,12 @@ def _memory(speeds: Speeds) -> Table:
     return table("memory", caption, columns, speeds.rows, prose("peak_memory", speeds.device))
 
 
-def _held(mode: str, of: str, row: Speed) -> float | None:
-    return getattr(row.memory(mode), of, None)
-
-
 def _energy(speeds: Speeds) -> Table:
+    drawn = partial(Column, quantity="energy")
     columns = (
-        _metered("energy", "Energy", "J/image", lambda row: row.energy and row.energy.joules_per_image, "joules", min),
-        _metered("idle", "Idle", "W", lambda row: row.energy and row.energy.idle_watts, "watts"),
+        drawn("energy", "Energy", "J/image", lambda row: row.energy and row.energy.joules_per_image, "joules", min),
+        drawn("idle", "Idle", "W", lambda row: row.energy and row.energy.idle_watts, "watts"),
     )  # fmt: skip
-    unread = {row.energy.unreadable for row in speeds.rows if row.energy and row.energy.unreadable}
-    told = prose("energy"), *sorted(unread)
-    return table("energy", f"Energy at batch {speeds.rows[0].batch}", columns, speeds.rows, *told)
+    unread = sorted({row.energy.unreadable for row in speeds.rows if row.energy and row.energy.unreadable})
+    caption = f"Energy at batch {speeds.rows[0].batch}"
+    return table("energy", caption, columns, speeds.rows, prose("energy"), *unread)

@@ -1,10 +1,33 @@
-"""The tables of a section: which rows and columns each has, and the notes a reader needs below it."""
+"""The tables of a section: which rows and columns each has, and the notes a reader needs below it.
+
+Beside what was measured stands what papers print of the same networks on the same data set. Those figures are in
+baselines/published.csv, each with the paper and the table that it was read in. Papers train longer, with pre-training
+or on other splits, so none of their figures is a limit to reach here.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from importlib.resources import files
+from typing import Any
 
 from bench.quantities.scores import SCORES
+from bench.read.rows import Row
 from bench.read.sections import Section
-from bench.report.columns import MAIN, PAIRED, Table, accuracy, table
+from bench.report.columns import MAIN, PAIRED, Column, Table, accuracy, of_score, table
 from bench.report.text import prose, remarks
 from bench.stats.paired import SIGNIFICANCE
+from bench.units import UNITS
+
+OURS = {column.key: replace(column, unit="", best=None, optional=False) for column in MAIN}
+# By the name of a metric in published.csv: what one of its units is in ours, and the column that shows ours.
+METRICS = {
+    "Dice": (0.01, OURS["dice"]),
+    "IoU": (0.01, replace(of_score(SCORES["iou"]), best=None, optional=False)),
+    "Params (M)": (1e6, OURS["parameters"]),
+    "GMAC": (1e9, OURS["macs_torch"]),
+}
 
 
 def tables(section: Section) -> list[Table]:
@@ -28,12 +51,63 @@ def _seeds(section: Section) -> str:
     """The seeds of all networks, then the networks that were trained with more."""
     seeds = {row.title: row.seeds for row in section.rows if row.dice and not row.weights_file}
     common = set.intersection(*seeds.values()) if seeds else set()
-    found = [_numbers("seed", common)] if common else []
-    for more in sorted({tuple(sorted(own - common)) for own in seeds.values()} - {()}):
-        names = " and ".join(title for title, own in seeds.items() if tuple(sorted(own - common)) == more)
-        found.append(f"{names} also with {_numbers('seed', set(more))}")
-    return ", ".join(found)
+    trained_with: dict[tuple[int, ...], list[str]] = defaultdict(list)
+    for title, own in seeds.items():
+        trained_with[tuple(sorted(own - common))].append(title)
+    more = [(f"{' and '.join(titles)} also with ", own) for own, titles in sorted(trained_with.items())]
+    every = [("", sorted(common)), *more]
+    return ", ".join(
+        f"{who}{'seeds' if len(own) > 1 else 'seed'} {', '.join(map(str, own))}" for who, own in every if own
+    )
 
 
-def _numbers(name: str, numbers: set[int]) -> str:
-    return f"{name}{'s' if len(numbers) > 1 else ''} {', '.join(map(str, sorted(numbers)))}"
+# ---- published figures -----------------------------------------------------------------------------------------------
+
+
+@cache
+def published() -> tuple[Any, ...]:
+    """All published figures whose metric can be shown beside ours, in base units (shares, counts).
+
+    Each has `network`, `dataset`, `metric`, `value`, `paper` and `table`. The `dataset` of a count is the size of the
+    image, such as "224x224".
+    """
+    import pandas as pd
+
+    with files("baselines").joinpath("published.csv").open() as file:
+        found = pd.read_csv(file, float_precision="round_trip").query("metric in @METRICS")
+    scale = {name: scale for name, (scale, _) in METRICS.items()}
+    return tuple(found.assign(value=found.value * found.metric.map(scale)).itertuples(index=False))
+
+
+def published_table(section: Section) -> Table | None:
+    """A section's networks of which a paper prints an accuracy on its data set; None where there is none."""
+    if not section.dice:
+        return None
+    here = {section.dice.dataset, f"{section.dice.size}x{section.dice.size}"}
+    scored = [row for row in section.rows if row.dice and not row.weights_file]
+    of = {row.network: [f for f in published() if f.network == row.network and f.dataset in here] for row in scored}
+    rows = [row for row in scored if any(METRICS[f.metric][1].base == "score" for f in of[row.network])]
+    shown = [name for name in METRICS if any(f.metric == name for row in rows for f in of[row.network])]
+    columns = [column for name in shown for column in (METRICS[name][1], _beside(name, of))]
+    told = [prose("published"), *(f"{row.title}: {_sources(of[row.network])}" for row in rows)]
+    return table("published", "Beside published figures", columns, rows, *told) if rows else None
+
+
+def _beside(metric: str, of: Mapping[str, Sequence[Any]]) -> Column:
+    """The column of what papers print of a metric: one figure, or the least and the most."""
+    ours = METRICS[metric][1]
+
+    def printed(row: Row) -> str | None:
+        values = [figure.value for figure in of[row.network] if figure.metric == metric]
+        return " to ".join(dict.fromkeys(ours.text(end(values)) for end in (min, max))) if values else None
+
+    return Column(f"published_{ours.key}", "Published", UNITS[ours.base].symbol or metric, printed, ours.base)
+
+
+def _sources(found: Iterable[Any]) -> str:
+    """Each paper with its figures, in the order of the file."""
+    by_paper: dict[str, list[str]] = defaultdict(list)
+    for one in found:
+        text = METRICS[one.metric][1].text(one.value)
+        by_paper[f"{one.paper} ({one.table})"].append(f"{one.metric.split()[0]} {text}")
+    return "; ".join(f"{', '.join(told)} in {paper}" for paper, told in by_paper.items())

@@ -2,15 +2,16 @@
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
-from statistics import median
+from shlex import quote
 from typing import Any
 
-from bench.units import NONE, UNITS
+from bench.units import NONE, UNITS, in_unit
 
 TEMPLATES = Path(__file__).with_name("template")
+ESCAPED = "\\|"  # no backslash may stand in the braces of an f-string before Python 3.12
 END = "\x1e"  # ASCII's record separator, which stands in no name and no error
 LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -22,29 +23,30 @@ LATEX = str.maketrans({
 
 @cache
 def template(name: str) -> Any:
-    """A template of the folder `template`. What is written into HTML is escaped."""
+    """A template of the folder `template`. What is written into HTML and XML is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
     found = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape(["html"]), undefined=StrictUndefined,
+        loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape(["html", "xml"]), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     found.globals.update(zip=zip, NONE=NONE, END=END)
     found.tests.update(nan=math.isnan)
-    found.filters.update(markdown=markdown, slug=slug, median=median, cell=lambda value, unit: UNITS[unit].cell(value))
+    found.filters.update(markdown=markdown, slug=slug, quoted=quote, in_unit=in_unit, row=markdown_row)
+    found.filters.update(cell=lambda value, unit: UNITS[unit].cell(value))
     return found.get_template(name)
 
 
-def prose(name: str, *facts: Any) -> str:
-    """The sentence or note of this name in template/text.txt, with its facts, in one line."""
-    told = getattr(template("text.txt").module, name)
-    return " ".join((told(*facts) if callable(told) else told).split())
-
-
 def remarks(name: str, *facts: Any) -> list[str]:
-    """The notes of this name in template/text.txt, where `END` ends each of them."""
-    told = getattr(template("text.txt").module, name)(*facts).split(END)
-    return [" ".join(note.split()) for note in told if note.strip()]
+    """The notes of this name in template/text.txt, where `END` ends each of them, each in one line."""
+    told = getattr(template("text.txt").module, name)
+    notes = (told(*facts) if callable(told) else told).split(END)
+    return [" ".join(note.split()) for note in notes if note.strip()]
+
+
+def prose(name: str, *facts: Any) -> str:
+    """The sentence or the only note of this name in template/text.txt."""
+    return remarks(name, *facts)[0]
 
 
 def joined(*parts: str, by: str = " ") -> str:
@@ -52,15 +54,19 @@ def joined(*parts: str, by: str = " ") -> str:
     return by.join(filter(None, parts))
 
 
+def interval(write: Callable[[float], str], low: float, high: float) -> str:
+    """An interval in brackets, its ends without their unit; empty where it is a single value."""
+    return "" if low == high else f"[{', '.join(write(end).split(' ')[0] for end in (low, high))}]"
+
+
 def markdown(text: str) -> str:
     """Text that Markdown shows as it is: a name or an error may hold what it takes for a tag or for emphasis."""
     return text.replace("<", "&lt;").replace("*", "\\*")
 
 
-def markdown_table(header: Sequence[str], alignment: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table as GitHub writes it. The cells are Markdown; a `|` in them is escaped."""
-    lines = (" | ".join(cell.replace("|", "\\|") for cell in line) for line in (header, alignment, *rows))
-    return "\n".join(f"| {line} |" for line in lines)
+def markdown_row(cells: Iterable[str]) -> str:
+    """A line of a table as GitHub writes it. The cells are Markdown; a `|` in them is escaped."""
+    return f"| {' | '.join(cell.replace('|', ESCAPED) for cell in cells)} |"
 
 
 def latex(text: str) -> str:

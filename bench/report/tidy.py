@@ -32,7 +32,8 @@ def _frames(document: Document) -> Iterator[tuple[str, Any]]:
     """The tables by name, those that have a row."""
     import pandas as pd
 
-    for name, rows in (("table", tidy_rows(document.sections)), ("paired", paired_rows(document.sections))):
+    found = [part.section for part in document.parts if part.section]
+    for name, rows in (("table", tidy_rows(found)), ("paired", paired_rows(found))):
         if rows:
             yield name, pd.DataFrame(rows)
 

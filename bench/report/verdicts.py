@@ -6,15 +6,14 @@ A claim that fails is one line that says what was measured, what it was before, 
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import groupby
 from typing import Any
-from xml.etree import ElementTree
 
 from bench.judge.claim import Claim
-from bench.judge.evidence import Measured
 from bench.judge.verdict import Verdict
 from bench.networks import find_network, title_of
-from bench.report.text import joined, markdown, markdown_table
+from bench.report.text import interval, joined, template
 from bench.units import NONE, in_unit
 
 MARKS = {"fails": "✗", "holds": "✓", "undecided": "?"}  # in the order in which a reader looks for them
@@ -43,53 +42,37 @@ def claimed(claim: Claim) -> str:
     return WORDS[claim.relation] + joined(bound, other, f"± {slack}" if claim.margin else "")
 
 
-def found(claim: Claim, measured: Measured | None) -> str:
+def figures(verdict: Verdict) -> tuple[str, str, str]:
+    """What was measured, its interval, and what it was for an older code: "was 4.45 GMAC".
+
+    The last two are empty where there is none; the first is a dash where nothing was measured.
+    """
+    measured, before, write = verdict.measured, verdict.before, partial(figure, verdict.claim)
+    if measured is None:
+        return NONE, "", ""
+    was = f"was {write(before)}" if before is not None and before != measured.value else ""
+    return write(measured.value), interval(write, measured.low, measured.high), was
+
+
+def found(verdict: Verdict) -> str:
     """What was measured, with its interval where it has one; a dash where nothing was."""
-    if measured is None:
-        return NONE
-    return joined(figure(claim, measured.value), _interval(claim, measured))
-
-
-def _interval(claim: Claim, measured: Measured) -> str:
-    ends = ", ".join(figure(claim, end).split(" ")[0] for end in (measured.low, measured.high))
-    return "" if measured.low == measured.high else f"[{ends}]"
-
-
-def measured_parts(verdict: Verdict) -> tuple[str, str]:
-    """What was measured: the figure, and what stands smaller beside it, its interval and what it was before."""
-    claim, measured = verdict.claim, verdict.measured
-    if measured is None:
-        return NONE, ""
-    return figure(claim, measured.value), joined(_interval(claim, measured), _before(verdict), by=", ")
-
-
-def _before(verdict: Verdict) -> str:
-    """ "was 4.45 GMAC": what the figure was for an older code, where it was another."""
-    changed = verdict.measured and verdict.before not in (None, verdict.measured.value)
-    return f"was {figure(verdict.claim, verdict.before)}" if changed and verdict.before is not None else ""
+    return joined(*figures(verdict)[:2])
 
 
 def _with_before(verdict: Verdict) -> str:
-    return joined(found(verdict.claim, verdict.measured), _before(verdict), by=", ")
+    return joined(found(verdict), figures(verdict)[2], by=", ")
 
 
 def sentence(verdict: Verdict) -> str:
     """One line: network, metric, what was measured, what it was before, what is claimed, why nothing is decided."""
-    claim = verdict.claim
-    about = f"{claim.metric} of {claim.network}{f' at {claim.module}' if claim.module else ''}{_course(verdict)}"
+    claim, measured, now, was = verdict.claim, verdict.measured, found(verdict), figures(verdict)[2]
+    course = f" is {now}" if measured else ""
+    if measured and was:
+        went = "grew" if measured.value > (verdict.before or 0) else "fell"
+        course = f" {went} from {was.removeprefix('was ')} to {now}"
+    about = f"{claim.metric} of {claim.network}{f' at {claim.module}' if claim.module else ''}{course}"
     todo = f"(to decide it: {verdict.todo})" if verdict.reason and verdict.todo else ""
     return joined(about, f"claimed {claimed(claim)}", joined(verdict.reason, todo), by="; ")
-
-
-def _course(verdict: Verdict) -> str:
-    """What the figure is, or from what to what it went."""
-    if verdict.measured is None:
-        return ""
-    now = found(verdict.claim, verdict.measured)
-    if not _before(verdict) or verdict.before is None:
-        return f" is {now}"
-    went = "grew" if verdict.measured.value > verdict.before else "fell"
-    return f" {went} from {figure(verdict.claim, verdict.before)} to {now}"
 
 
 def count(verdicts: Sequence[Verdict]) -> str:
@@ -121,12 +104,10 @@ def as_text(verdicts: Sequence[Verdict]) -> str:
     return "\n".join([*text, *steps, "", count(verdicts)])
 
 
-def _sharing(verdict: Verdict) -> tuple[str, ...]:
+def _sharing(verdict: Verdict) -> Any:
     """What the claims of one line have in common: undecided ones their table and reason, others all."""
-    name = verdict.claim.name
-    if verdict.outcome != "undecided":
-        return (name,)
-    return name.partition("/")[0], verdict.reason, found(verdict.claim, verdict.measured)
+    table = verdict.claim.name.partition("/")[0]
+    return (table, verdict.reason, found(verdict)) if verdict.outcome == "undecided" else verdict.claim.name
 
 
 def _columns(first: Verdict, *others: Verdict) -> tuple[str, str, str, str]:
@@ -139,53 +120,29 @@ def _columns(first: Verdict, *others: Verdict) -> tuple[str, str, str, str]:
 
 def as_markdown(verdicts: Sequence[Verdict]) -> str:
     """A table for a person or a step summary, with the source of each claim."""
-    header = ["Claim", "Claimed", "Measured", "Verdict", "Why, or from what"]
-    rows = [
-        [v.claim.says, claimed(v.claim), _with_before(v), f"{MARKS[v.outcome]} {v.outcome}", _because(v)]
-        for v in verdicts
-    ]
-    table = markdown_table(header, ["---"] * len(header), [map(markdown, row) for row in rows])
-    sources = dict.fromkeys(verdict.claim.source for verdict in verdicts)
-    return f"{table}\n\n{count(verdicts)}. Sources: {'; '.join(map(markdown, sources))}."
-
-
-def _because(verdict: Verdict) -> str:
-    measured = verdict.measured
-    why = verdict.reason + (f"; to decide it: `{verdict.todo}`" if verdict.todo else "")
-    machine = f", {measured.machine}" if measured and measured.machine else ""
-    return (why or (f"{len(measured.records)} records" if measured else "")) + machine
-
-
-def facts(verdict: Verdict) -> dict[str, Any]:
-    """A verdict in base units, for JSON."""
-    claim, measured = verdict.claim, verdict.measured
-    told = ("line", "says", "source", "network", "metric", "against", "relation", "bound", "margin")
-    return {
-        "claim": claim.name, **{name: getattr(claim, name) for name in told}, "unit": _unit(claim),
-        "outcome": verdict.outcome, **{name: getattr(measured, name, None) for name in ("value", "low", "high", "n")},
-        "before": verdict.before, "reason": verdict.reason, "todo": verdict.todo,
-        "machine": measured.machine if measured else "", "records": list(measured.records) if measured else [],
-    }  # fmt: skip
+    told = {"claimed": claimed, "measured": _with_before, "marks": MARKS, "count": count(verdicts)}
+    return str(template("claims.md").render(verdicts=verdicts, **told))
 
 
 def as_json(verdicts: Sequence[Verdict]) -> str:
     """Every fact in base units."""
-    return json.dumps([facts(verdict) for verdict in verdicts], indent=1, allow_nan=False)
+    told = ("line", "says", "source", "network", "metric", "against", "relation", "bound", "margin")
+    facts = [
+        {
+            "claim": v.claim.name, **{name: getattr(v.claim, name) for name in told}, "unit": _unit(v.claim),
+            "outcome": v.outcome, **{name: getattr(v.measured, name, None) for name in ("value", "low", "high", "n")},
+            "before": v.before, "reason": v.reason, "todo": v.todo,
+            "machine": getattr(v.measured, "machine", ""), "records": getattr(v.measured, "records", ()),
+        }
+        for v in verdicts
+    ]  # fmt: skip
+    return json.dumps(facts, indent=1, allow_nan=False)
 
 
 def as_junit(verdicts: Sequence[Verdict]) -> str:
     """JUnit's XML, which CI servers other than GitHub's show: undecided is skipped."""
     outcomes = Counter(verdict.outcome for verdict in verdicts)
-    totals = {"tests": len(verdicts), "failures": outcomes["fails"], "skipped": outcomes["undecided"]}
-    suite = ElementTree.Element("testsuite", {"name": "bench check"} | {name: str(n) for name, n in totals.items()})
-    for verdict in verdicts:
-        names = {"classname": f"claims.{verdict.claim.network}", "name": verdict.claim.name}
-        case = ElementTree.SubElement(suite, "testcase", names)
-        if verdict.outcome != "holds":
-            kind = "failure" if verdict.outcome == "fails" else "skipped"
-            ElementTree.SubElement(case, kind, {"message": sentence(verdict)})
-    ElementTree.indent(suite)
-    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+    return str(template("junit.xml").render(verdicts=verdicts, outcomes=outcomes, sentence=sentence))
 
 
 def as_github(verdicts: Sequence[Verdict]) -> str:

@@ -4,7 +4,7 @@ import pytest
 from handmade import dice_record
 
 from bench.read.sections import sections
-from bench.report.accuracy_plots import dice_against_counts, dice_against_latency, learning_curves, paired_differences
+from bench.report.plots import dice_against_counts, dice_against_latency, learning_curves, paired_differences
 
 
 def test_dice_against_latency_has_a_point_a_network_with_units_on_its_axes(reference):

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from handmade import cost_record, latency_record
+from handmade import cost_record, latency_record, record
 
 from bench.read.sections import sections
 from bench.read.speeds import speeds
@@ -45,3 +45,19 @@ def test_machines_are_those_that_figures_depend_on():
 
 def test_verdicts_are_handed_on(reference):
     assert replace(made(reference), verdicts=()).verdicts == ()
+
+
+def test_what_was_switched_on_is_told_so_that_no_two_parts_have_the_same_words():
+    plain = latency_record()
+    switched = [{}, {"tf32": True}, {"tf32": True, "cudnn_benchmark": True}]
+    records = [record("unet", plain.job.spec.model_copy(update=more), plain.result) for more in switched]
+    found = made(records)
+    assert [part.title for part in found.parts] == [
+        f"{what}, cpu{more}"
+        for what in ("At 224x224", "Speed and memory")
+        for more in ("", ", TF32", ", TF32, cuDNN benchmark")
+    ]
+    assert len({table.caption + " ".join(table.notes) for part in found.parts for table in part.tables}) == 6
+    assert [command.partition("latency ")[2] for command in found.commands] == [
+        "--device cpu", "--tf32 --device cpu", "--tf32 --cudnn-benchmark --device cpu",
+    ]  # fmt: skip

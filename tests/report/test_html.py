@@ -17,8 +17,7 @@ from bench.quantities import CostSpec, LatencySpec
 from bench.read.sections import sections
 from bench.read.speeds import speeds
 from bench.report.document import document
-from bench.report.html import page, write
-from bench.report.html_records import anchor
+from bench.report.html import anchor, page, write
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 VOID = {"meta", "link", "br", "img", "input", "hr"}

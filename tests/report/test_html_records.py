@@ -7,8 +7,7 @@ from handmade import ENVIRONMENT, cost_record, dice_record, latency_record, reco
 
 from bench.quantities import Energy, EnergySpec, Memory, MemorySpec, Peak, PeakSpec
 from bench.report.document import document
-from bench.report.html import page
-from bench.report.html_records import MOST, hint
+from bench.report.html import MOST, hint, page
 
 
 def html(*records):

@@ -7,7 +7,7 @@ from handmade import dice_record
 
 from bench.networks import NETWORKS
 from bench.read.sections import sections
-from bench.report.published import METRICS, figures, published_table
+from bench.report.tables import METRICS, published, published_table
 
 FILE = Path(__file__).parents[2] / "baselines" / "published.csv"
 
@@ -25,9 +25,9 @@ def test_every_line_names_a_network_of_the_table_a_figure_and_where_it_was_read(
 
 
 def test_figures_are_in_base_units():
-    claimed = next(f for f in figures() if (f.network, f.dataset, f.metric) == ("mdsa_unet", "isic2018", "Dice"))
+    claimed = next(f for f in published() if (f.network, f.dataset, f.metric) == ("mdsa_unet", "isic2018", "Dice"))
     assert claimed.value == 0.9075
-    assert next(f.value for f in figures() if (f.network, f.metric) == ("mdsa_unet", "Params (M)")) == 6.65e6
+    assert next(f.value for f in published() if (f.network, f.metric) == ("mdsa_unet", "Params (M)")) == 6.65e6
 
 
 def test_a_published_range_stands_beside_what_was_measured_with_its_sources():

@@ -1,9 +1,10 @@
 """The answer in sentences."""
 
 import pytest
-from handmade import STATE, dice_record, latency_record
+from handmade import STATE, cost_record, dice_record, latency_record, record
 
 from bench.judge.pick import pick
+from bench.quantities import CostSpec, Count
 from bench.quantities.scores import PROTOCOLS
 from bench.read.sections import sections
 from bench.report.sentences import candidate_line, pick_reason, sentences
@@ -57,6 +58,15 @@ def test_of_very_many_names_the_first_ones_are_told():
     assert said.endswith("network_00, network_01, network_02, network_03, network_04, network_05 and 6 others.")
 
 
+def test_doubted_counts_are_not_the_fewest():
+    """The counters differ by more than 2 %, so that no count of multiply-adds is told."""
+    records = [
+        record(name, CostSpec(), cost_record(name).result.model_copy(update={"torch": Count(counter="torch", macs=1)}))
+        for name in ("unet", "mdsa_unet")
+    ]
+    assert sentences(sections(records)[0]) == ["Smallest: MDSA-UNet, 31.04 M parameters."]
+
+
 @pytest.fixture
 def section(reference):
     (found,) = sections(reference)
@@ -77,6 +87,6 @@ def test_nobody_fits(section):
 def test_a_line_has_figures_with_units_and_the_limits_it_breaks(section):
     unet = next(c for c in pick(section, {"latency": 0.2, "memory": 1e9}) if c.row.network == "unet")
     assert candidate_line(unet) == (
-        "U-Net: latency 310 ms, parameters 31,037,633, multiply-adds 36.878 GMAC, dice 0.700; over latency 200 ms; "
+        "U-Net: parameters 31,037,633, multiply-adds 36.878 GMAC, latency 310 ms, dice 0.700; over latency 200 ms; "
         "memory was not measured"
     )

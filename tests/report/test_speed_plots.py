@@ -6,7 +6,7 @@ from handmade import LATENCY, cost_record, latency_record, record
 from bench.quantities import Latency, ModuleCost, Profile, ProfileSpec
 from bench.read.sections import sections
 from bench.read.speeds import speeds
-from bench.report.speed_plots import by_size, calls, latency_against_counts, throughput, time_by_module
+from bench.report.plots import by_size, calls, latency_against_counts, throughput, time_by_module
 
 
 def timed(seconds: float, **conditions):
