@@ -77,11 +77,11 @@ def paired_differences(section: Section) -> Figure:
     """Every network's Dice less the reference's: a dot an image, the mean with its interval."""
     reference, found = section.reference, section.paired[::-1]
     assert reference
-    theirs = reference.dice_by_unit
+    theirs = reference.by_unit("dice")
     figure, axes = subplots(7.2, 1.2 + 0.55 * len(found))
     jitter = np.random.default_rng(0)
     for place, one in enumerate(found):
-        units = [mine - theirs[unit] for unit, mine in one.row.dice_by_unit.items() if unit in theirs]
+        units = [mine - theirs[unit] for unit, mine in one.row.by_unit("dice").items() if unit in theirs]
         heights = place + jitter.uniform(-0.22, 0.22, len(units))
         color, mean = look(one.row.network)[0], one.difference
         axes.plot(units, heights, ".", color=color, alpha=0.25, markersize=4, linestyle="", zorder=2)

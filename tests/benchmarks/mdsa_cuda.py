@@ -144,7 +144,7 @@ def _line(what: str, batch: int, forms: dict[str, str], asked: argparse.Namespac
     for side, form in dict.fromkeys([*pairs.values(), *pairs]):
         try:
             runs[side, form] = make(side, form, batch, asked.device)
-        except Exception as error:  # whatever a form fails with, the others are measured
+        except Exception as error:  # noqa: BLE001 - whatever a form fails with, the others are measured
             left_out[f"{side} {form}"] = str(error).splitlines()[0]
     found = _timed(runs, asked, inference=what == "latency")
     ratios = {ours[1]: ratio(found[ours], found[plain]) for ours, plain in pairs.items() if {ours, plain} <= {*found}}
