@@ -22,7 +22,7 @@ def history(
 
     Example: bench history mdsa_unet latency
     """
-    from bench.judge.history import history as points_of
+    from bench.judge.compare import history as points_of
     from bench.networks import find_network
     from bench.quantities import find_metric
     from bench.report.history import as_text, draw, facts

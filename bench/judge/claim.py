@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, FiniteFloat, model_validator
 
 from bench.data import DATASETS
 from bench.errors import UserError, unknown
+from bench.machine import Machine
 from bench.networks import find_network
 from bench.quantities import Device, Frozen, Metric, find_metric
 from bench.quantities.base import IMAGE, PASS
@@ -16,7 +17,6 @@ from bench.quantities.dice import SCORING
 from bench.quantities.scores import find_protocol
 from bench.quantities.variants import PLAIN, ordered
 
-Relation = Literal["equals", "at_most", "at_least"]
 CONDITIONS = {*IMAGE, *PASS, *SCORING, "variant", "module"}
 
 
@@ -66,7 +66,7 @@ class Claim(Frozen):
     source: str = Field(min_length=1)
     network: NetworkName
     metric: Annotated[str, _name(find_metric)]
-    relation: Relation
+    relation: Literal["equals", "at_most", "at_least"]
     value: FiniteFloat | None = None
     against: NetworkName | None = None
     times: FiniteFloat | None = Field(None, gt=0)
@@ -99,6 +99,10 @@ class Claim(Frozen):
     def networks(self) -> list[str]:
         """The network it is about, then the one it is held against, if any."""
         return [self.network, *([self.against] if self.against else [])]
+
+    def may_be_of(self, machine: Machine) -> bool:
+        """Whether figures of this machine may decide the claim."""
+        return self.machine in ("", machine.cpu, machine.fingerprint, *machine.gpus)
 
     @property
     def is_lead(self) -> bool:

@@ -11,8 +11,6 @@ from pydantic import ValidationError
 from bench.errors import UserError, unknown
 from bench.judge.claim import Claim, contradictions
 
-OURS = ("name", "line")  # fields that the file does not give
-
 
 def default_claims() -> Path:
     """./claims.toml where there is one, else the claims that come with this package."""
@@ -51,7 +49,7 @@ def _claims(path: Path, text: str, name: str, table: Any) -> list[Claim]:
     if not isinstance(table, dict):
         where = _line_of(text, "", name)
         raise UserError(f"{path}:{where}: '{name}' stands outside of a table; put it below a [name of its claim]")
-    known = [field for field in Claim.model_fields if field not in OURS]
+    known = [field for field in Claim.model_fields if field not in ("name", "line")]  # which the file does not give
     for key in table:
         if key not in known:
             raise UserError(f"{path}:{_line_of(text, name, key)}: [{name}]: {unknown('key', key, known)}")

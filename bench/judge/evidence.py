@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.judge.claim import Claim
+from bench.quantities import Metric
 from bench.quantities.scores import PROTOCOLS
 from bench.quantities.variants import name_of
 from bench.read.rows import Row, grouped, longest
@@ -60,15 +61,15 @@ def fitting(claim: Claim, network: str, records: Sequence[Record]) -> list[Recor
     """The network's records under the claim's conditions, failures included, oldest first."""
     about = claim.about
     names = [name for name in ("channels", "classes", "size", "batch", "device") if name in about.conditions]
-    conditions = {**{name: getattr(claim, name) for name in names}, **about.where}
+    conditions = {name: getattr(claim, name) for name in names} | dict(about.where)
 
     def fits(record: Record) -> bool:
-        spec, machine = record.job.spec, record.machine
+        spec = record.job.spec
         return (
             (record.job.network, spec.quantity, name_of(spec)) == (network, about.quantity, claim.variant)
             and all(getattr(spec, name) == value for name, value in conditions.items())
             and not any(getattr(spec, name, False) for name in SWITCHES)
-            and claim.machine in ("", machine.cpu, machine.fingerprint, *machine.gpus)
+            and claim.may_be_of(record.machine)
         )
 
     return sorted(filter(fits, records), key=lambda record: record.before.at)
@@ -151,7 +152,7 @@ def interleaved(claim: Claim, records: Sequence[Record], machine: str) -> Measur
         reasons = [reason for pair in pairs for record in pair for reason in record.taints]
         spoiled = f": {len(pairs) - len(sound)} of {len(pairs)} were disturbed, {reasons[0]}" if reasons else ""
         raise Undecided(told + spoiled, MEASURE)
-    found, noise = ratio_with_control(*(_samples(claim, side) for side in zip(*sound, strict=True)))
+    found, noise = ratio_with_control(*(times_of(claim.about, side) for side in zip(*sound, strict=True)))
     ids = tuple(record.id for pair in sound for record in pair)
     return Measured(found.value, found.low, found.high, ids, mine[0].machine.title, noise, found.pairs)
 
@@ -173,16 +174,16 @@ def _of_one_protocol(pairs: Sequence[Pair]) -> list[Pair]:
 def _alone(claim: Claim, mine: Sequence[Record]) -> Measured:
     """The median of the process medians, between the fastest and the slowest, of sound processes."""
     sound = [record for record in mine if not record.taints]
-    found = of_processes(_samples(claim, sound))
+    found = of_processes(times_of(claim.about, sound))
     if not found:
         raise Undecided(f"every process of {claim.network} was disturbed: {mine[0].taints[0]}", MEASURE)
     ids = tuple(record.id for record in sound)
     return Measured(found.value, found.low, found.high, ids, sound[0].machine.title, n=found.n)
 
 
-def _samples(claim: Claim, records: Sequence[Record]) -> list[tuple[float, ...]]:
-    assert claim.about.samples
-    return [claim.about.samples(record.result) for record in records]
+def times_of(metric: Metric, records: Sequence[Record]) -> list[tuple[float, ...]]:
+    """The raw times of each process in seconds; none of a metric that is not repeated in several processes."""
+    return [metric.samples(record.result) for record in records] if metric.samples else []
 
 
 def scored(claim: Claim, records: Sequence[Record]) -> Measured:

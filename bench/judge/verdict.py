@@ -37,10 +37,8 @@ def judge(claims: Sequence[Claim], records: Sequence[Record], machine: str) -> l
 
     Only records of the networks' present code count: an edited network is another network.
     """
-    present: list[Record] = []
-    older: list[Record] = []
-    for record in records:
-        (present if _is_of_present_code(record) else older).append(record)
+    present = [record for record in records if _is_of_present_code(record)]
+    older = [record for record in records if not _is_of_present_code(record)]
     return [_verdict(claim, present, older, machine) for claim in claims]
 
 
@@ -58,10 +56,9 @@ def _verdict(claim: Claim, present: Sequence[Record], older: Sequence[Record], m
     except Undecided as undecided:
         return Verdict(claim, "undecided", str(undecided), undecided.todo)
     before, allowed = previous(claim, older), claim.allowed
-    if allowed.low <= found.low and found.high <= allowed.high:
-        return Verdict(claim, "holds", measured=found, before=before)
-    if found.low > allowed.high or found.high < allowed.low:
-        return Verdict(claim, "fails", measured=found, before=before)
+    inside = allowed.low <= found.low and found.high <= allowed.high
+    if inside or found.low > allowed.high or found.high < allowed.low:
+        return Verdict(claim, "holds" if inside else "fails", measured=found, before=before)
     reason = "the interval spans the limit"
     todo = {"score": "train with more seeds", "ratio": "measure more processes"}.get(claim.about.tier, "")
     if found.noise > claim.margin and claim.is_ratio:
