@@ -2,9 +2,8 @@
 
 import os
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Exit, Option, echo
 
@@ -16,8 +15,7 @@ if TYPE_CHECKING:
 
 PROCESSES = 6  # of each network of a quotient: two more than are needed, should something disturb some
 COLORS = {"✓": "green", "✗": "red", "?": "yellow"}
-MeasureMissing = Annotated[bool, Option("--measure-missing", help="Measure what is not on record; nothing is trained.")]
-Format = StrEnum("Format", ["text", "markdown", "json", "junit", "github"])
+Format = Literal["text", "markdown", "json", "junit", "github"]
 
 
 @command()
@@ -27,10 +25,10 @@ def check(
         Path | None, Option(help="The file of claims. [default: ./claims.toml, else the program's]")
     ] = None,
     only: Annotated[str, Option(help="Claims whose names begin so, by commas.")] = "",
-    measure_missing: MeasureMissing = False,
-    device: Annotated[DeviceOption, Option(help="Where to measure.")] = DeviceOption.auto,
+    measure_missing: Annotated[bool, Option(help="Measure what is not on record; nothing is trained.")] = False,
+    device: Annotated[DeviceOption, Option(help="Where to measure.")] = "auto",
     out: Annotated[Path, Option(help="Where new records are kept.")] = Path("results"),
-    format_: Annotated[Format, Option("--format", help="How the verdicts are printed.")] = Format.text,
+    format_: Annotated[Format, Option("--format", help="How the verdicts are printed.")] = "text",
     quiet: Quiet = False,
 ) -> None:
     """Tell of each claim whether it holds, fails or is undecided, and from which records.
@@ -78,8 +76,8 @@ def _print(verdicts: "list[Verdict]", format_: Format) -> None:
     """Print the verdicts; on GitHub's runners also into the summary of the step."""
     from bench.report.verdicts import FORMATS, as_markdown
 
-    shown = FORMATS[format_.value](verdicts)
-    if format_ is Format.text:
+    shown = FORMATS[format_](verdicts)
+    if format_ == "text":
         from bench.cli.terminal import console, say
 
         for line in shown.splitlines():
@@ -88,6 +86,6 @@ def _print(verdicts: "list[Verdict]", format_: Format) -> None:
     else:
         echo(shown)
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if format_ is Format.github and summary:
+    if format_ == "github" and summary:
         with Path(summary).open("a") as lines:
             lines.write(as_markdown(verdicts) + "\n")

@@ -35,12 +35,10 @@ def pick(
     from bench.report.sentences import candidate_line, pick_reason
 
     bounds = {
-        "latency": None if max_latency_ms is None else max_latency_ms / 1e3,
-        "parameters": _amount("--max-params", max_params),
-        "multiply-adds": _amount("--max-macs", max_macs),
-        "memory": None if max_memory_mib is None else max_memory_mib * 2**20,
+        "latency": max_latency_ms and max_latency_ms / 1e3, "parameters": _amount("--max-params", max_params),
+        "multiply-adds": _amount("--max-macs", max_macs), "memory": max_memory_mib and max_memory_mib * 2**20,
         "dice": min_dice,
-    }
+    }  # fmt: skip
     if device not in ("", "cpu", "cuda"):
         raise UserError(f"--device takes cpu or cuda, got '{device}'")
     records = records_of(folders or [])

@@ -18,7 +18,7 @@ def profile(
     size: Size = 224,
     batch: Annotated[int, Option(help="Images in a batch.", min=1)] = 1,
     depth: Annotated[int, Option(help="Levels of modules to show.", min=0)] = 2,
-    device: Annotated[DeviceOption, Option(help="Where to time.")] = DeviceOption.auto,
+    device: Annotated[DeviceOption, Option(help="Where to time.")] = "auto",
     as_json: Json = False,
 ) -> None:
     """Show where a network's parameters, multiply-adds, activations and time are, module by module. Nothing is kept.

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bench.cli.terminal import Part, Screen, say, table
-from bench.quantities import ModuleCost, Profile, ProfileSpec
+from bench.quantities import ModuleCost, OperatorTime, Profile, ProfileSpec
+from bench.report.text import remarks
 from bench.units import NONE, milliseconds
 
 SMALL = 0.005  # of the whole network, in every column: such modules share one line
@@ -45,20 +46,7 @@ def show(to: Screen, title: str, given: ProfileSpec, found: Profile, depth: int)
 
 def notes(found: Profile) -> list[str]:
     """What the numbers mean and are not."""
-    slower = found.clocked_s / found.plain_s - 1
-    told = [
-        f"Times are medians of {found.passes} passes with a clock around every module: "
-        f"{milliseconds(found.clocked_s)} ms a pass, {milliseconds(found.plain_s)} ms without the clocks "
-        f"({100 * slower:+.1f} %). They tell where time goes; do not set them beside latencies, which "
-        "`bench run --measure latency` takes.",
-        "GMAC and activations are of one image, by torch's counter: convolutions and matrix products, and the elements "
-        "that these put out.",
-    ]
-    if slower < -NOISE:
-        told.append("Clocks cannot make a pass faster: something else used the machine. Run this again when idle.")
-    if found.uncounted:
-        told.append(f"Not counted, though it may multiply: {', '.join(found.uncounted)}.")
-    return told
+    return remarks("profile_notes", found, found.clocked_s / found.plain_s - 1, NOISE)
 
 
 def lines(found: Profile, title: str, depth: int) -> list[Line]:
@@ -126,12 +114,10 @@ def _cell(figure: float, whole: float, unit: float) -> Part:
     return f"{value:.{2 if value < 1000 else 0}f} {100 * share:>3.0f}%", style
 
 
-def _operators(found: Profile) -> Iterator[tuple[str, ...]]:
+def _operators(found: Profile) -> list[tuple[str, ...]]:
     """The slowest by their own time, and the others in one line."""
-    rest = found.operators[TOP:]
-    sums = [(one.name, one.calls, one.self_s, one.share) for one in found.operators[:TOP]]
+    shown, rest = list(found.operators[:TOP]), found.operators[TOP:]
     if rest:
-        calls, spent, share = (sum(getattr(one, name) for one in rest) for name in ("calls", "self_s", "share"))
-        sums.append((f"({len(rest)} others)", calls, spent, share))
-    for name, calls, spent, share in sums:
-        yield name, f"{calls:g}", milliseconds(spent), f"{100 * share:.0f}"
+        sums = {name: sum(getattr(one, name) for one in rest) for name in ("calls", "self_s", "share")}
+        shown.append(OperatorTime(name=f"({len(rest)} others)", **sums))
+    return [(one.name, f"{one.calls:g}", milliseconds(one.self_s), f"{100 * one.share:.0f}") for one in shown]
