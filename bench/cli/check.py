@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Exit, Option, echo
 
-from bench.cli.options import DeviceOption, Folders, Quiet, command, device_of, names_in, records_of, writable
+from bench.cli.options import Claims, DeviceOption, Folders, Quiet, command, device_of, names_in, records_of, writable
 from bench.errors import unknown
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ Format = Literal["text", "markdown", "json", "junit", "github"]
 @command()
 def check(
     folders: Folders = None,
-    claims: Annotated[
-        Path | None, Option(help="The file of claims. [default: ./claims.toml, else the program's]")
-    ] = None,
+    claims: Claims = None,
     only: Annotated[str, Option(help="Claims whose names begin so, by commas.")] = "",
-    measure_missing: Annotated[bool, Option(help="Measure what is not on record; nothing is trained.")] = False,
+    measure_missing: Annotated[
+        bool, Option("--measure-missing", help="Measure what is not on record, untrained.")
+    ] = False,
     device: Annotated[DeviceOption, Option(help="Where to measure.")] = "auto",
     out: Annotated[Path, Option(help="Where new records are kept.")] = Path("results"),
     format_: Annotated[Format, Option("--format", help="How the verdicts are printed.")] = "text",
@@ -80,12 +80,10 @@ def _print(verdicts: "list[Verdict]", format_: Format) -> None:
     if format_ == "text":
         from bench.cli.terminal import console, say
 
-        for line in shown.splitlines():
-            mark, gap, rest = line.partition("  ")
-            say(console(stderr=False), (mark, COLORS.get(line[:1], "")), gap + rest, wrap=False)
+        for mark, gap, rest in (line.partition("  ") for line in shown.splitlines()):
+            say(console(stderr=False), (mark, COLORS.get(mark[:1], "")), gap + rest, wrap=False)
     else:
         echo(shown)
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if format_ == "github" and summary:
+    if format_ == "github" and (summary := os.environ.get("GITHUB_STEP_SUMMARY")):
         with Path(summary).open("a") as lines:
             lines.write(as_markdown(verdicts) + "\n")

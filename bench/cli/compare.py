@@ -14,9 +14,7 @@ def compare(
     base: Annotated[str, Argument(help="Before: a folder, a file, or a git revision, REV or REV:folder.")],
     head: Annotated[str, Argument(help="After: the same.")] = "results",
     fail_on: Annotated[Literal["nothing", "worse"], Option(help="Exit with 1 where something is worse.")] = "nothing",
-    format_: Annotated[
-        Literal["text", "markdown", "json"], Option("--format", help="How the changes are printed.")
-    ] = "text",
+    format_: Annotated[Literal["text", "markdown", "json"], Option("--format", help="How they are printed.")] = "text",
 ) -> None:
     """Tell what got better, worse, appeared and vanished between two sets of records.
 
@@ -31,8 +29,7 @@ def compare(
     from bench.judge.compare import compare as compare_records
     from bench.report.changes import FORMATS
 
-    before, after = (records_of([side]) for side in (base, head))
-    changes = compare_records(before, after)
+    changes = compare_records(records_of([base]), records_of([head]))
     echo(FORMATS[format_](changes))
     if changes and all(change.outcome == "refused" for change in changes):
         raise UserError(f"nothing in {base} and {head} can be compared: {changes[0].reason}")
@@ -63,10 +60,8 @@ def history(
     writable(to)
     points = points_of(network, about, dataset, records)
     if not points:
-        where = f" on {dataset}" if dataset else ""
-        raise UserError(
-            f"no commit has a record of {network}'s {metric}{where} below '{records}'; commit what `bench run` wrote"
-        )
+        what = f"{network}'s {metric}" + (f" on {dataset}" if dataset else "")
+        raise UserError(f"no commit has a record of {what} below '{records}'; commit what `bench run` wrote")
     if as_json:
         print_json([facts(point) for point in points])
     else:

@@ -28,6 +28,7 @@ RESULTS = Path("results")
 DeviceOption = Literal["auto", "cpu", "cuda"]
 
 Dataset = Annotated[str, Argument(help="A name from `bench list datasets`.")]
+Claims = Annotated[Path | None, Option(help="Claims to judge. [default: ./claims.toml, else the program's]")]
 Folders = Annotated[list[Path] | None, Argument(help="Folders of records. [default: those in results/ that exist]")]
 Arguments = Annotated[list[str] | None, Option("--arg", help="key=value for a network from elsewhere; once for each.")]
 Size = Annotated[int, Option(help="Pixels a side.", min=32)]
@@ -158,10 +159,9 @@ class RunOptions:
         named = [with_arguments(name, arguments, self.pretrained) for name in names]
         if (arguments or self.pretrained) and all(name in NETWORKS for name in named):
             option = "--arg" if arguments else "--pretrained"
-            raise UserError(
-                f"{option} is for networks from elsewhere, and none was named; those of the table are built as "
-                "published, from random weights: leave it out, or name one such as smp:Unet/resnet34"
-            )
+            ours = "those of the table are built as published, from random weights"
+            raise UserError(f"{option} is for networks from elsewhere, and none was named; {ours}: leave it out, "
+                            "or name one such as smp:Unet/resnet34")  # fmt: skip
         return tuple(NETWORKS) if self.all_networks else tuple(dict.fromkeys([*named, *table.in_groups(groups)]))
 
 

@@ -41,8 +41,8 @@ def profile(
     from bench.measure.profile import profile as measure
     from bench.quantities import ProfileSpec
 
-    machine = this_machine()
-    asked = ProfileSpec(machine=machine.fingerprint, device=where, threads=machine.cores, size=size, batch=batch)
+    here = this_machine()
+    asked = ProfileSpec(machine=here.fingerprint, device=where, threads=here.cores, size=size, batch=batch)
     try:
         with Status(console(), transient=True) as status:
             torch.manual_seed(0)
@@ -51,9 +51,9 @@ def profile(
     except (RuntimeError, MemoryError) as error:
         if not isinstance(error, MemoryError) and not re.search("out of memory|can't allocate memory", str(error)):
             raise
+        what = f"{network} with a batch of {batch} at {size}x{size}"
         raise UserError(
-            f"{network} with a batch of {batch} at {size}x{size} does not fit in the memory of the {where}; "
-            "give a smaller --batch or --size"
+            f"{what} does not fit in the memory of the {where}; give a smaller --batch or --size"
         ) from error
     if as_json:
         print_json({"network": network, "conditions": asked.model_dump(), **profiled.model_dump()})

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from typer import Option, echo
 
-from bench.cli.options import RESULTS, Folders, Json, command, names_in, records_of, writable
+from bench.cli.options import RESULTS, Claims, Folders, Json, command, names_in, records_of, writable
 from bench.errors import UserError, unknown
 
 PROTOCOLS = "per_image, per_volume, pooled, transunet"
@@ -20,7 +20,7 @@ def report(
     against: Annotated[str | None, Option(help="Compare the others to it. [default: mdsa_unet, else best]")] = None,
     group: Annotated[str, Option(help="Only networks of these groups: cnn, transformer, hybrid, ...")] = "",
     formats: Annotated[str, Option("--format", help=f"By commas: {FORMATS}. [default: all]")] = "",
-    claims: Annotated[Path | None, Option(help="Claims to judge. [default: ./claims.toml, else the program's]")] = None,
+    claims: Claims = None,
     as_json: Json = False,
 ) -> None:
     """Write the report of stored records: PDF, HTML, Markdown, LaTeX, CSV, Parquet. Nothing is measured.

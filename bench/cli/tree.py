@@ -36,17 +36,11 @@ def show(to: Screen, title: str, given: ProfileSpec, found: Profile, depth: int)
     cells = [[line.label, *_cells(line, whole)] for line in below]
     names = max(12, to.width - len(COLUMNS) * (CELL + 1))
     to.print(table(("Module", *COLUMNS), [[(title, "bold"), *_cells(whole, whole)], *cells], 1, CELL, names))
-    to.print()
-    say(to, "Where the time goes by operator, under torch's profiler", style="bold")
+    say(to, "\nWhere the time goes by operator, under torch's profiler", style="bold")
     to.print(table(("Operator", "Calls", "Own time (ms)", "%"), _operators(found)))
     to.print()
-    for note in notes(found):
+    for note in remarks("profile_notes", found, found.clocked_s / found.plain_s - 1, NOISE):
         say(to, note)
-
-
-def notes(found: Profile) -> list[str]:
-    """What the numbers mean and are not."""
-    return remarks("profile_notes", found, found.clocked_s / found.plain_s - 1, NOISE)
 
 
 def lines(found: Profile, title: str, depth: int) -> list[Line]:
