@@ -1,17 +1,15 @@
 """`bench check`: do the claims hold?"""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from typer import Exit, Option, echo
 
 from bench.cli.options import Claims, DeviceOption, Folders, Quiet, command, device_of, names_in, records_of, writable
 from bench.errors import unknown
-
-if TYPE_CHECKING:
-    from bench.judge.verdict import Verdict
 
 PROCESSES = 6  # of each network of a quotient: two more than are needed, should something disturb some
 COLORS = {"✓": "green", "✗": "red", "?": "yellow"}
@@ -23,9 +21,7 @@ def check(
     folders: Folders = None,
     claims: Claims = None,
     only: Annotated[str, Option(help="Claims whose names begin so, by commas.")] = "",
-    measure_missing: Annotated[
-        bool, Option("--measure-missing", help="Measure what is not on record, untrained.")
-    ] = False,
+    measure_missing: Annotated[bool, Option("--measure-missing", help="Measure what no training needs.")] = False,
     device: Annotated[DeviceOption, Option(help="Where to measure.")] = "auto",
     out: Annotated[Path, Option(help="Where new records are kept.")] = Path("results"),
     format_: Annotated[Format, Option("--format", help="How the verdicts are printed.")] = "text",
@@ -68,11 +64,10 @@ def check(
             found = {record.id: record for record in [*records, *do(planned, out, quiet)]}
             verdicts = judge(asked, list(found.values()), machine)
     _print(verdicts, format_)
-    if any(verdict.outcome == "fails" for verdict in verdicts):
-        raise Exit(1)
+    raise Exit(int(any(verdict.outcome == "fails" for verdict in verdicts)))
 
 
-def _print(verdicts: "list[Verdict]", format_: Format) -> None:
+def _print(verdicts: Sequence[Any], format_: Format) -> None:
     """Print the verdicts; on GitHub's runners also into the summary of the step."""
     from bench.report.verdicts import FORMATS, as_markdown
 

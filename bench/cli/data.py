@@ -38,8 +38,7 @@ def check(dataset: Dataset, data: DataOptions, as_json: Json = False) -> None:
             say(to, (f"{name}: ", "red" if name == "fault" else "yellow"), sentence, wrap=False)
         faults = (f"{count} fault{'s' if count > 1 else ''}", "red") if count else ("no fault", "green")
         say(to, f"{found.data.name}: ", faults)
-    if found.faults:
-        raise Exit(1)
+    raise Exit(int(bool(found.faults)))
 
 
 @command(on=data_app)

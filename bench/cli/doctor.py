@@ -50,5 +50,4 @@ def doctor(
         path = out / "doctor" / f"{found.device}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
         write_whole(path, json.dumps(found.as_json(), indent=1, allow_nan=False) + "\n")
         say(to, f"\nKept in {path}", wrap=False)
-    if stopped or not found.fit:
-        raise Exit(130 if stopped else 1)
+    raise Exit(130 if stopped else int(not found.fit))

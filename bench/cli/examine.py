@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ class Examination:
 
     def conclude(self, stopped: bool) -> None:
         """What the runs of the network against itself say, and the verdict."""
-        self._add([*noise.judge_noise(self.runs, short=self.quick or stopped)])
+        self._add(noise.judge_noise(self.runs, short=self.quick or stopped))
         spoiled = sum(finding.mark == "bad" for finding in self.findings)
         if stopped:
             self._heading("Stopped before the end: this is what is known")
@@ -117,13 +118,10 @@ class Examination:
         self.to.print()
         say(self.to, text, style=style)
 
-    def _add(self, more: list[Finding]) -> None:
+    def _add(self, more: Iterable[Finding]) -> None:
         """Keep findings and show them: a sign and a word for each, colored alike, and below it what to do."""
-        self.findings += more
-        lines: list[tuple[Part, Part]] = []
         for finding in more:
+            self.findings.append(finding)
             sign, color = SIGNS[finding.mark]
-            lines.append(((f"{sign} {finding.mark:<4}", color), finding.what))
-            lines += [("", (f"→ {finding.todo}", "dim"))] if finding.todo else []
-        if lines:
-            key_values(self.to, lines, indent=True)
+            todo: list[tuple[Part, Part]] = [("", (f"→ {finding.todo}", "dim"))] if finding.todo else []
+            key_values(self.to, [((f"{sign} {finding.mark:<4}", color), finding.what), *todo], indent=True)

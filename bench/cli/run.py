@@ -45,5 +45,4 @@ def run(
     keep_split(planned, out / "splits")
     records = do(planned, out, quiet)
     conclude(records, reports, as_json, [out])
-    if any(record.status != "ok" for record in records):
-        raise Exit(1)
+    raise Exit(int(any(record.status != "ok" for record in records)))
