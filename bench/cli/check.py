@@ -1,7 +1,6 @@
 """`bench check`: do the claims hold?"""
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -67,7 +66,7 @@ def check(
     raise Exit(int(any(verdict.outcome == "fails" for verdict in verdicts)))
 
 
-def _print(verdicts: Sequence[Any], format_: Format) -> None:
+def _print(verdicts: list[Any], format_: Format) -> None:
     """Print the verdicts; on GitHub's runners also into the summary of the step."""
     from bench.report.verdicts import FORMATS, as_markdown
 

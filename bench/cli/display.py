@@ -34,11 +34,9 @@ def announce(to: Screen, planned: Plan, out: Path) -> None:
     """What is about to happen: the machine, the networks, the data, the jobs and how long they may take."""
     study, data, waiting = planned.study, planned.data, missing(planned, Store(out))
     lines = {
-        "machine": f"{this_machine().title}; measuring on {study.device}",
-        "networks": ", ".join(study.networks),
-        "data": "none needed",
-        "budget": f"{study.budget.name}: {study.budget.purpose}",
-    }
+        "machine": f"{this_machine().title}; measuring on {study.device}", "networks": ", ".join(study.networks),
+        "data": "none needed", "budget": f"{study.budget.name}: {study.budget.purpose}",
+    }  # fmt: skip
     if data:
         counts = ", ".join(f"{len(data.splits[split])} {split}" for split in SPLITS if split in data.splits)
         lines["data"] = f"{data.name}: {counts} images" + (f" ({data.note})" if data.note else "")
@@ -152,8 +150,7 @@ def conclude(
     whole = document.document(records, found, timed, judged, folders)
     paths = write.write_report(whole, reports, formats or tuple(write.FORMATS))
     if as_json:
-        rows, paired = tidy.tidy_rows(found), tidy.paired_rows(found)
-        print_json({"rows": rows, "paired": paired, "files": [str(path) for path in paths]})
+        print_json({"rows": tidy.tidy_rows(found), "paired": tidy.paired_rows(found), "files": [*map(str, paths)]})
         return
     to = console(stderr=False)
     draw(to, found, timed)

@@ -2,7 +2,6 @@
 
 import tempfile
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +68,7 @@ class Examination:
 
     def conclude(self, stopped: bool) -> None:
         """What the runs of the network against itself say, and the verdict."""
-        self._add(noise.judge_noise(self.runs, short=self.quick or stopped))
+        self._add([*noise.judge_noise(self.runs, short=self.quick or stopped)])
         spoiled = sum(finding.mark == "bad" for finding in self.findings)
         if stopped:
             self._heading("Stopped before the end: this is what is known")
@@ -118,7 +117,7 @@ class Examination:
         self.to.print()
         say(self.to, text, style=style)
 
-    def _add(self, more: Iterable[Finding]) -> None:
+    def _add(self, more: list[Finding]) -> None:
         """Keep findings and show them: a sign and a word for each, colored alike, and below it what to do."""
         for finding in more:
             self.findings.append(finding)

@@ -16,7 +16,6 @@ from bench.errors import UserError
 
 if TYPE_CHECKING:
     from bench.data import DataSet, Options
-    from bench.quantities import Device
     from bench.run.store import Record
     from bench.run.study import Study
 
@@ -24,7 +23,6 @@ HELP = "Tells how accurate and how cheap a medical segmentation network is.\n\nS
 app = Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 ELSEWHERE = "file.py:Name, package.module:Name, smp:Unet/resnet34"  # names of networks that are not in the table
 MEASURES = "By commas: cost, latency, memory, energy, profile, dice. [default: all but profile, energy on a GPU]"
-RESULTS = Path("results")
 DeviceOption = Literal["auto", "cpu", "cuda"]
 
 Dataset = Annotated[str, Argument(help="A name from `bench list datasets`.")]
@@ -186,7 +184,7 @@ def numbers_in(option: str, text: str, least: int) -> tuple[int, ...]:
     return tuple(dict.fromkeys(map(int, parts)))
 
 
-def device_of(option: DeviceOption) -> "Device":
+def device_of(option: DeviceOption) -> Literal["cpu", "cuda"]:
     """What `auto` means on this machine. UserError for `cuda` where there is none."""
     from bench.machine import cuda_usable
 
@@ -205,7 +203,7 @@ def writable(folder: Path) -> None:
         raise UserError(f"cannot write to '{nearest.absolute()}'; give another folder, or the right to write there")
 
 
-def records_of(given: "Sequence[Path | str]", whole: bool = False, default: Path = RESULTS) -> "list[Record]":
+def records_of(given: "Sequence[Path | str]", whole: bool = False, default: Path = Path("results")) -> "list[Record]":
     """The records of the folders, files or revisions that are given, after a line for each file that is left out.
 
     With `whole`, a file that is no whole record is a UserError: a check that looks past it proves nothing. That there

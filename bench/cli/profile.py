@@ -51,10 +51,8 @@ def profile(
     except (RuntimeError, MemoryError) as error:
         if not isinstance(error, MemoryError) and not re.search("out of memory|can't allocate memory", str(error)):
             raise
-        what = f"{network} with a batch of {batch} at {size}x{size}"
-        raise UserError(
-            f"{what} does not fit in the memory of the {where}; give a smaller --batch or --size"
-        ) from error
+        too_large = f"{network} with a batch of {batch} at {size}x{size} does not fit in the memory of the {where}"
+        raise UserError(f"{too_large}; give a smaller --batch or --size") from error
     if as_json:
         print_json({"network": network, "conditions": asked.model_dump(), **profiled.model_dump()})
     else:

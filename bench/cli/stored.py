@@ -6,12 +6,11 @@ from typing import Annotated, Literal
 
 from typer import Argument, BadParameter, Exit, Option, echo
 
-from bench.cli.options import RESULTS, Claims, Folders, Json, command, names_in, print_json, records_of, writable
+from bench.cli.options import Claims, Folders, Json, command, names_in, print_json, records_of, writable
 from bench.errors import UserError, unknown
 
 PROTOCOLS = "per_image, per_volume, pooled, transunet"
 FORMATS = "pdf, html, markdown, latex, csv, parquet"
-SUFFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 
 
 @command()
@@ -53,7 +52,7 @@ def report(
     if against is not None and against not in networks:
         raise unknown("network in these records", against, networks)
     writable(to)
-    conclude(records, to, as_json, folders or record_folders(RESULTS), by, against, claims, names_in(formats))
+    conclude(records, to, as_json, folders or record_folders(Path("results")), by, against, claims, names_in(formats))
 
 
 def _amount(text: str) -> float:
@@ -61,7 +60,7 @@ def _amount(text: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([kMG]?)", text.strip())
     if not found:
         raise BadParameter(f"takes a number, with k, M or G if you like, such as 10M; got '{text}'")
-    return float(found[1]) * SUFFIXES[found[2]]
+    return float(found[1]) * {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}[found[2]]
 
 
 @command()
@@ -96,10 +95,9 @@ def pick(
     section = picking.choose_section(sections(records), dataset, device or "", this_machine().fingerprint)
     candidates = picking.pick(section, {name: bound for name, bound in bounds.items() if bound is not None})
     if as_json:
-        limits = picking.LIMITS.values()
         print_json([{
             "network": one.row.network, "fits": one.fits,
-            **{limit.name: limit.value(one.row) for limit in limits},
+            **{limit.name: limit.value(one.row) for limit in picking.LIMITS.values()},
             "breaks": [{"limit": b.limit.name, "bound": b.bound, "value": b.value} for b in one.broken],
             "rivals": [row.network for row in one.rivals], "records": [record.id for record in one.row.records],
         } for one in candidates])  # fmt: skip

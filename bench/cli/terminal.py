@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Self
 
-from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Column, Table
@@ -80,7 +79,7 @@ def blocks(headers: Sequence[str], lines: Sequence[Sequence[Part]], width: int) 
 
 
 def _width(column: Iterable[Part]) -> int:
-    return max(cell_len(line) for part in column for line in Text.assemble(part).plain.split("\n"))
+    return max(line.cell_len for part in column for line in Text.assemble(part).split())
 
 
 class Status:

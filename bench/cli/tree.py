@@ -1,7 +1,7 @@
 """How a profile looks in a terminal: the tree of modules beside their costs, and the slowest operators."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,13 +13,11 @@ from bench.units import NONE, milliseconds
 SMALL = 0.005  # of the whole network, in every column: such modules share one line
 LARGE = 0.1  # of the whole: shown in bold
 TOP = 10
-NOISE = 0.05  # passes with clocks that are so much faster than those without were not alone on the machine
 COLUMNS = {"Params (M)": 1e6, "GMAC": 1e9, "Acts (M)": 1e6, "Time (ms)": 1e-3}  # and what one of each unit is
 CELL = 11  # characters: a number, and a share in percent
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One line of the tree: a figure for each of `COLUMNS` in base units, and what stands in place of a time."""
 
     label: str
@@ -39,7 +37,7 @@ def show(to: Screen, title: str, given: ProfileSpec, found: Profile, depth: int)
     say(to, "\nWhere the time goes by operator, under torch's profiler", style="bold")
     to.print(table(("Operator", "Calls", "Own time (ms)", "%"), _operators(found)))
     to.print()
-    for note in remarks("profile_notes", found, found.clocked_s / found.plain_s - 1, NOISE):
+    for note in remarks("profile_notes", found, found.clocked_s / found.plain_s - 1):
         say(to, note)
 
 
@@ -51,7 +49,7 @@ def lines(found: Profile, title: str, depth: int) -> list[Line]:
     for cost in found.modules[1:]:
         children[cost.name.rpartition(".")[0]].append(cost)
 
-    def below(cost: ModuleCost, indent: str) -> Iterator[Line]:
+    def below(cost: ModuleCost) -> Iterator[Line]:
         inside = children[cost.name]
         if cost.depth == depth or not inside or not _used(cost):
             return
@@ -59,18 +57,16 @@ def lines(found: Profile, title: str, depth: int) -> list[Line]:
         large = [c for c in inside if (_figures(c) > small).any() or (c.parameters and not _used(c))]
         rest = [child for child in inside if child not in large]
         own = _figures(cost) - sum(map(_figures, inside))  # what it does beside calling its children
-        inner: list[tuple[Line, ModuleCost | None]] = [(_line(child), child) for child in large]
+        branches = [[_line(child), *below(child)] for child in large]
         if cost.calls and (own > small).any():
-            inner.append((Line("(its own)", own.clip(0)), None))
+            branches.append([Line("(its own)", own.clip(0))])
         if rest:
-            inner.append((_line(rest[0]) if len(rest) == 1 else _others(rest), None))
-        for line, child in inner:
-            last = line is inner[-1][0]
-            yield replace(line, label=indent + ("└ " if last else "├ ") + line.label)
-            if child is not None:
-                yield from below(child, indent + ("  " if last else "│ "))
+            branches.append([_line(rest[0]) if len(rest) == 1 else _others(rest)])
+        for branch in branches:
+            fork, side = ("└ ", "  ") if branch is branches[-1] else ("├ ", "│ ")
+            yield from (line._replace(label=(side if n else fork) + line.label) for n, line in enumerate(branch))
 
-    return [replace(_line(whole), label=title), *below(whole, "")]
+    return [_line(whole)._replace(label=title), *below(whole)]
 
 
 def _used(cost: ModuleCost) -> bool:
