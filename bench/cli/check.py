@@ -2,35 +2,28 @@
 
 import os
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any, Literal
 
 from typer import Exit, Option, echo
 
-from bench.cli.options import DeviceOption, Folders, Quiet, command, device_of, names_in, records_of, writable
+from bench.cli.options import Claims, DeviceOption, Folders, Quiet, command, device_of, names_in, records_of, writable
 from bench.errors import unknown
-
-if TYPE_CHECKING:
-    from bench.judge.verdict import Verdict
 
 PROCESSES = 6  # of each network of a quotient: two more than are needed, should something disturb some
 COLORS = {"✓": "green", "✗": "red", "?": "yellow"}
-MeasureMissing = Annotated[bool, Option("--measure-missing", help="Measure what is not on record; nothing is trained.")]
-Format = StrEnum("Format", ["text", "markdown", "json", "junit", "github"])
+Format = Literal["text", "markdown", "json", "junit", "github"]
 
 
 @command()
 def check(
     folders: Folders = None,
-    claims: Annotated[
-        Path | None, Option(help="The file of claims. [default: ./claims.toml, else the program's]")
-    ] = None,
+    claims: Claims = None,
     only: Annotated[str, Option(help="Claims whose names begin so, by commas.")] = "",
-    measure_missing: MeasureMissing = False,
-    device: Annotated[DeviceOption, Option(help="Where to measure.")] = DeviceOption.auto,
+    measure_missing: Annotated[bool, Option("--measure-missing", help="Measure what no training needs.")] = False,
+    device: Annotated[DeviceOption, Option(help="Where to measure.")] = "auto",
     out: Annotated[Path, Option(help="Where new records are kept.")] = Path("results"),
-    format_: Annotated[Format, Option("--format", help="How the verdicts are printed.")] = Format.text,
+    format_: Annotated[Format, Option("--format", help="How the verdicts are printed.")] = "text",
     quiet: Quiet = False,
 ) -> None:
     """Tell of each claim whether it holds, fails or is undecided, and from which records.
@@ -70,24 +63,21 @@ def check(
             found = {record.id: record for record in [*records, *do(planned, out, quiet)]}
             verdicts = judge(asked, list(found.values()), machine)
     _print(verdicts, format_)
-    if any(verdict.outcome == "fails" for verdict in verdicts):
-        raise Exit(1)
+    raise Exit(int(any(verdict.outcome == "fails" for verdict in verdicts)))
 
 
-def _print(verdicts: "list[Verdict]", format_: Format) -> None:
+def _print(verdicts: list[Any], format_: Format) -> None:
     """Print the verdicts; on GitHub's runners also into the summary of the step."""
     from bench.report.verdicts import FORMATS, as_markdown
 
-    shown = FORMATS[format_.value](verdicts)
-    if format_ is Format.text:
+    shown = FORMATS[format_](verdicts)
+    if format_ == "text":
         from bench.cli.terminal import console, say
 
-        for line in shown.splitlines():
-            mark, gap, rest = line.partition("  ")
-            say(console(stderr=False), (mark, COLORS.get(line[:1], "")), gap + rest, wrap=False)
+        for mark, gap, rest in (line.partition("  ") for line in shown.splitlines()):
+            say(console(stderr=False), (mark, COLORS.get(mark[:1], "")), gap + rest, wrap=False)
     else:
         echo(shown)
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if format_ is Format.github and summary:
+    if format_ == "github" and (summary := os.environ.get("GITHUB_STEP_SUMMARY")):
         with Path(summary).open("a") as lines:
             lines.write(as_markdown(verdicts) + "\n")

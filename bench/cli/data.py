@@ -24,28 +24,21 @@ def check(dataset: Dataset, data: DataOptions, as_json: Json = False) -> None:
 
     with Status(console(), transient=True) as status:
         found = check_data(dataset, data.data_root, data.options, partial(status.count, f"reading {dataset}"))
-    splits, tallies = found.data.splits.items(), found.data.tallies
+    splits = {name: len(part) for name, part in found.data.splits.items()}
+    tallies = {tally.what: (tally.found, tally.published) for tally in found.data.tallies}
     if as_json:
-        counts, published = (
-            {name: len(part) for name, part in splits},
-            {t.what: [t.found, t.published] for t in tallies},
-        )
-        print_json({"splits": counts, "tallies": published, "faults": found.faults, "remarks": found.remarks})
+        print_json({"splits": splits, "tallies": tallies, "faults": found.faults, "remarks": found.remarks})
     else:
-        to = console(stderr=False)
-        lines: list[tuple[Part, ...]] = [(f"{name} images", str(len(part)), "") for name, part in splits]
-        for tally in tallies:
-            color = "" if tally.published in (None, tally.found) else "red"
-            known = "" if tally.published is None else str(tally.published)
-            lines.append((tally.what, (str(tally.found), color), known))
+        to, count = console(stderr=False), len(found.faults)
+        lines: list[tuple[Part, ...]] = [(f"{name} images", str(images), "") for name, images in splits.items()]
+        for what, (images, published) in tallies.items():
+            lines.append((what, (str(images), "" if published in (None, images) else "red"), str(published or "")))
         to.print(table(("What", "Found", "Published"), lines))
-        for color, name, sentences in (("yellow", "remark", found.remarks), ("red", "fault", found.faults)):
-            for sentence in sentences:
-                say(to, (f"{name}: ", color), sentence, wrap=False)
-        faults = f"{len(found.faults)} fault{'s' if len(found.faults) != 1 else ''}"
-        say(to, f"{found.data.name}: ", (faults, "red") if found.faults else ("no fault", "green"))
-    if found.faults:
-        raise Exit(1)
+        for name, sentence in [("remark", told) for told in found.remarks] + [("fault", told) for told in found.faults]:
+            say(to, (f"{name}: ", "red" if name == "fault" else "yellow"), sentence, wrap=False)
+        faults = (f"{count} fault{'s' if count > 1 else ''}", "red") if count else ("no fault", "green")
+        say(to, f"{found.data.name}: ", faults)
+    raise Exit(int(bool(found.faults)))
 
 
 @command(on=data_app)
@@ -78,7 +71,5 @@ def speed(dataset: Dataset, data: DataOptions, size: Size = 224, as_json: Json =
     if as_json:
         print_json(asdict(found))
     else:
-        echo(
-            f"{dataset}: {found.samples} samples at {size}x{size}, {found.workers} processes: "
-            f"{found.cold_per_s:.0f} a second from files, {found.cached_per_s:.0f} a second augmented from the cache"
-        )
+        rate = f"{found.cold_per_s:.0f} a second from files, {found.cached_per_s:.0f} a second augmented from the cache"
+        echo(f"{dataset}: {found.samples} samples at {size}x{size}, {found.workers} processes: {rate}")

@@ -21,7 +21,6 @@ from bench.quantities.scores import Protocol
 from bench.read.sections import Section, sections
 from bench.read.speeds import Speeds, speeds
 from bench.report import columns, document, sentences, speed_tables, tables, tidy, verdicts, write
-from bench.report.columns import TAINTED, UNVERIFIED, Cell, Column
 from bench.run import engine
 from bench.run.job import Job
 from bench.run.plan import Clock, Plan, missing
@@ -35,22 +34,19 @@ def announce(to: Screen, planned: Plan, out: Path) -> None:
     """What is about to happen: the machine, the networks, the data, the jobs and how long they may take."""
     study, data, waiting = planned.study, planned.data, missing(planned, Store(out))
     lines = {
-        "machine": f"{this_machine().title}; measuring on {study.device}",
-        "networks": ", ".join(study.networks),
-        "data": "none needed",
-        "budget": f"{study.budget.name}: {study.budget.purpose}",
-    }
+        "machine": f"{this_machine().title}; measuring on {study.device}", "networks": ", ".join(study.networks),
+        "data": "none needed", "budget": f"{study.budget.name}: {study.budget.purpose}",
+    }  # fmt: skip
     if data:
         counts = ", ".join(f"{len(data.splits[split])} {split}" for split in SPLITS if split in data.splits)
         lines["data"] = f"{data.name}: {counts} images" + (f" ({data.note})" if data.note else "")
     for job in planned.jobs:
         if told := QUANTITIES[job.spec.quantity].told(job.spec, planned.asked):
             lines.setdefault(*told)
-    done = len(planned.jobs) - len(waiting)
+    done, total = len(planned.jobs) - len(waiting), len(planned.jobs)
     kept = f", {done} of them on record in {out}" if done else ""
-    lines["jobs"] = f"{len(planned.jobs)}{kept}; about {duration(Clock(planned, out).left(waiting))} to go"
-    if not waiting:
-        lines["jobs"] = f"{len(planned.jobs)}, all on record in {out}: nothing is measured again"
+    to_go = f"{kept}; about {duration(Clock(planned, out).left(waiting))} to go"
+    lines["jobs"] = f"{total}{to_go if waiting else f', all on record in {out}: nothing is measured again'}"
     key_values(to, (((name, "bold"), text) for name, text in lines.items()))
     to.print()
 
@@ -70,8 +66,8 @@ def do(planned: Plan, out: Path, quiet: bool) -> list[Record]:
         done = len(planned.jobs) - len(missing(planned, store))
         trained = any(getattr(job.spec, "train", None) for job in planned.jobs)
         training = ", and an unfinished training up to its last checkpoint" if trained else ""
-        echo(f"\nStopped. {done} of {len(planned.jobs)} jobs are on record in {out}{training}.", err=True)
-        echo(f"Go on with: {shlex.join(['bench', *sys.argv[1:]])}", err=True)
+        stopped = f"\nStopped. {done} of {len(planned.jobs)} jobs are on record in {out}{training}."
+        echo(f"{stopped}\nGo on with: {shlex.join(['bench', *sys.argv[1:]])}", err=True)
         raise Exit(130) from None
     if waiting and not quiet:
         # The rest is what the harness itself costs: starting workers, building networks, keeping records.
@@ -132,7 +128,7 @@ def report_table(shown: columns.Table, width: int) -> list[Any]:
     return blocks(["Network", *headers], lines, width)
 
 
-def _cell(column: Column, cell: Cell, roomy: bool) -> Part:
+def _cell(column: columns.Column, cell: columns.Cell, roomy: bool) -> Part:
     kept = cell if roomy or column.ranged else replace(cell, interval="", deviation="")
     return kept.text, "bold green" if cell.best else ""
 
@@ -154,15 +150,14 @@ def conclude(
     whole = document.document(records, found, timed, judged, folders)
     paths = write.write_report(whole, reports, formats or tuple(write.FORMATS))
     if as_json:
-        rows, paired = tidy.tidy_rows(found), tidy.paired_rows(found)
-        return print_json({"rows": rows, "paired": paired, "files": [str(path) for path in paths]})
+        print_json({"rows": tidy.tidy_rows(found), "paired": tidy.paired_rows(found), "files": [*map(str, paths)]})
+        return
     to = console(stderr=False)
     draw(to, found, timed)
     if judged:
         say(to, f"Claims: {verdicts.count(judged)}; `bench check` tells why.\n", wrap=False)
     read = [path for path in paths if path.suffix != ".svg"]  # figures are parts of the others
     say(to, "\n".join(["Report:", *(f"  {path}" for path in read)]), wrap=False)
-    return None
 
 
 def draw(to: Screen, found: list[Section], timed: list[Speeds]) -> None:
@@ -188,5 +183,5 @@ def _failures(section: Section) -> list[str]:
     """A line for each job that gave no result, and for each figure that is not to be trusted."""
     lines = [f"{row.title}: {failure}" for row in section.rows for failure in row.failures]
     doubted = [row for row in section.rows if row.cost and row.cost.doubt]
-    lines += [f"{UNVERIFIED} {row.title}: unverified, {row.cost.doubt}" for row in doubted if row.cost]
-    return lines + [f"{TAINTED} {row.title}: {why}" for row in section.rows for why in row.taints]
+    lines += [f"{columns.UNVERIFIED} {row.title}: unverified, {row.cost.doubt}" for row in doubted if row.cost]
+    return lines + [f"{columns.TAINTED} {row.title}: {why}" for row in section.rows for why in row.taints]

@@ -12,7 +12,7 @@ from bench.cli.options import DeviceOption, Json, command, device_of, print_json
 
 @command()
 def doctor(
-    device: Annotated[DeviceOption, Option(help="Where would be measured.")] = DeviceOption.auto,
+    device: Annotated[DeviceOption, Option(help="Where would be measured.")] = "auto",
     quick: Annotated[bool, Option("--quick", help="Three pairs of processes, not ten or more.")] = False,
     repeat: Annotated[int, Option(min=1, help="Time the network against itself so often.")] = 1,
     out: Annotated[Path, Option(help="What is found is kept in its folder doctor/.")] = Path("results"),
@@ -50,5 +50,4 @@ def doctor(
         path = out / "doctor" / f"{found.device}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
         write_whole(path, json.dumps(found.as_json(), indent=1, allow_nan=False) + "\n")
         say(to, f"\nKept in {path}", wrap=False)
-    if stopped or not found.fit:
-        raise Exit(130 if stopped else 1)
+    raise Exit(130 if stopped else int(not found.fit))

@@ -10,7 +10,7 @@ from bench.judge import noise
 from bench.judge.noise import NETWORK, Failed
 from bench.machine import cuda_usable, state, this_machine
 from bench.machine.doctor import Finding, findings
-from bench.quantities import Device, Peak, PeakSpec
+from bench.quantities import Device
 from bench.run.plan import Clock, Plan
 from bench.units import significant
 
@@ -24,7 +24,7 @@ class Examination:
     def __init__(self, device: Device, quick: bool, to: Screen) -> None:
         self.device, self.quick, self.to, self.facts = device, quick, to, this_machine()
         self.findings: list[Finding] = []
-        self.peak: Peak | None = None
+        self.peak: Any = None
         self.runs: list[noise.NoiseRun] = []
 
     @property
@@ -68,7 +68,7 @@ class Examination:
 
     def conclude(self, stopped: bool) -> None:
         """What the runs of the network against itself say, and the verdict."""
-        self._add(noise.judge_noise(self.runs, short=self.quick or stopped))
+        self._add([*noise.judge_noise(self.runs, short=self.quick or stopped)])
         spoiled = sum(finding.mark == "bad" for finding in self.findings)
         if stopped:
             self._heading("Stopped before the end: this is what is known")
@@ -91,28 +91,25 @@ class Examination:
         }
 
     def _measure_peak(self, planned: Plan) -> None:
-        job = next(job for job in planned.jobs if isinstance(job.spec, PeakSpec))
+        job = next(job for job in planned.jobs if job.spec.quantity == "peak")
         with Status(console(), transient=True) as status, tempfile.TemporaryDirectory(prefix="bench-doctor-") as folder:
             status.show("measuring peak rates", 5.0)
-            found = noise.measure(planned, job, Path(folder)).result
-        assert isinstance(found, Peak)
-        self.peak = found
+            self.peak = noise.measure(planned, job, Path(folder)).result
         threads = f", {planned.asked.threads} threads" if self.device == "cpu" else ""
-        product, copied = (significant(rate / 1e9) for rate in (found.macs_per_s, found.bytes_per_s))
+        product, copied = (significant(rate / 1e9) for rate in (self.peak.macs_per_s, self.peak.bytes_per_s))
         lines = {"matrix product": f"{product} GMAC/s (float32{threads})", "copy": f"{copied} GB/s, read and written"}
         key_values(self.to, lines.items(), indent=True)
 
     def _time_once(self, planned: Plan, clock: Clock, left: int) -> None:
         """One run of the network against itself; where it is stopped, the pairs that it has are kept."""
-        pairs: list[noise.Pair] = []
+        run = noise.NoiseRun()
         try:
             with Status(console(), transient=True) as status:
-                for pair in noise.time_pairs(planned, clock, left, status.show):
-                    pairs.append(pair)
+                noise.time_pairs(run, planned, clock, left, status.show)
         finally:
-            if len(pairs) > 1:
-                self.runs.append(noise.NoiseRun(tuple(pairs)))
-                r = self.runs[-1].ratio
+            if len(run.pairs) > 1:
+                self.runs.append(run)
+                r = run.ratio
                 figures = f"  {r.value:.3f} [{r.low:.3f}, {r.high:.3f}] from {r.pairs} pairs of processes, "
                 say(self.to, figures, ("leaves out 1", "yellow") if r.differs else ("contains 1", "green"))
 
@@ -122,11 +119,8 @@ class Examination:
 
     def _add(self, more: list[Finding]) -> None:
         """Keep findings and show them: a sign and a word for each, colored alike, and below it what to do."""
-        self.findings += more
-        lines: list[tuple[Part, Part]] = []
         for finding in more:
+            self.findings.append(finding)
             sign, color = SIGNS[finding.mark]
-            lines.append(((f"{sign} {finding.mark:<4}", color), finding.what))
-            lines += [("", (f"→ {finding.todo}", "dim"))] if finding.todo else []
-        if lines:
-            key_values(self.to, lines, indent=True)
+            todo: list[tuple[Part, Part]] = [("", (f"→ {finding.todo}", "dim"))] if finding.todo else []
+            key_values(self.to, [((f"{sign} {finding.mark:<4}", color), finding.what), *todo], indent=True)

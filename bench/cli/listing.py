@@ -1,14 +1,12 @@
 """`bench list`: what can be measured, and on what."""
 
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from typer import Argument, echo
 
 from bench.cli.options import ELSEWHERE, Json, command, print_json
 
-Facts = list[dict[str, Any]]  # a line each
-Listed = StrEnum("Listed", ["networks", "datasets", "budgets"])
+Listed = Literal["networks", "datasets", "budgets"]
 
 
 @command("list")
@@ -17,49 +15,36 @@ def list_(what: Annotated[Listed, Argument(help="networks, datasets or budgets")
 
     Example: bench list networks
     """
-    facts = LISTS[what]()
+    facts = _facts(what)
     if as_json:
         return print_json(facts)
     columns = [[name, *(str(fact[name]) for fact in facts)] for name in facts[0]]
     padded = [[f"{cell:<{max(map(len, column))}}" for cell in column] for column in columns]
     for line in zip(*padded, strict=True):
         echo("  ".join(line).rstrip())
-    if what is Listed.networks:
-        echo(f"\nAny other by path or spec: path/to/{ELSEWHERE}")
-    return None
+    return echo(f"\nAny other by path or spec: path/to/{ELSEWHERE}") if what == "networks" else None
 
 
-def _networks() -> Facts:
+def _facts(what: Listed) -> list[dict[str, Any]]:
+    """A line each."""
+    from bench.data import DATASETS
     from bench.networks import NETWORKS, find_network, plug_ins
     from bench.units import NONE, giga, millions
 
-    return [
-        {
+    if what == "networks":
+        networks = (*NETWORKS.values(), *map(find_network, plug_ins()))
+        return [{
             "name": n.name, "params": f"{millions(n.parameters)} M" if n.parameters else NONE,
             "GMAC": f"{giga(n.macs)} at {n.macs_size}" if n.macs else NONE, "groups": ", ".join(n.groups),
             "source": n.source,
-        } for n in (*NETWORKS.values(), *map(find_network, plug_ins()))
-    ]  # fmt: skip
+        } for n in networks]  # fmt: skip
+    if what == "datasets":
+        return [{
+            "name": d.name, "needs files": "yes" if d.needs_root else "no", "what": d.title, "published": d.published,
+        } for d in DATASETS.values()]  # fmt: skip
+    from bench.quantities.budget import BUDGETS  # takes numpy, which the others do without
 
-
-def _datasets() -> Facts:
-    from bench.data import DATASETS
-
-    return [
-        {"name": d.name, "needs files": "yes" if d.needs_root else "no", "what": d.title, "published": d.published}
-        for d in DATASETS.values()
-    ]
-
-
-def _budgets() -> Facts:
-    from bench.quantities.budget import BUDGETS
-
-    return [
-        {
-            "name": b.name, "training": f"{b.steps} steps" if b.steps else f"{b.epochs} epochs", "batch": b.batch,
-            "latency": f"{b.processes} x {b.samples} calls or more", "for": b.purpose,
-        } for b in BUDGETS.values()
-    ]  # fmt: skip
-
-
-LISTS = {Listed.networks: _networks, Listed.datasets: _datasets, Listed.budgets: _budgets}
+    return [{
+        "name": b.name, "training": f"{b.steps} steps" if b.steps else f"{b.epochs} epochs", "batch": b.batch,
+        "latency": f"{b.processes} x {b.samples} calls or more", "for": b.purpose,
+    } for b in BUDGETS.values()]  # fmt: skip

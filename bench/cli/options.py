@@ -5,10 +5,9 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, is_dataclass
-from enum import StrEnum
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, Exit, Option, Typer, echo
 
@@ -17,7 +16,6 @@ from bench.errors import UserError
 
 if TYPE_CHECKING:
     from bench.data import DataSet, Options
-    from bench.quantities import Device
     from bench.run.store import Record
     from bench.run.study import Study
 
@@ -25,13 +23,12 @@ HELP = "Tells how accurate and how cheap a medical segmentation network is.\n\nS
 app = Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 ELSEWHERE = "file.py:Name, package.module:Name, smp:Unet/resnet34"  # names of networks that are not in the table
 MEASURES = "By commas: cost, latency, memory, energy, profile, dice. [default: all but profile, energy on a GPU]"
-RESULTS = Path("results")
-DeviceOption = StrEnum("DeviceOption", ["auto", "cpu", "cuda"])
+DeviceOption = Literal["auto", "cpu", "cuda"]
 
 Dataset = Annotated[str, Argument(help="A name from `bench list datasets`.")]
+Claims = Annotated[Path | None, Option(help="Claims to judge. [default: ./claims.toml, else the program's]")]
 Folders = Annotated[list[Path] | None, Argument(help="Folders of records. [default: those in results/ that exist]")]
 Arguments = Annotated[list[str] | None, Option("--arg", help="key=value for a network from elsewhere; once for each.")]
-NetworkNames = Annotated[list[str] | None, Argument(help=f"Names from `bench list networks`, {ELSEWHERE}.")]
 Size = Annotated[int, Option(help="Pixels a side.", min=32)]
 Json = Annotated[bool, Option("--json", help="Print the result as JSON on standard output.")]
 Quiet = Annotated[bool, Option("--quiet", help="No progress, only the result.")]
@@ -39,6 +36,7 @@ Quiet = Annotated[bool, Option("--quiet", help="No progress, only the result.")]
 
 @app.callback(invoke_without_command=True)
 def about(version: Annotated[bool, Option("--version", help="Print the version.")] = False) -> None:
+    """What `bench` does without a command."""
     if version:
         echo(f"mdsa-bench {__version__}")
         raise Exit
@@ -48,39 +46,26 @@ def command(name: str | None = None, on: Typer = app) -> Callable[[Callable[...,
     """Register a function as a command.
 
     Where a parameter of the function is a dataclass, each field of the dataclass is an option of its own: commands that
-    share options share a dataclass. Dataclasses may be nested.
+    share options share a dataclass.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
+        own = inspect.signature(function, eval_str=True).parameters.values()
+        kinds: dict[str, Any] = {one.name: one.annotation for one in own if is_dataclass(one.annotation)}
+        shared = {name: inspect.signature(kind).parameters for name, kind in kinds.items()}
+
         @wraps(function)
         def called(**given: Any) -> None:
-            _fill(function, given)
+            made = {name: kind(**{field: given.pop(field) for field in shared[name]}) for name, kind in kinds.items()}
+            function(**made, **given)
 
-        parameters = _flat(function)
-        called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what Typer reads
-        called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        flat = [option for one in own for option in shared.get(one.name, {one.name: one}).values()]
+        flat = [option.replace(kind=option.KEYWORD_ONLY) for option in flat]
+        called.__signature__ = inspect.Signature(flat)  # type: ignore[attr-defined]  # what Typer reads
+        called.__annotations__ = {option.name: option.annotation for option in flat}
         return on.command(name)(called)
 
     return register
-
-
-def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    return list(inspect.signature(function, eval_str=True).parameters.values())
-
-
-def _flat(function: Any) -> list[inspect.Parameter]:
-    """The parameters of a function; in place of a dataclass those of the dataclass."""
-    nested = [_flat(p.annotation) if is_dataclass(p.annotation) else [p] for p in _parameters(function)]
-    return [parameter.replace(kind=parameter.KEYWORD_ONLY) for group in nested for parameter in group]
-
-
-def _fill(function: Any, given: dict[str, Any]) -> Any:
-    """Call a function with the values of its flat parameters."""
-    values = {
-        p.name: _fill(p.annotation, given) if is_dataclass(p.annotation) else given[p.name]
-        for p in _parameters(function)
-    }
-    return function(**values)
 
 
 def print_json(facts: Any) -> None:
@@ -115,17 +100,16 @@ class DataOptions:
 class RunOptions:
     """What is to be measured, and under which conditions."""
 
-    networks: NetworkNames = None
+    networks: Annotated[list[str] | None, Argument(help=f"Names from `bench list networks`, {ELSEWHERE}.")] = None
     all_networks: Annotated[bool, Option("--all", help="Every network in the table.")] = False
     group: Annotated[str, Option(help="All of some groups: cnn, transformer, hybrid, light, paper.")] = ""
     arg: Arguments = None
     pretrained: Annotated[bool, Option("--pretrained", help="Networks from elsewhere start out pre-trained.")] = False
     dataset: Annotated[str, Option(help="A name from `bench list datasets`.")] = "synthetic"
-    data: DataOptions
     budget: Annotated[str | None, Option(help="smoke, quick or paper. [default: quick, on a GPU paper]")] = None
     steps: Annotated[int | None, Option(help="Train so many steps instead of the budget's.")] = None
     epochs: Annotated[int | None, Option(help="Train so many epochs instead of the budget's.")] = None
-    device: Annotated[DeviceOption, Option(help="Where to train and time.")] = DeviceOption.auto
+    device: Annotated[DeviceOption, Option(help="Where to train and time.")] = "auto"
     size: Annotated[str, Option(help="Pixels a side; of several, 224,128,448, the first is trained at.")] = "224"
     batch: Annotated[str, Option(help="Images a call to time, by commas; the first is the table's.")] = "1"
     variant: Annotated[str, Option(help="Variants to time too: folded,channels_last+bfloat16,compiled,onnx.")] = ""
@@ -138,8 +122,8 @@ class RunOptions:
     weights: Annotated[Path | None, Option(help="Score these weights (safetensors, .pt); train nothing.")] = None
     timeout: Annotated[float, Option(min=1, help="Seconds without a sign of life after which a job is given up.")] = 600
 
-    def study(self) -> "Study":
-        """The same as the planner takes it. UserError where something was asked that cannot be."""
+    def study(self, data: DataOptions) -> "Study":
+        """The same as the planner takes it, on this data. UserError where something was asked that cannot be."""
         from bench.quantities.budget import find_budget
         from bench.run.study import Study, usual_measures
 
@@ -151,21 +135,21 @@ class RunOptions:
                 raise UserError(f"{option} is for times on a GPU, and --device is cpu here; leave it out")
         size, *sizes = numbers_in("--size", self.size, least=1)
         return Study(
-            networks=self._all_names(), measures=names_in(self.measure) or usual_measures(device),
+            networks=self._network_names(), measures=names_in(self.measure) or usual_measures(device),
             budget=find_budget(self.budget or ("paper" if device == "cuda" else "quick"), self.steps, self.epochs),
-            dataset=self.dataset, data_root=self.data.data_root, options=self.data.options, device=device,
+            dataset=self.dataset, data_root=data.data_root, options=data.options, device=device,
             size=size, sizes=tuple(sizes), batches=numbers_in("--batch", self.batch, least=1),
             variants=names_in(self.variant), tf32=self.tf32, cudnn_benchmark=self.cudnn_benchmark,
             seeds=numbers_in("--seeds", self.seeds, least=0), devices=self.devices, patience=self.patience,
             weights=self.weights, silence_s=self.timeout,
         )  # fmt: skip
 
-    def _all_names(self) -> tuple[str, ...]:
+    def _network_names(self) -> tuple[str, ...]:
         """The names in their one spelling, each once, and then those of the groups, or the whole table."""
         from bench.networks import NETWORKS, table, with_arguments
-        from bench.networks import names as spelling
+        from bench.networks.names import pairs
 
-        names, groups, arguments = self.networks or [], names_in(self.group), spelling.pairs(self.arg or [])
+        names, groups, arguments = self.networks or [], names_in(self.group), pairs(self.arg or [])
         if self.all_networks and (names or groups):
             raise UserError(f"both --all and {', '.join((*names, *groups))} were given; give one of the two")
         if not (self.all_networks or names or groups):
@@ -173,10 +157,9 @@ class RunOptions:
         named = [with_arguments(name, arguments, self.pretrained) for name in names]
         if (arguments or self.pretrained) and all(name in NETWORKS for name in named):
             option = "--arg" if arguments else "--pretrained"
-            raise UserError(
-                f"{option} is for networks from elsewhere, and none was named; those of the table are built as "
-                "published, from random weights: leave it out, or name one such as smp:Unet/resnet34"
-            )
+            ours = "those of the table are built as published, from random weights"
+            raise UserError(f"{option} is for networks from elsewhere, and none was named; {ours}: leave it out, "
+                            "or name one such as smp:Unet/resnet34")  # fmt: skip
         return tuple(NETWORKS) if self.all_networks else tuple(dict.fromkeys([*named, *table.in_groups(groups)]))
 
 
@@ -201,12 +184,12 @@ def numbers_in(option: str, text: str, least: int) -> tuple[int, ...]:
     return tuple(dict.fromkeys(map(int, parts)))
 
 
-def device_of(option: DeviceOption) -> "Device":
+def device_of(option: DeviceOption) -> Literal["cpu", "cuda"]:
     """What `auto` means on this machine. UserError for `cuda` where there is none."""
     from bench.machine import cuda_usable
 
-    usable = option is not DeviceOption.cpu and cuda_usable()
-    if option is DeviceOption.cuda and not usable:
+    usable = option != "cpu" and cuda_usable()
+    if option == "cuda" and not usable:
         raise UserError("--device cuda: torch finds no CUDA device on this machine; give --device cpu, or leave it out")
     return "cuda" if usable else "cpu"
 
@@ -220,14 +203,15 @@ def writable(folder: Path) -> None:
         raise UserError(f"cannot write to '{nearest.absolute()}'; give another folder, or the right to write there")
 
 
-def records_of(given: "Sequence[Path | str]", whole: bool = False, default: Path = RESULTS) -> "list[Record]":
+def records_of(given: "Sequence[Path | str]", whole: bool = False, default: Path = Path("results")) -> "list[Record]":
     """The records of the folders, files or revisions that are given, after a line for each file that is left out.
 
-    With `whole`, a file that is no whole record is a UserError: a check that looks past it proves nothing.
+    With `whole`, a file that is no whole record is a UserError: a check that looks past it proves nothing. That there
+    is no record at all is none: then every claim is undecided.
     """
     from bench.read.load import read
 
-    loaded = read(given, default)
+    loaded = read(given, default, may_be_empty=whole)
     if whole and loaded.problems:
         raise UserError("\n".join(["these records cannot be trusted, and so no verdict can:", *loaded.problems]))
     for problem in [*loaded.problems, *loaded.replaced]:

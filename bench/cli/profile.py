@@ -18,7 +18,7 @@ def profile(
     size: Size = 224,
     batch: Annotated[int, Option(help="Images in a batch.", min=1)] = 1,
     depth: Annotated[int, Option(help="Levels of modules to show.", min=0)] = 2,
-    device: Annotated[DeviceOption, Option(help="Where to time.")] = DeviceOption.auto,
+    device: Annotated[DeviceOption, Option(help="Where to time.")] = "auto",
     as_json: Json = False,
 ) -> None:
     """Show where a network's parameters, multiply-adds, activations and time are, module by module. Nothing is kept.
@@ -41,8 +41,8 @@ def profile(
     from bench.measure.profile import profile as measure
     from bench.quantities import ProfileSpec
 
-    machine = this_machine()
-    asked = ProfileSpec(machine=machine.fingerprint, device=where, threads=machine.cores, size=size, batch=batch)
+    here = this_machine()
+    asked = ProfileSpec(machine=here.fingerprint, device=where, threads=here.cores, size=size, batch=batch)
     try:
         with Status(console(), transient=True) as status:
             torch.manual_seed(0)
@@ -51,10 +51,8 @@ def profile(
     except (RuntimeError, MemoryError) as error:
         if not isinstance(error, MemoryError) and not re.search("out of memory|can't allocate memory", str(error)):
             raise
-        raise UserError(
-            f"{network} with a batch of {batch} at {size}x{size} does not fit in the memory of the {where}; "
-            "give a smaller --batch or --size"
-        ) from error
+        too_large = f"{network} with a batch of {batch} at {size}x{size} does not fit in the memory of the {where}"
+        raise UserError(f"{too_large}; give a smaller --batch or --size") from error
     if as_json:
         print_json({"network": network, "conditions": asked.model_dump(), **profiled.model_dump()})
     else:

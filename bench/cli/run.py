@@ -5,12 +5,13 @@ from typing import Annotated
 
 from typer import Exit, Option
 
-from bench.cli.options import Json, Quiet, RunOptions, command, writable
+from bench.cli.options import DataOptions, Json, Quiet, RunOptions, command, writable
 
 
 @command()
 def run(
     asked: RunOptions,
+    data: DataOptions,
     out: Annotated[Path, Option(help="Where records and checkpoints are kept.")] = Path("results"),
     reports: Annotated[Path, Option(help="Where the report is written.")] = Path("reports"),
     show_plan: Annotated[bool, Option("--show-plan", help="Show what would be done, and stop.")] = False,
@@ -33,7 +34,7 @@ def run(
     from bench.cli.terminal import console
     from bench.run.plan import keep_split, plan
 
-    study = asked.study()
+    study = asked.study(data)
     for folder in (out, reports):
         writable(folder)
     planned = plan(study, out / "splits")
@@ -44,5 +45,4 @@ def run(
     keep_split(planned, out / "splits")
     records = do(planned, out, quiet)
     conclude(records, reports, as_json, [out])
-    if any(record.status != "ok" for record in records):
-        raise Exit(1)
+    raise Exit(int(any(record.status != "ok" for record in records)))

@@ -8,10 +8,9 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Self
 
-from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from bench.units import duration
@@ -34,14 +33,10 @@ def say(to: Screen, *parts: Part, style: str = "", wrap: bool = True) -> None:
     to.print(Text.assemble(*parts, style=style), soft_wrap=not wrap)
 
 
-def key_values(to: Screen, lines: Iterable[tuple[Part, Part]], indent: bool = False) -> None:
+def key_values(to: Screen, lines: Iterable[Sequence[Part]], indent: bool = False) -> None:
     """Two columns without a header; a long value is folded."""
-    table = Table(box=None, show_header=False, pad_edge=indent, padding=(0, 0, 0, GAP))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for line in lines:
-        table.add_row(*map(_text, line))
-    to.print(table)
+    columns = Column(no_wrap=True), Column(overflow="fold")
+    to.print(_filled(Table(*columns, box=None, show_header=False, pad_edge=indent, padding=(0, 0, 0, GAP)), lines))
 
 
 def table(
@@ -52,12 +47,15 @@ def table(
 
     A name longer than `names` characters, or than the room that is left, is cut, or folded where `fold` is given.
     """
-    drawn = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
-    drawn.add_column(headers[0], max_width=names, no_wrap=not fold, overflow="fold" if fold else "ellipsis")
-    for header in headers[1:]:
-        drawn.add_column(Text(header), justify="right", no_wrap=True, min_width=width)
+    first = Column(headers[0], max_width=names, no_wrap=not fold, overflow="fold" if fold else "ellipsis")
+    others = (Column(Text(header), justify="right", no_wrap=True, min_width=width) for header in headers[1:])
+    drawn = Table(first, *others, box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
+    return _filled(drawn, lines)
+
+
+def _filled(drawn: Table, lines: Iterable[Sequence[Part]]) -> Table:
     for line in lines:
-        drawn.add_row(*map(_text, line))
+        drawn.add_row(*map(Text.assemble, line))
     return drawn
 
 
@@ -68,25 +66,20 @@ def blocks(headers: Sequence[str], lines: Sequence[Sequence[Part]], width: int) 
     """
     names, *columns = zip(headers, *lines, strict=True)
     names_width = min(_width(names), max(width // 2, _width(names[:1])))
-    groups: list[list[tuple[Part, ...]]] = [[]]
-    used = names_width
+    groups: list[list[tuple[Part, ...]]] = []
+    used = width
     for column in columns:
-        needed = GAP + _width(column)
-        if groups[-1] and used + needed > width:
+        used += GAP + _width(column)
+        if used > width:
             groups.append([])
-            used = names_width
+            used = names_width + GAP + _width(column)
         groups[-1].append(column)
-        used += needed
     parts = [list(zip(names, *group, strict=True)) for group in groups]
     return [table([str(header) for header in head], body, names=names_width, fold=True) for head, *body in parts]
 
 
-def _text(part: Part) -> Text:
-    return Text(part) if isinstance(part, str) else Text(*part)
-
-
 def _width(column: Iterable[Part]) -> int:
-    return max(cell_len(line) for part in column for line in _text(part).plain.split("\n"))
+    return max(line.cell_len for part in column for line in Text.assemble(part).split())
 
 
 class Status:

@@ -1,24 +1,23 @@
 """How a profile looks in a terminal: the tree of modules beside their costs, and the slowest operators."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from bench.cli.terminal import Part, Screen, say, table
-from bench.quantities import ModuleCost, Profile, ProfileSpec
+from bench.quantities import ModuleCost, OperatorTime, Profile, ProfileSpec
+from bench.report.text import remarks
 from bench.units import NONE, milliseconds
 
 SMALL = 0.005  # of the whole network, in every column: such modules share one line
 LARGE = 0.1  # of the whole: shown in bold
 TOP = 10
-NOISE = 0.05  # passes with clocks that are so much faster than those without were not alone on the machine
 COLUMNS = {"Params (M)": 1e6, "GMAC": 1e9, "Acts (M)": 1e6, "Time (ms)": 1e-3}  # and what one of each unit is
 CELL = 11  # characters: a number, and a share in percent
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One line of the tree: a figure for each of `COLUMNS` in base units, and what stands in place of a time."""
 
     label: str
@@ -35,30 +34,11 @@ def show(to: Screen, title: str, given: ProfileSpec, found: Profile, depth: int)
     cells = [[line.label, *_cells(line, whole)] for line in below]
     names = max(12, to.width - len(COLUMNS) * (CELL + 1))
     to.print(table(("Module", *COLUMNS), [[(title, "bold"), *_cells(whole, whole)], *cells], 1, CELL, names))
-    to.print()
-    say(to, "Where the time goes by operator, under torch's profiler", style="bold")
+    say(to, "\nWhere the time goes by operator, under torch's profiler", style="bold")
     to.print(table(("Operator", "Calls", "Own time (ms)", "%"), _operators(found)))
     to.print()
-    for note in notes(found):
+    for note in remarks("profile_notes", found, found.clocked_s / found.plain_s - 1):
         say(to, note)
-
-
-def notes(found: Profile) -> list[str]:
-    """What the numbers mean and are not."""
-    slower = found.clocked_s / found.plain_s - 1
-    told = [
-        f"Times are medians of {found.passes} passes with a clock around every module: "
-        f"{milliseconds(found.clocked_s)} ms a pass, {milliseconds(found.plain_s)} ms without the clocks "
-        f"({100 * slower:+.1f} %). They tell where time goes; do not set them beside latencies, which "
-        "`bench run --measure latency` takes.",
-        "GMAC and activations are of one image, by torch's counter: convolutions and matrix products, and the elements "
-        "that these put out.",
-    ]
-    if slower < -NOISE:
-        told.append("Clocks cannot make a pass faster: something else used the machine. Run this again when idle.")
-    if found.uncounted:
-        told.append(f"Not counted, though it may multiply: {', '.join(found.uncounted)}.")
-    return told
 
 
 def lines(found: Profile, title: str, depth: int) -> list[Line]:
@@ -69,7 +49,7 @@ def lines(found: Profile, title: str, depth: int) -> list[Line]:
     for cost in found.modules[1:]:
         children[cost.name.rpartition(".")[0]].append(cost)
 
-    def below(cost: ModuleCost, indent: str) -> Iterator[Line]:
+    def below(cost: ModuleCost) -> Iterator[Line]:
         inside = children[cost.name]
         if cost.depth == depth or not inside or not _used(cost):
             return
@@ -77,18 +57,16 @@ def lines(found: Profile, title: str, depth: int) -> list[Line]:
         large = [c for c in inside if (_figures(c) > small).any() or (c.parameters and not _used(c))]
         rest = [child for child in inside if child not in large]
         own = _figures(cost) - sum(map(_figures, inside))  # what it does beside calling its children
-        inner: list[tuple[Line, ModuleCost | None]] = [(_line(child), child) for child in large]
+        branches = [[_line(child), *below(child)] for child in large]
         if cost.calls and (own > small).any():
-            inner.append((Line("(its own)", own.clip(0)), None))
+            branches.append([Line("(its own)", own.clip(0))])
         if rest:
-            inner.append((_line(rest[0]) if len(rest) == 1 else _others(rest), None))
-        for line, child in inner:
-            last = line is inner[-1][0]
-            yield replace(line, label=indent + ("└ " if last else "├ ") + line.label)
-            if child is not None:
-                yield from below(child, indent + ("  " if last else "│ "))
+            branches.append([_line(rest[0]) if len(rest) == 1 else _others(rest)])
+        for branch in branches:
+            fork, side = ("└ ", "  ") if branch is branches[-1] else ("├ ", "│ ")
+            yield from (line._replace(label=(side if n else fork) + line.label) for n, line in enumerate(branch))
 
-    return [replace(_line(whole), label=title), *below(whole, "")]
+    return [_line(whole)._replace(label=title), *below(whole)]
 
 
 def _used(cost: ModuleCost) -> bool:
@@ -126,12 +104,10 @@ def _cell(figure: float, whole: float, unit: float) -> Part:
     return f"{value:.{2 if value < 1000 else 0}f} {100 * share:>3.0f}%", style
 
 
-def _operators(found: Profile) -> Iterator[tuple[str, ...]]:
+def _operators(found: Profile) -> list[tuple[str, ...]]:
     """The slowest by their own time, and the others in one line."""
-    rest = found.operators[TOP:]
-    sums = [(one.name, one.calls, one.self_s, one.share) for one in found.operators[:TOP]]
+    shown, rest = list(found.operators[:TOP]), found.operators[TOP:]
     if rest:
-        calls, spent, share = (sum(getattr(one, name) for one in rest) for name in ("calls", "self_s", "share"))
-        sums.append((f"({len(rest)} others)", calls, spent, share))
-    for name, calls, spent, share in sums:
-        yield name, f"{calls:g}", milliseconds(spent), f"{100 * share:.0f}"
+        sums = {name: sum(getattr(one, name) for one in rest) for name in ("calls", "self_s", "share")}
+        shown.append(OperatorTime(name=f"({len(rest)} others)", **sums))
+    return [(one.name, f"{one.calls:g}", milliseconds(one.self_s), f"{100 * one.share:.0f}") for one in shown]

@@ -1,14 +1,15 @@
 """One claim: what is said of which network, under what conditions, by whom; and what of it would be allowed."""
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Literal, Self
+from collections.abc import Callable, Iterable, Iterator
+from itertools import combinations
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, FiniteFloat, model_validator
 
 from bench.data import DATASETS
 from bench.errors import UserError, unknown
+from bench.machine import Machine
 from bench.networks import find_network
 from bench.quantities import Device, Frozen, Metric, find_metric
 from bench.quantities.base import IMAGE, PASS
@@ -16,12 +17,10 @@ from bench.quantities.dice import SCORING
 from bench.quantities.scores import find_protocol
 from bench.quantities.variants import PLAIN, ordered
 
-Relation = Literal["equals", "at_most", "at_least"]
 CONDITIONS = {*IMAGE, *PASS, *SCORING, "variant", "module"}
 
 
-@dataclass(frozen=True)
-class Allowed:
+class Allowed(NamedTuple):
     """Where a figure must lie for the claim to hold, ends included."""
 
     low: float
@@ -29,6 +28,28 @@ class Allowed:
 
     def __str__(self) -> str:
         return f"{self.low:g} to {self.high:g}"
+
+
+def _name(find: Callable[[str], Any]) -> AfterValidator:
+    """The check of a name that is to be in a table; pydantic takes a ValueError only."""
+
+    def check(name: str) -> str:
+        try:
+            find(name)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return name
+
+    return AfterValidator(check)
+
+
+def _find_dataset(name: str) -> None:
+    if name not in DATASETS:
+        raise unknown("data set", name, DATASETS)
+
+
+NetworkName = Annotated[str, _name(find_network)]
+Variant = Annotated[str, _name(ordered), AfterValidator(ordered)]  # in the one order in which records have its parts
 
 
 class Claim(Frozen):
@@ -43,57 +64,30 @@ class Claim(Frozen):
     line: int = 0
     says: str
     source: str = Field(min_length=1)
-    network: str
-    metric: str
-    relation: Relation
-    value: float | None = None
-    against: str | None = None
-    times: float | None = Field(None, gt=0)
-    ahead_by: float | None = None
-    margin: float = Field(0.0, ge=0, lt=1)
+    network: NetworkName
+    metric: Annotated[str, _name(find_metric)]
+    relation: Literal["equals", "at_most", "at_least"]
+    value: FiniteFloat | None = None
+    against: NetworkName | None = None
+    times: FiniteFloat | None = Field(None, gt=0)
+    ahead_by: FiniteFloat | None = None
+    margin: FiniteFloat = Field(0.0, ge=0, lt=1)
     channels: int = Field(3, ge=1)
     classes: int = Field(1, ge=1)
     size: int = Field(224, ge=32)
     batch: int = Field(1, ge=1)
     device: Device | None = None
     machine: str = ""
-    variant: str = PLAIN
+    variant: Variant = PLAIN
     module: str = ""
-    dataset: str = ""
-    protocol: str = ""
+    dataset: Annotated[str, _name(_find_dataset)] = ""
+    protocol: Annotated[str, _name(find_protocol)] = ""
     images_seen: int = Field(0, ge=0)
 
-    @field_validator("value", "times", "ahead_by", "margin")
-    @classmethod
-    def _finite(cls, given: float | None) -> float | None:
-        if given is not None and not math.isfinite(given):
-            raise ValueError(f"must be a finite number, got {given}")
-        return given
-
-    @field_validator("variant")
-    @classmethod
-    def _as_records_say_it(cls, given: str) -> str:
-        try:
-            return ordered(given)
-        except UserError as error:
-            raise ValueError(str(error)) from None
-
     @model_validator(mode="after")
-    def _known(self) -> Self:
-        try:
-            for name in self.networks:
-                find_network(name)
-            find_metric(self.metric)
-            if self.protocol:
-                find_protocol(self.protocol)
-            if self.dataset and self.dataset not in DATASETS:
-                raise unknown("data set", self.dataset, DATASETS)
-        except UserError as error:
-            raise ValueError(str(error)) from None
-        if self.network == self.against:
-            raise ValueError(f"{self.network} is claimed to differ from itself; give another network for `against`")
-        self._check_conditions()
-        self._check_bound()
+    def _can_be_claimed(self) -> Self:
+        if fault := next(self._faults(), ""):
+            raise ValueError(fault)
         return self
 
     @property
@@ -105,6 +99,10 @@ class Claim(Frozen):
     def networks(self) -> list[str]:
         """The network it is about, then the one it is held against, if any."""
         return [self.network, *([self.against] if self.against else [])]
+
+    def may_be_of(self, machine: Machine) -> bool:
+        """Whether figures of this machine may decide the claim."""
+        return self.machine in ("", machine.cpu, machine.fingerprint, *machine.gpus)
 
     @property
     def is_lead(self) -> bool:
@@ -136,52 +134,40 @@ class Claim(Frozen):
         """What it is about; two claims of one subject must be able to hold both."""
         return (self.network, self.metric, self.against, *(getattr(self, name) for name in self.about.conditions))
 
-    def _check_conditions(self) -> None:
+    def _faults(self) -> Iterator[str]:
+        """What is wrong with the claim as a whole, in sentences."""
         metric = self.about
-        given = self.model_fields_set & CONDITIONS
-        for name in sorted(given - set(metric.conditions)):
+        if self.network == self.against:
+            yield f"{self.network} is claimed to differ from itself; give another network for `against`"
+        for name in sorted((self.model_fields_set & CONDITIONS).difference(metric.conditions)):
             known = ", ".join(metric.conditions)
-            raise ValueError(f"{metric.name} does not depend on `{name}`; conditions of {metric.name}: {known}")
-        needed = {"score": "dataset", "ratio": "device"}.get(metric.tier) or (
-            "module" if "module" in metric.conditions else ""
-        )
-        if needed and not getattr(self, needed):
-            raise ValueError(f"{metric.name} needs `{needed}`, for it differs from one to another; add it")
-
-    def _check_bound(self) -> None:
+            yield f"{self.metric} does not depend on `{name}`; conditions of {self.metric}: {known}"
+        needed = {"score": "dataset", "ratio": "device"}.get(metric.tier, "module")
+        if needed in metric.conditions and not getattr(self, needed):
+            yield f"{self.metric} needs `{needed}`, for it differs from one to another; add it"
         if (self.value is None) == (self.against is None):
-            raise ValueError("give either `value`, a number, or `against`, another network's name")
-        fitting = "ahead_by" if self.about.tier == "score" else "times"
+            yield "give either `value`, a number, or `against`, another network's name"
+        fitting = "ahead_by" if metric.tier == "score" else "times"
         for name in ("times", "ahead_by"):
             if getattr(self, name) is not None and (self.against is None or name != fitting):
-                raise ValueError(
-                    f"`{name}` does not fit here; {self.metric} takes `{fitting}`, and only with `against`"
+                yield f"`{name}` does not fit here; {self.metric} takes `{fitting}`, and only with `against`"
+        if metric.tier == "ratio" and not metric.gates_exactly(self.device):
+            if self.value is not None and not self.machine:
+                yield (
+                    f"an absolute bound on {self.metric} holds on one machine only and no `machine` is named: name it "
+                    "(its processor or GPU, or the fingerprint that `bench doctor` prints), or give `against`, a "
+                    "network to be measured beside it"
                 )
-        self._check_tier()
-
-    def _check_tier(self) -> None:
-        """A time is told apart only from another one beside it, and only with a margin."""
-        if self.about.tier != "ratio" or self.about.gates_exactly(self.device):
-            return
-        if self.value is not None and not self.machine:
-            raise ValueError(
-                f"an absolute bound on {self.metric} holds on one machine only and no `machine` is named: name it (its "
-                "processor or GPU, or the fingerprint that `bench doctor` prints), or give `against`, a network to "
-                "be measured beside it"
-            )
-        if not self.margin:
-            raise ValueError(
-                f"no machine repeats a {self.metric} exactly, so a margin of 0 cannot be tested: give a `margin` above "
-                "the noise that `bench doctor` finds, 0.05 for one"
-            )
+            if not self.margin:
+                yield (
+                    f"no machine repeats a {self.metric} exactly, so a margin of 0 cannot be tested: give a `margin` "
+                    "above the noise that `bench doctor` finds, 0.05 for one"
+                )
 
 
-def contradiction(claims: Iterable[Claim]) -> tuple[Claim, Claim] | None:
-    """The first two claims that cannot both hold, in the order of the file; None where all can."""
-    seen: dict[tuple[Any, ...], list[Claim]] = {}
-    for claim in claims:
-        for other in seen.setdefault(claim.subject, []):
-            if max(claim.allowed.low, other.allowed.low) > min(claim.allowed.high, other.allowed.high):
-                return other, claim
-        seen[claim.subject].append(claim)
-    return None
+def contradictions(claims: Iterable[Claim]) -> Iterator[tuple[Claim, Claim]]:
+    """The pairs of claims that cannot both hold, in the order of the file."""
+    for first, second in combinations(claims, 2):
+        low, high = zip(first.allowed, second.allowed, strict=True)
+        if first.subject == second.subject and max(low) > min(high):
+            yield first, second

@@ -9,9 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.errors import UserError, unknown
-from bench.judge.claim import Claim, contradiction
-
-OURS = ("name", "line")  # fields that the file does not give
+from bench.judge.claim import Claim, contradictions
 
 
 def default_claims() -> Path:
@@ -33,12 +31,12 @@ def read_claims(path: Path) -> list[Claim]:
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: no text file: {error.reason} at byte {error.start}") from None
     except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}:{_line_in(str(error))}: no TOML: {error}") from None
+        line = re.search(r"line (\d+)", str(error))
+        raise UserError(f"{path}:{line[1] if line else 'last line'}: no TOML: {error}") from None
     claims = [claim for name, table in tables.items() for claim in _claims(path, text, name, table)]
     if not claims:
         raise UserError(f"{path}: no claim in it; a claim is a table: [name], then says, source, network, metric ...")
-    if two := contradiction(claims):
-        first, second = two
+    for first, second in contradictions(claims):
         raise UserError(
             f"{path}:{second.line}: [{second.name}] allows {second.allowed} and [{first.name}] in line {first.line} "
             f"allows {first.allowed} of the same thing: they cannot both hold; take one away"
@@ -51,35 +49,24 @@ def _claims(path: Path, text: str, name: str, table: Any) -> list[Claim]:
     if not isinstance(table, dict):
         where = _line_of(text, "", name)
         raise UserError(f"{path}:{where}: '{name}' stands outside of a table; put it below a [name of its claim]")
-    known = [field for field in Claim.model_fields if field not in OURS]
+    known = [field for field in Claim.model_fields if field not in ("name", "line")]  # which the file does not give
     for key in table:
         if key not in known:
-            where = _line_of(text, name, key)
-            raise UserError(f"{path}:{where}: [{name}]: {unknown('key', key, known)}")
-    against = table.get("against")
-    several = isinstance(against, list)
-    others = against if several else [against]
-    line = _line_of(text, name)
-    found = []
-    for other in others or [[]]:
-        facts = {**table, "name": f"{name}/{other}" if several else name, "line": line}
-        facts |= {"against": other} if against is not None else {}
-        try:
-            found.append(Claim.model_validate(facts, strict=True))
-        except ValidationError as error:
-            raise UserError(f"{path}:{_told(text, name, error)}") from None
-    return found
-
-
-def _told(text: str, name: str, error: ValidationError) -> str:
-    """Line, claim and fault."""
-    first = error.errors()[0]
-    key = str(first["loc"][0]) if first["loc"] else ""
-    said = str(first["msg"]).removeprefix("Value error, ")
-    if first["type"] == "missing":
-        return f"{_line_of(text, name)}: [{name}] has no `{key}`; add it"
-    got = f", got {first['input']!r}" if key and first["type"] != "value_error" else ""
-    return f"{_line_of(text, name, key)}: [{name}]{f' `{key}`' if key else ''}: {said}{got}"
+            raise UserError(f"{path}:{_line_of(text, name, key)}: [{name}]: {unknown('key', key, known)}")
+    names: list[dict[str, Any]] = [{"name": name}]
+    if isinstance(others := table.get("against"), list) and others:  # of nobody, it is refused below
+        names = [{"name": f"{name}/{other}", "against": other} for other in others]
+    try:
+        return [Claim.model_validate({**table, **one, "line": _line_of(text, name)}, strict=True) for one in names]
+    except ValidationError as error:
+        fault = error.errors()[0]
+    key = str(next(iter(fault["loc"]), ""))
+    told = f": {fault['msg'].removeprefix('Value error, ')}"
+    if fault["type"] == "missing":
+        told = f" has no `{key}`; add it"
+    elif key and fault["type"] != "value_error":
+        told = f" `{key}`{told}, got {fault['input']!r}"
+    raise UserError(f"{path}:{_line_of(text, name, key)}: [{name}]{told}")
 
 
 def _line_of(text: str, name: str, key: str = "") -> int:
@@ -92,8 +79,3 @@ def _line_of(text: str, name: str, key: str = "") -> int:
         if inside and key and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
             return number
     return header or 1
-
-
-def _line_in(message: str) -> str:
-    found = re.search(r"line (\d+)", message)
-    return found[1] if found else "last line"

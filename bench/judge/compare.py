@@ -1,19 +1,23 @@
-"""Two sets of records, before and after: what got better, what worse, what appeared and what vanished.
+"""Changes over time: between two sets of records, before and after, and of one metric from commit to commit.
 
 Counts are compared as they are. Times were taken in different hours, so they must differ by more than their own spread
 and by more than a quiet machine drifts. Scores are compared image by image. What was measured under other conditions,
 or on another machine where that matters, is not compared.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Literal
 
 import numpy as np
 
+from bench.judge.evidence import times_of
 from bench.machine import Machine
 from bench.quantities import METRICS, QUANTITIES, Metric
 from bench.quantities.scores import PROTOCOLS
+from bench.quantities.variants import PLAIN, name_of
+from bench.read.load import FOLDER, Commit, commits, records_at
 from bench.read.rows import Row, longest
 from bench.run.store import Record
 from bench.stats.estimate import mean, of_processes
@@ -22,20 +26,8 @@ from bench.stats.ratio import spread_ratio
 
 Outcome = Literal["better", "worse", "same", "undecided", "refused", "appeared", "vanished"]
 DRIFT = 0.05  # two runs of the same network, hours apart on a quiet machine, differ by up to this share
+USUAL = {"size": 224, "batch": 1, "channels": 3, "tf32": False, "cudnn_benchmark": False}  # conditions of a history
 LEFT_OUT = {"quantity", "data", "machine", "threads", "train"}  # of conditions that are told
-# What must agree before two figures that depend on the machine are compared, each with how it is read.
-FACTS: dict[str, Callable[[Machine], object]] = {
-    "processor": lambda e: e.cpu,
-    "cores": lambda e: e.cores,
-    "quota of processor time": lambda e: e.cpu_quota,
-    "GPUs": lambda e: ", ".join(e.gpus) or "none",
-    "driver": lambda e: e.driver or "none",
-    "system": lambda e: e.system,
-    "Python": lambda e: e.python,
-    "torch": lambda e: e.packages.get("torch"),
-    "timm": lambda e: e.packages.get("timm"),
-    "switches": lambda e: dict(sorted(e.variables.items())),
-}
 
 
 @dataclass(frozen=True)
@@ -60,12 +52,10 @@ class Change:
 def compare(base: Sequence[Record], head: Sequence[Record]) -> list[Change]:
     """Every metric of every network that either side has, in the order of names."""
     before, after = _families(base), _families(head)
-    return [
-        change
-        for key in sorted(before.keys() | after.keys())
-        for metric in METRICS.values()
-        if (change := _change(key, metric, before.get(key, []), after.get(key, []))) is not None
-    ]
+    keys = sorted(before.keys() | after.keys())
+    pairs = ((key, before.get(key, []), after.get(key, [])) for key in keys)
+    found = (_change(key, metric, *sides) for key, *sides in pairs for metric in METRICS.values())
+    return [change for change in found if change is not None]
 
 
 def _families(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Record]]:
@@ -101,30 +91,24 @@ def _training(record: Record) -> str:
 
 def _change(key: tuple[str, str, str], metric: Metric, base: list[Record], head: list[Record]) -> Change | None:
     network, quantity, conditions = key
-    if metric.quantity != quantity or not _is_of(metric, (base or head)[0]):
+    spec = (base or head)[0].job.spec
+    if metric.quantity != quantity or any(getattr(spec, name) != value for name, value in metric.where.items()):
         return None
     before, after = (figure(metric, side) for side in (base, head))
     if before is None and after is None:
         return None
-    facts: dict[str, Any] = {
-        "network": network, "metric": metric, "conditions": conditions, "base": before, "head": after,
-    }  # fmt: skip
+    changed = partial(Change, network, metric, conditions, base=before, head=after)
     if base == head:
-        return Change(**facts, outcome="same", change=0.0, low=0.0, high=0.0)
+        return changed(outcome="same", change=0.0, low=0.0, high=0.0)
     if before is None or after is None:
-        return Change(**facts, outcome="appeared" if before is None else "vanished")
+        return changed(outcome="appeared" if before is None else "vanished")
     if reason := _refusal(metric, base, head):
-        return Change(**facts, outcome="refused", reason=reason)
+        return changed(outcome="refused", reason=reason)
     change, low, high, slack = _difference(metric, base, head, before, after)
     timed = (*base, *head) if metric.tier == "ratio" and metric.unit != "bytes" else ()
     spoiled = next((why for record in timed for why in record.taints), "")
-    return Change(**facts, outcome="undecided" if spoiled else _judged(metric, low, high, slack),
-                  change=change, low=low, high=high, reason=spoiled)  # fmt: skip
-
-
-def _is_of(metric: Metric, record: Record) -> bool:
-    """Whether a record is under the conditions that tell the metric from others of its quantity."""
-    return all(getattr(record.job.spec, name) == value for name, value in metric.where.items())
+    outcome = "undecided" if spoiled else _judged(metric, low, high, slack)
+    return changed(outcome=outcome, change=change, low=low, high=high, reason=spoiled)
 
 
 def figure(metric: Metric, records: Sequence[Record]) -> float | None:
@@ -132,16 +116,12 @@ def figure(metric: Metric, records: Sequence[Record]) -> float | None:
     if not records or "module" in metric.conditions:  # each module has one
         return None
     if metric.samples:
-        times = of_processes(_times(metric, records))
+        times = of_processes(times_of(metric, records))
         return times.value if times else None
     if metric.tier == "score":
         estimate = _row(records).score(metric.name)
         return estimate.value if estimate else None
     return metric.value(records[-1].result, "") if metric.value else None
-
-
-def _times(metric: Metric, records: Sequence[Record]) -> list[tuple[float, ...]]:
-    return [metric.samples(record.result) for record in records] if metric.samples else []
 
 
 def _row(records: Sequence[Record]) -> Row:
@@ -158,15 +138,22 @@ def _refusal(metric: Metric, base: Sequence[Record], head: Sequence[Record]) -> 
         return "" if settings[0] == settings[1] else f"trained otherwise: {_differing(*settings)}"
     if metric.tier != "ratio":
         return ""
-    for name, read in FACTS.items():
-        ours, theirs = read(one.machine), read(other.machine)
-        if ours != theirs:
-            return f"{name} differs: {ours} and {theirs}"
-    return ""
+    both = zip(_facts(one.machine).items(), _facts(other.machine).values(), strict=True)
+    return next((f"{name} differs: {ours} and {theirs}" for (name, ours), theirs in both if ours != theirs), "")
+
+
+def _facts(machine: Machine) -> dict[str, object]:
+    """What must agree before two figures that depend on the machine are compared."""
+    return {
+        "processor": machine.cpu, "cores": machine.cores, "quota of processor time": machine.cpu_quota,
+        "GPUs": ", ".join(machine.gpus) or "none", "driver": machine.driver or "none", "system": machine.system,
+        "Python": machine.python, "torch": machine.packages.get("torch"), "timm": machine.packages.get("timm"),
+        "switches": dict(sorted(machine.variables.items())),
+    }  # fmt: skip
 
 
 def _differing(ours: str, theirs: str) -> str:
-    """Of two settings as JSON, the parts in which they differ."""
+    """The parts in which two settings as JSON differ."""
     one, other = (set(text.strip("{}").split(",")) for text in (ours, theirs))
     return f"{', '.join(sorted(one - other))} and {', '.join(sorted(other - one))}".replace('"', "")
 
@@ -180,7 +167,7 @@ def _difference(
         lead = mean(found) if len(found) else None
         return (lead.value, lead.low, lead.high, 0.0) if lead else (0.0, -np.inf, np.inf, 0.0)
     if metric.samples:
-        ratio = spread_ratio(_times(metric, head), _times(metric, base))
+        ratio = spread_ratio(times_of(metric, head), times_of(metric, base))
         return ratio.value - 1, ratio.low - 1, ratio.high - 1, DRIFT
     change = after / before - 1 if before else np.inf * (after > before)
     exact = metric.gates_exactly(getattr(base[0].job.spec, "device", None))
@@ -196,3 +183,55 @@ def _judged(metric: Metric, low: float, high: float, slack: float) -> Outcome:
     if high < -slack:
         return "better" if metric.less_is_better else "worse"
     return "undecided"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A metric at a commit, in base units, the conditions it was measured under, and the machine where it matters."""
+
+    commit: Commit
+    value: float
+    conditions: str
+    machine: str
+    records: tuple[str, ...]
+
+
+def history(network: str, metric: Metric, dataset: str = "", folder: str = FOLDER) -> list[Point]:
+    """A point for each commit that changed the network's records of the metric and has some, oldest first.
+
+    Under the usual conditions: 224 pixels, batch 1, plain, no switch on. A score is of `dataset`, or of the first one
+    by name.
+    """
+    named = f"{network}-{metric.quantity}-"
+    found = {commit: _usual(records_at(commit.name, folder, named).records, metric, dataset)
+             for commit in commits(folder, named)}  # fmt: skip
+    points = (_point(commit, metric, records) for commit, records in found.items() if records)
+    return [point for point in points if point is not None]
+
+
+def _usual(records: Sequence[Record], metric: Metric, dataset: str) -> list[Record]:
+    """Finished records under the usual conditions, oldest first."""
+    kept = [r for r in records if r.status == "ok" and _is_usual(r, metric)]
+    if metric.tier == "score":
+        wanted = dataset or min((r.job.spec.dataset for r in kept), default="")
+        kept = [r for r in kept if r.job.spec.dataset == wanted]
+    return sorted(kept, key=lambda r: r.before.at)
+
+
+def _is_usual(record: Record, metric: Metric) -> bool:
+    spec, wanted = record.job.spec, {**USUAL, **metric.where}
+    if metric.tier != "score":
+        wanted["classes"] = 1
+    if metric.where.get("mode") == "training":  # its batch is the budget's
+        del wanted["batch"]
+    return name_of(spec) == PLAIN and all(getattr(spec, name, value) == value for name, value in wanted.items())
+
+
+def _point(commit: Commit, metric: Metric, records: list[Record]) -> Point | None:
+    group = of_one_state(records)
+    value, last = figure(metric, group), group[-1]
+    if value is None:
+        return None
+    machine = "" if metric.tier == "exact" else last.machine.title
+    conditions = f"size {last.job.spec.size}" + (f", {last.job.spec.dataset}" if metric.tier == "score" else "")
+    return Point(commit, value, conditions, machine, tuple(r.id for r in group))

@@ -1,22 +1,36 @@
-"""A claim's figure from records, where a single one holds it: parameters, multiply-adds, memory, energy."""
+"""The figure that a claim is about, from records, with the interval it lies in.
 
-from collections.abc import Iterable, Sequence
+A count, a memory or an energy is of one record of each network. A time is of processes that were timed side by side:
+what slows a machine for an hour slows both networks of a round and cancels in their quotient. A score is the mean over
+test images. Each of the functions raises Undecided where the records do not have the figure.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.judge.claim import Claim
-from bench.quantities.variants import PLAIN, name_of
+from bench.quantities import Metric
+from bench.quantities.scores import PROTOCOLS
+from bench.quantities.variants import name_of
+from bench.read.rows import Row, grouped, longest
 from bench.read.speeds import SWITCHES
 from bench.run.store import Record
+from bench.stats.estimate import mean, of_processes
+from bench.stats.paired import differences
+from bench.stats.ratio import ratio_with_control
 
-NOTHING = "no record of {network} under these conditions"
 MEASURE = "bench check --measure-missing"
+LEAST = 4  # pairs: with fewer, Student's interval is so wide that it decides next to nothing
+APART_S = 3600.0  # two processes that began further apart are no pair
+Pair = tuple[Record, Record]
 
 
 @dataclass(frozen=True)
 class Measured:
     """A figure in base units, its 95 % interval, the ids of the records behind it, and the machine they are of.
 
-    Of a count the interval is the figure. `noise` is the share by which the control network differs from itself.
+    Of a count the interval is the figure. `noise` is the share by which the second network's processes differ from one
+    another. `n` is the number of images, processes or pairs.
     """
 
     value: float
@@ -36,59 +50,72 @@ class Undecided(Exception):
         self.todo = todo
 
 
-def exact(claim: Claim, records: Sequence[Record], machine: str) -> Measured:
-    """The figure, or the quotient of two, from one record of each network. Raises Undecided."""
-    value, mine = _figure(claim, claim.network, records, machine)
-    behind = [mine]
-    if claim.against:
-        theirs, other = _figure(claim, claim.against, records, machine)
-        _refuse_two_machines(mine, other)
-        if not theirs:
-            raise Undecided(f"the {claim.metric} of {claim.against} is 0, of which nothing is a share")
-        value, behind = value / theirs, [mine, other]
-    where = "" if claim.about.tier == "exact" else mine.machine.title
-    return Measured(value, value, value, tuple(record.id for record in behind), where)
+def measured(claim: Claim, records: Sequence[Record], machine: str) -> Measured:
+    """The figure; `machine` is the fingerprint of this machine, whose records go before another's."""
+    if claim.about.tier == "score":
+        return scored(claim, records)
+    return interleaved(claim, records, machine) if claim.about.samples else exact(claim, records, machine)
+
+
+def fitting(claim: Claim, network: str, records: Sequence[Record]) -> list[Record]:
+    """The network's records under the claim's conditions, failures included, oldest first."""
+    about = claim.about
+    names = [name for name in ("channels", "classes", "size", "batch", "device") if name in about.conditions]
+    conditions = {name: getattr(claim, name) for name in names} | dict(about.where)
+
+    def fits(record: Record) -> bool:
+        spec = record.job.spec
+        return (
+            (record.job.network, spec.quantity, name_of(spec)) == (network, about.quantity, claim.variant)
+            and all(getattr(spec, name) == value for name, value in conditions.items())
+            and not any(getattr(spec, name, False) for name in SWITCHES)
+            and claim.may_be_of(record.machine)
+        )
+
+    return sorted(filter(fits, records), key=lambda record: record.before.at)
+
+
+def preferred(records: Sequence[Record], machine: str) -> list[Record]:
+    """Those of this machine where there are any, else those of the machine of the last one."""
+    machines = [record.machine_id for record in records]
+    wanted = machine if machine in machines else next(reversed(machines), "")
+    return [record for record in records if record.machine_id == wanted]
 
 
 def previous(claim: Claim, older: Sequence[Record]) -> float | None:
     """The figure of the newest of the records, all of older code, of the claim's network; None where there is none."""
-    fit = fitting(claim, claim.network, older)
-    found = [value for r in fit if r.status == "ok" and (value := _value(claim, r)) is not None]
-    return found[-1] if found and not claim.against else None
+    if claim.against or claim.about.tier != "exact":
+        return None
+    found = [_value(claim, record) for record in fitting(claim, claim.network, older) if record.status == "ok"]
+    return next((value for value in reversed(found) if value is not None), None)
 
 
-def fitting(claim: Claim, network: str, records: Iterable[Record]) -> list[Record]:
-    """The network's records under the claim's conditions, failures included, oldest first."""
-    about = claim.about
-    fields = {name: getattr(claim, name) for name in ("channels", "classes", "size", "batch", "device")
-              if name in about.conditions} | dict(about.where)  # fmt: skip
-    found = [r for r in records if r.job.network == network and r.job.spec.quantity == about.quantity]
-    found = [r for r in found if all(getattr(r.job.spec, name) == value for name, value in fields.items())]
-    found = [r for r in found if not any(getattr(r.job.spec, name, False) for name in SWITCHES)]
-    found = [r for r in found if name_of(r.job.spec) == (claim.variant if "variant" in about.conditions else PLAIN)]
-    return sorted(_on_machine(claim, found), key=lambda r: r.before.at)
+def exact(claim: Claim, records: Sequence[Record], machine: str) -> Measured:
+    """The figure, or the quotient of two, from one record of each network."""
+    (value, mine), *others = [_figure(claim, network, records, machine) for network in claim.networks]
+    for theirs, other in others:
+        if mine.machine_id != other.machine_id:
+            places = (f"{record.job.network} on {record.machine.title}" for record in (mine, other))
+            raise Undecided(f"measured on two machines: {', '.join(places)}", MEASURE)
+        if not theirs:
+            raise Undecided(f"the {claim.metric} of {claim.against} is 0, so there is no quotient")
+        value /= theirs
+    ids = (mine.id, *(other.id for _, other in others))
+    return Measured(value, value, value, ids, "" if claim.about.tier == "exact" else mine.machine.title)
 
 
-def _on_machine(claim: Claim, records: Iterable[Record]) -> list[Record]:
-    """The records of the machine that the claim names; all where it names none."""
-    names = [(r, (r.machine.cpu, r.machine.fingerprint, *r.machine.gpus)) for r in records]
-    return [r for r, known in names if not claim.machine or claim.machine in known]
-
-
-def preferred(records: Iterable[Record], machine: str) -> list[Record]:
-    """Those of this machine where there are any, else those of the machine that was measured on last; oldest first."""
-    found = sorted(records, key=lambda r: r.before.at)
-    machines = [r.machine_id for r in found]
-    wanted = machine if machine in machines else next(reversed(machines), "")
-    return [r for r in found if r.machine_id == wanted]
+def _on_record(claim: Claim, network: str, records: Sequence[Record], machine: str) -> list[Record]:
+    """The network's records under the claim's conditions, of one machine, at least one."""
+    found = preferred(fitting(claim, network, records), machine)
+    if not found:
+        where = f" on {claim.machine}" if claim.machine else ""
+        raise Undecided(f"no record of {network} under these conditions{where}", MEASURE)
+    return found
 
 
 def _figure(claim: Claim, network: str, records: Sequence[Record], machine: str) -> tuple[float, Record]:
     """One network's figure and the record it is from."""
-    found = preferred(fitting(claim, network, records), machine)
-    if not found:
-        where = f" on {claim.machine}" if claim.machine else ""
-        raise Undecided(NOTHING.format(network=network) + where, MEASURE)
+    found = _on_record(claim, network, records, machine)
     record = next((r for r in reversed(found) if r.status == "ok"), found[-1])
     if record.status != "ok":
         raise Undecided(f"{network}: {record.outcome}: {record.error}")
@@ -106,15 +133,93 @@ def _figure(claim: Claim, network: str, records: Sequence[Record], machine: str)
 
 
 def _value(claim: Claim, record: Record) -> float | None:
-    read = claim.about.value
-    return None if read is None or record.result is None else read(record.result, claim.module)
+    return claim.about.value(record.result, claim.module) if claim.about.value else None
 
 
-def _refuse_two_machines(one: Record, other: Record) -> None:
-    """Two figures that depend on the machine must be of the same one."""
-    if one.machine_id != other.machine_id:
-        raise Undecided(
-            f"measured on two machines: {one.job.network} on {one.machine.title}, {other.job.network} on "
-            f"{other.machine.title}",
-            MEASURE,
-        )
+def interleaved(claim: Claim, records: Sequence[Record], machine: str) -> Measured:
+    """The first network's time over the second's; of one alone, on a machine that the claim names, its own time.
+
+    Only pairs count whose two processes ran within an hour and were not disturbed.
+    """
+    finished = [record for record in records if record.status == "ok"]
+    mine, *others = [_on_record(claim, network, finished, machine) for network in claim.networks]
+    if not others:
+        return _alone(claim, longest(mine))
+    pairs = _pairs(mine, others[0])
+    sound = _of_one_protocol([pair for pair in pairs if not any(record.taints for record in pair)])
+    if len(sound) < LEAST:
+        told = f"{len(sound)} sound pairs of processes with {claim.against}, {LEAST} needed"
+        reasons = [reason for pair in pairs for record in pair for reason in record.taints]
+        spoiled = f": {len(pairs) - len(sound)} of {len(pairs)} were disturbed, {reasons[0]}" if reasons else ""
+        raise Undecided(told + spoiled, MEASURE)
+    found, noise = ratio_with_control(*(times_of(claim.about, side) for side in zip(*sound, strict=True)))
+    ids = tuple(record.id for pair in sound for record in pair)
+    return Measured(found.value, found.low, found.high, ids, mine[0].machine.title, noise, found.pairs)
+
+
+def _pairs(mine: Sequence[Record], theirs: Sequence[Record]) -> list[Pair]:
+    """Processes of the same conditions, number and hour, in the order in which they were timed."""
+    others = {record.job.spec.model_dump_json(): record for record in theirs}
+    found = [(record, others.get(record.job.spec.model_dump_json())) for record in mine]
+    return [(one, other) for one, other in found if other and abs((one.at - other.at).total_seconds()) < APART_S]
+
+
+def _of_one_protocol(pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs of the protocol (samples and seconds a process) that has most of them."""
+    protocols = [one.job.spec.model_dump_json(exclude={"process"}) for one, _ in pairs]
+    most = max(protocols, key=protocols.count, default="")
+    return [pair for pair, protocol in zip(pairs, protocols, strict=True) if protocol == most]
+
+
+def _alone(claim: Claim, mine: Sequence[Record]) -> Measured:
+    """The median of the process medians, between the fastest and the slowest, of sound processes."""
+    sound = [record for record in mine if not record.taints]
+    found = of_processes(times_of(claim.about, sound))
+    if not found:
+        raise Undecided(f"every process of {claim.network} was disturbed: {mine[0].taints[0]}", MEASURE)
+    ids = tuple(record.id for record in sound)
+    return Measured(found.value, found.low, found.high, ids, sound[0].machine.title, n=found.n)
+
+
+def times_of(metric: Metric, records: Sequence[Record]) -> list[tuple[float, ...]]:
+    """The raw times of each process in seconds; none of a metric that is not repeated in several processes."""
+    return [metric.samples(record.result) for record in records] if metric.samples else []
+
+
+def scored(claim: Claim, records: Sequence[Record]) -> Measured:
+    """The score, or its lead over `against` on the same images, of the longest training that both had."""
+    networks = claim.networks
+    todo = f"--dataset {claim.dataset} --data-root FOLDER --budget paper"
+    todo = f"bench run {'--all' if claim.against else claim.network} {todo}"  # --all decides all such claims at once
+    groups = grouped((r for r in records if _is_scored(claim, r)), "dice", {"train": {"seed"}})
+    complete = [group for group in groups if {r.job.network for r in group}.issuperset(networks)]
+    if not complete:
+        alike = "trained alike " if len(networks) > 1 else ""
+        raise Undecided(f"no record of {' and '.join(networks)} {alike}on {claim.dataset}", todo)
+    best = max(complete, key=lambda group: _images_seen(group[0]))
+    if (seen := _images_seen(best[0])) < claim.images_seen:
+        wanted = f"the claim is of {claim.images_seen:,} or more"
+        raise Undecided(f"trained on {seen:,} images (steps times batch), {wanted}", todo)
+    protocol = PROTOCOLS[claim.protocol or best[0].job.spec.protocol]
+    rows = [Row(name, tuple(r for r in best if r.job.network == name), protocol) for name in networks]
+    if claim.is_lead:
+        units = differences(*(row.by_unit(claim.metric) for row in rows))
+        if not len(units):
+            raise Undecided(f"{claim.network} and {claim.against} were scored on no image in common")
+    found = mean(units) if claim.is_lead else rows[0].score(claim.metric)
+    if found is None:
+        raise Undecided(f"{claim.network} has no {claim.metric} by the protocol {protocol.name}")
+    return Measured(found.value, found.low, found.high, tuple(r.id for row in rows for r in row.records), n=found.n)
+
+
+def _is_scored(claim: Claim, record: Record) -> bool:
+    """Whether it is scored on the claim's data, after a training of ours: how other weights were trained is unknown."""
+    spec = record.job.spec
+    return (record.status, spec.quantity) == ("ok", "dice") and (
+        spec.train is not None and (spec.dataset, spec.size) == (claim.dataset, claim.size)
+    )
+
+
+def _images_seen(record: Record) -> int:
+    train = record.job.spec.train
+    return int(train.steps * train.batch)

@@ -19,17 +19,12 @@ def missing_jobs(verdicts: Sequence[Verdict], records: Sequence[Record], device:
     Times are measured anew for all networks of a claim, in rounds, even where one of them has some: a quotient wants
     neighbors in time. Their processes are numbered on from those on record, which stay as they are.
     """
+    here = this_machine()
     claims = [v.claim for v in verdicts if v.outcome == "undecided" and v.claim.about.tier != "score"]
-    claims = [claim for claim in claims if _can_be_measured_here(claim, device)]
+    claims = [claim for claim in claims if claim.may_be_of(here) and claim.device in (None, device)]
     once = {(name, _spec(claim)): None for claim in claims if not claim.about.samples for name in claim.networks}
     repeated = [claim for claim in claims if claim.about.samples]
     return [*(Job.of(name, spec) for name, spec in once), *_rounds(repeated, records, budget)]
-
-
-def _can_be_measured_here(claim: Claim, device: Device) -> bool:
-    facts = this_machine()
-    here = claim.machine in ("", facts.cpu, facts.fingerprint, *facts.gpus)
-    return here and claim.device in (None, device)
 
 
 def _spec(claim: Claim, **more: Any) -> Any:

@@ -8,7 +8,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from bench.run.plan import Clock, Plan, plan
 from bench.run.store import Record
 from bench.run.study import Study
 from bench.run.worker import Order, run
-from bench.stats.ratio import Ratio, ratio
+from bench.stats.ratio import COVERAGE, Ratio, ratio
 
 NETWORK = "mdsa_unet"  # the network that this project is about, and a fast one
 RESOLUTION = 0.05  # a machine that cannot tell two times apart which differ by this share is not fit to compare them
@@ -35,17 +35,17 @@ Pair = tuple[Record, Record]  # the network's two processes in one round
 
 @dataclass(frozen=True)
 class NoiseRun:
-    """The pairs of one run of a network against itself."""
+    """The pairs of one run of a network against itself; `time_pairs` adds to them."""
 
-    pairs: tuple[Pair, ...]
+    pairs: list[Pair] = field(default_factory=list)
 
     @property
-    def sound(self) -> tuple[Pair, ...]:
+    def sound(self) -> list[Pair]:
         """The pairs that count: those in which nothing else used the machine. All, where fewer than two are left.
 
         What decides is who used the processor, never how long a pair took.
         """
-        sound = tuple(pair for pair in self.pairs if not _disturbances(pair))
+        sound = [pair for pair in self.pairs if not _disturbances(pair)]
         return sound if len(sound) > 1 else self.pairs
 
     @property
@@ -100,17 +100,17 @@ def measure(planned: Plan, job: Job, folder: Path) -> Record:
     return record
 
 
-def time_pairs(planned: Plan, clock: Clock, runs: int, tell: Tell) -> Iterator[Pair]:
+def time_pairs(timed: NoiseRun, planned: Plan, clock: Clock, runs: int, tell: Tell) -> None:
     """Time the network under two names in turn, each in a fresh process, round by round as `bench run` does.
 
-    It ends when the interval is narrow enough, not before `PAIRS` sound pairs; or with the plan. Whether the interval
-    contains 1 plays no part in that; of 4000 simulated runs at each of seven spreads 93 to 95 % do.
-    `runs` is how many such runs are still to come, this one included. Raises Failed where a process has no result.
+    The pairs are added to `timed` one by one. It ends when the interval is narrow enough, not before `PAIRS` sound
+    pairs; or with the plan. Whether the interval contains 1 plays no part in that; of 4000 simulated runs at each of
+    seven spreads 93 to 95 % do. `runs` is how many such runs are still to come, this one included. Raises Failed where
+    a process has no result.
     """
     jobs = [job for job in planned.jobs if isinstance(job.spec, LatencySpec)]
     least = min(PAIRS, len(jobs))
     more = " or more" if least < len(jobs) else ""
-    pairs: list[Pair] = []
     with tempfile.TemporaryDirectory(prefix="bench-doctor-") as folder:
         for number, job in enumerate(jobs):
             both = []
@@ -121,10 +121,8 @@ def time_pairs(planned: Plan, clock: Clock, runs: int, tell: Tell) -> Iterator[P
                 started = time.monotonic()
                 both.append(measure(planned, job, Path(folder) / name))
                 clock.learn(job, clock.guess(job), time.monotonic() - started)
-            pairs.append((both[0], both[1]))
-            yield pairs[-1]
-            done = NoiseRun(tuple(pairs))
-            if len(done.sound) >= least and done.ratio.resolution <= RESOLUTION:
+            timed.pairs.append((both[0], both[1]))
+            if len(timed.sound) >= least and timed.ratio.resolution <= RESOLUTION:
                 return
 
 
@@ -138,38 +136,28 @@ def containing_1(runs: Sequence[NoiseRun]) -> int:
     return sum(not one.ratio.differs for one in runs)
 
 
-def judge_noise(runs: Sequence[NoiseRun], short: bool = False) -> list[Finding]:
+def judge_noise(runs: Sequence[NoiseRun], short: bool = False) -> Iterator[Finding]:
     """What the runs say of the machine; nothing where there were none. `short` is whether they had too few pairs."""
-    smallest = resolution(runs)
-    return [] if smallest is None else [*_disturbed(runs), *_agreement(runs), _resolution(smallest, short)]
-
-
-def _disturbed(runs: Sequence[NoiseRun]) -> Iterator[Finding]:
     pairs = [pair for one in runs for pair in one.pairs]
-    disturbed = [line for pair in pairs for line in _disturbances(pair)]
-    if disturbed:
+    if disturbed := [line for pair in pairs for line in _disturbances(pair)]:
         told = f"{len(disturbed)} of {2 * len(pairs)} processes were disturbed and are left out with their partners"
         mark: Mark = "bad" if len(disturbed) > DISTURBED * 2 * len(pairs) else "note"
         yield Finding(mark, f"{told}; one of them: {disturbed[0]}", "measure when nothing else runs")
-
-
-def _agreement(runs: Sequence[NoiseRun]) -> Iterator[Finding]:
-    """One in twenty intervals leaves out 1 by chance, so a few of them prove nothing."""
-    contain, missed, wanted = containing_1(runs), len(runs) - containing_1(runs), int(0.95 * len(runs))
+    contain, wanted = containing_1(runs), int(COVERAGE * len(runs))
     if len(runs) >= RUNS:
         told = f"{contain} of {len(runs)} intervals contain 1 (limit {wanted})"
         yield Finding("ok", told) if contain >= wanted else Finding("bad", told, "find what else runs here")
-    elif missed:
+    elif missed := len(runs) - contain:  # one in twenty leaves out 1 by chance, so a few of them prove nothing
         told = f"{missed} of {len(runs)} intervals {'leaves' if missed == 1 else 'leave'} out 1"
         yield Finding("note", f"{told}, as one in twenty does by chance", f"`--repeat {RUNS}` tells if it was chance")
-
-
-def _resolution(smallest: float, short: bool) -> Finding:
+    if (smallest := resolution(runs)) is None:
+        return
     figure = f"{100 * smallest:.2g} %" if smallest < 0.1 else f"{100 * smallest:.0f} %"
     told = f"{figure} is the smallest difference that can be told from chance here"
+    limit = f" (limit {100 * RESOLUTION:.0f} %)"
     if smallest <= RESOLUTION:
-        return Finding("ok", told)
-    told += f" (limit {100 * RESOLUTION:.0f} %)"
-    if short:
-        return Finding("note", told, "let the check run in full: fewer pairs of processes tell less")
-    return Finding("bad", told, "find what else runs, or compare on a quieter machine")
+        yield Finding("ok", told)
+    elif short:
+        yield Finding("note", told + limit, "let the check run in full: fewer pairs of processes tell less")
+    else:
+        yield Finding("bad", told + limit, "find what else runs, or compare on a quieter machine")

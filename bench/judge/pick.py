@@ -1,7 +1,7 @@
 """Which network to use under a budget, and why: the most accurate of those that fit, from records alone."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.errors import UserError, unknown
@@ -29,13 +29,9 @@ def _of_column(quantity: Quantity, column: Column) -> Limit:
     return Limit(column.limit, column.unit, value, column.best == "least")
 
 
-LIMITS = {
-    limit.name: limit
-    for limit in (
-        *(_of_column(q, column) for q in QUANTITIES.values() for column in q.columns if column.limit),
-        Limit("dice", "score", lambda row: number(row.dice), upper=False),
-    )
-}
+_BY_COLUMN = [_of_column(q, column) for q in QUANTITIES.values() for column in q.columns if column.limit]
+_BY_DICE = Limit("dice", "score", lambda row: number(row.dice), upper=False)
+LIMITS = {limit.name: limit for limit in (*_BY_COLUMN, _BY_DICE)}
 
 
 @dataclass(frozen=True)
@@ -81,23 +77,21 @@ def choose_section(found: Sequence[Section], dataset: str, device: str, machine:
 
 def pick(section: Section, bounds: Mapping[str, float]) -> list[Candidate]:
     """Every row, those that fit first, of these the most accurate; without a Dice, the fastest, then the smallest."""
-    candidates = [Candidate(row, _broken(row, bounds)) for row in section.rows]
+    candidates = [Candidate(row, tuple(_broken(row, bounds))) for row in section.rows]
     ranked = sorted(candidates, key=lambda candidate: (not candidate.fits, *_rank(candidate.row)))
-    if not ranked or not ranked[0].fits:
+    first = ranked[0]
+    if not (first.fits and first.row.dice):
         return ranked
     fitting = {id(candidate.row) for candidate in ranked if candidate.fits}
-    close = [one.row for one in section.paired_with(ranked[0].row) if not one.behind and id(one.row) in fitting]
-    return [Candidate(ranked[0].row, (), tuple(close)) if ranked[0].row.dice else ranked[0], *ranked[1:]]
+    close = (one.row for one in section.paired_with(first.row) if not one.behind and id(one.row) in fitting)
+    return [replace(first, rivals=tuple(close)), *ranked[1:]]
 
 
-def _broken(row: Row, bounds: Mapping[str, float]) -> tuple[Broken, ...]:
-    found = []
-    for name, bound in bounds.items():
-        limit = LIMITS[name]
+def _broken(row: Row, bounds: Mapping[str, float]) -> Iterator[Broken]:
+    for limit, bound in ((LIMITS[name], bound) for name, bound in bounds.items()):
         value = limit.value(row)
         if value is None or (value > bound if limit.upper else value < bound):
-            found.append(Broken(limit, bound, value))
-    return tuple(found)
+            yield Broken(limit, bound, value)
 
 
 def _rank(row: Row) -> tuple[Any, ...]:

@@ -1,7 +1,7 @@
 """Decides a claim from records: it holds, it fails, or it is undecided and why.
 
-A figure comes with the interval it lies in. Inside what the claim allows, with all of its interval, it holds; outside
-with all of it, it fails; else nothing is decided, for a gate that cries wolf is switched off.
+A figure comes with the interval it lies in. A claim holds where all of the interval is inside what it allows, and fails
+where all of it is outside. Everything else is undecided: a check that fails by chance would soon be ignored.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,7 @@ from typing import Literal
 
 from bench.errors import UserError
 from bench.judge.claim import Claim
-from bench.judge.evidence import Measured, Undecided, exact, previous
-from bench.judge.interleaved import interleaved
-from bench.judge.scored import scored
+from bench.judge.evidence import Measured, Undecided, measured, previous
 from bench.networks import find_network
 from bench.run.store import Record
 
@@ -39,12 +37,12 @@ def judge(claims: Sequence[Claim], records: Sequence[Record], machine: str) -> l
 
     Only records of the networks' present code count: an edited network is another network.
     """
-    of_now = [record for record in records if _is_of_now(record)]
-    older = [record for record in records if not _is_of_now(record)]
-    return [_verdict(claim, of_now, older, machine) for claim in claims]
+    present = [record for record in records if _is_of_present_code(record)]
+    older = [record for record in records if not _is_of_present_code(record)]
+    return [_verdict(claim, present, older, machine) for claim in claims]
 
 
-def _is_of_now(record: Record) -> bool:
+def _is_of_present_code(record: Record) -> bool:
     try:
         network = find_network(record.job.network)
     except UserError:  # the machine's peak, or a network whose file is gone
@@ -52,33 +50,19 @@ def _is_of_now(record: Record) -> bool:
     return record.job.network_digest == network.digest_for(record.job.spec.quantity)
 
 
-def _verdict(claim: Claim, of_now: Sequence[Record], older: Sequence[Record], machine: str) -> Verdict:
+def _verdict(claim: Claim, present: Sequence[Record], older: Sequence[Record], machine: str) -> Verdict:
     try:
-        measured = _measure(claim, of_now, machine)
+        found = measured(claim, present, machine)
     except Undecided as undecided:
         return Verdict(claim, "undecided", str(undecided), undecided.todo)
-    before = previous(claim, older) if claim.about.tier == "exact" else None
-    allowed = claim.allowed
-    if allowed.low <= measured.low and measured.high <= allowed.high:
-        return Verdict(claim, "holds", measured=measured, before=before)
-    if measured.low > allowed.high or measured.high < allowed.low:
-        return Verdict(claim, "fails", measured=measured, before=before)
-    return _spanning(claim, measured)
-
-
-def _measure(claim: Claim, records: Sequence[Record], machine: str) -> Measured:
-    if claim.about.tier == "score":
-        return scored(claim, records)
-    return interleaved(claim, records, machine) if claim.about.samples else exact(claim, records, machine)
-
-
-def _spanning(claim: Claim, measured: Measured) -> Verdict:
-    """The interval holds figures that are allowed and figures that are not."""
-    if measured.noise > claim.margin and claim.is_ratio:
-        reason = (
-            f"untestable here: the margin of {100 * claim.margin:g} % is below what the same network against itself "
-            f"differs by, {100 * measured.noise:.2g} %"
-        )
-        return Verdict(claim, "undecided", reason, "measure on a quieter machine", measured)
-    more = {"score": "train with more seeds", "ratio": "measure more processes"}.get(claim.about.tier, "")
-    return Verdict(claim, "undecided", "the interval spans the limit", more, measured)
+    before, allowed = previous(claim, older), claim.allowed
+    inside = allowed.low <= found.low and found.high <= allowed.high
+    if inside or found.low > allowed.high or found.high < allowed.low:
+        return Verdict(claim, "holds" if inside else "fails", measured=found, before=before)
+    reason = "the interval spans the limit"
+    todo = {"score": "train with more seeds", "ratio": "measure more processes"}.get(claim.about.tier, "")
+    if found.noise > claim.margin and claim.is_ratio:
+        itself = f"what the same network against itself differs by, {100 * found.noise:.2g} %"
+        reason = f"untestable here: the margin of {100 * claim.margin:g} % is below {itself}"
+        todo = "measure on a quieter machine"
+    return Verdict(claim, "undecided", reason, todo, found)

@@ -72,14 +72,16 @@ class Commit:
     subject: str
 
 
-def read(given: Sequence[Path | str], default: Path = Path(FOLDER)) -> Loaded:
+def read(given: Sequence[Path | str], default: Path = Path(FOLDER), may_be_empty: bool = False) -> Loaded:
     """The records that a user names, or those of the default folder: folders, files, git revisions, `REV:folder`.
 
     Of a folder, those directly in it and in its folders count; of a revision, those below `results`, unless told.
-    UserError where there is nothing of a name, or no record in all of them.
+    UserError where there is nothing of a name, or no record in all of them, unless this `may_be_empty`.
     """
+    if may_be_empty and not given and not default.exists():
+        return Loaded()
     loaded = _together([_named(str(one)) for one in given or [default]])
-    if not loaded.records and not loaded.problems:
+    if not (loaded.records or loaded.problems or may_be_empty):
         where = ", ".join(map(str, given or [default]))
         raise UserError(f"no records in {where}; make some with `bench run --all`, or name another folder")
     return loaded

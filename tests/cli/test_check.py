@@ -79,7 +79,7 @@ def test_mistakes_in_the_claims_are_told_with_file_and_line(place):
     (place / "claims.toml").write_text(CLAIM.format(value="7e6").replace("mdsa_unet", "mdsa_net"))
     done = bench("check", cwd=place)
     assert done.returncode == 2
-    assert "claims.toml:1: [size]: unknown network 'mdsa_net'; did you mean 'mdsa_unet'?" in done.stderr
+    assert "claims.toml:4: [size]: unknown network 'mdsa_net'; did you mean 'mdsa_unet'?" in done.stderr
     assert bench("check", "--claims", "nowhere.toml", cwd=place).returncode == 2
 
 

@@ -90,8 +90,8 @@ def test_cuda_is_refused_where_there_is_none(tmp_path):
 
 def test_tf32_and_cudnns_benchmark_are_conditions_of_a_time(monkeypatch):
     monkeypatch.setattr("bench.machine.cuda_usable", lambda: True)
-    asked = RunOptions(networks=["unet"], measure="latency", data=DataOptions())
-    plain, both = asked.question(), replace(asked, tf32=True, cudnn_benchmark=True).question()
+    asked = RunOptions(networks=["unet"], measure="latency")
+    plain, both = (o.study(DataOptions()) for o in (asked, replace(asked, tf32=True, cudnn_benchmark=True)))
     assert (plain.device, plain.tf32, plain.cudnn_benchmark) == ("cuda", False, False)
     assert (both.tf32, both.cudnn_benchmark) == (True, True)
 

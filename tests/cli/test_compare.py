@@ -40,7 +40,7 @@ def test_another_machine_is_refused_with_the_fact(tmp_path, bench):
     ("arguments", "told"),
     [
         (["compare", "nowhere"], "'nowhere' is no folder, no file and no git revision"),
-        (["compare", "."], "no records in '.'"),
+        (["compare", "."], "no records in ."),
         (["history", "unett", "latency"], "did you mean 'unet'"),
         (["history", "unet", "latancy"], "did you mean 'latency'"),
     ],

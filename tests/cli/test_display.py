@@ -11,7 +11,8 @@ from bench.quantities import CostSpec
 from bench.quantities.budget import find_budget
 from bench.read.sections import sections
 from bench.report.tables import tables
-from bench.run.plan import Question, plan
+from bench.run.plan import plan
+from bench.run.study import Study
 
 
 def screen(terminal: bool = False, width: int = 120) -> Console:
@@ -28,8 +29,8 @@ def printed(section, width: int) -> str:
 
 def test_the_announcement_tells_machine_data_budget_jobs_and_time(tmp_path):
     console = screen(width=200)
-    question = Question(("unet", "mdsa_unet"), ("cost", "dice"), find_budget("smoke"), "synthetic", None, "cpu")
-    planned = plan(question)
+    study = Study(("unet", "mdsa_unet"), ("cost", "dice"), find_budget("smoke"), "synthetic", None, "cpu")
+    planned = plan(study)
     announce(console, planned, tmp_path)
     text = console.file.getvalue()
     assert "measuring on cpu" in text
@@ -41,8 +42,8 @@ def test_the_announcement_tells_machine_data_budget_jobs_and_time(tmp_path):
 
 def test_the_announcement_shows_every_setting_of_the_training(tmp_path):
     console = screen(width=1000)
-    question = Question(("unet",), ("dice",), find_budget("smoke"), "synthetic", None, "cpu", seeds=(3, 4), patience=2)
-    planned = plan(question)
+    study = Study(("unet",), ("dice",), find_budget("smoke"), "synthetic", None, "cpu", seeds=(3, 4), patience=2)
+    planned = plan(study)
     announce(console, planned, tmp_path)
     text = console.file.getvalue()
     train = planned.jobs[0].spec.train

@@ -52,7 +52,7 @@ MISTAKES = {
     "impossible margin": (WHOLE + "margin = -1.0\n", "claims.toml:9: [size] `margin`"),
     "another type": (WHOLE.replace("7e6", '"many"'), "claims.toml:8: [size] `value`"),
     "missing key": (WHOLE.replace('metric = "parameters"\n', ""), "claims.toml:2: [size] has no `metric`; add it"),
-    "no such network": (WHOLE.replace("mdsa_unet", "mdsa_net"), "claims.toml:2: [size]: unknown network 'mdsa_net'"),
+    "no such network": (WHOLE.replace("mdsa_unet", "mdsa_net"), "claims.toml:5: [size]: unknown network 'mdsa_net'"),
     "no TOML": (WHOLE + "margin =\n", "claims.toml:9: no TOML"),
     "outside": ("value = 3\n" + WHOLE, "claims.toml:1: 'value' stands outside of a table"),
     "nothing": ("# nothing\n", "no claim in it"),

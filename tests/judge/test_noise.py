@@ -22,7 +22,19 @@ def timed(first: float, second: float, process: int) -> Pair:
 
 def same(*quotients: float) -> NoiseRun:
     """A run in whose rounds the first took so many times as long as the second."""
-    return NoiseRun(tuple(timed(0.05 * quotient, 0.05, process) for process, quotient in enumerate(quotients)))
+    return NoiseRun([timed(0.05 * quotient, 0.05, process) for process, quotient in enumerate(quotients)])
+
+
+def findings(*runs: NoiseRun, short: bool = False):
+    return list(judge_noise(runs, short))
+
+
+def measured(monkeypatch, run, quick: bool = False) -> tuple[NoiseRun, list[str]]:
+    """What comes of a check whose worker is `run`, and what it said meanwhile."""
+    monkeypatch.setattr(noise, "run", run)
+    planned, found, told = noise.noise_plan("cpu", quick), NoiseRun(), []
+    noise.time_pairs(found, planned, Clock(planned), 1, lambda doing, *_: told.append(doing))
+    return found, told
 
 
 QUIET = same(1.001, 0.999, 1.0, 1.002, 0.998)
@@ -31,23 +43,23 @@ NOISY = same(1.5, 0.6, 1.1, 0.7, 1.3)
 
 
 def test_without_a_run_nothing_is_judged():
-    assert judge_noise([]) == []
+    assert findings() == []
 
 
 def test_a_quiet_machine_resolves_small_differences():
-    (finding,) = judge_noise([QUIET])
+    (finding,) = findings(QUIET)
     assert finding.mark == "ok"
     assert finding.what.startswith("0.2 % is the smallest difference")
 
 
 def test_a_noisy_machine_is_not_fit_but_a_short_check_does_not_prove_it():
-    (finding,) = judge_noise([NOISY])
+    (finding,) = findings(NOISY)
     assert (finding.mark, "limit 5 %" in finding.what) == ("bad", True)
-    assert [one.mark for one in judge_noise([NOISY], short=True)] == ["note"]
+    assert [one.mark for one in findings(NOISY, short=True)] == ["note"]
 
 
 def test_one_interval_that_leaves_out_1_may_be_chance():
-    missed, resolved = judge_noise([QUIET, OFF])
+    missed, resolved = findings(QUIET, OFF)
     assert (missed.mark, missed.what.split(",")[0]) == ("note", "1 of 2 intervals leaves out 1")
     assert resolved.mark == "ok"
 
@@ -56,8 +68,8 @@ def test_one_interval_that_leaves_out_1_may_be_chance():
 def test_of_twenty_intervals_nineteen_must_contain_1(off, mark):
     runs = [*[OFF] * off, *[QUIET] * (20 - off)]
     assert containing_1(runs) == 20 - off
-    assert judge_noise(runs)[0].mark == mark
-    assert judge_noise(runs)[0].what == f"{20 - off} of 20 intervals contain 1 (limit 19)"
+    assert findings(*runs)[0].mark == mark
+    assert findings(*runs)[0].what == f"{20 - off} of 20 intervals contain 1 (limit 19)"
 
 
 def disturbed() -> Pair:
@@ -68,10 +80,10 @@ def disturbed() -> Pair:
 
 
 def test_a_disturbed_pair_is_left_out_and_told():
-    run = NoiseRun((*QUIET.pairs, disturbed()))
+    run = NoiseRun([*QUIET.pairs, disturbed()])
     assert run.ratio == QUIET.ratio
     assert run.facts["left_out"] == 1
-    finding, *_ = judge_noise([run])
+    finding, *_ = findings(run)
     assert finding.mark == "note"
     assert finding.what == (
         "1 of 12 processes were disturbed and are left out with their partners; "
@@ -80,9 +92,9 @@ def test_a_disturbed_pair_is_left_out_and_told():
 
 
 def test_many_disturbed_processes_spoil_the_check():
-    finding, *_ = judge_noise([NoiseRun((*QUIET.pairs, disturbed(), disturbed()))])
+    finding, *_ = findings(NoiseRun([*QUIET.pairs, disturbed(), disturbed()]))
     assert finding.mark == "bad"
-    assert judge_noise([NoiseRun((disturbed(), disturbed()))])[0].mark == "bad"
+    assert findings(NoiseRun([disturbed(), disturbed()]))[0].mark == "bad"
 
 
 def test_a_full_check_goes_on_until_enough_pairs_are_sound(monkeypatch):
@@ -94,10 +106,8 @@ def test_a_full_check_goes_on_until_enough_pairs_are_sound(monkeypatch):
         found = latency_record("mdsa_unet", (0.05 + 1e-5 * len(told),), order.job.spec.process)
         return found.model_copy(update={"before": before, "after": after}) if len(told) == 3 else found
 
-    monkeypatch.setattr(noise, "run", run)
-    planned = noise.noise_plan("cpu", quick=False)
-    found = tuple(noise.time_pairs(planned, Clock(planned), 1, lambda *told: None))
-    assert (len(found), len(NoiseRun(found).sound)) == (PAIRS + 1, PAIRS)
+    found, _ = measured(monkeypatch, run)
+    assert (len(found.pairs), len(found.sound)) == (PAIRS + 1, PAIRS)
 
 
 def test_the_facts_of_runs():
@@ -109,22 +119,20 @@ def test_the_facts_of_runs():
 
 
 def test_pairs_time_the_same_job_in_turn_under_two_names(monkeypatch):
-    asked, told = [], []
+    asked = []
 
     def run(order, tell):
         asked.append(order)
         return latency_record("mdsa_unet", (0.05,), order.job.spec.process)
 
-    monkeypatch.setattr(noise, "run", run)
-    planned = noise.noise_plan("cpu", quick=True)
-    pairs = list(noise.time_pairs(planned, Clock(planned), 1, lambda *said: told.append(said)))
-    jobs = [job for job in planned.jobs if isinstance(job.spec, LatencySpec)]
-    assert len(pairs) == len(jobs) == 3
+    found, told = measured(monkeypatch, run, quick=True)
+    jobs = [job for job in noise.noise_plan("cpu", quick=True).jobs if isinstance(job.spec, LatencySpec)]
+    assert len(found.pairs) == len(jobs) == 3
     assert [order.job for order in asked] == [job for job in jobs for _ in "AB"]
     assert [order.out.name for order in asked] == ["A", "B"] * 3
     assert {order.threads for order in asked} == {this_machine().cores}
     assert not any(order.out.parent.exists() for order in asked)
-    assert told[1][0].startswith("timing mdsa_unet as B, pair 1 of 3")
+    assert told[1].startswith("timing mdsa_unet as B, pair 1 of 3")
 
 
 @pytest.mark.parametrize(("spread", "pairs"), [(0.001, PAIRS), (0.5, MOST)])
@@ -135,13 +143,10 @@ def test_a_full_check_goes_on_while_the_machine_is_too_noisy_for_what_it_has(mon
         seconds = 0.05 * float(np.exp(spread * chance.standard_normal()))
         return latency_record("mdsa_unet", (seconds,), order.job.spec.process)
 
-    monkeypatch.setattr(noise, "run", run)
-    planned = noise.noise_plan("cpu", quick=False)
-    told = []
-    found = list(noise.time_pairs(planned, Clock(planned), 1, lambda *said: told.append(said)))
-    assert told[0][0].startswith(f"timing mdsa_unet as A, pair 1 of {PAIRS}")
-    assert told[-1][0].startswith(f"timing mdsa_unet as B, pair {pairs} of {'at most 40' if pairs > PAIRS else '10'}")
-    assert [first.job.spec.process for first, _ in found] == list(range(pairs))
+    found, told = measured(monkeypatch, run)
+    assert told[0].startswith(f"timing mdsa_unet as A, pair 1 of {PAIRS}")
+    assert told[-1].startswith(f"timing mdsa_unet as B, pair {pairs} of {'at most 40' if pairs > PAIRS else '10'}")
+    assert [first.job.spec.process for first, _ in found.pairs] == list(range(pairs))
 
 
 def test_it_ends_as_soon_as_the_interval_is_narrow_enough(monkeypatch):
@@ -151,11 +156,9 @@ def test_it_ends_as_soon_as_the_interval_is_narrow_enough(monkeypatch):
         seconds = 0.05 * float(np.exp(0.08 * chance.standard_normal()))
         return latency_record("mdsa_unet", (seconds,), order.job.spec.process)
 
-    monkeypatch.setattr(noise, "run", run)
-    planned = noise.noise_plan("cpu", quick=False)
-    found = tuple(noise.time_pairs(planned, Clock(planned), 1, lambda *told: None))
-    assert PAIRS < len(found) < MOST
-    assert NoiseRun(found).ratio.resolution <= RESOLUTION < NoiseRun(found[:-1]).ratio.resolution
+    found, _ = measured(monkeypatch, run)
+    assert PAIRS < len(found.pairs) < MOST
+    assert found.ratio.resolution <= RESOLUTION < NoiseRun(found.pairs[:-1]).ratio.resolution
 
 
 def test_a_worker_without_a_result_says_why(monkeypatch, tmp_path):

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from bench.judge.history import Point
+
 from bench.quantities import find_metric
 from bench.read.load import Commit
 from bench.report.history import as_text, draw, facts
