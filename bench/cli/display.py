@@ -20,7 +20,7 @@ from bench.quantities import QUANTITIES
 from bench.quantities.scores import Protocol
 from bench.read.sections import Section, sections
 from bench.read.speeds import Speeds, speeds
-from bench.report import columns, document, sentences, speed_tables, tables, tidy, verdicts, write
+from bench.report import columns, document, speed_tables, tables, text, tidy, verdicts, write
 from bench.run import engine
 from bench.run.job import Job
 from bench.run.plan import Clock, Plan, missing
@@ -165,7 +165,7 @@ def draw(to: Screen, found: list[Section], timed: list[Speeds]) -> None:
     for section in found:
         for shown in tables.tables(section):
             _print_table(to, shown, f", {section.name}")
-        for line in [*sentences.sentences(section), *_failures(section)]:
+        for line in [*text.sentences(section), *_failures(section)]:
             say(to, line)
         to.print()
     for shown in (shown for one in timed for shown in speed_tables.speed_tables(one)):

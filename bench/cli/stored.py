@@ -84,7 +84,7 @@ def pick(
     from bench.judge import pick as picking
     from bench.machine import this_machine
     from bench.read.sections import sections
-    from bench.report.sentences import candidate_line, pick_reason
+    from bench.report.text import candidate_line, pick_reason
 
     bounds = {
         "latency": max_latency_ms and max_latency_ms / 1e3, "parameters": max_params,

@@ -15,10 +15,9 @@ from bench.read.speeds import Speeds
 from bench.report.columns import Table
 from bench.report.example_images import Examples, examples
 from bench.report.figures import Picture, pictures
-from bench.report.sentences import sentences
 from bench.report.speed_tables import speed_tables
 from bench.report.tables import published_table, tables
-from bench.report.text import prose
+from bench.report.text import prose, sentences
 from bench.run.store import Record
 
 

@@ -2,12 +2,14 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from bench.judge.pick import LIMITS, Candidate
+from bench.read.sections import Section
 from bench.units import NONE, UNITS, in_unit
 
 TEMPLATES = Path(__file__).with_name("template")
@@ -47,6 +49,21 @@ def remarks(name: str, *facts: Any) -> list[str]:
 def prose(name: str, *facts: Any) -> str:
     """The sentence or the only note of this name in template/text.txt."""
     return remarks(name, *facts)[0]
+
+
+def sentences(section: Section) -> list[str]:
+    """The most accurate, the fastest, the smallest network; nothing where fewer than two can be compared."""
+    return remarks("answers", section)
+
+
+def pick_reason(section: Section, candidates: Sequence[Candidate]) -> str:
+    """The network that `bench pick` names and why, or that none fits and which one comes nearest."""
+    return prose("picked", section, sorted(candidates, key=lambda one: not one.fits and len(one.broken)))
+
+
+def candidate_line(candidate: Candidate) -> str:
+    """A network with its figures, then the limits it breaks."""
+    return prose("candidate", candidate, LIMITS.values())
 
 
 def joined(*parts: str, by: str = " ") -> str:

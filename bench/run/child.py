@@ -5,8 +5,6 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from inspect import signature
@@ -14,42 +12,12 @@ from typing import Any
 
 from bench.errors import Diverged, UserError, first_line
 from bench.machine import state, this_machine
-from bench.networks import find_network
 from bench.quantities import QUANTITIES, Result
 from bench.run.store import Record, Store
-from bench.run.worker import Order, StopRun, Tell
+from bench.run.worker import Order, StopRun, Tell, Work
 
 ENDS = {StopRun: "stop", UserError: "refused", Diverged: "diverged"}  # what an error means for the job
 ALIVE_S = 20.0  # between two signs of life of a measure that has no other progress
-
-
-@dataclass
-class Work:
-    """An order being done. `tell` sends an event to the parent.
-
-    `built_at` is when the network was built, by time.monotonic; `notes` say what was done to its images and maps.
-    """
-
-    order: Order
-    tell: Tell
-    built_at: float | None = None
-    notes: tuple[str, ...] = ()
-
-    def build(self, seed: int = 0) -> Any:
-        """The order's network with random weights of a seed."""
-        import torch
-
-        from bench.networks.adapt import notes_of
-
-        spec = self.order.job.spec
-        torch.manual_seed(seed)
-        network = find_network(self.order.job.network).build(spec.channels, spec.classes, spec.size)
-        self.notes, self.built_at = tuple(notes_of(network)), self.built_at or time.monotonic()
-        return network
-
-    def progress(self, doing: str) -> Callable[..., None]:
-        """A function of (done, total) that tells the parent how far something is."""
-        return lambda done, total: self.tell({"doing": doing, "done": done, "of": total})
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -15,17 +15,14 @@ from bench.measure.switches import set_switches
 from bench.networks.adapt import inside
 from bench.quantities import DiceSpec, Scores
 from bench.run.predictions import Predictions, path_of
-from bench.run.worker import Ranks, StopRun
+from bench.run.worker import Ranks, StopRun, Work
 from bench.training.checkpoint import complete, load
 from bench.training.devices import Process
 from bench.training.train import Task, take_part, train
 from bench.training.weights import load_weights, weights_digest
 
-if TYPE_CHECKING:
-    from bench.run.child import Work
 
-
-def dice(work: "Work") -> Scores | None:
+def dice(work: Work) -> Scores | None:
     """The scores of the order's test images; None in a process that only takes part in another's training."""
     scoring = Scoring(work)
     if not work.order.process.rank:
@@ -46,7 +43,7 @@ def _for_all_networks() -> Iterator[None]:
 class Scoring:
     """The network and the data of one order, from the first weights to the last score."""
 
-    def __init__(self, work: "Work") -> None:
+    def __init__(self, work: Work) -> None:
         self.work, self.order = work, work.order
         self.spec: DiceSpec = self.order.job.spec
         self._set_threads(self.order.threads)

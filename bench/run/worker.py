@@ -15,12 +15,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TextIO
 
 from bench.data.sample import Options
 from bench.errors import Diverged, UserError
 from bench.machine import ALLOCATOR, state, this_machine
+from bench.networks import find_network
 from bench.quantities import Device, Frozen
 from bench.run.job import Job
 from bench.run.store import Record, Status, Store
@@ -55,6 +57,35 @@ class Order(Frozen):
     def log(self) -> Path:
         """What the child and its libraries print."""
         return self.out / "logs" / f"{self.job.key}.log"
+
+
+@dataclass
+class Work:
+    """An order being done. `tell` sends an event to the parent.
+
+    `built_at` is when the network was built, by time.monotonic; `notes` say what was done to its images and maps.
+    """
+
+    order: Order
+    tell: Tell
+    built_at: float | None = None
+    notes: tuple[str, ...] = ()
+
+    def build(self, seed: int = 0) -> Any:
+        """The order's network with random weights of a seed."""
+        import torch
+
+        from bench.networks.adapt import notes_of
+
+        spec = self.order.job.spec
+        torch.manual_seed(seed)
+        network = find_network(self.order.job.network).build(spec.channels, spec.classes, spec.size)
+        self.notes, self.built_at = tuple(notes_of(network)), self.built_at or time.monotonic()
+        return network
+
+    def progress(self, doing: str) -> Callable[..., None]:
+        """A function of (done, total) that tells the parent how far something is."""
+        return lambda done, total: self.tell({"doing": doing, "done": done, "of": total})
 
 
 def run(order: Order, tell: Tell) -> Record:

@@ -1,9 +1,6 @@
-"""The history of a metric as text, as facts, and as a figure."""
-
 from datetime import UTC, datetime
 
-from bench.judge.history import Point
-
+from bench.judge.compare import Point
 from bench.quantities import find_metric
 from bench.read.load import Commit
 from bench.report.history import as_text, draw, facts

@@ -7,7 +7,7 @@ from bench.judge.pick import pick
 from bench.quantities import CostSpec, Count
 from bench.quantities.scores import PROTOCOLS
 from bench.read.sections import sections
-from bench.report.sentences import candidate_line, pick_reason, sentences
+from bench.report.text import candidate_line, pick_reason, sentences
 
 
 def test_who_is_most_accurate_fastest_and_smallest(reference):

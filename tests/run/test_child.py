@@ -14,10 +14,9 @@ import bench
 from bench.errors import Diverged, UserError
 from bench.quantities import PeakSpec
 from bench.run import child
-from bench.run.child import Work
 from bench.run.job import Job
 from bench.run.store import Store
-from bench.run.worker import StopRun
+from bench.run.worker import StopRun, Work
 
 
 @pytest.fixture(autouse=True)

@@ -11,10 +11,9 @@ from orders import LINUX, changed, ignored, kill_children, order, tiny
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from bench.run.child import Work
 from bench.run.dice import dice
 from bench.run.store import Store
-from bench.run.worker import Order, StopRun, run
+from bench.run.worker import Order, StopRun, Work, run
 from bench.training.weights import weights_digest
 
 
