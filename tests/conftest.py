@@ -1,6 +1,7 @@
 """What several tests are given, and how many threads each of several test processes takes."""
 
 import os
+import sys
 
 import pytest
 from handmade import cost_record, dice_record, latency_record
@@ -14,6 +15,15 @@ def pytest_configure() -> None:
         import torch
 
         torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _own_threads():
+    """What a test sets for its process, as measures do, must not slow down the tests that follow in it."""
+    yield
+    if "PYTEST_XDIST_WORKER" in os.environ and "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+        sys.modules["torch"].set_flush_denormal(False)
 
 
 @pytest.fixture
