@@ -7,9 +7,10 @@ of scores (windows, heads, queries, keys) of which the same module made a produc
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -80,20 +81,13 @@ def attended_regions(network: nn.Module) -> Iterator[dict[str, np.ndarray]]:
     """
     batches: dict[str, list[np.ndarray]] = {}
     found: dict[str, np.ndarray] = {}
-    selecting = {
-        name: module
-        for name, module in network.named_modules()
-        if callable(getattr(module, "choose", None)) and isinstance(getattr(module, "regions", None), int)
-    }
-    for name, module in selecting.items():
-        # An attribute of the instance hides the method of its class until it is taken away again.
-        object.__setattr__(module, "choose", partial(_choose, module.choose, batches.setdefault(name, [])))
-    try:
+    with ExitStack() as replaced:
+        for name, module in network.named_modules():
+            if callable(getattr(module, "choose", None)) and isinstance(getattr(module, "regions", None), int):
+                kept = partial(_choose, module.choose, batches.setdefault(name, []))
+                replaced.enter_context(patch.object(module, "choose", kept))
         yield found
-    finally:
-        for module in selecting.values():
-            object.__delattr__(module, "choose")
-        found.update({name: np.concatenate(parts) for name, parts in batches.items() if parts})
+    found.update({name: np.concatenate(parts) for name, parts in batches.items() if parts})
 
 
 def _choose(choose: Any, kept: list[np.ndarray], *arguments: Any, **options: Any) -> Tensor:

@@ -28,13 +28,14 @@ FLAT = 0.05  # two neighboring windows whose medians differ by less than this sh
 WINDOW = 5
 PATIENCE = 10  # a warm-up ends after this many times its least length, flat or not
 
+Clock = Callable[[], float]
 Timer = Callable[[], tuple[float, float | None]]
 
 
 def latency(
     network: nn.Module,
     spec: LatencySpec,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Clock = time.perf_counter,
     progress: Callable[..., None] = lambda: None,
 ) -> Latency:
     """Time calls of the network on one random batch (batch, channels, size, size), values in [0, 1).
@@ -78,7 +79,7 @@ def latency(
     )  # fmt: skip
 
 
-def _timer(run: Run, spec: LatencySpec, clock: Callable[[], float], look: Callable[[Any], None]) -> Timer:
+def _timer(run: Run, spec: LatencySpec, clock: Clock, look: Callable[[Any], None]) -> Timer:
     """A function that makes one call and returns its wall time and, on CUDA, its time between two events."""
     on_cuda = spec.device == "cuda"
 
@@ -100,7 +101,7 @@ def _timer(run: Run, spec: LatencySpec, clock: Callable[[], float], look: Callab
     return call
 
 
-def _warm_up(call: Timer, spec: LatencySpec, clock: Callable[[], float]) -> list[float]:
+def _warm_up(call: Timer, spec: LatencySpec, clock: Clock) -> list[float]:
     """Call until both least lengths are reached and two neighboring windows agree, or patience ends."""
     times: list[float] = []
     start = clock()

@@ -134,8 +134,7 @@ class _Readers(TorchDispatchMode):
 
 def _kind(layer: nn.Module) -> type[nn.Module]:
     """What its class says of itself; what that of a parent says does not count, for a forward pass may differ."""
-    kind: type[nn.Module] = vars(type(layer)).get("same_as", type(layer))
-    return kind
+    return vars(type(layer)).get("same_as", type(layer))
 
 
 def _pairs(network: nn.Module, batch: Tensor) -> list[tuple[nn.Module, nn.Module]]:
