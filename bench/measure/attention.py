@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from bench.measure.hooks import around_modules
+from bench.measure.switches import around_modules
 
 PRODUCTS = {torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm, torch.baddbmm, torch.einsum}
 SOFTMAXES = {F.softmax, torch.softmax, Tensor.softmax}
@@ -57,9 +57,9 @@ class _AttentionCalls(TorchFunctionMode):
             given = dict(zip(("query", "key"), args, strict=False)) | kwargs
             self._add(name, given["query"].shape[:-3].numel(), given["query"].shape[-2], given["key"].shape[-2])
         elif func in SOFTMAXES:
-            scores = args[0] if args else kwargs["input"]
-            dim = args[1] if len(args) > 1 else kwargs.get("dim")
-            by_key = scores.dim() > 3 and dim in (-1, scores.dim() - 1)
+            given = dict(zip(("input", "dim"), args, strict=False)) | kwargs
+            scores = given["input"]
+            by_key = scores.dim() > 3 and given.get("dim") in (-1, scores.dim() - 1)
             if by_key and (name, *scores.shape[-2:]) in self.products:
                 self._add(name, scores.shape[:-3].numel(), *scores.shape[-2:])
         output = func(*args, **kwargs)

@@ -65,14 +65,14 @@ def energy(
             sleep(SETTLE_S)
             idle_joules, idle_s, _, _ = _window(counter, clock, lambda: sleep(POLL_S), IDLE_S, IDLE_STEPS)
             calls = _warm_up(work, clock)
-            joules, window_s, steps, images = _window(
+            joules, busy_s, steps, count = _window(
                 counter, clock, lambda: work(calls), spec.seconds, spec.counter_steps
             )
     except (Unreadable, pynvml.NVMLError) as error:  # GPUs before Volta, and virtual ones, have no counter
         reason = str(error) if isinstance(error, Unreadable) else f"{NO_GPU}: {error}"
         return Energy(joules_per_image=None, idle_watts=None, unreadable=reason)
     return Energy(
-        joules_per_image=joules / images, idle_watts=idle_joules / idle_s, images=images, window_s=window_s,
+        joules_per_image=joules / count, idle_watts=idle_joules / idle_s, images=count, window_s=busy_s,
         counter_steps=steps,
     )  # fmt: skip
 
