@@ -7,9 +7,10 @@ of scores (windows, heads, queries, keys) of which the same module made a produc
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from bench.measure.hooks import around_modules
+from bench.measure.switches import around_modules
 
 PRODUCTS = {torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm, torch.baddbmm, torch.einsum}
 SOFTMAXES = {F.softmax, torch.softmax, Tensor.softmax}
@@ -56,9 +57,9 @@ class _AttentionCalls(TorchFunctionMode):
             given = dict(zip(("query", "key"), args, strict=False)) | kwargs
             self._add(name, given["query"].shape[:-3].numel(), given["query"].shape[-2], given["key"].shape[-2])
         elif func in SOFTMAXES:
-            scores = args[0] if args else kwargs["input"]
-            dim = args[1] if len(args) > 1 else kwargs.get("dim")
-            by_key = scores.dim() > 3 and dim in (-1, scores.dim() - 1)
+            given = dict(zip(("input", "dim"), args, strict=False)) | kwargs
+            scores = given["input"]
+            by_key = scores.dim() > 3 and given.get("dim") in (-1, scores.dim() - 1)
             if by_key and (name, *scores.shape[-2:]) in self.products:
                 self._add(name, scores.shape[:-3].numel(), *scores.shape[-2:])
         output = func(*args, **kwargs)
@@ -80,20 +81,13 @@ def attended_regions(network: nn.Module) -> Iterator[dict[str, np.ndarray]]:
     """
     batches: dict[str, list[np.ndarray]] = {}
     found: dict[str, np.ndarray] = {}
-    selecting = {
-        name: module
-        for name, module in network.named_modules()
-        if callable(getattr(module, "choose", None)) and isinstance(getattr(module, "regions", None), int)
-    }
-    for name, module in selecting.items():
-        # An attribute of the instance hides the method of its class until it is taken away again.
-        object.__setattr__(module, "choose", partial(_choose, module.choose, batches.setdefault(name, [])))
-    try:
+    with ExitStack() as replaced:
+        for name, module in network.named_modules():
+            if callable(getattr(module, "choose", None)) and isinstance(getattr(module, "regions", None), int):
+                kept = partial(_choose, module.choose, batches.setdefault(name, []))
+                replaced.enter_context(patch.object(module, "choose", kept))
         yield found
-    finally:
-        for module in selecting.values():
-            object.__delattr__(module, "choose")
-        found.update({name: np.concatenate(parts) for name, parts in batches.items() if parts})
+    found.update({name: np.concatenate(parts) for name, parts in batches.items() if parts})
 
 
 def _choose(choose: Any, kept: list[np.ndarray], *arguments: Any, **options: Any) -> Tensor:

@@ -105,16 +105,6 @@ def formulas() -> dict[str, tuple[nn.Module, Tensor, int]]:
     """Small networks in eval mode, an input each, and their multiply-adds by hand."""
     maps, rows, mask = torch.rand(1, 8, 6, 6), torch.rand(1, 10, 8), torch.zeros(10, 10)
     product, layer = 10 * 10 * 8, nn.TransformerEncoderLayer(8, nhead=2, dim_feedforward=16, batch_first=True)
-    functions: dict[str, tuple[Callable[[Tensor], Any], int]] = {
-        "matmul": (lambda x: x @ x.transpose(1, 2), product),
-        "broadcast matmul": (lambda x: x[0] @ x.transpose(1, 2).expand(3, 8, 10), 3 * product),
-        "baddbmm": (lambda x: torch.baddbmm(mask[None], x, x.transpose(1, 2)), product),
-        "einsum": (lambda x: torch.einsum("nld,nsd->nls", x, x), product),
-        "attention": (lambda x: F.scaled_dot_product_attention(x, x, x), 2 * product),
-        "masked attention": (lambda x: F.scaled_dot_product_attention(x, x, x, attn_mask=mask), 2 * product),
-        "autograd function": (lambda x: Squared.apply(x), product),  # noqa: PLW0108  looked up at the call, as usual
-        "checkpointing": (lambda x: checkpoint(torch.bmm, x, x.transpose(1, 2), use_reentrant=True), product),
-    }
     return {
         "convolution": (nn.Conv2d(8, 4, 3, padding=1), maps, 36 * 4 * 8 * 9),
         "convolution padding='same'": (nn.Conv2d(8, 4, 3, padding="same"), maps, 36 * 4 * 8 * 9),
@@ -122,5 +112,12 @@ def formulas() -> dict[str, tuple[nn.Module, Tensor, int]]:
         "transposed convolution": (nn.ConvTranspose2d(8, 4, 2, stride=2), maps, 36 * 8 * 4 * 4),
         "linear": (nn.Linear(8, 5), rows, 10 * 8 * 5),
         "encoder layer": (layer.eval(), rows, 10 * (4 * 8 * 8 + 2 * 8 * 16) + 2 * product),
-        **{name: (Call(function), rows, macs) for name, (function, macs) in functions.items()},
+        "matmul": (Call(lambda x: x @ x.transpose(1, 2)), rows, product),
+        "broadcast matmul": (Call(lambda x: x[0] @ x.transpose(1, 2).expand(3, 8, 10)), rows, 3 * product),
+        "baddbmm": (Call(lambda x: torch.baddbmm(mask[None], x, x.transpose(1, 2))), rows, product),
+        "einsum": (Call(lambda x: torch.einsum("nld,nsd->nls", x, x)), rows, product),
+        "attention": (Call(lambda x: F.scaled_dot_product_attention(x, x, x)), rows, 2 * product),
+        "masked attention": (Call(lambda x: F.scaled_dot_product_attention(x, x, x, mask)), rows, 2 * product),
+        "autograd function": (Call(lambda x: Squared.apply(x)), rows, product),  # noqa: PLW0108  looked up at the call
+        "checkpointing": (Call(lambda x: checkpoint(torch.bmm, x, x.mT, use_reentrant=True)), rows, product),
     }

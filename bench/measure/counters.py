@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from math import prod
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -35,10 +36,13 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from bench.quantities import Count
 
 Shape = Sequence[int]
+See = Callable[[Any, Any, Any, Any], None]  # an operator (an OpOverload), its arguments, its options, its output
 Handle = Callable[[list[Any], list[Any]], int | Counter[str]]
 
 
 aten = torch.ops.aten
+TOLERANCE = 0.02  # of all multiply-adds: products that are summed, but by no operator of that name, may be so many
+logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)  # what it warns of is in its result
 
 # ---- nodes of a trace, for fvcore ------------------------------------------------------------------------------------
 
@@ -107,8 +111,7 @@ def _cell(inputs: list[Any], outputs: list[Any]) -> int:
 
 def _form(weight: Shape) -> int:
     """(x^T A) y, for one A of `weight` (out, I, J)."""
-    _, i, j = weight
-    return i * j + j
+    return (weight[1] + 1) * weight[2]
 
 
 HANDLES: dict[str, Handle] = {
@@ -152,41 +155,14 @@ def flop_formulas() -> dict[Any, Callable[..., int]]:
 
 # ---- what has no multiply-adds ---------------------------------------------------------------------------------------
 
-# torch tags what works element by element; these of its operators move, select, add up, normalize, pool or resize.
-_FREE = re.compile(
-    r".*norm.*|.*softmax|.*_(un)?pool[123]d.*|upsample.*|grid_sampler.*|affine_grid_generator"
-    r"|.*_pad.*|.*copy|clone|contiguous|.*view.*|lift.*|alias|detach|resize.*|set|complex|polar|real|imag"
-    r"|empty.*|new_.*|zero.*|ones.*|full.*|fill.*|arange|linspace|eye|scalar_tensor|tril|triu|diag.*"
-    r"|rand.*|uniform|bernoulli|.*dropout"
-    r"|cat|stack|repeat.*|roll|flip|rot90|.*split.*|chunk|.*squeeze|transpose|permute|.*shuffle"
-    r"|im2col|col2im|unfold.*|.*index.*|.*select.*|gather|.*scatter.*|.*embedding.*|take.*|masked_.*|where"
-    r"|topk|sort|argsort|kthvalue|.*median|nonzero.*|.*unique.*|bucketize|searchsorted|bincount|histc"
-    r"|(nan)?sum|mean|prod|a?max|a?min|aminmax|(std|var)(_mean)?|logsumexp|(log)?cum(sum|prod|max|min|sumexp)"
-    r"|prelu.*|.*glu|hardswish|hardsigmoid|rrelu.*|log_sigmoid.*|cross"
-)
+FREE = Path(__file__).with_name("free_operators.txt").read_text()
+_FREE = re.compile("|".join(line for line in FREE.splitlines() if not line.startswith("#")))
 
 
 def free(operator: Any) -> bool:
     """Whether an operator (an OpOverload) does no multiply-adds by the definition above; False for an extension's."""
-    if operator.namespace != "aten":
-        return False
-    return torch.Tag.pointwise in operator.tags or bool(_FREE.fullmatch(operator.overloadpacket.__name__.strip("_")))
-
-
-TOLERANCE = 0.02  # of all multiply-adds: products that are summed, but by no operator of that name, may be so many
-logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)  # what it warns of is in its result
-
-
-See = Callable[[Any, Any, Any, Any], None]  # an operator (an OpOverload), its arguments, its options, its output
-
-
-def _count(
-    counter: str, by_operator: dict[str, int], uncounted: Mapping[str, int], missed: Sequence[str] = ()
-) -> Count:
-    return Count(
-        counter=counter, macs=sum(by_operator.values()), by_operator=by_operator,
-        uncounted=dict(sorted(uncounted.items())), missed=tuple(missed),
-    )  # fmt: skip
+    name = operator.overloadpacket.__name__.strip("_")
+    return operator.namespace == "aten" and (torch.Tag.pointwise in operator.tags or bool(_FREE.fullmatch(name)))
 
 
 # ---- fvcore ----------------------------------------------------------------------------------------------------------
@@ -206,7 +182,8 @@ def by_fvcore(network: nn.Module, image: Tensor) -> Count:
         analysis = FlopCountAnalysis(network, image).set_op_handle(**HANDLES)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
         by_operator = {name: round(macs) for name, macs in sorted(analysis.by_operator().items())}
-        return _count("fvcore", by_operator, analysis.unsupported_ops())
+        uncounted = dict(sorted(analysis.unsupported_ops().items()))
+        return Count(counter="fvcore", macs=sum(by_operator.values()), by_operator=by_operator, uncounted=uncounted)
 
 
 def tensors(value: Any) -> Iterator[Tensor]:
@@ -242,8 +219,11 @@ def by_torch(network: nn.Module, image: Tensor) -> Count:
         network(image)
     flops = counter.get_flop_counts().get("Global", {})
     by_operator = {operator.__name__.split(".")[0]: count // 2 for operator, count in flops.items()}
-    uncounted = {str(operator): calls for operator, calls in met.calls.items() if operator not in flops}
-    return _count("torch", by_operator, uncounted, met.unknown(set(flops), sum(by_operator.values())))
+    macs, uncounted = sum(by_operator.values()), {str(op): n for op, n in met.calls.items() if op not in flops}
+    return Count(
+        counter="torch", macs=macs, by_operator=by_operator, uncounted=dict(sorted(uncounted.items())),
+        missed=met.unknown(set(flops), macs),
+    )  # fmt: skip
 
 
 @contextmanager
@@ -303,13 +283,13 @@ class _Uncounted:
         self.not_free |= set() if free(func) else {operator}
         self.complex |= {operator} if is_complex else set()
 
-    def unknown(self, counted: set[Any], macs: int) -> list[str]:
+    def unknown(self, counted: set[Any], macs: int) -> tuple[str, ...]:
         """What may multiply and has no right formula, with the reason."""
         found = [f"{operator} (no formula)" for operator in self.not_free - counted]
         found += [f"{operator} of complex numbers" for operator in self.complex & counted]
         if self.summed > TOLERANCE * macs:
             found.append(f"{self.summed:,} elementwise products that are then summed")
-        return sorted(found)
+        return tuple(sorted(found))
 
 
 # ---- both ------------------------------------------------------------------------------------------------------------

@@ -112,14 +112,9 @@ def _cases(
             original = originals[index] if originals else None
             truth = original.mask() if original else prepared.masks[index].numpy()
             volume, spacing = (original.volume, original.spacing) if original else ("", ())
-            yield _Case(prepared.ids[index], volume, spacing, _at_size_of(truth, prediction), truth, labels)
+            sized = np.asarray(Image.fromarray(prediction).resize(truth.shape[::-1], Image.Resampling.NEAREST))
+            yield _Case(prepared.ids[index], volume, spacing, sized, truth, labels)
         done(min(start + BATCH, len(prepared)))
-
-
-def _at_size_of(truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    if prediction.shape == truth.shape:
-        return prediction
-    return np.asarray(Image.fromarray(prediction).resize(truth.shape[::-1], Image.Resampling.NEAREST))
 
 
 def _image_scores(case: _Case, spacing: Sequence[float] | None) -> Iterator[ImageScore]:
@@ -161,7 +156,7 @@ def refuse_other_outputs(network: nn.Module, spec: DiceSpec) -> None:
 def _described(output: Any) -> str:
     if isinstance(output, Tensor):
         return f"a tensor {tuple(output.shape)}"
-    names = ", ".join(map(str, list(output)[:4])) if isinstance(output, dict) else ""
-    return f"a {type(output).__name__}" + (
-        f" of {names or len(output)}" if isinstance(output, dict | list | tuple) else ""
-    )
+    inside = len(output) if isinstance(output, list | tuple) else ""
+    if isinstance(output, dict):
+        inside = ", ".join(map(str, list(output)[:4]))
+    return f"a {type(output).__name__}{inside and f' of {inside}'}"

@@ -8,7 +8,6 @@ all the CPU's packages: what else runs there is counted too.
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pynvml
 import torch
@@ -27,7 +26,6 @@ NO_GPU = "no NVIDIA GPU whose energy counter can be read"
 NO_CPU = "no CPU whose energy counter can be read"
 
 Clock = Callable[[], float]
-Sleep = Callable[[float], None]
 Counter = Callable[[], float]  # joules since some moment in the past, never falling; raises Unreadable
 
 
@@ -36,12 +34,9 @@ class Unreadable(Exception):
 
 
 def energy(
-    network: nn.Module,
-    spec: EnergySpec,
-    counter: Counter | None = None,
-    clock: Clock = time.perf_counter,
-    sleep: Sleep = time.sleep,
-) -> Energy:
+    network: nn.Module, spec: EnergySpec, counter: Counter | None = None,
+    clock: Clock = time.perf_counter, sleep: Callable[[float], None] = time.sleep,
+) -> Energy:  # fmt: skip
     """Measure forward passes back to back in eval and inference mode, on one random batch resident on the device.
 
     `joules_per_image` is gross: the window's energy over its images, with what the device draws when idle. Its net is
@@ -56,44 +51,42 @@ def energy(
         counter()  # one that cannot be read is known before the work begins
         set_switches(spec.threads, tf32=False)
         device, dtype = torch.device(spec.device), getattr(torch, spec.precision)
-        images = random_images(spec.batch, spec.channels, spec.size)
-        network, images = network.eval().to(device, dtype), images.to(device, dtype)
+        batch = random_images(spec.batch, spec.channels, spec.size).to(device, dtype)
+        network = network.eval().to(device, dtype)
 
         def work(calls: int) -> int:
             for _ in range(calls):
-                network(images)
+                network(batch)
             synchronize(spec.device)
             return calls * spec.batch
 
         with torch.inference_mode():
             work(1)
             sleep(SETTLE_S)
-            idle = _window(counter, clock, lambda: sleep(POLL_S), IDLE_S, IDLE_STEPS)
+            idle_joules, idle_s, _, _ = _window(counter, clock, lambda: sleep(POLL_S), IDLE_S, IDLE_STEPS)
             calls = _warm_up(work, clock)
-            busy = _window(counter, clock, lambda: work(calls), spec.seconds, spec.counter_steps)
+            joules, busy_s, steps, count = _window(
+                counter, clock, lambda: work(calls), spec.seconds, spec.counter_steps
+            )
     except (Unreadable, pynvml.NVMLError) as error:  # GPUs before Volta, and virtual ones, have no counter
         reason = str(error) if isinstance(error, Unreadable) else f"{NO_GPU}: {error}"
         return Energy(joules_per_image=None, idle_watts=None, unreadable=reason)
     return Energy(
-        joules_per_image=busy.joules / busy.images, idle_watts=idle.joules / idle.seconds, images=busy.images,
-        window_s=busy.seconds, counter_steps=busy.steps,
+        joules_per_image=joules / count, idle_watts=idle_joules / idle_s, images=count, window_s=busy_s,
+        counter_steps=steps,
     )  # fmt: skip
 
 
 # ---- the window ------------------------------------------------------------------------------------------------------
 
 
-class Window(NamedTuple):
-    """What lies between two steps of the counter; `steps` are those seen."""
+def _window(
+    counter: Counter, clock: Clock, work: Callable[[], int | None], seconds: float, steps: int
+) -> tuple[float, float, int, int]:
+    """Joules, seconds, steps seen and images between two steps of the counter.
 
-    joules: float
-    seconds: float
-    steps: int
-    images: int
-
-
-def _window(counter: Counter, clock: Clock, work: Callable[[], int | None], seconds: float, steps: int) -> Window:
-    """Work, and look at the counter after each piece of work, which returns how many images it did, if any."""
+    The counter is read after each piece of work, which returns how many images it did, if any.
+    """
     last, moved_at = counter(), clock()
     seen, images = -1, 0  # the first step opens the window
     first, opened_at = last, moved_at
@@ -108,7 +101,7 @@ def _window(counter: Counter, clock: Clock, work: Callable[[], int | None], seco
         if seen == 0:
             first, opened_at, images = found, now, 0
         elif now - opened_at >= seconds and seen >= steps:
-            return Window(found - first, now - opened_at, seen, images)
+            return found - first, now - opened_at, seen, images
 
 
 def _warm_up(work: Callable[[int], int], clock: Clock) -> int:

@@ -27,16 +27,18 @@ from bench.quantities import Agreement, Latency, LatencySpec
 FLAT = 0.05  # two neighboring windows whose medians differ by less than this share are flat
 WINDOW = 5
 PATIENCE = 10  # a warm-up ends after this many times its least length, flat or not
+REPEAT = 1e-4  # of the largest logit: what two calls on CUDA may differ by, where the order of sums is not fixed
+STRAY = 1e-3  # of the largest logit: what a form in float32 may differ by from the plain network
+OWN_ROUNDING = 3  # or so many times what the plain network's float32 differs by from its float64
 
+Clock = Callable[[], float]
 Timer = Callable[[], tuple[float, float | None]]
 
 
 def latency(
-    network: nn.Module,
-    spec: LatencySpec,
-    clock: Callable[[], float] = time.perf_counter,
-    progress: Callable[..., None] = lambda: None,
-) -> Latency:
+    network: nn.Module, spec: LatencySpec,
+    clock: Clock = time.perf_counter, progress: Callable[..., None] = lambda: None,
+) -> Latency:  # fmt: skip
     """Time calls of the network on one random batch (batch, channels, size, size), values in [0, 1).
 
     `clock` is in seconds; tests inject their own. `progress` is called after each call, when the clock has stopped. The
@@ -78,7 +80,7 @@ def latency(
     )  # fmt: skip
 
 
-def _timer(run: Run, spec: LatencySpec, clock: Callable[[], float], look: Callable[[Any], None]) -> Timer:
+def _timer(run: Run, spec: LatencySpec, clock: Clock, look: Callable[[Any], None]) -> Timer:
     """A function that makes one call and returns its wall time and, on CUDA, its time between two events."""
     on_cuda = spec.device == "cuda"
 
@@ -100,7 +102,7 @@ def _timer(run: Run, spec: LatencySpec, clock: Callable[[], float], look: Callab
     return call
 
 
-def _warm_up(call: Timer, spec: LatencySpec, clock: Callable[[], float]) -> list[float]:
+def _warm_up(call: Timer, spec: LatencySpec, clock: Clock) -> list[float]:
     """Call until both least lengths are reached and two neighboring windows agree, or patience ends."""
     times: list[float] = []
     start = clock()
@@ -121,18 +123,15 @@ def _flat(times: list[float]) -> bool:
     return abs(last - before) <= FLAT * before
 
 
-REPEAT = 1e-4  # of the largest logit: what two calls on CUDA may differ by, where the order of sums is not fixed
-STRAY = 1e-3  # of the largest logit: what a form in float32 may differ by from the plain network
-OWN_ROUNDING = 3  # or so many times what the plain network's float32 differs by from its float64
+# ---- whether the output can be trusted ----------------------------------------------------------------------------
 
 
 def first_tensor(output: Any) -> Tensor:
     """The first tensor in what a network gave, copied: float32, on the CPU. UserError where there is none."""
     for leaf in tree_leaves(output):
-        if isinstance(leaf, Tensor):
-            return leaf.detach().to("cpu", torch.float32, copy=True)
-        if hasattr(leaf, "numpy"):  # ONNX Runtime's own value
-            return torch.from_numpy(leaf.numpy()).to(torch.float32, copy=True)
+        if isinstance(leaf, Tensor) or hasattr(leaf, "numpy"):  # ONNX Runtime gives its own values
+            tensor = leaf.detach() if isinstance(leaf, Tensor) else torch.from_numpy(leaf.numpy())
+            return tensor.to("cpu", torch.float32, copy=True)
     raise UserError(
         f"the network's output, a {type(output).__name__}, holds no tensor that could be checked; "
         "return a tensor, or a tuple, list or dict of tensors"
@@ -147,11 +146,9 @@ def agreement(plain_output: Any, output: Any) -> Agreement:
     (1 where all are). Only (N, maps, H, W) has several maps. UserError where the shapes differ.
     """
     plain, found = first_tensor(plain_output), first_tensor(output)
-    if plain.shape != found.shape:
-        raise UserError(
-            f"the form gives an output of {tuple(found.shape)}, the plain network one of {tuple(plain.shape)}; "
-            "leave out the form"
-        )
+    wanted, given = tuple(plain.shape), tuple(found.shape)
+    if given != wanted:
+        raise UserError(f"the form gives an output of {given}, the plain network one of {wanted}; leave out the form")
     several = plain.dim() == 4 and plain.shape[1] > 1
     labels, true = ((logits.argmax(1) if several else (logits > 0).long()).numpy() for logits in (found, plain))
     by_class = [scores.dice(labels == label, true == label) for label in range(1, plain.shape[1] if several else 2)]
@@ -172,7 +169,14 @@ def trusted(
     A network that selects, such as by a top-k of near-equal values, changes its output by rounding alone: there the
     limit is what its own float32 output differs by from its float64 one.
     """
-    _refuse_unless_finite(first, spec)
+    if wrong := int((~first.isfinite()).sum()):
+        do = "see that its weights and every step of its forward pass are finite"
+        if spec.precision == "float16":
+            do = "float16 ends at 65504: time it in bfloat16 or float32"
+        raise UserError(
+            f"{wrong} of {first.numel()} values of the output are NaN or infinite "
+            f"({spec.form}, {spec.precision}, {spec.memory_format}); {do}"
+        )
     _refuse_unless_same(first, second, spec)
     if plain is None:
         return None
@@ -194,18 +198,6 @@ def own_rounding(network: nn.Module, batch: Tensor, plain: Tensor) -> float:
     with torch.inference_mode():
         exact = first_tensor(copy.deepcopy(network).double()(batch.double()))
     return float((exact.cpu() - plain.cpu().double()).abs().max())
-
-
-def _refuse_unless_finite(output: Tensor, spec: LatencySpec) -> None:
-    wrong = int((~output.isfinite()).sum())
-    if wrong:
-        do = "see that its weights and every step of its forward pass are finite"
-        if spec.precision == "float16":
-            do = "float16 ends at 65504: time it in bfloat16 or float32"
-        raise UserError(
-            f"{wrong} of {output.numel()} values of the output are NaN or infinite "
-            f"({spec.form}, {spec.precision}, {spec.memory_format}); {do}"
-        )
 
 
 def _refuse_unless_same(first: Tensor, second: Tensor, spec: LatencySpec) -> None:

@@ -56,7 +56,8 @@ def memory(build: Build, spec: MemorySpec) -> Memory:
     set_switches(spec.threads, tf32=False)
     on_cuda = spec.device == "cuda"
     if not on_cuda:
-        _own_mappings()
+        for setting in (-3, -1):  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of glibc's malloc.h
+            _call_libc("mallopt", setting, OWN_MAPPING_BYTES)
     # Two images, for a batch norm over maps of one pixel cannot train on one image.
     _run(_ready(build(), spec), spec.model_copy(update={"batch": min(2, spec.batch)}))
     _give_back(spec.device)
@@ -89,8 +90,7 @@ def _ready(network: nn.Module, spec: MemorySpec) -> nn.Module:
 
 def _dtype(spec: MemorySpec) -> torch.dtype:
     """Of weights and images."""
-    dtype: torch.dtype = getattr(torch, spec.precision) if spec.mode == "inference" else torch.float32
-    return dtype
+    return getattr(torch, spec.precision) if spec.mode == "inference" else torch.float32
 
 
 def _run(network: nn.Module, spec: MemorySpec) -> object:
@@ -140,23 +140,21 @@ def _make_resident(network: nn.Module) -> int:
     return sum(storage.nbytes() for storage in storages.values())
 
 
-def _own_mappings() -> None:
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):  # glibc's; the numbers are M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h
-        libc.mallopt(-3, OWN_MAPPING_BYTES)
-        libc.mallopt(-1, OWN_MAPPING_BYTES)
+def _call_libc(name: str, *arguments: int) -> None:
+    """Call a function of the C library, where it has it."""
+    if function := getattr(ctypes.CDLL(None), name, None):
+        function(*arguments)
 
 
 def _give_back(device: Device) -> None:
     """Return freed memory to the system, or the network would be put in it and not be seen."""
     gc.collect()
-    libc = ctypes.CDLL(None)
     if device == "cuda":
         torch.cuda.synchronize()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    elif hasattr(libc, "malloc_trim"):
-        libc.malloc_trim(0)
+    else:
+        _call_libc("malloc_trim", 0)
 
 
 def resident_bytes() -> int:

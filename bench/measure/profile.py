@@ -20,8 +20,7 @@ from torch import Tensor, nn
 
 from bench.measure.cost import own, random_image
 from bench.measure.counters import by_torch, counting, tensors
-from bench.measure.hooks import around_modules, takes_hooks
-from bench.measure.switches import set_switches, synchronize
+from bench.measure.switches import around_modules, set_switches, synchronize, takes_hooks
 from bench.quantities import ModuleCost, OperatorTime, Profile, ProfileSpec
 
 PASSES, FEWEST, ENOUGH_S = 10, 3, 20.0  # timed pairs of passes; fewer where they take longer than this
@@ -32,23 +31,21 @@ Clock = Callable[[], float]
 Progress = Callable[[str, int, int], None]
 
 
-def profile(
-    network: nn.Module, conditions: ProfileSpec, progress: Progress, clock: Clock = time.perf_counter
-) -> Profile:
+def profile(network: nn.Module, spec: ProfileSpec, progress: Progress, clock: Clock = time.perf_counter) -> Profile:
     """Count one image on the CPU, then time batches on the device.
 
     `progress(doing, done, total)` is told how far it is; `clock` is in seconds. The network is moved to the device and
     left in eval mode. Raises what the network raises for such an image.
     """
-    set_switches(conditions.threads)
+    set_switches(spec.threads)
     network = network.eval()
-    image = random_image(network, conditions.channels, conditions.size)
+    image = random_image(network, spec.channels, spec.size)
     progress("counting", 0, 1)
     with torch.no_grad():
         network(image)  # gives lazy modules their parameters
     counts, uncounted = count(own(network), image), by_torch(own(network), image).missed
-    batch = image.repeat(conditions.batch, 1, 1, 1).to(conditions.device)
-    network = network.to(conditions.device)
+    batch = image.repeat(spec.batch, 1, 1, 1).to(spec.device)
+    network = network.to(spec.device)
     plain, clocked = _times(network, batch, progress, clock)
     names = {name for spent in clocked for name in spent}
     times = {name: statistics.median(spent.get(name, 0.0) for spent in clocked) for name in names}

@@ -20,10 +20,14 @@ cases of Dice as in nnU-Net.
 import math
 import warnings
 from collections.abc import Sequence
+from functools import partial
+from operator import mul
 
 import numpy as np
 import torch
 from monai.metrics import compute_hausdorff_distance
+
+from bench.quantities.scores import SCORES
 
 Spacing = Sequence[float] | None
 
@@ -35,32 +39,21 @@ def counts(prediction: np.ndarray, truth: np.ndarray) -> tuple[int, int, int]:
     return tp, predicted - tp, true - tp
 
 
-def dice(prediction: np.ndarray, truth: np.ndarray, spacing: Spacing = None) -> float:
-    """2 TP / (2 TP + FP + FN); NaN where both masks are empty.
+def share(name: str, prediction: np.ndarray, truth: np.ndarray, spacing: Spacing = None) -> float:
+    """A share of pixels by its formula in `bench.quantities.scores.SCORES`; NaN where it is a share of nothing.
 
     >>> dice(np.array([[True, True, False]]), np.array([[False, True, True]]))
     0.5
     """
-    tp, fp, fn = counts(prediction, truth)
-    return _share(2 * tp, 2 * tp + fp + fn)
+    counted = counts(prediction, truth)
+    part, whole = (sum(map(mul, weights, counted)) for weights in SCORES[name].counts or ())
+    return part / whole if whole else math.nan
 
 
-def iou(prediction: np.ndarray, truth: np.ndarray, spacing: Spacing = None) -> float:
-    """TP / (TP + FP + FN); NaN where both masks are empty."""
-    tp, fp, fn = counts(prediction, truth)
-    return _share(tp, tp + fp + fn)
-
-
-def sensitivity(prediction: np.ndarray, truth: np.ndarray, spacing: Spacing = None) -> float:
-    """TP / (TP + FN), the share of the truth that is found (recall); NaN where the truth is empty."""
-    tp, _, fn = counts(prediction, truth)
-    return _share(tp, tp + fn)
-
-
-def precision(prediction: np.ndarray, truth: np.ndarray, spacing: Spacing = None) -> float:
-    """TP / (TP + FP), the share of the prediction that is right; NaN where nothing is predicted."""
-    tp, fp, _ = counts(prediction, truth)
-    return _share(tp, tp + fp)
+dice = partial(share, "dice")  # 2 TP / (2 TP + FP + FN)
+iou = partial(share, "iou")  # TP / (TP + FP + FN)
+sensitivity = partial(share, "sensitivity")  # TP / (TP + FN), the share of the truth that is found (recall)
+precision = partial(share, "precision")  # TP / (TP + FP), the share of the prediction that is right
 
 
 def hd95(prediction: np.ndarray, truth: np.ndarray, spacing: Spacing = None) -> float:
@@ -96,10 +89,6 @@ def hd95(prediction: np.ndarray, truth: np.ndarray, spacing: Spacing = None) -> 
         # These masks have no background channel to leave out.
         distance = compute_hausdorff_distance(predicted, true, include_background=True, percentile=95, spacing=sides)
     return float(distance.item())
-
-
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else math.nan
 
 
 def _refuse_other_shape(prediction: np.ndarray, truth: np.ndarray) -> None:

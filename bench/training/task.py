@@ -18,7 +18,7 @@ from lightning.pytorch.plugins.environments import LightningEnvironment
 from monai.losses import DiceCELoss
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Sampler
 
 from bench.data.prepared import Prepared, Stream, normalized
 from bench.errors import Diverged
@@ -147,8 +147,16 @@ def train_loader(prepared: Prepared, spec: TrainSpec, rank: int, step: Callable[
 
 
 def val_loader(prepared: Prepared, spec: TrainSpec, rank: int) -> DataLoader[Any]:
-    """This process's validation images, batch by batch."""
-    return DataLoader(ValidationShare(prepared, rank, spec.devices), batch_size=None, generator=torch.Generator())
+    """This process's validation images, normalized, in batches; one empty batch where there are too few for all.
+
+    Processes meet at the end of a check, so each must have something to begin it with.
+    """
+    own = slice(rank, None, spec.devices)
+    # A tensor without images splits into one part without images.
+    batches: Any = [*zip(prepared.images[own].split(VAL_BATCH), prepared.masks[own].split(VAL_BATCH), strict=True)]
+    return DataLoader(
+        batches, batch_size=None, collate_fn=lambda batch: (normalized(batch[0]), batch[1]), generator=torch.Generator()
+    )
 
 
 class LegSampler(Sampler[int]):
@@ -165,23 +173,6 @@ class LegSampler(Sampler[int]):
 
     def __len__(self) -> int:
         return self.spec.checkpoint_interval * self.share
-
-
-class ValidationShare(Dataset[tuple[Tensor, Tensor]]):
-    """The validation images of one process, normalized, in batches; one empty batch where there are too few for all.
-
-    Processes meet at the end of a check, so each must have something to begin it with.
-    """
-
-    def __init__(self, prepared: Prepared, rank: int, devices: int) -> None:
-        self.images, self.masks = prepared.images[rank::devices], prepared.masks[rank::devices]
-
-    def __len__(self) -> int:
-        return max(1, -(-len(self.images) // VAL_BATCH))
-
-    def __getitem__(self, batch: int) -> tuple[Tensor, Tensor]:
-        part = slice(batch * VAL_BATCH, (batch + 1) * VAL_BATCH)
-        return normalized(self.images[part]), self.masks[part]
 
 
 class OneMachine(LightningEnvironment):

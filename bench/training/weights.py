@@ -84,19 +84,15 @@ def _read(path: Path) -> "dict[str, Tensor]":
             raise UserError(f"{path} is neither a safetensors file nor a torch file; save a state dict as one of them")
         return _state_dict(torch.load(path, map_location="cpu", weights_only=True), path)
     except pickle.UnpicklingError as error:
-        raise UserError(_refusal(path, error)) from None
+        code = ", ".join(dict.fromkeys(re.findall(r"GLOBAL (\S+)", str(error)))) or "objects"
+        raise UserError(
+            f"{path} holds more than tensors ({code}), which cannot be read without running code that came with it; "
+            "where you trust it, load it with your own program and save the tensors alone: "
+            "safetensors.torch.save_file(network.state_dict(), 'weights.safetensors')"
+        ) from None
     except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
         why = first_line(error).rstrip(".")
         raise UserError(f"{path} cannot be read as weights ({why}); copy it anew, or save a state dict anew") from None
-
-
-def _refusal(path: Path, error: Exception) -> str:
-    code = ", ".join(dict.fromkeys(re.findall(r"GLOBAL (\S+)", str(error)))) or "objects"
-    return (
-        f"{path} holds more than tensors ({code}), which cannot be read without running code that came with it; "
-        "where you trust it, load it with your own program and save the tensors alone: "
-        "safetensors.torch.save_file(network.state_dict(), 'weights.safetensors')"
-    )
 
 
 def _state_dict(found: Any, path: Path) -> "dict[str, Tensor]":

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.measure.counters import by_torch
-from bench.measure.hooks import around_modules
 from bench.measure.profile import assemble, count, profile, timed
+from bench.measure.switches import around_modules
 from bench.quantities import ModuleCost, ProfileSpec
 
 SIDE = 8

@@ -6,7 +6,7 @@ from toys import discs
 
 from bench.data.prepared import normalized
 from bench.quantities import TrainSpec
-from bench.training.task import LegSampler, ValidationShare, train_loader, val_loader
+from bench.training.task import LegSampler, train_loader, val_loader
 
 
 def spec(devices: int) -> TrainSpec:
@@ -46,5 +46,6 @@ def test_a_check_looks_at_each_image_once(count, devices):
 
 
 def test_a_process_without_images_has_one_empty_batch():
-    assert [images.shape for images, _ in [ValidationShare(discs(2), 2, 3)[0]]] == [(0, 3, 32, 32)]
-    assert len(ValidationShare(discs(2), 2, 3)) == 1
+    loader = val_loader(discs(2), spec(3), 2)
+    assert [images.shape for images, _ in loader] == [(0, 3, 32, 32)]
+    assert len(loader) == 1

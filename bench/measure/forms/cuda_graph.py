@@ -16,9 +16,7 @@ SIDE_CALLS = 3  # torch's own advice for calls on a side stream before a capture
 def make(network: nn.Module, batch: Tensor, spec: LatencySpec) -> Run:
     """The recorded network on the batch; each call gives the same memory. UserError where there is no CUDA device."""
     if spec.device != "cuda":
-        raise UserError(
-            f"the form {spec.form} needs a CUDA device, got {spec.device}; time it on cuda, or leave it out"
-        )
+        raise UserError(f"the form {spec.form} needs a CUDA device, got {spec.device}; time it there, or leave it out")
     with torch.inference_mode():
         return captured(partial(network, batch))
 

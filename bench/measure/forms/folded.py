@@ -112,9 +112,6 @@ class _Readers(TorchDispatchMode):
     def before_norm(self, norm: nn.Module, args: Any) -> None:
         self.norm = self._called(norm)
 
-    def after_norm(self, norm: nn.Module, args: Any, output: Tensor) -> None:
-        self.norm = None
-
     def after_layer(self, layer: nn.Module, args: Any, output: Tensor) -> None:
         call = self._called(layer)
         # BatchNorm1d normalizes axis 1, which is a linear layer's outputs only where there are no more than two.
@@ -134,8 +131,7 @@ class _Readers(TorchDispatchMode):
 
 def _kind(layer: nn.Module) -> type[nn.Module]:
     """What its class says of itself; what that of a parent says does not count, for a forward pass may differ."""
-    kind: type[nn.Module] = vars(type(layer)).get("same_as", type(layer))
-    return kind
+    return vars(type(layer)).get("same_as", type(layer))
 
 
 def _pairs(network: nn.Module, batch: Tensor) -> list[tuple[nn.Module, nn.Module]]:
@@ -149,7 +145,7 @@ def _pairs(network: nn.Module, batch: Tensor) -> list[tuple[nn.Module, nn.Module
                 hooks.callback(module.register_forward_hook(readers.after_layer).remove)
             elif type(module) in FOLDABLE.values() and not module.training and module.running_var is not None:
                 hooks.callback(module.register_forward_pre_hook(readers.before_norm).remove)
-                hooks.callback(module.register_forward_hook(readers.after_norm).remove)
+                hooks.callback(module.register_forward_hook(lambda *_: setattr(readers, "norm", None)).remove)
         with torch.no_grad(), readers:
             output = network(batch)
     for call in readers.made.values():  # it is in the output, or somebody keeps it

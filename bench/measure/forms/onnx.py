@@ -22,7 +22,17 @@ def make(network: nn.Module, batch: Tensor, spec: LatencySpec) -> Run:
 
     UserError for other conditions than float32 and contiguous, and where a package or the device's provider is absent.
     """
-    _refuse_impossible(spec)
+    if not (spec.precision == "float32" and spec.memory_format == "contiguous"):
+        raise UserError(
+            f"the form {spec.form} is timed in float32 and contiguous, got {spec.precision} and {spec.memory_format}; "
+            "leave out the form or the condition"
+        )
+    absent = [package for package in PACKAGES if find_spec(package) is None]
+    if absent:
+        raise UserError(
+            f"the form {spec.form} needs {', '.join(PACKAGES)}; not installed: {', '.join(absent)}; "
+            "pip install 'mdsa-bench[onnx]'"
+        )
     ort = import_module("onnxruntime")
     options = ort.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = spec.threads, 1
@@ -50,20 +60,6 @@ def make(network: nn.Module, batch: Tensor, spec: LatencySpec) -> Run:
         return binding.get_outputs()
 
     return run if stream is None else partial(_on_stream, stream, run)
-
-
-def _refuse_impossible(spec: LatencySpec) -> None:
-    if not (spec.precision == "float32" and spec.memory_format == "contiguous"):
-        raise UserError(
-            f"the form {spec.form} is timed in float32 and contiguous, got {spec.precision} and {spec.memory_format}; "
-            "leave out the form or the condition"
-        )
-    absent = [package for package in PACKAGES if find_spec(package) is None]
-    if absent:
-        raise UserError(
-            f"the form {spec.form} needs {', '.join(PACKAGES)}; not installed: {', '.join(absent)}; "
-            "pip install 'mdsa-bench[onnx]'"
-        )
 
 
 def _provider(spec: LatencySpec, stream: torch.cuda.Stream | None) -> tuple[str, dict[str, str]]:
