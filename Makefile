@@ -10,7 +10,7 @@ run: .venv/installed
 	$(BIN)/bench run --all
 
 test: .venv/installed
-	$(BIN)/pytest -m "not slow" --numprocesses $(JOBS) --dist worksteal
+	$(BIN)/pytest -m "not slow" --numprocesses $(JOBS) --dist loadscope
 
 # One after the other: some of them time what they run, or use all cores.
 test-slow: .venv/installed

@@ -9,6 +9,9 @@ from handmade import cost_record, dice_record, latency_record
 from bench.run.store import Record
 
 
+os.environ.setdefault("GOMP_SPINCOUNT", "0")  # threads that wait for work leave the processor to other tests
+
+
 def pytest_configure() -> None:
     """One thread of torch for each process of pytest-xdist: two processes of two threads slow each other down."""
     if "PYTEST_XDIST_WORKER" in os.environ:
