@@ -65,14 +65,12 @@ def energy(
             sleep(SETTLE_S)
             idle_joules, idle_s, _, _ = _window(counter, clock, lambda: sleep(POLL_S), IDLE_S, IDLE_STEPS)
             calls = _warm_up(work, clock)
-            joules, busy_s, steps, count = _window(
-                counter, clock, lambda: work(calls), spec.seconds, spec.counter_steps
-            )
+            joules, busy_s, steps, n = _window(counter, clock, lambda: work(calls), spec.seconds, spec.counter_steps)
     except (Unreadable, pynvml.NVMLError) as error:  # GPUs before Volta, and virtual ones, have no counter
         reason = str(error) if isinstance(error, Unreadable) else f"{NO_GPU}: {error}"
         return Energy(joules_per_image=None, idle_watts=None, unreadable=reason)
     return Energy(
-        joules_per_image=joules / count, idle_watts=idle_joules / idle_s, images=count, window_s=busy_s,
+        joules_per_image=joules / n, idle_watts=idle_joules / idle_s, images=n, window_s=busy_s,
         counter_steps=steps,
     )  # fmt: skip
 

@@ -151,6 +151,5 @@ def _pairs(network: nn.Module, batch: Tensor) -> list[tuple[nn.Module, nn.Module
     for call in readers.made.values():  # it is in the output, or somebody keeps it
         call.partners.append(None)
     del output
-    layers = [module for module in readers.calls if _kind(module) in FOLDABLE]
-    found = [(layer, readers.only_partner(layer)) for layer in layers]
+    found = [(layer, readers.only_partner(layer)) for layer in readers.calls if _kind(layer) in FOLDABLE]
     return [(a, b) for a, b in found if b and type(b) is FOLDABLE[_kind(a)] and readers.only_partner(b) is a]
