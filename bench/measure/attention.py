@@ -44,8 +44,7 @@ class _AttentionCalls(TorchFunctionMode):
         self.products: set[tuple[str, int, int]] = set()  # by module: the last two sides of what it multiplied
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        name = self.running[-1]
+        kwargs, name = kwargs or {}, self.running[-1]
         if func is F.scaled_dot_product_attention:
             given = dict(zip(("query", "key"), args, strict=False)) | kwargs
             self._add(name, given["query"].shape[:-3].numel(), given["query"].shape[-2], given["key"].shape[-2])

@@ -50,9 +50,8 @@ def energy(
         counter = counter or (nvml() if spec.device == "cuda" else Rapl().joules)
         counter()  # one that cannot be read is known before the work begins
         set_switches(spec.threads, tf32=False)
-        device, dtype = torch.device(spec.device), getattr(torch, spec.precision)
-        batch = random_images(spec.batch, spec.channels, spec.size).to(device, dtype)
-        network = network.eval().to(device, dtype)
+        batch = random_images(spec.batch, spec.channels, spec.size).to(spec.device, getattr(torch, spec.precision))
+        network = network.eval().to(spec.device, batch.dtype)
 
         def work(calls: int) -> int:
             for _ in range(calls):

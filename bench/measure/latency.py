@@ -48,10 +48,8 @@ def latency(
     set_switches(spec.threads, tf32=False, cudnn_benchmark=spec.cudnn_benchmark)
     network = network.eval().to(spec.device, torch.float32)
     batch = random_images(spec.batch, spec.channels, spec.size).to(spec.device)
-    plain = None
-    if not is_plain(spec):
-        with torch.inference_mode():
-            plain = first_tensor(network(batch))
+    with torch.inference_mode():
+        plain = None if is_plain(spec) else first_tensor(network(batch))
     set_switches(spec.threads, tf32=spec.tf32, cudnn_benchmark=spec.cudnn_benchmark)
     run, prepare_s = prepared(network, batch, spec, clock)
     outputs: list[Tensor] = []

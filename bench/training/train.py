@@ -94,8 +94,8 @@ class Progress(pl.Callback):
         trainer.should_stop |= step >= self.spec.steps
 
     def on_validation_batch_end(self, trainer: Any, task: Any, out: Any, batch: Any, index: int, *_: Any) -> None:
-        doing, of = f"step {trainer.global_step}/{self.spec.steps}, checking", trainer.num_val_batches[0]
-        self.tell({"doing": doing, "done": index + 1, "of": of})
+        doing = f"step {trainer.global_step}/{self.spec.steps}, checking"
+        self.tell({"doing": doing, "done": index + 1, "of": trainer.num_val_batches[0]})
 
     def on_validation_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
         val_dice, step = float(trainer.callback_metrics["val_dice"]), trainer.global_step

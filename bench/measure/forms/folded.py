@@ -138,9 +138,7 @@ def _pairs(network: nn.Module, batch: Tensor) -> list[tuple[nn.Module, nn.Module
     """Layers and the batch norms that are theirs alone, as seen in one call."""
     readers = _Readers()
     with ExitStack() as hooks:
-        for module in network.modules():
-            if _is_hooked(module):
-                continue
+        for module in [module for module in network.modules() if not _is_hooked(module)]:
             if _kind(module) in FOLDABLE:
                 hooks.callback(module.register_forward_hook(readers.after_layer).remove)
             elif type(module) in FOLDABLE.values() and not module.training and module.running_var is not None:
