@@ -29,8 +29,7 @@ def attended(network: nn.Module, image: Tensor) -> dict[str, float]:
 
     Where a module attends several times, the largest share counts. The network is left in eval mode.
     """
-    calls = _AttentionCalls()
-    with torch.no_grad(), around_modules(network.eval(), calls.inside), calls:
+    with torch.no_grad(), around_modules(network.eval()) as running, _AttentionCalls(running) as calls:
         network(image)
     return calls.shares
 
@@ -38,21 +37,14 @@ def attended(network: nn.Module, image: Tensor) -> dict[str, float]:
 class _AttentionCalls(TorchFunctionMode):
     """Finds every attention, and the module that it is in."""
 
-    def __init__(self) -> None:
+    def __init__(self, running: list[str]) -> None:
         super().__init__()
-        self.modules: list[str] = []  # those that are running, the innermost last
+        self.running = running
         self.shares: dict[str, float] = {}
         self.products: set[tuple[str, int, int]] = set()  # by module: the last two sides of what it multiplied
 
-    @contextmanager
-    def inside(self, name: str) -> Iterator[None]:
-        self.modules.append(name)
-        yield
-        self.modules.pop()
-
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        name = self.modules[-1]
+        kwargs, name = kwargs or {}, self.running[-1]
         if func is F.scaled_dot_product_attention:
             given = dict(zip(("query", "key"), args, strict=False)) | kwargs
             self._add(name, given["query"].shape[:-3].numel(), given["query"].shape[-2], given["key"].shape[-2])

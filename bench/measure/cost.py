@@ -10,6 +10,7 @@ no formula.
 
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from typing import Any
 
@@ -47,10 +48,9 @@ def cost(network: nn.Module, spec: CostSpec) -> Cost:
 
 def own(network: nn.Module) -> nn.Module:
     """A copy to be used up, or the network itself where it cannot be copied."""
-    try:
+    with suppress(Exception):  # a foreign network may hold what has no copy: a lock, an open file, part of a graph
         return deepcopy(network)
-    except Exception:  # noqa: BLE001  a foreign network may hold what has no copy: a lock, an open file, a graph
-        return network
+    return network
 
 
 def random_image(network: nn.Module, channels: int, size: int) -> Tensor:

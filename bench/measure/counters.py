@@ -88,8 +88,7 @@ def _summed_product(inputs: list[Any], outputs: list[Any]) -> int:
 def _attention(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
     """q @ k^T and its product with v: (..., L, E), (..., S, E), (..., S, V); heads and batches may broadcast."""
     query, key, value = (get_shape(tensor) for tensor in inputs[:3])
-    rows = prod(get_shape(outputs[0])[:-1])
-    return Counter({"attention": rows * key[-2] * (query[-1] + value[-1])})
+    return Counter({"attention": prod(get_shape(outputs[0])[:-1]) * key[-2] * (query[-1] + value[-1])})
 
 
 def _convolution(name: str) -> Handle:
@@ -135,17 +134,13 @@ HANDLES: dict[str, Handle] = {
 
 def flop_formulas() -> dict[Any, Callable[..., int]]:
     """What torch's own registry lacks, from the shapes of a call; an extension's operators only once it is imported."""
+    added = (aten.addmm_, aten.baddbmm_, aten.addbmm, aten.addbmm_)
     found: dict[Any, Callable[..., int]] = {
-        **dict.fromkeys(
-            (aten.addmm_, aten.baddbmm_, aten.addbmm, aten.addbmm_),
-            lambda _, left, right, *__, **___: 2 * prod(left) * right[-1],
-        ),
+        **dict.fromkeys(added, lambda _, left, right, *__, **___: 2 * prod(left) * right[-1]),
         **dict.fromkeys((aten.addmv, aten.addmv_), lambda _, matrix, *__, **___: 2 * prod(matrix)),
         **dict.fromkeys((aten.mv, aten.dot, aten.vdot), lambda left, *_, **__: 2 * prod(left)),
         aten._trilinear: lambda _, weight, *__, out_shape, **___: 2 * prod(out_shape) * _form(weight),
-        aten.mkldnn_rnn_layer: lambda steps, of_input, of_state, *_, **__: (
-            2 * prod(steps[:-1]) * (prod(of_input) + prod(of_state))
-        ),
+        aten.mkldnn_rnn_layer: lambda x, left, right, *_, **__: 2 * prod(x[:-1]) * (prod(left) + prod(right)),
     }
     if hasattr(torch.ops.torchvision, "deform_conv2d"):
         deformed = lambda _, weight, *__, out_shape, **___: 2 * prod(out_shape) * prod(weight[1:])  # noqa: E731

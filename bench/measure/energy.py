@@ -50,9 +50,8 @@ def energy(
         counter = counter or (nvml() if spec.device == "cuda" else Rapl().joules)
         counter()  # one that cannot be read is known before the work begins
         set_switches(spec.threads, tf32=False)
-        device, dtype = torch.device(spec.device), getattr(torch, spec.precision)
-        batch = random_images(spec.batch, spec.channels, spec.size).to(device, dtype)
-        network = network.eval().to(device, dtype)
+        batch = random_images(spec.batch, spec.channels, spec.size).to(spec.device, getattr(torch, spec.precision))
+        network = network.eval().to(spec.device, batch.dtype)
 
         def work(calls: int) -> int:
             for _ in range(calls):
@@ -65,14 +64,12 @@ def energy(
             sleep(SETTLE_S)
             idle_joules, idle_s, _, _ = _window(counter, clock, lambda: sleep(POLL_S), IDLE_S, IDLE_STEPS)
             calls = _warm_up(work, clock)
-            joules, busy_s, steps, count = _window(
-                counter, clock, lambda: work(calls), spec.seconds, spec.counter_steps
-            )
+            joules, busy_s, steps, n = _window(counter, clock, lambda: work(calls), spec.seconds, spec.counter_steps)
     except (Unreadable, pynvml.NVMLError) as error:  # GPUs before Volta, and virtual ones, have no counter
         reason = str(error) if isinstance(error, Unreadable) else f"{NO_GPU}: {error}"
         return Energy(joules_per_image=None, idle_watts=None, unreadable=reason)
     return Energy(
-        joules_per_image=joules / count, idle_watts=idle_joules / idle_s, images=count, window_s=busy_s,
+        joules_per_image=joules / n, idle_watts=idle_joules / idle_s, images=n, window_s=busy_s,
         counter_steps=steps,
     )  # fmt: skip
 

@@ -11,7 +11,6 @@ import math
 import statistics
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -49,10 +48,8 @@ def latency(
     set_switches(spec.threads, tf32=False, cudnn_benchmark=spec.cudnn_benchmark)
     network = network.eval().to(spec.device, torch.float32)
     batch = random_images(spec.batch, spec.channels, spec.size).to(spec.device)
-    plain = None
-    if not is_plain(spec):
-        with torch.inference_mode():
-            plain = first_tensor(network(batch))
+    with torch.inference_mode():
+        plain = None if is_plain(spec) else first_tensor(network(batch))
     set_switches(spec.threads, tf32=spec.tf32, cudnn_benchmark=spec.cudnn_benchmark)
     run, prepare_s = prepared(network, batch, spec, clock)
     outputs: list[Tensor] = []
@@ -63,7 +60,7 @@ def latency(
         if len(outputs) < 2:  # later ones go unseen and cost nothing
             outputs.append(first_tensor(output))
             if len(outputs) == 2:
-                agreement = trusted(outputs[0], outputs[1], plain, spec, partial(own_rounding, network, batch))
+                agreement = trusted(outputs[0], outputs[1], plain, spec, network, batch)
         progress()
 
     call = _timer(run, spec, clock, look)
@@ -158,12 +155,12 @@ def agreement(plain_output: Any, output: Any) -> Agreement:
 
 
 def trusted(
-    first: Tensor, second: Tensor, plain: Tensor | None, spec: LatencySpec, rounding: Callable[[Tensor], float]
+    first: Tensor, second: Tensor, plain: Tensor | None, spec: LatencySpec, network: nn.Module, batch: Tensor
 ) -> Agreement | None:
     """The agreement of two outputs for the same input with the plain network's, None where it is the plain network.
 
-    UserError where the first is not finite, not the second, or too far from the plain one. `rounding` returns how far
-    a plain output in float32 lies from the float64 one; it is called only where that decides.
+    UserError where the first is not finite, not the second, or too far from the plain one. Two outputs have to be
+    exactly the same on a CPU; on CUDA they may differ by the order of sums, or by one rounding in half precision.
 
     What half precision or TF32 rounds is reported and never refused; in float32 there should be next to no difference.
     A network that selects, such as by a top-k of near-equal values, changes its output by rounding alone: there the
@@ -177,31 +174,6 @@ def trusted(
             f"{wrong} of {first.numel()} values of the output are NaN or infinite "
             f"({spec.form}, {spec.precision}, {spec.memory_format}); {do}"
         )
-    _refuse_unless_same(first, second, spec)
-    if plain is None:
-        return None
-    found = agreement(plain, first)
-    if spec.precision != "float32" or spec.tf32 or found.max_error <= STRAY * found.largest:
-        return found
-    allowed = max(STRAY * found.largest, OWN_ROUNDING * rounding(plain))
-    if found.max_error > allowed:
-        raise UserError(
-            f"the form {spec.form}, {spec.memory_format} does not give the network's output: it strays by max_error "
-            f"{found.max_error:.3g}, where the largest logit is {found.largest:.3g} and {allowed:.3g} is allowed; it "
-            "is another function, so its time means nothing: leave out this form"
-        )
-    return found
-
-
-def own_rounding(network: nn.Module, batch: Tensor, plain: Tensor) -> float:
-    """How far the plain network's float32 output lies from its float64 one."""
-    with torch.inference_mode():
-        exact = first_tensor(copy.deepcopy(network).double()(batch.double()))
-    return float((exact.cpu() - plain.cpu().double()).abs().max())
-
-
-def _refuse_unless_same(first: Tensor, second: Tensor, spec: LatencySpec) -> None:
-    """Exactly the same on a CPU; on CUDA up to the order of sums, or one rounding in half precision."""
     allowed = 0.0
     if spec.device == "cuda":
         allowed = max(REPEAT, torch.finfo(getattr(torch, spec.precision)).eps) * float(first.abs().max())
@@ -211,3 +183,17 @@ def _refuse_unless_same(first: Tensor, second: Tensor, spec: LatencySpec) -> Non
             f"the network gives another output for the same input: two calls in eval mode differ by {error:.3g}; "
             "switch off dropout and whatever else is random or counts calls"
         )
+    if plain is None:
+        return None
+    found = agreement(plain, first)
+    if spec.precision != "float32" or spec.tf32 or found.max_error <= STRAY * found.largest:
+        return found
+    exact = first_tensor(copy.deepcopy(network).double()(batch.double()))
+    allowed = max(STRAY * found.largest, OWN_ROUNDING * float((exact - plain.double()).abs().max()))
+    if found.max_error > allowed:
+        raise UserError(
+            f"the form {spec.form}, {spec.memory_format} does not give the network's output: it strays by max_error "
+            f"{found.max_error:.3g}, where the largest logit is {found.largest:.3g} and {allowed:.3g} is allowed; it "
+            "is another function, so its time means nothing: leave out this form"
+        )
+    return found

@@ -26,10 +26,8 @@ PASSES = 2  # what the first leaves behind (tables made when first needed, AdamW
 NOISE_BYTES = 2**20  # the kernel adds up a process's pages in lots
 OWN_MAPPING_BYTES = 2**17  # glibc's documented default
 
-Build = Callable[[], nn.Module]
 
-
-def memory(build: Build, spec: MemorySpec) -> Memory:
+def memory(build: Callable[[], nn.Module], spec: MemorySpec) -> Memory:
     """Measure two passes of the network that `build` makes, on a random batch (batch, channels, size, size).
 
     For a process of its own, which measures nothing else. `build` is called twice. The first network makes a pass with

@@ -11,7 +11,7 @@ import statistics
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -24,11 +24,11 @@ from bench.measure.switches import around_modules, set_switches, synchronize, ta
 from bench.quantities import ModuleCost, OperatorTime, Profile, ProfileSpec
 
 PASSES, FEWEST, ENOUGH_S = 10, 3, 20.0  # timed pairs of passes; fewer where they take longer than this
-WARMUPS = 2
-OPERATOR_PASSES = 3
+WARMUPS, OPERATOR_PASSES = 2, 3
 
 Clock = Callable[[], float]
 Progress = Callable[[str, int, int], None]
+Times = defaultdict[str, float]  # seconds by the module's name
 
 
 def profile(network: nn.Module, spec: ProfileSpec, progress: Progress, clock: Clock = time.perf_counter) -> Profile:
@@ -47,8 +47,7 @@ def profile(network: nn.Module, spec: ProfileSpec, progress: Progress, clock: Cl
     batch = image.repeat(spec.batch, 1, 1, 1).to(spec.device)
     network = network.to(spec.device)
     plain, clocked = _times(network, batch, progress, clock)
-    names = {name for spent in clocked for name in spent}
-    times = {name: statistics.median(spent.get(name, 0.0) for spent in clocked) for name in names}
+    times = {name: statistics.median(spent[name] for spent in clocked) for name in set().union(*clocked)}
     return Profile(
         modules=assemble(network, counts, times),
         operators=_by_operator(network, batch, progress), uncounted=uncounted, passes=len(plain),
@@ -69,21 +68,18 @@ class Counts(NamedTuple):
 
 def count(network: nn.Module, image: Tensor) -> Counts:
     """Calls, multiply-adds and activations of each module for one image."""
-    counts, running = Counts(Counter(), Counter(), Counter()), list[str]()
+    counts = Counts(Counter(), Counter(), Counter())
 
-    @contextmanager
-    def call(name: str) -> Iterator[None]:
+    def call(name: str) -> nullcontext[None]:
         counts.calls[name] += 1
-        running.append(name)
-        yield
-        running.pop()
+        return nullcontext()
 
     def see(func: Any, args: Any, kwargs: Any, output: Any) -> None:
         if formula := counter.flop_registry.get(func.overloadpacket):
             counts.macs.update(dict.fromkeys(running, formula(*args, **kwargs, out_val=output) // 2))
             counts.activations.update(dict.fromkeys(running, sum(tensor.numel() for tensor in tensors(output))))
 
-    with counting(see) as counter, around_modules(network, call):
+    with counting(see) as counter, around_modules(network, call) as running:
         network(image)
     return counts
 
@@ -92,7 +88,7 @@ def count(network: nn.Module, image: Tensor) -> Counts:
 
 
 @contextmanager
-def timed(clock: Clock, wait: Callable[[], None], spent: defaultdict[str, float], name: str) -> Iterator[None]:
+def timed(clock: Clock, wait: Callable[[], None], spent: Times, name: str) -> Iterator[None]:
     """Add the time that passes to that of a module; `wait` returns when the device is done."""
     wait()
     started = clock()
@@ -101,20 +97,18 @@ def timed(clock: Clock, wait: Callable[[], None], spent: defaultdict[str, float]
     spent[name] += clock() - started
 
 
-def _times(
-    network: nn.Module, batch: Tensor, progress: Progress, clock: Clock
-) -> tuple[list[float], list[dict[str, float]]]:
+def _times(network: nn.Module, batch: Tensor, progress: Progress, clock: Clock) -> tuple[list[float], list[Times]]:
     """The time of each plain pass, and beside each of them one with a clock around every module."""
     clocks = partial(timed, clock, partial(synchronize, "cuda" if batch.is_cuda else "cpu"))
     plain: list[float] = []
-    clocked: list[dict[str, float]] = []
+    clocked: list[Times] = []
     with torch.inference_mode():
         for _ in range(WARMUPS):
             network(batch)
         began = clock()
         while len(plain) < FEWEST or (len(plain) < PASSES and clock() - began < ENOUGH_S):
             progress("timing", len(plain), PASSES)
-            whole, each = defaultdict[str, float](float), defaultdict[str, float](float)
+            whole, each = Times(float), Times(float)
             with clocks(whole, ""):
                 network(batch)
             with around_modules(network, partial(clocks, each)):
@@ -127,9 +121,7 @@ def _times(
 def _by_operator(network: nn.Module, batch: Tensor, progress: Progress) -> tuple[OperatorTime, ...]:
     """torch's own profile of some passes: self time on the device that does the work."""
     progress("timing operators", 0, 1)
-    kinds = [torch.profiler.ProfilerActivity.CPU]
-    kinds += [torch.profiler.ProfilerActivity.CUDA] if batch.is_cuda else []
-    with torch.inference_mode(), torch.profiler.profile(activities=kinds) as profiler:
+    with torch.inference_mode(), torch.profiler.profile() as profiler:
         for _ in range(OPERATOR_PASSES):
             network(batch)
     field = "self_device_time_total" if batch.is_cuda else "self_cpu_time_total"

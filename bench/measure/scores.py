@@ -21,7 +21,6 @@ import math
 import warnings
 from collections.abc import Sequence
 from functools import partial
-from operator import mul
 
 import numpy as np
 import torch
@@ -46,7 +45,7 @@ def share(name: str, prediction: np.ndarray, truth: np.ndarray, spacing: Spacing
     0.5
     """
     counted = counts(prediction, truth)
-    part, whole = (sum(map(mul, weights, counted)) for weights in SCORES[name].counts or ())
+    part, whole = (sum(w * n for w, n in zip(weights, counted, strict=True)) for weights in SCORES[name].counts or ())
     return part / whole if whole else math.nan
 
 

@@ -1,13 +1,15 @@
 """What measures share: switches, images, the memory format, when a device is done, hooks around modules."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bench.quantities import Device, MemoryFormat
+
+Context = AbstractContextManager[Any]
 
 
 def set_switches(
@@ -44,20 +46,24 @@ def synchronize(device: Device) -> None:
 
 
 @contextmanager
-def around_modules(network: nn.Module, around: Callable[[str], AbstractContextManager[Any]]) -> Iterator[None]:
-    """Open `around(path)` when a call of the module at this path begins, and close it when the call ends.
+def around_modules(network: nn.Module, around: Callable[[str], Context] = nullcontext) -> Iterator[list[str]]:
+    """Yield the paths of the modules that are running, the innermost last, from one moment to the next.
+
+    `around(path)` is opened when a call of the module at this path begins, and closed when the call ends.
 
     The network itself has the path "", which is open once, for as long as the whole context; make one pass in it.
     Scripted modules are passed over. All hooks are removed when the context closes.
     """
-    calls: list[AbstractContextManager[Any]] = []
+    running, calls = [""], list[Context]()
 
     def enter(path: str) -> None:
+        running.append(path)
         calls.append(around(path))
         calls[-1].__enter__()
 
     def leave(*_: Any) -> None:  # what a hook returns would replace the module's output
         calls.pop().__exit__(None, None, None)
+        running.pop()
 
     with ExitStack() as hooks:
         for path, module in network.named_modules():
@@ -65,7 +71,7 @@ def around_modules(network: nn.Module, around: Callable[[str], AbstractContextMa
                 hooks.enter_context(module.register_forward_pre_hook(lambda *_, path=path: enter(path), prepend=True))
                 hooks.enter_context(module.register_forward_hook(leave))
         with around(""):
-            yield
+            yield running
 
 
 def takes_hooks(module: nn.Module) -> bool:

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -52,7 +51,7 @@ def load(network: nn.Module, folder: Path, key: str, spec: TrainSpec) -> Trainin
     try:
         summary = TrainingSummary.model_validate_json((folder / "card.json").read_text())
         weights = load_file(weights_path)
-    except (OSError, ValidationError, ValueError, RuntimeError) as error:  # pydantic's text has three lines a field
+    except (OSError, ValueError, RuntimeError) as error:  # pydantic's is a ValueError with three lines a field
         raise UserError(f"{folder}: no checkpoint that this version reads ({first_line(error)}); {anew}") from None
     except SafetensorError as error:
         raise UserError(f"{weights_path}: {error}; {anew}") from None

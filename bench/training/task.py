@@ -71,8 +71,7 @@ class SegmentationTask(pl.LightningModule):
         images, masks = batch
         if not len(images):
             return
-        truths = masks.cpu().numpy()
-        for prediction, truth in zip(label_maps(self(images)).cpu().numpy(), truths, strict=True):
+        for prediction, truth in zip(label_maps(self(images)).cpu().numpy(), masks.cpu().numpy(), strict=True):
             by_class = [scores.dice(prediction == label, truth == label) for label in range(1, max(2, self.maps))]
             self.val_scores += [dice for dice in by_class if not math.isnan(dice)]
 

@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import lightning.pytorch as pl
 import torch
@@ -46,19 +47,39 @@ class Patience(EarlyStopping):
 
 
 class Progress(pl.Callback):
-    """Keeps the curve, across resumes too; tells of each step; ends the training when the steps run out."""
+    """Keeps the curve, across resumes too; tells of each step; ends the training when the steps run out.
+
+    With a folder it also writes `training.csv`, a line a step, and `tensorboard/` where TensorBoard is installed. The
+    learning rate is the one the step was taken at; `val_dice` is empty but after a check. A training that resumes
+    first removes what was written after its checkpoint, so no step is there twice.
+    """
 
     state_key = "Watch"  # its name in checkpoints that earlier versions left
 
-    def __init__(self, spec: TrainSpec, tell: Tell) -> None:
-        self.spec, self.tell = spec, tell
+    def __init__(self, spec: TrainSpec, tell: Tell, folder: Path | None = None) -> None:
+        self.spec, self.tell, self.folder = spec, tell, folder
         self.curve: list[CurvePoint] = []
         self.losses: list[float] = []
         self.step_s: list[float] = []
-        self.started = 0.0
+        self.started = self.rate = 0.0
+        self.files, self.table, self.events = ExitStack(), cast("TextIO", StringIO()), cast("Any", None)
+
+    def on_train_start(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
+        if not self.folder:
+            return
+        table, step = self.folder / "training.csv", trainer.global_step
+        lines = table.read_text().splitlines()[1:] if table.exists() else []
+        whole = (line for line in lines if line.count(",") == HEADER.count(","))  # a kill may have cut off the last
+        write_whole(table, "\n".join([HEADER, *(line for line in whole if int(line.split(",")[0]) <= step)]))
+        self.table = self.files.enter_context(table.open("a"))
+        with suppress(ImportError):
+            from torch.utils.tensorboard import SummaryWriter
+
+            writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
+            self.events = self.files.enter_context(writer)
 
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
-        self.started = time.perf_counter()
+        self.rate, self.started = trainer.optimizers[0].param_groups[0]["lr"], time.perf_counter()
 
     def on_train_batch_end(self, trainer: pl.Trainer, task: pl.LightningModule, outputs: Any, *_: Any) -> None:
         loss, step = float(outputs["mean_loss"]), trainer.global_step
@@ -68,83 +89,40 @@ class Progress(pl.Callback):
             self.step_s.append(time.perf_counter() - self.started)
         val_dice = self.curve[-1].val_dice if self.curve else None
         self.tell({"step": step, "steps": self.spec.steps, "loss": loss, "val_dice": val_dice})
+        # A line begins with its end of line, so that a check can add its figure to the step before it.
+        self._log(f"\n{step},{loss:.6g},{self.rate:.6g},", step, loss=loss, learning_rate=self.rate)
         trainer.should_stop |= step >= self.spec.steps
 
-    def on_validation_batch_end(
-        self, trainer: pl.Trainer, task: Any, out: Any, batch: Any, index: int, *_: Any
-    ) -> None:
-        doing, of = f"step {trainer.global_step}/{self.spec.steps}, checking", trainer.num_val_batches[0]
-        self.tell({"doing": doing, "done": index + 1, "of": of})
+    def on_validation_batch_end(self, trainer: Any, task: Any, out: Any, batch: Any, index: int, *_: Any) -> None:
+        doing = f"step {trainer.global_step}/{self.spec.steps}, checking"
+        self.tell({"doing": doing, "done": index + 1, "of": trainer.num_val_batches[0]})
 
     def on_validation_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
-        val_dice = float(trainer.callback_metrics["val_dice"])
-        mean_loss = sum(self.losses) / len(self.losses)
-        self.curve.append(CurvePoint(step=trainer.global_step, loss=mean_loss, val_dice=val_dice))
+        val_dice, step = float(trainer.callback_metrics["val_dice"]), trainer.global_step
+        self.curve.append(CurvePoint(step=step, loss=sum(self.losses) / len(self.losses), val_dice=val_dice))
         self.losses = []
+        self._log(f"{val_dice:.6g}", step, val_dice=val_dice)
+        if self.events:
+            self.events.flush()  # a resume goes on from the checkpoint that follows, so all before it must be there
+
+    def on_train_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
+        self._log("\n", trainer.global_step)
+        self.files.close()
+
+    def on_exception(self, *_: Any) -> None:
+        self.files.close()
+
+    def _log(self, text: str, step: int, **scalars: float) -> None:
+        self.table.write(text)
+        self.table.flush()
+        for name, value in scalars.items() if self.events else ():
+            self.events.add_scalar(name, value, step)
 
     def state_dict(self) -> dict[str, Any]:
         return {"curve": [point.model_dump() for point in self.curve], "step_s": self.step_s}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.curve, self.step_s = [CurvePoint(**point) for point in state["curve"]], state["step_s"]
-
-    @property
-    def images_per_s(self) -> float | None:
-        """From the median step (forward, backward, update), which a machine that was busy for a while does not move."""
-        return self.spec.batch / statistics.median(self.step_s) if self.step_s else None
-
-
-class Log(pl.Callback):
-    """Writes `training.csv`, a line a step, and `tensorboard/` where TensorBoard is installed.
-
-    The learning rate is the one the step was taken at; `val_dice` is empty but after a check. A training that resumes
-    takes back what was written after its checkpoint, so no step is there twice.
-    """
-
-    rows: TextIO
-    events: Any = None
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.files, self.rate = folder, ExitStack(), 0.0
-
-    def on_train_start(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
-        table, step = self.folder / "training.csv", trainer.global_step
-        lines = table.read_text().splitlines()[1:] if table.exists() else []
-        whole = (line for line in lines if line.count(",") == HEADER.count(","))  # a kill may have cut off the last
-        write_whole(table, "\n".join([HEADER, *(line for line in whole if int(line.split(",")[0]) <= step)]))
-        self.rows = self.files.enter_context(table.open("a"))
-        with suppress(ImportError):
-            from torch.utils.tensorboard import SummaryWriter
-
-            writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step + 1)
-            self.events = self.files.enter_context(writer)
-
-    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
-        self.rate = trainer.optimizers[0].param_groups[0]["lr"]
-
-    def on_train_batch_end(self, trainer: pl.Trainer, task: pl.LightningModule, outputs: Any, *_: Any) -> None:
-        loss, step = float(outputs["mean_loss"]), trainer.global_step
-        # A line begins with its end of line, so that a check can add its figure to the step before it.
-        self._write(f"\n{step},{loss:.6g},{self.rate:.6g},", step, loss=loss, learning_rate=self.rate)
-
-    def on_validation_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
-        val_dice = float(trainer.callback_metrics["val_dice"])
-        self._write(f"{val_dice:.6g}", trainer.global_step, val_dice=val_dice)
-        if self.events:
-            self.events.flush()  # a resume goes on from the checkpoint that follows, so all before it must be there
-
-    def on_train_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
-        self._write("\n", trainer.global_step)
-        self.files.close()
-
-    def on_exception(self, *_: Any) -> None:
-        self.files.close()
-
-    def _write(self, text: str, step: int, **scalars: float) -> None:
-        self.rows.write(text)
-        self.rows.flush()
-        for name, value in scalars.items() if self.events else ():
-            self.events.add_scalar(name, value, step)
 
 
 @dataclass(frozen=True)
@@ -174,23 +152,24 @@ def train(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared
     finite. On several devices this is process 0, and `take_part` must be called in each of the others.
     """
     with alone_in(task.folder):
-        progress = Progress(task.spec, tell)
-        _fit(network, task, train_set, val_set, [progress, Log(task.folder)])
+        progress = Progress(task.spec, tell, task.folder)
+        _fit(network, task, train_set, val_set, progress)
         return _keep(network, task, progress)
 
 
 def take_part(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared) -> None:
     """Be another process of a training: given the same network and images, it writes nothing and tells nothing."""
-    _fit(network, task, train_set, val_set, [Progress(task.spec, lambda event: None)])
+    _fit(network, task, train_set, val_set, Progress(task.spec, lambda event: None))
 
 
-def _fit(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared, callbacks: list[pl.Callback]) -> None:
+def _fit(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared, progress: Progress) -> None:
     spec, rank, folder = task.spec, task.process.rank, task.folder
     pl.seed_everything((spec.seed + rank) % 2**32, verbose=False)  # of dropout, which is to differ between processes
     # Patience, then the best, then the last, whose state then knows of both. Lightning's own `save_last` saves nothing
     # after a check that was not the best so far: a kill would lose much more than one checkpoint interval.
-    callbacks += [] if spec.patience is None else [Patience(spec.patience)]
-    callbacks += [
+    callbacks = [
+        progress,
+        *([] if spec.patience is None else [Patience(spec.patience)]),
         Kept(folder, "best", monitor="val_dice", mode="max", enable_version_counter=False),
         Kept(folder, "last", enable_version_counter=False),
     ]
@@ -240,12 +219,14 @@ def _keep(network: nn.Module, task: Task, progress: Progress) -> TrainingSummary
     weights = {name.removeprefix("network."): tensor for name, tensor in state["state_dict"].items()}
     network.load_state_dict(weights)
     step, scoring = state["global_step"], task.scoring
+    # Of the median step (forward, backward, update), which a machine that was busy for a while does not move.
+    images_per_s = task.spec.batch / statistics.median(progress.step_s) if progress.step_s else None
     summary = TrainingSummary(
         key=task.key, network=task.network, network_digest=task.network_digest, dataset=scoring.dataset,
         data=scoring.data, labels=scoring.labels, channels=scoring.channels, classes=scoring.classes,
         size=scoring.size, spec=task.spec, commit=this_machine().commit, best_step=step,
         val_dice=next(point.val_dice for point in progress.curve if point.step == step), curve=tuple(progress.curve),
-        train_images_per_s=progress.images_per_s,
+        train_images_per_s=images_per_s,
     )  # fmt: skip
     keep(task.folder, weights, summary)
     for path in (best_path, last_path):

@@ -44,10 +44,8 @@ def load_weights(network: "nn.Module", path: Path) -> None:
     that is neither, for one that can only be unpickled by running its code, and for tensors that do not fit.
     """
     tensors = _best_named(_read(path), set(network.state_dict()))
-    fit_weights(
-        network, tensors, f"{path} does not fit the network",
-        "give weights of this very network, for as many classes, channels and pixels",
-    )  # fmt: skip
+    remedy = "give weights of this very network, for as many classes, channels and pixels"
+    fit_weights(network, tensors, f"{path} does not fit the network", remedy)
 
 
 def fit_weights(network: "nn.Module", tensors: "Mapping[str, Tensor]", what: str, remedy: str) -> None:

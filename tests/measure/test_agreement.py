@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from bench.errors import UserError
-from bench.measure.latency import _refuse_unless_same, agreement, first_tensor
+from bench.measure.latency import agreement, first_tensor, trusted
 from bench.quantities import LatencySpec
 
 SPEC = LatencySpec(machine="m", device="cpu", threads=1, size=32)
@@ -61,6 +61,7 @@ def test_outputs_of_two_shapes_or_none_are_refused():
 def test_on_cuda_two_calls_may_differ_by_the_order_of_sums(precision, allowed):
     """Relative to the largest logit, here 10."""
     spec, first = SPEC.model_copy(update={"device": "cuda", "precision": precision}), torch.tensor([10.0, 0.0])
-    _refuse_unless_same(first, first + torch.tensor([0.0, 9.9 * allowed]), spec)
+    network = torch.nn.Identity()
+    assert trusted(first, first + torch.tensor([0.0, 9.9 * allowed]), None, spec, network, first) is None
     with pytest.raises(UserError, match="another output for the same input"):
-        _refuse_unless_same(first, first + torch.tensor([0.0, 10.1 * allowed]), spec)
+        trusted(first, first + torch.tensor([0.0, 10.1 * allowed]), None, spec, network, first)

@@ -50,11 +50,10 @@ def prepared(
         parts = [import_module(f"{__name__}.{part}") for part in spec.form.split("+") if part != "eager"]
         for part in parts:
             network = part.transform(network, batch) if hasattr(part, "transform") else network
-        dtype, memory_format = getattr(torch, spec.precision), layout(spec.memory_format)
-        network = network.to(dtype)
+        batch = batch.to(getattr(torch, spec.precision), memory_format=layout(spec.memory_format))
+        network = network.to(batch.dtype)
         if spec.memory_format == "channels_last":  # else a network keeps its own layout
-            network = network.to(memory_format=memory_format)
-        batch = batch.to(dtype, memory_format=memory_format)
+            network = network.to(memory_format=torch.channels_last)
         make = next((part.make for part in parts if hasattr(part, "make")), None)
         run = make(network, batch, spec) if make else partial(network, batch)
         synchronize(spec.device)

@@ -138,9 +138,7 @@ def _pairs(network: nn.Module, batch: Tensor) -> list[tuple[nn.Module, nn.Module
     """Layers and the batch norms that are theirs alone, as seen in one call."""
     readers = _Readers()
     with ExitStack() as hooks:
-        for module in network.modules():
-            if _is_hooked(module):
-                continue
+        for module in [module for module in network.modules() if not _is_hooked(module)]:
             if _kind(module) in FOLDABLE:
                 hooks.callback(module.register_forward_hook(readers.after_layer).remove)
             elif type(module) in FOLDABLE.values() and not module.training and module.running_var is not None:
@@ -151,6 +149,5 @@ def _pairs(network: nn.Module, batch: Tensor) -> list[tuple[nn.Module, nn.Module
     for call in readers.made.values():  # it is in the output, or somebody keeps it
         call.partners.append(None)
     del output
-    layers = [module for module in readers.calls if _kind(module) in FOLDABLE]
-    found = [(layer, readers.only_partner(layer)) for layer in layers]
+    found = [(layer, readers.only_partner(layer)) for layer in readers.calls if _kind(layer) in FOLDABLE]
     return [(a, b) for a, b in found if b and type(b) is FOLDABLE[_kind(a)] and readers.only_partner(b) is a]

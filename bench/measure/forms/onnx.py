@@ -67,10 +67,9 @@ def _provider(spec: LatencySpec, stream: torch.cuda.Stream | None) -> tuple[str,
     if stream is None:
         return "CPUExecutionProvider", {}
     return "CUDAExecutionProvider", {
-        "user_compute_stream": str(stream.cuda_stream),
-        "use_tf32": str(int(spec.tf32)),
+        "user_compute_stream": str(stream.cuda_stream), "use_tf32": str(int(spec.tf32)),
         "cudnn_conv_algo_search": "EXHAUSTIVE" if spec.cudnn_benchmark else "HEURISTIC",
-    }
+    }  # fmt: skip
 
 
 def _on_stream(stream: torch.cuda.Stream, run: Run) -> Any:
