@@ -8,7 +8,6 @@ from handmade import cost_record, dice_record, latency_record
 
 from bench.run.store import Record
 
-
 os.environ.setdefault("GOMP_SPINCOUNT", "0")  # threads that wait for work leave the processor to other tests
 
 
