@@ -17,9 +17,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def start(folder: Path) -> subprocess.Popen[str]:
-    """`bench run` in a folder, in a session of its own, so that a signal to it reaches none of the tests."""
+    """`bench run` in a folder, in a session of its own, so that a signal to it reaches none of the tests.
+
+    It hears Ctrl-C also where the tests run in the background of a shell, which ignores that for all it starts.
+    """
     return subprocess.Popen(
         [sys.executable, "-m", "bench.cli", *ASKED], cwd=folder, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
 
