@@ -23,7 +23,7 @@ def start(folder: Path) -> subprocess.Popen[str]:
     """
     return subprocess.Popen(
         [sys.executable, "-m", "bench.cli", *ASKED], cwd=folder, text=True, start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no other thread runs here
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
 
