@@ -16,7 +16,7 @@ from bench.networks import find_network, title_of
 from bench.report.text import interval, joined, template
 from bench.units import NONE, in_unit
 
-MARKS = {"fails": "✗", "holds": "✓", "undecided": "?"}  # in the order in which a reader looks for them
+MARKS = {"fails": "✗", "holds": "✓", "undecided": "?"}  # in the order of importance
 LEVELS = {"fails": "error", "undecided": "notice"}
 WORDS = {"equals": "", "at_most": "at most ", "at_least": "at least "}
 
