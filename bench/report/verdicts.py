@@ -91,7 +91,7 @@ def grouped(
 
 
 def as_text(verdicts: Sequence[Verdict]) -> str:
-    """A line a claim in columns, those that fail last, where a reader looks first; then how to decide what is open.
+    """One line per claim in columns, failed claims last; then how to decide the undecided ones.
 
     Claims of one table that are undecided for the same reason share a line.
     """
