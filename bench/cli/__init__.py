@@ -11,7 +11,7 @@ __all__ = ["app", "main"]
 
 
 def main() -> None:
-    """The console script: what the user can mend is one line and exit code 2, never a traceback."""
+    """The console script. A UserError is printed as one line, with exit code 2 and without a traceback."""
     try:
         app()
     except UserError as error:

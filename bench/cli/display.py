@@ -1,4 +1,4 @@
-"""How a run looks in a terminal: what is announced, a table that fills row by row, and what is said at the end."""
+"""The display of a run in a terminal: the announcement, a table that fills row by row, and the summary."""
 
 import shlex
 import sys
@@ -31,7 +31,7 @@ ROOMY = 110  # characters of a line from which on a table is shown with all of i
 
 
 def announce(to: Screen, planned: Plan, out: Path) -> None:
-    """What is about to happen: the machine, the networks, the data, the jobs and how long they may take."""
+    """Announce the run: the machine, the networks, the data, the jobs and the estimated time."""
     study, data, waiting = planned.study, planned.data, missing(planned, Store(out))
     lines = {
         "machine": f"{this_machine().title}; measuring on {study.device}", "networks": ", ".join(study.networks),
@@ -54,7 +54,7 @@ def announce(to: Screen, planned: Plan, out: Path) -> None:
 def do(planned: Plan, out: Path, quiet: bool) -> list[Record]:
     """Do the jobs that are not on record, showing how far they are; the records of the whole plan.
 
-    On Ctrl-C it says what is kept and how to go on, and exits with 130.
+    On Ctrl-C it prints what is kept and how to resume, and exits with code 130.
     """
     store, began = Store(out), time.monotonic()
     waiting = missing(planned, store)
@@ -101,7 +101,7 @@ class Progress(Status):
             self._tell(f": {event['doing']} {event['done']}/{event['of']}")
 
     def end(self, record: Record) -> None:
-        """A job ended, well or not."""
+        """A job ended, with or without a result."""
         self.records.append(record)
         self._fill_tables()
         if record.status != "ok":

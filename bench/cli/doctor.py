@@ -46,7 +46,7 @@ def doctor(
     if as_json:
         print_json(found.as_json())
     if found.runs or not stopped:
-        # For whoever asks later how quiet the machine was.
+        # Stored to document how quiet the machine was.
         path = out / "doctor" / f"{found.device}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
         write_whole(path, json.dumps(found.as_json(), indent=1, allow_nan=False) + "\n")
         say(to, f"\nKept in {path}", wrap=False)

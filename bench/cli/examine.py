@@ -1,4 +1,4 @@
-"""What `bench doctor` finds out about this machine, shown bit by bit as it becomes known."""
+"""The checks of `bench doctor`, displayed as their results become known."""
 
 import tempfile
 import time
@@ -44,7 +44,7 @@ class Examination:
         }  # fmt: skip
 
     def examine(self, repeat: int) -> None:
-        """Find out one thing after the other; time the network against itself `repeat` times."""
+        """Run all checks, and time the network against itself `repeat` times."""
         before = state()
         time.sleep(WATCH_S)  # the program does nothing between the two states: what is used then, others use
         after = state()

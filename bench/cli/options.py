@@ -185,7 +185,7 @@ def numbers_in(option: str, text: str, least: int) -> tuple[int, ...]:
 
 
 def device_of(option: DeviceOption) -> Literal["cpu", "cuda"]:
-    """What `auto` means on this machine. UserError for `cuda` where there is none."""
+    """The device that `auto` selects on this machine. Raises UserError for `cuda` if there is no GPU."""
     from bench.machine import cuda_usable
 
     usable = option != "cpu" and cuda_usable()
@@ -206,8 +206,8 @@ def writable(folder: Path) -> None:
 def records_of(given: "Sequence[Path | str]", whole: bool = False, default: Path = Path("results")) -> "list[Record]":
     """The records of the folders, files or revisions that are given, after a line for each file that is left out.
 
-    With `whole`, a file that is no whole record is a UserError: a check that looks past it proves nothing. That there
-    is no record at all is none: then every claim is undecided.
+    With `whole`, a file that is not a complete record raises UserError, because a check that skips it would prove
+    nothing. Having no record at all is not an error: then every claim is undecided.
     """
     from bench.read.load import read
 

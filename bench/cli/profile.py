@@ -1,4 +1,4 @@
-"""`bench profile`: where a network's cost is."""
+"""`bench profile`: the cost of each module of a network."""
 
 import os
 import re

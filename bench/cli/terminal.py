@@ -1,7 +1,7 @@
-"""All that this program knows of terminals: rich is imported here and nowhere else.
+"""Terminal output. rich is imported only here.
 
-Progress goes to standard error, results to standard output. `NO_COLOR`, pipes and the width of the terminal are
-rich's affair. A `Part` is a text, or a text with its style; no text is ever read as markup.
+Progress goes to standard error, results to standard output. rich handles `NO_COLOR`, pipes and the width of the
+terminal. A `Part` is a text, or a text with its style; no text is ever read as markup.
 """
 
 import time
@@ -83,9 +83,9 @@ def _width(column: Iterable[Part]) -> int:
 
 
 class Status:
-    """What is done now: a picture that is redrawn in place on a terminal, plain lines elsewhere. A context.
+    """A context that shows the present activity: redrawn in place on a terminal, as plain lines elsewhere.
 
-    It draws when it is told something and at no other time: nothing may run beside a network that is being timed.
+    It draws only when it is called, because nothing may run beside a network that is being timed.
     """
 
     def __init__(self, to: Screen, quiet: bool = False, transient: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""How a profile looks in a terminal: the tree of modules beside their costs, and the slowest operators."""
+"""The display of a profile in a terminal: the tree of modules with their costs, and the slowest operators."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -18,7 +18,7 @@ CELL = 11  # characters: a number, and a share in percent
 
 
 class Line(NamedTuple):
-    """One line of the tree: a figure for each of `COLUMNS` in base units, and what stands in place of a time."""
+    """One line of the tree: a figure for each of `COLUMNS` in base units, and the text shown instead of a time."""
 
     label: str
     figures: np.ndarray

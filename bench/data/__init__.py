@@ -1,4 +1,4 @@
-"""The data sets of the table datasets.toml. A new one is an entry there and a file of its name that opens a folder."""
+"""The data sets listed in datasets.toml. To add one, add an entry there and a module of the same name here."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,10 @@ NO_OPTIONS = Options()
 
 @dataclass(frozen=True)
 class Source:
-    """An entry of datasets.toml, where the fields are explained; `short`, `trace`, `signs` are for files only."""
+    """An entry of datasets.toml, which explains the fields.
+
+    `short`, `trace`, `signs` are only for data sets with files.
+    """
 
     name: str
     title: str
@@ -39,7 +42,7 @@ class Source:
     def open(self, root: Path | None, options: Options, problems: list[str]) -> DataSet:
         """List the files of the data set; no image is decoded yet.
 
-        What is wrong with single files is added to `problems`, a sentence each, and their samples are left out. Without
+        Faults of single files are appended to `problems` as sentences, and their samples are left out. Without
         `needs_root` the root may be None.
         """
         return import_module(f"bench.data.{self.reader or self.name}").open(self, root, options, problems)
@@ -47,7 +50,7 @@ class Source:
     def wrong_layout(self, root: Path, missing: str) -> UserError:
         """The error for a `root` that does not hold this data set; `missing` says what was looked for.
 
-        The folder above `root` or one directly below it is offered where it holds `trace`.
+        The folder above `root` or one directly below it is suggested if it contains `trace`.
         """
         names = sorted(entry.name for entry in root.iterdir() if not entry.name.startswith("."))
         lines = [f"{self.short}: {missing} in {root.resolve()}; found there: {first_few(names) or 'nothing'}"]
@@ -80,7 +83,7 @@ def open_dataset(name: str, root: Path | None = None, options: Options = NO_OPTI
 
 
 def inspect_dataset(name: str, root: Path | None = None, options: Options = NO_OPTIONS) -> tuple[DataSet, list[str]]:
-    """As `open_dataset`, with all that is wrong with single files or the split file as sentences, not as an error."""
+    """Like `open_dataset`, but return faults of single files and of the split file as sentences instead of raising."""
     data, problems = _read(name, root, options)
     with collected(problems):
         data = _regrouped(data, options.split_file)

@@ -3,7 +3,7 @@
 Bernard et al., "Deep learning techniques for automatic MRI cardiac multi-structures segmentation and diagnosis: is the
 problem solved?", IEEE TMI 37, 2018. Papers mostly split the 100 training patients 70/10/20. One sample is one slice,
 stretched to 0..255 by its whole volume; scores are per volume. Two forms are read: the published NIfTI volumes, and
-the slices that many papers train on, a `.h5` file a slice, another a volume, and lists that name them.
+the slices that many papers train on, one `.h5` file per slice and one per volume, with lists of their names.
 """
 
 import re
@@ -36,7 +36,7 @@ NIFTI = (".nii.gz", ".nii")
 IDS = re.compile(r"patient\d+_frame\d+", re.IGNORECASE), re.compile(r"patient\d+_frame\d+_gt", re.IGNORECASE)
 SLICE = re.compile(r"(patient\d+_frame\d+)(?:_slice_(\d+))?")
 LISTS = {"train": "train_slices.list", "val": "val.list", "test": "test.list"}
-WHOLE = -1  # stands for the number of a slice where a name is that of a whole volume
+WHOLE = -1  # used as the slice number of a whole volume
 SEED = 2018
 SPLIT = "split.json"
 USUAL_PATIENTS = {"train": 70, "val": 10, "test": 20}
@@ -65,7 +65,7 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
 
 
 def _split(root: Path, samples: list[Sample], patients: set[str], problems: list[str]) -> Found:
-    """The samples on the sides that `split.json` says, or drawn ones. `patients` are all there."""
+    """The splits given by `split.json`, or seeded ones. `patients` are all patients found."""
     path = root / SPLIT
     if not path.exists():
         return draw_splits(samples, SEED), [f"no split.json: by patient with seed {SEED}, {SHARES}"], []
@@ -80,7 +80,7 @@ def _split(root: Path, samples: list[Sample], patients: set[str], problems: list
 
 
 def _usual(splits: Splits) -> list[Tally]:
-    """Counts to compare with the split of the 100 patients that papers share."""
+    """Counts to compare with the usual split of the 100 patients in papers."""
     patients = {side: len({sample.group for sample in samples}) for side, samples in splits.items()}
     tallies = [Tally(f"patients in {side}", patients[side], count) for side, count in USUAL_PATIENTS.items()]
     return [*tallies, Tally("slices in train", len(splits["train"]), USUAL_SLICES)]
@@ -108,7 +108,7 @@ def _from_volumes(source: Source, root: Path, problems: list[str]) -> Found:
 
 
 def _samples_of(patients: dict[str, Path], problems: list[str]) -> list[Sample]:
-    """A sample a slice of each annotated frame, in the order of patients, frames and slices. Reads headers only."""
+    """One sample per slice of each annotated frame, ordered by patient, frame and slice. Reads headers only."""
     samples: list[Sample] = []
     for patient, folder in patients.items():
         if not any(files_in(folder, NIFTI, ids) for ids in IDS):  # `_4d` files and `Info.cfg` are no frames
@@ -170,11 +170,11 @@ class _SliceFiles:
             path = self.root / file
             with reading("list", path):
                 lines = path.read_text(encoding="utf-8-sig").splitlines()
-            # Blank lines say nothing, and a name that comes again says nothing new.
+            # Blank lines and repeated names are skipped.
             names = dict.fromkeys(line.strip().removesuffix(".h5") for line in lines if line.strip())
             splits[side] = tuple(sample for name in names for sample in self._listed(name, path))
             named |= {_parsed(name) for name in names}
-        # A file that holds the same as files that are named is not spare.
+        # A file with the same content as listed files is not reported as unused.
         covered = named | {(volume, WHOLE) for volume, _ in named}
         files = ((name, at, path) for name, paths in self.volumes.items() for at, path in paths.items())
         spare = {path.stem for name, at, path in files if (name, WHOLE) not in named and (name, at) not in covered}
@@ -211,6 +211,6 @@ class _SliceFiles:
 
 
 def _parsed(name: str) -> Key:
-    """(volume, number of the slice) that a file is called after; ("", WHOLE) for a name of another kind."""
+    """(volume, slice number) parsed from a file name; ("", WHOLE) for other names."""
     match = SLICE.fullmatch(name)
     return (match[1], WHOLE if match[2] is None else int(match[2])) if match else ("", WHOLE)

@@ -1,4 +1,4 @@
-"""Looks at every file of a data set and lists all that is wrong with it at once."""
+"""Checks every file of a data set and lists all faults."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +27,7 @@ class Checked:
 def check(name: str, root: Path | None, options: Options, done: Done = lambda count, total: None) -> Checked:
     """Read everything: pairing, counts, readability, sizes, label values, the same image on two sides of the split.
 
-    Raises UserError only where there is nothing to look at.
+    Raises UserError only if there is nothing to check.
     """
     data, faults = inspect_dataset(name, root, options)
     remarks = [data.note] if data.note else []
@@ -48,7 +48,7 @@ def check(name: str, root: Path | None, options: Options, done: Done = lambda co
 
 
 def _look(data: DataSet, sample: Sample) -> tuple[list[str], bool]:
-    """What is wrong with one sample, if anything; and whether its mask is empty."""
+    """The faults of one sample, and whether its mask is empty."""
     try:
         image, mask = sample.image(), sample.mask()
         check_same_size(f"the image of {sample.id}", image.shape[:2], "its mask", mask.shape)

@@ -1,4 +1,4 @@
-"""A contact sheet: images with the outlines of their masks, where a wrong pairing or a shifted mask is seen at once."""
+"""A contact sheet: images with the outlines of their masks, for finding wrong pairs and shifted masks."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from scipy.ndimage import binary_erosion
 from bench.data.sample import SPLITS, DataSet, Sample, thin
 from bench.files import write_whole
 
-TILE, CAPTION, COLUMNS = 224, 16, 6  # pixels a tile, pixels below it, tiles a row
+TILE, CAPTION, COLUMNS = 224, 16, 6  # pixels per tile, pixels below it, tiles per row
 # One color a class, Okabe and Ito's: told apart by color-blind eyes, and bright enough on dark images.
 COLORS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167))
 
@@ -17,7 +17,7 @@ COLORS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94
 def contact_sheet(data: DataSet, path: Path, count: int = 24) -> Path:
     """Draw `count` samples, evenly spaced over the splits, into a PNG at `path`; each tile is 224 pixels wide.
 
-    Raises UserError, naming the file, where a sample cannot be read.
+    Raises UserError, which names the file, if a sample cannot be read.
     """
     shown = thin([(split, sample) for split in SPLITS for sample in data.splits.get(split, ())], count)
     rows = -(-len(shown) // COLUMNS)

@@ -38,7 +38,7 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
         with collected(problems):
             outlines |= {f"{case}_{number}": polygons for number, polygons in read_case(path).items()}
             read.add(case)
-    # Compared with all files, for a case file that is broken or there twice has been reported already.
+    # Compared with all files, because broken and duplicate case files have already been reported.
     for name, case in case_of.items():
         if case not in all_cases:
             problems.append(no_partner("DDTI", "image", images[name], "case file", f"{case or '<case>'}.xml beside it"))
@@ -85,7 +85,7 @@ def _data_set(samples: list[Sample], note: str, recipe: str, tallies: tuple[Tall
 def read_case(path: Path) -> dict[int, list[Polygon]]:
     """The polygons of a case file by image number, several marks of one image joined; images without one map to [].
 
-    Points are (x, y) in pixels of the image. What has fewer than three points encloses nothing and is not a polygon.
+    Points are (x, y) in pixels of the image. Marks with fewer than three points enclose nothing and are ignored.
     Raises UserError naming the file when it is not well-formed, declares a document type, or holds other things than
     these.
     """

@@ -1,4 +1,4 @@
-"""Draws the synthetic images: a thyroid nodule as ultrasound shows one, a skin lesion as a dermatoscope does.
+"""Draws the synthetic images: thyroid nodules in ultrasound and skin lesions in dermoscopy.
 
 Ultrasound is hard for these reasons: speckle (about 5.6 dB) hides edges that a single pixel could show; what is darkest
 (vessels, cysts, shadows, the screen's margin) is not the nodule; every layer changes from image to image.
@@ -56,7 +56,7 @@ class Outline:
 def outline(rng: np.random.Generator, x: float, y: float, radius: float, aspect: float, rough: float) -> Outline:
     """A random outline. `rough` is the spread of the radius over its mean: 0 is an ellipse, 0.3 is very irregular."""
     order = np.arange(2, 13)
-    # Lower waves are stronger: lobes with a finer ripple on them, not a cogwheel.
+    # Lower frequencies are stronger, which gives lobes with a finer ripple.
     height = rng.normal(size=order.size) / order
     height *= rough / max(np.sqrt((height**2).sum() / 2), 1e-9)
     angle = np.linspace(0, 2 * np.pi, 720, endpoint=False)
@@ -121,7 +121,7 @@ def draw_ultrasound(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np
     depth = nodule.depth(size)
     tissue += _nodule(rng, size, depth)
     tissue += _behind(rng, size, rows, depth)
-    # Attenuation that the scanner's gain has not quite made good.
+    # Attenuation that the scanner's gain does not fully compensate.
     tissue -= rng.uniform(2, 12) * rows / size + 1.5 * clouds(rng, size, 5)
     gray = _scan(rng, tissue)
     mask = (depth < 1).astype(np.uint8)

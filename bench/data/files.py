@@ -1,4 +1,4 @@
-"""Files as they are found in a folder: listed, compared, and named when they are broken or alone."""
+"""Helpers for files in a folder: listing, comparing, and reporting broken and unpaired ones."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ COMMON_KINDS = (".png", *JPEG, ".bmp", ".tif", ".tiff")
 
 
 def files_in(folder: Path, suffixes: tuple[str, ...], ids: re.Pattern[str] = ANY) -> dict[str, list[Path]]:
-    """The files of a folder by id (the name without its suffix), sorted by name; usually one an id.
+    """The files of a folder by id (the name without its suffix), sorted by name; usually one per id.
 
     `suffixes` are lower case with the dot (".jpg"); `.JPG` counts as `.jpg`. Only `ids` of a pattern are taken. Hidden
     files are left out, among them the `._*` files that macOS puts into archives: they carry an image's name and suffix
@@ -35,7 +35,7 @@ def files_in(folder: Path, suffixes: tuple[str, ...], ids: re.Pattern[str] = ANY
 
 
 def single_files(found: dict[str, list[Path]], problems: list[str]) -> dict[str, Path]:
-    """One file an id: where there are two, both are left out, and a line in `problems` names them."""
+    """One file per id. If there are two, both are left out and named by a line in `problems`."""
     problems.extend(two_files(name, paths) for name, paths in found.items() if len(paths) > 1)
     return {name: paths[0] for name, paths in found.items() if len(paths) == 1}
 
@@ -43,7 +43,7 @@ def single_files(found: dict[str, list[Path]], problems: list[str]) -> dict[str,
 def same_bytes(paths: Iterable[Path]) -> list[list[Path]]:
     """Groups of two or more files whose contents are the same byte for byte, each in the order given.
 
-    Only files of equal size are read, so that looking through a whole data set costs little more than a listing.
+    Only files of equal size are read, so scanning a whole data set costs little more than listing it.
     """
     sizes = {path: path.stat().st_size for path in paths}
     times = Counter(sizes.values())
@@ -72,7 +72,7 @@ def reading(what: str, path: Path, *errors: type[Exception]) -> Iterator[None]:
 
 @contextmanager
 def collected(problems: list[str]) -> Iterator[None]:
-    """Make a UserError a line in `problems`, and go on behind the block."""
+    """Append a UserError to `problems` as a line, and continue after the block."""
     try:
         yield
     except UserError as error:
@@ -86,14 +86,14 @@ def read_json(path: Path, what: str) -> Any:
 
 
 def is_list_of(kind: type, value: object) -> bool:
-    """Whether a value from a JSON file is a list of `kind`; true and false are no whole numbers here."""
+    """Whether a value from a JSON file is a list of `kind`; booleans do not count as integers."""
     return isinstance(value, list) and all(type(item) is kind for item in value)
 
 
 def stay_inside(name: str, path: Path, root: Path, source: Path) -> None:
     """Raise UserError where `name`, which the file `source` names, or a link at `path` leads out of `root`.
 
-    A list or split file that was tampered with must not make us read other files.
+    A manipulated list or split file must not cause other files to be read.
     """
     plain = name not in ("", ".", "..") and not any(sign in name for sign in "/\\\0")
     if not plain or (path.is_symlink() and not path.resolve().is_relative_to(root.resolve())):
@@ -119,6 +119,6 @@ def first_few(names: Sequence[str], count: int = 3) -> str:
 
 
 def left_out(what: str, names: Iterable[str]) -> list[str]:
-    """The note on things that are left out of a data set; none where there is nothing."""
+    """The note on things left out of a data set; empty if there are none."""
     found = sorted(names)
     return [f"{len(found)} {what} are left out: {first_few(found)}"] if found else []

@@ -1,4 +1,4 @@
-"""Anybody's own data: a folder of images and one of masks, paired by their names, split or not."""
+"""The user's own data: a folder of images and a folder of masks, paired by name, with or without splits."""
 
 from functools import partial
 from pathlib import Path
@@ -61,7 +61,7 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
 
 
 def _folder(root: Path, names: tuple[str, ...]) -> Path:
-    """The folder in `root` that has one of the names, in any case; else one that is not there, of the first name.
+    """The folder in `root` with one of the names, ignoring case; else the path with the first name.
 
     Raises UserError when two have.
     """

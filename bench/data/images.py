@@ -1,6 +1,6 @@
 """Image and mask files: paired by name as samples, and decoded into uint8 arrays.
 
-Every file that has no partner or is broken is named.
+Unpaired and broken files are reported by name.
 """
 
 import re
@@ -161,7 +161,7 @@ def read_outlined(image: Path, source: Path, polygons: Sequence[Polygon]) -> np.
     """
     height, width = size_of(image)
     for x, y in (point for polygon in polygons for point in polygon):
-        # Written so that a NaN, which JSON readers let through, is refused as well.
+        # Written so that NaN, which JSON readers accept, is rejected too.
         if not (0 <= x <= width and 0 <= y <= height):
             fault = f"a point (x {x:g}, y {y:g}) outside {image}, which is {height}x{width} (height x width)"
             advice = "use the published images as they are, neither cropped nor resized"

@@ -1,4 +1,4 @@
-"""The ISIC challenges, lesion segmentation in dermoscopy: two editions of different images, each with its entry.
+"""The ISIC challenges, lesion segmentation in dermoscopy: two editions with different images, one entry each.
 
 Codella et al., "Skin lesion analysis toward melanoma detection: a challenge at ISBI 2017", arXiv:1710.05006, and "Skin
 lesion analysis toward melanoma detection 2018", arXiv:1902.03368; the images of 2018 are from HAM10000 (Tschandl et

@@ -1,8 +1,8 @@
 """Samples decoded and resized once, as tensors, the augmented stream a training reads from them, and its speed.
 
-Images are resized with antialiased bilinear interpolation, masks with nearest neighbor, then kept as bytes: an epoch
-costs no decoding. Networks see them normalized by ImageNet's mean and deviation, as the literature does with and
-without pre-training.
+Images are resized with antialiased bilinear interpolation, masks with nearest neighbor, then stored as bytes, so that
+epochs need no decoding. Images are normalized by ImageNet's mean and deviation, as is usual with and without
+pre-training.
 """
 
 import hashlib
@@ -62,8 +62,8 @@ def prepare(samples: Sequence[Sample], size: int, cache: Path, done: Done = lamb
 def content(samples: Sequence[Sample]) -> str:
     """16 hexadecimal digits that change when a sample or one of its files does.
 
-    A file counts by name, size and time of change, for reading it would cost what the cache is to save. How drawn
-    samples are drawn is no part of it: give each data set and recipe a cache folder of its own.
+    Files are identified by name, size and modification time, because reading them would cost what the cache saves. The
+    recipe of generated samples is not included, so give each data set and recipe its own cache folder.
     """
     lines = [f"numpy {np.__version__}"]
     for sample in samples:
@@ -73,7 +73,7 @@ def content(samples: Sequence[Sample]) -> str:
 
 
 def _fill_cache(folder: Path, samples: Sequence[Sample], size: int, done: Done) -> None:
-    """Fill a new folder of the cache; it appears whole or not at all, also when two processes fill it at once."""
+    """Fill a new folder of the cache; the folder is created atomically, even if two processes fill it at once."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".", dir=folder.parent) as aside:
         part = Path(aside) / "part"
@@ -114,8 +114,7 @@ AUGMENTATIONS = {"flips": FLIPS, "affine": v2.Compose([FLIPS, AFFINE])}
 class Stream(Dataset[tuple[Tensor, Tensor]]):
     """An endless, seeded sequence of augmented samples: draw `n` is the same whenever and wherever it is asked for.
 
-    That is what lets a training that was killed go on as if it had not been. Each pass over the images is a new
-    permutation.
+    So a killed training can resume exactly. Each pass over the images is a new permutation.
     """
 
     def __init__(self, prepared: Prepared, seed: int, augmentation: str = "flips") -> None:
@@ -162,7 +161,7 @@ def rates(data: DataSet, size: int, limit: int = 400, augmentation: str = "affin
         start = time.perf_counter()
         stream = Stream(prepare(samples, size, Path(folder)), 0, augmentation)
         cold_s = time.perf_counter() - start
-        # An epoch is timed from its first batch on: workers start once a training, not once an epoch.
+        # An epoch is timed from its first batch, because workers start once per training, not once per epoch.
         draws = range(len(samples) + workers * 2 * BATCH)
         batches = iter(DataLoader(stream, BATCH, sampler=draws, num_workers=workers, generator=torch.Generator()))
         next(batches)

@@ -1,6 +1,6 @@
-"""What every data set yields: samples in named splits, and which group of them is on which side of a split.
+"""Samples in named splits, and the assignment of groups of samples (patients) to splits.
 
-Splits are drawn once, written to a file and read back. No group is ever on two sides.
+Splits are drawn once, written to a file and read back. No group is in two splits.
 """
 
 import hashlib
@@ -62,7 +62,7 @@ Splits = dict[str, tuple[Sample, ...]]
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may say of a data set besides its folder; each reader takes what it knows and ignores the rest.
+    """Options of a data set besides its folder. Each reader uses those it knows and ignores the others.
 
     `classes` names the foreground classes of a plain folder; `split_file` says which group is on which side; `fold` is
     the number of a published cross-validation fold.
@@ -75,7 +75,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Tally:
-    """A count to compare with the published one; `published` is None where none was."""
+    """A count to compare with the published one; `published` is None if none was published."""
 
     what: str
     found: int
@@ -110,7 +110,7 @@ class DataSet:
 
     @property
     def maps(self) -> int:
-        """How many maps a network puts out: one for one class, else one for each class and one for the background."""
+        """The number of output maps: one for one class, else one for each class and one for the background."""
         return 1 if len(self.classes) == 1 else len(self.classes) + 1
 
     @cached_property

@@ -1,7 +1,6 @@
 """Images drawn from a seed, half ultrasound and half dermoscopy: a real task without a download.
 
-They look like the real ones but say nothing about patients: a network's score here shows that it trains, not that it is
-good.
+They resemble real images but contain no clinical information: a score shows that a network trains, not that it is good.
 """
 
 import itertools
@@ -46,5 +45,5 @@ def _sample(index: int) -> Sample:
 
 
 def _part(index: int, which: int) -> np.ndarray:
-    # A copy, for a caller may write into it, and the kept drawing must stay what it is.
+    # A copy, because a caller may write into it and the cached drawing must not change.
     return draw(index)[which].copy()

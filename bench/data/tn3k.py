@@ -29,7 +29,7 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
         raise UserError(f"--fold {fold} is no fold of TN3K; the published folds are 0 to {FOLDS - 1}")
     folders = {part: (root / f"{part}-image", root / f"{part}-mask") for part in PUBLISHED}
     samples = {part: paired_samples(source, root, two, problems, f"{part}-") for part, two in folders.items()}
-    # A fold counts through the sorted images; one that is left out for want of its partner keeps its number.
+    # Folds index the sorted images. An image left out because its mask is missing keeps its index.
     numbered = sorted(set().union(*(files_in(folder, JPEG) for folder in folders["trainval"])))
     sides, pairs = _read_fold(source, root, fold, len(numbered)), samples["trainval"]
     splits = {side: tuple(pairs[numbered[at]] for at in sides[side] if numbered[at] in pairs) for side in sides}

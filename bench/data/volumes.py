@@ -29,7 +29,7 @@ MILLIMETERS = {1: 1000.0, 2: 1.0, 3: 0.001}  # by NIfTI's code of a unit of leng
 
 
 def slices_of_volume(volume: str, image: Path, label: Path, classes: tuple[str, ...]) -> list[Sample]:
-    """A sample a slice of a volume called patient_frame, in order. Reads headers only.
+    """One sample per slice of a volume named patient_frame, in order. Reads headers only.
 
     `image` and `label` may be one HDF5 file. Raises UserError when one is unreadable, not 3-D, or of another size.
     """
@@ -133,7 +133,7 @@ def _opened(path: Path, key: str) -> Iterator[Any]:
             yield nibabel.load(path)
             return
         with h5py.File(path, "r") as file:
-            # HDF5 can point at other files; what was downloaded must not make us read those.
+            # HDF5 can link to other files; a downloaded file must not cause those to be read.
             here = isinstance(file.get(key, getlink=True), h5py.HardLink) and isinstance(file[key], h5py.Dataset)
             if not here or file[key].external or file[key].is_virtual:
                 advice = f"it holds {', '.join(file) or 'nothing'}; links are not followed; get one that has it itself"

@@ -1,5 +1,5 @@
-"""Claims about networks, each from a source that it names, against what was measured: holds, fails or undecided.
+"""Checks claims about networks against measurements: each claim holds, fails or is undecided.
 
-`read` turns a file of claims into `Claim`s, `judge` decides one from records, `missing` lists what would have to be
-measured to decide more. Nothing here imports torch.
+`claims_file` reads a file of claims, `verdict` decides claims from records, and `missing` lists the jobs that would
+decide more of them. Nothing here imports torch.
 """

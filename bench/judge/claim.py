@@ -1,4 +1,4 @@
-"""One claim: what is said of which network, under what conditions, by whom; and what of it would be allowed."""
+"""A claim about a network: its metric, conditions and source, and the figures for which it holds."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +21,7 @@ CONDITIONS = {*IMAGE, *PASS, *SCORING, "variant", "module"}
 
 
 class Allowed(NamedTuple):
-    """Where a figure must lie for the claim to hold, ends included."""
+    """The closed interval in which a figure must lie for the claim to hold."""
 
     low: float
     high: float
@@ -31,7 +31,7 @@ class Allowed(NamedTuple):
 
 
 def _name(find: Callable[[str], Any]) -> AfterValidator:
-    """The check of a name that is to be in a table; pydantic takes a ValueError only."""
+    """A validator for names of a table. It converts UserError to ValueError, the only error that pydantic accepts."""
 
     def check(name: str) -> str:
         try:
@@ -49,15 +49,16 @@ def _find_dataset(name: str) -> None:
 
 
 NetworkName = Annotated[str, _name(find_network)]
-Variant = Annotated[str, _name(ordered), AfterValidator(ordered)]  # in the one order in which records have its parts
+Variant = Annotated[str, _name(ordered), AfterValidator(ordered)]  # parts in the canonical order used in records
 
 
 class Claim(Frozen):
-    """A network's `metric` is, within `margin`, in a `relation` to a `value`, or to the metric of another network.
+    """The claim that a network's `metric` is in a `relation` to a `value` or to another network's metric.
 
-    Against another, it is to be at most (or least) `times` the other's, 1 unless told; a score is to be `ahead_by` so
-    much, 0 unless told. The margin is a share of the bound; of a score, and of a lead, it is in the score's own unit.
-    `images_seen` is how many images a training must have shown the network at the least: steps times batch.
+    With `against`, the bound is `times` (default 1) the other network's figure, or for a score the other's figure plus
+    `ahead_by` (default 0). The `margin` is a share of the bound; for a score, and for a difference of scores, it is in
+    the unit of the score. `images_seen` is the minimum number of training images shown to the network: steps times
+    batch.
     """
 
     name: str
@@ -97,21 +98,21 @@ class Claim(Frozen):
 
     @property
     def networks(self) -> list[str]:
-        """The network it is about, then the one it is held against, if any."""
+        """The network of the claim, then the network it is compared with, if any."""
         return [self.network, *([self.against] if self.against else [])]
 
     def may_be_of(self, machine: Machine) -> bool:
-        """Whether figures of this machine may decide the claim."""
+        """Whether figures measured on this machine may decide the claim."""
         return self.machine in ("", machine.cpu, machine.fingerprint, *machine.gpus)
 
     @property
     def is_lead(self) -> bool:
-        """Whether it is about the difference of two scores, not about a figure or a quotient."""
+        """Whether the claim is about the difference of two networks' scores."""
         return self.about.tier == "score" and self.against is not None
 
     @property
     def is_ratio(self) -> bool:
-        """Whether it is about the quotient of two networks' figures."""
+        """Whether the claim is about the quotient of two networks' figures."""
         return self.against is not None and not self.is_lead
 
     @property
@@ -123,7 +124,7 @@ class Claim(Frozen):
 
     @property
     def allowed(self) -> Allowed:
-        """The bound with its margin, on the side or sides that the relation says."""
+        """The interval allowed by the relation, the bound and the margin."""
         slack = self.margin if self.about.tier == "score" else self.margin * abs(self.bound)
         low = -math.inf if self.relation == "at_most" else self.bound - slack
         high = math.inf if self.relation == "at_least" else self.bound + slack
@@ -131,11 +132,11 @@ class Claim(Frozen):
 
     @property
     def subject(self) -> tuple[Any, ...]:
-        """What it is about; two claims of one subject must be able to hold both."""
+        """What the claim is about. Two claims about the same subject must be able to hold together."""
         return (self.network, self.metric, self.against, *(getattr(self, name) for name in self.about.conditions))
 
     def _faults(self) -> Iterator[str]:
-        """What is wrong with the claim as a whole, in sentences."""
+        """Yield what is wrong with the claim as a whole, in sentences."""
         metric = self.about
         if self.network == self.against:
             yield f"{self.network} is claimed to differ from itself; give another network for `against`"
@@ -166,7 +167,7 @@ class Claim(Frozen):
 
 
 def contradictions(claims: Iterable[Claim]) -> Iterator[tuple[Claim, Claim]]:
-    """The pairs of claims that cannot both hold, in the order of the file."""
+    """Yield the pairs of claims that cannot both hold, in the order of the file."""
     for first, second in combinations(claims, 2):
         low, high = zip(first.allowed, second.allowed, strict=True)
         if first.subject == second.subject and max(low) > min(high):

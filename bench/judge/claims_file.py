@@ -1,4 +1,4 @@
-"""Reads a file of claims: TOML, one table a claim. Whatever is wrong is named with its file and line."""
+"""Reads a TOML file of claims, one table per claim. Errors name the file and line."""
 
 import re
 import tomllib
@@ -13,15 +13,16 @@ from bench.judge.claim import Claim, contradictions
 
 
 def default_claims() -> Path:
-    """./claims.toml where there is one, else the claims that come with this package."""
+    """./claims.toml if it exists, else the claims that are part of this package."""
     here = Path("claims.toml")
     return here if here.exists() else Path(str(files("bench.judge") / "claims.toml"))
 
 
 def read_claims(path: Path) -> list[Claim]:
-    """The claims of a file in its order; one `against` a list of networks is one claim each.
+    """Read the claims of a file in order. A claim `against` a list of networks becomes one claim per network.
 
-    UserError naming file and line where the file cannot be read, a table is no claim, or two claims contradict.
+    Raises UserError, which names file and line, if the file cannot be read, a table is not a claim, or two claims
+    contradict each other.
     """
     try:
         text = path.read_text()
@@ -49,12 +50,12 @@ def _claims(path: Path, text: str, name: str, table: Any) -> list[Claim]:
     if not isinstance(table, dict):
         where = _line_of(text, "", name)
         raise UserError(f"{path}:{where}: '{name}' stands outside of a table; put it below a [name of its claim]")
-    known = [field for field in Claim.model_fields if field not in ("name", "line")]  # which the file does not give
+    known = [field for field in Claim.model_fields if field not in ("name", "line")]  # which are not in the file
     for key in table:
         if key not in known:
             raise UserError(f"{path}:{_line_of(text, name, key)}: [{name}]: {unknown('key', key, known)}")
     names: list[dict[str, Any]] = [{"name": name}]
-    if isinstance(others := table.get("against"), list) and others:  # of nobody, it is refused below
+    if isinstance(others := table.get("against"), list) and others:  # an empty list is rejected below
         names = [{"name": f"{name}/{other}", "against": other} for other in others]
     try:
         return [Claim.model_validate({**table, **one, "line": _line_of(text, name)}, strict=True) for one in names]
@@ -70,7 +71,7 @@ def _claims(path: Path, text: str, name: str, table: Any) -> list[Claim]:
 
 
 def _line_of(text: str, name: str, key: str = "") -> int:
-    """The line, from 1, of a table's header or of a key in it; the header's where the key is not found."""
+    """The 1-based line of a key in a table; the line of the table's header if the key is not found."""
     inside, header = not name, 0
     for number, line in enumerate(text.splitlines(), 1):
         if found := re.match(r"\s*\[\s*[\"']?([^\"'\]]*?)[\"']?\s*\]", line):

@@ -1,8 +1,8 @@
-"""Changes over time: between two sets of records, before and after, and of one metric from commit to commit.
+"""Changes over time: between two sets of records, and of one metric from commit to commit.
 
-Counts are compared as they are. Times were taken in different hours, so they must differ by more than their own spread
-and by more than a quiet machine drifts. Scores are compared image by image. What was measured under other conditions,
-or on another machine where that matters, is not compared.
+Counts are compared exactly. Times were measured at different hours, so a change must exceed both their spread and the
+drift of a quiet machine. Scores are compared image by image. Figures measured under different conditions, or on
+different machines if that matters, are not compared.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,15 +26,15 @@ from bench.stats.ratio import spread_ratio
 
 Outcome = Literal["better", "worse", "same", "undecided", "refused", "appeared", "vanished"]
 DRIFT = 0.05  # two runs of the same network, hours apart on a quiet machine, differ by up to this share
-USUAL = {"size": 224, "batch": 1, "channels": 3, "tf32": False, "cudnn_benchmark": False}  # conditions of a history
-LEFT_OUT = {"quantity", "data", "machine", "threads", "train"}  # of conditions that are told
+USUAL = {"size": 224, "batch": 1, "channels": 3, "tf32": False, "cudnn_benchmark": False}  # of a history
+LEFT_OUT = {"quantity", "data", "machine", "threads", "train"}  # not shown among the conditions
 
 
 @dataclass(frozen=True)
 class Change:
-    """One metric of one network under one set of conditions, before and after, in base units.
+    """The change of one metric of one network under one set of conditions, in base units.
 
-    `change` is after over before less 1, or after less before of a score, between `low` and `high` (95 %).
+    `change` is after / before - 1, or after - before for a score, with the 95 % interval from `low` to `high`.
     """
 
     network: str
@@ -50,7 +50,7 @@ class Change:
 
 
 def compare(base: Sequence[Record], head: Sequence[Record]) -> list[Change]:
-    """Every metric of every network that either side has, in the order of names."""
+    """Compare every metric of every network that is on either side, sorted by name."""
     before, after = _families(base), _families(head)
     keys = sorted(before.keys() | after.keys())
     pairs = ((key, before.get(key, []), after.get(key, [])) for key in keys)
@@ -59,7 +59,7 @@ def compare(base: Sequence[Record], head: Sequence[Record]) -> list[Change]:
 
 
 def _families(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Record]]:
-    """Finished records by network, quantity and conditions; of edited code only the newest."""
+    """Finished records by network, quantity and conditions; only those of the newest code."""
     found: dict[tuple[str, str, str], list[Record]] = {}
     for record in sorted(records, key=lambda r: r.before.at):
         if record.status == "ok" and QUANTITIES[record.job.spec.quantity].metrics:
@@ -69,7 +69,7 @@ def _families(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Reco
 
 
 def of_one_state(group: list[Record]) -> list[Record]:
-    """Those of the newest record's code and machine, and of a score its training."""
+    """The records with the same code, machine and training as the newest one."""
     last = group[-1]
     state = (last.job.network_digest, last.machine_id, _training(last))
     same = [r for r in group if (r.job.network_digest, r.machine_id, _training(r)) == state]
@@ -77,7 +77,7 @@ def of_one_state(group: list[Record]) -> list[Record]:
 
 
 def _conditions(record: Record) -> str:
-    """In words that are the same on both sides: "batch 1, size 224, cpu"."""
+    """The conditions in words, for matching the two sides: "classes 4, device cpu, size 224"."""
     spec = record.job.spec
     facts = spec.model_dump(exclude=LEFT_OUT | QUANTITIES[spec.quantity].repeats, exclude_defaults=True)
     shown = {"size": spec.size, **facts}
@@ -112,8 +112,8 @@ def _change(key: tuple[str, str, str], metric: Metric, base: list[Record], head:
 
 
 def figure(metric: Metric, records: Sequence[Record]) -> float | None:
-    """The metric's figure from one side's records; None where they have none."""
-    if not records or "module" in metric.conditions:  # each module has one
+    """The metric's figure from one side's records; None if they have none."""
+    if not records or "module" in metric.conditions:  # the figure is per module
         return None
     if metric.samples:
         times = of_processes(times_of(metric, records))
@@ -129,7 +129,7 @@ def _row(records: Sequence[Record]) -> Row:
 
 
 def _refusal(metric: Metric, base: Sequence[Record], head: Sequence[Record]) -> str:
-    """Why the two sides are not comparable: the first fact in which they differ, with both values."""
+    """Why the two sides cannot be compared: the first difference, with both values; empty if they can."""
     one, other = base[-1], head[-1]
     if metric.tier == "score":
         if one.job.spec.data != other.job.spec.data:
@@ -143,7 +143,7 @@ def _refusal(metric: Metric, base: Sequence[Record], head: Sequence[Record]) -> 
 
 
 def _facts(machine: Machine) -> dict[str, object]:
-    """What must agree before two figures that depend on the machine are compared."""
+    """The facts that must be equal for two machine-dependent figures to be compared."""
     return {
         "processor": machine.cpu, "cores": machine.cores, "quota of processor time": machine.cpu_quota,
         "GPUs": ", ".join(machine.gpus) or "none", "driver": machine.driver or "none", "system": machine.system,
@@ -153,7 +153,7 @@ def _facts(machine: Machine) -> dict[str, object]:
 
 
 def _differing(ours: str, theirs: str) -> str:
-    """The parts in which two settings as JSON differ."""
+    """The parts in which two settings, as JSON, differ."""
     one, other = (set(text.strip("{}").split(",")) for text in (ours, theirs))
     return f"{', '.join(sorted(one - other))} and {', '.join(sorted(other - one))}".replace('"', "")
 
@@ -161,7 +161,7 @@ def _differing(ours: str, theirs: str) -> str:
 def _difference(
     metric: Metric, base: list[Record], head: list[Record], before: float, after: float
 ) -> tuple[float, float, float, float]:
-    """The change, its interval, and how much of it means nothing."""
+    """The change, the bounds of its interval, and the size up to which a change is not significant."""
     if metric.tier == "score":
         found = differences(_row(head).by_unit(metric.name), _row(base).by_unit(metric.name))
         lead = mean(found) if len(found) else None
@@ -175,7 +175,7 @@ def _difference(
 
 
 def _judged(metric: Metric, low: float, high: float, slack: float) -> Outcome:
-    """All of the interval on one side of the slack, or all of it within, or neither."""
+    """Whether the interval is entirely above, below or within -slack to slack; undecided otherwise."""
     if low == high == 0 or (-slack <= low and high <= slack and slack):
         return "same"
     if low > slack:
@@ -187,7 +187,7 @@ def _judged(metric: Metric, low: float, high: float, slack: float) -> Outcome:
 
 @dataclass(frozen=True)
 class Point:
-    """A metric at a commit, in base units, the conditions it was measured under, and the machine where it matters."""
+    """A metric at a commit, in base units, with its conditions, and the machine if the metric depends on it."""
 
     commit: Commit
     value: float
@@ -197,10 +197,10 @@ class Point:
 
 
 def history(network: str, metric: Metric, dataset: str = "", folder: str = FOLDER) -> list[Point]:
-    """A point for each commit that changed the network's records of the metric and has some, oldest first.
+    """One point for each commit that changed the network's records of the metric, oldest first.
 
-    Under the usual conditions: 224 pixels, batch 1, plain, no switch on. A score is of `dataset`, or of the first one
-    by name.
+    The conditions are the default ones: 224 pixels, batch 1, the plain variant, all switches off. A score is on
+    `dataset`, by default the first data set by name.
     """
     named = f"{network}-{metric.quantity}-"
     found = {commit: _usual(records_at(commit.name, folder, named).records, metric, dataset)
@@ -210,7 +210,7 @@ def history(network: str, metric: Metric, dataset: str = "", folder: str = FOLDE
 
 
 def _usual(records: Sequence[Record], metric: Metric, dataset: str) -> list[Record]:
-    """Finished records under the usual conditions, oldest first."""
+    """Finished records under the default conditions, oldest first."""
     kept = [r for r in records if r.status == "ok" and _is_usual(r, metric)]
     if metric.tier == "score":
         wanted = dataset or min((r.job.spec.dataset for r in kept), default="")

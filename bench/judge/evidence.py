@@ -1,8 +1,8 @@
-"""The figure that a claim is about, from records, with the interval it lies in.
+"""The figure of a claim, computed from records, with its interval.
 
-A count, a memory or an energy is of one record of each network. A time is of processes that were timed side by side:
-what slows a machine for an hour slows both networks of a round and cancels in their quotient. A score is the mean over
-test images. Each of the functions raises Undecided where the records do not have the figure.
+A count, a memory or an energy comes from one record of each network. A time comes from processes that were timed side
+by side: a slowdown of the machine affects both networks of a round and cancels in their quotient. A score is the mean
+over test images. The functions raise Undecided if the records do not contain the figure.
 """
 
 from collections.abc import Sequence
@@ -20,17 +20,17 @@ from bench.stats.paired import differences
 from bench.stats.ratio import ratio_with_control
 
 MEASURE = "bench check --measure-missing"
-LEAST = 4  # pairs: with fewer, Student's interval is so wide that it decides next to nothing
-APART_S = 3600.0  # two processes that began further apart are no pair
+LEAST = 4  # pairs; with fewer, Student's interval is too wide to decide anything
+APART_S = 3600.0  # processes that began further apart do not form a pair
 Pair = tuple[Record, Record]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A figure in base units, its 95 % interval, the ids of the records behind it, and the machine they are of.
+    """A figure in base units, its 95 % interval, the ids of its records, and their machine.
 
-    Of a count the interval is the figure. `noise` is the share by which the second network's processes differ from one
-    another. `n` is the number of images, processes or pairs.
+    The interval of a count is the count itself. `noise` is the relative difference among the second network's
+    processes. `n` is the number of images, processes or pairs.
     """
 
     value: float
@@ -43,7 +43,7 @@ class Measured:
 
 
 class Undecided(Exception):
-    """Why the records decide nothing. `todo` says what would help."""
+    """The records do not decide the claim. The text gives the reason, `todo` what would help."""
 
     def __init__(self, reason: str, todo: str = "") -> None:
         super().__init__(reason)
@@ -51,14 +51,14 @@ class Undecided(Exception):
 
 
 def measured(claim: Claim, records: Sequence[Record], machine: str) -> Measured:
-    """The figure; `machine` is the fingerprint of this machine, whose records go before another's."""
+    """The figure of a claim. Records of the machine with the fingerprint `machine` take precedence."""
     if claim.about.tier == "score":
         return scored(claim, records)
     return interleaved(claim, records, machine) if claim.about.samples else exact(claim, records, machine)
 
 
 def fitting(claim: Claim, network: str, records: Sequence[Record]) -> list[Record]:
-    """The network's records under the claim's conditions, failures included, oldest first."""
+    """The network's records under the claim's conditions, including failures, oldest first."""
     about = claim.about
     names = [name for name in ("channels", "classes", "size", "batch", "device") if name in about.conditions]
     conditions = {name: getattr(claim, name) for name in names} | dict(about.where)
@@ -76,14 +76,14 @@ def fitting(claim: Claim, network: str, records: Sequence[Record]) -> list[Recor
 
 
 def preferred(records: Sequence[Record], machine: str) -> list[Record]:
-    """Those of this machine where there are any, else those of the machine of the last one."""
+    """The records of this machine if there are any, else those of the last record's machine."""
     machines = [record.machine_id for record in records]
     wanted = machine if machine in machines else next(reversed(machines), "")
     return [record for record in records if record.machine_id == wanted]
 
 
 def previous(claim: Claim, older: Sequence[Record]) -> float | None:
-    """The figure of the newest of the records, all of older code, of the claim's network; None where there is none."""
+    """The figure from the newest of the records `older`, which are of earlier code; None if there is none."""
     if claim.against or claim.about.tier != "exact":
         return None
     found = [_value(claim, record) for record in fitting(claim, claim.network, older) if record.status == "ok"]
@@ -105,7 +105,7 @@ def exact(claim: Claim, records: Sequence[Record], machine: str) -> Measured:
 
 
 def _on_record(claim: Claim, network: str, records: Sequence[Record], machine: str) -> list[Record]:
-    """The network's records under the claim's conditions, of one machine, at least one."""
+    """The network's records under the claim's conditions on one machine. Raises Undecided if there are none."""
     found = preferred(fitting(claim, network, records), machine)
     if not found:
         where = f" on {claim.machine}" if claim.machine else ""
@@ -114,7 +114,7 @@ def _on_record(claim: Claim, network: str, records: Sequence[Record], machine: s
 
 
 def _figure(claim: Claim, network: str, records: Sequence[Record], machine: str) -> tuple[float, Record]:
-    """One network's figure and the record it is from."""
+    """One network's figure and the record it comes from."""
     found = _on_record(claim, network, records, machine)
     record = next((r for r in reversed(found) if r.status == "ok"), found[-1])
     if record.status != "ok":
@@ -127,7 +127,7 @@ def _figure(claim: Claim, network: str, records: Sequence[Record], machine: str)
         raise Undecided(f"{network} has no module '{claim.module}' that attends; known: {known}")
     if doubt or value is None:
         raise Undecided(f"{network} is unverified: {doubt or 'no figure'}")
-    if claim.about.unit != "bytes" and record.taints:  # other processes take no memory from this one
+    if claim.about.unit != "bytes" and record.taints:  # other processes do not affect this one's memory
         raise Undecided(f"{network} was disturbed while it was measured: {'; '.join(record.taints)}")
     return value, record
 
@@ -137,9 +137,9 @@ def _value(claim: Claim, record: Record) -> float | None:
 
 
 def interleaved(claim: Claim, records: Sequence[Record], machine: str) -> Measured:
-    """The first network's time over the second's; of one alone, on a machine that the claim names, its own time.
+    """The ratio of the two networks' times; without a second network, the time itself.
 
-    Only pairs count whose two processes ran within an hour and were not disturbed.
+    Only pairs whose processes began within an hour of each other and were not disturbed are used.
     """
     finished = [record for record in records if record.status == "ok"]
     mine, *others = [_on_record(claim, network, finished, machine) for network in claim.networks]
@@ -158,21 +158,21 @@ def interleaved(claim: Claim, records: Sequence[Record], machine: str) -> Measur
 
 
 def _pairs(mine: Sequence[Record], theirs: Sequence[Record]) -> list[Pair]:
-    """Processes of the same conditions, number and hour, in the order in which they were timed."""
+    """Pairs of processes with the same conditions and number that began within an hour, in the order of timing."""
     others = {record.job.spec.model_dump_json(): record for record in theirs}
     found = [(record, others.get(record.job.spec.model_dump_json())) for record in mine]
     return [(one, other) for one, other in found if other and abs((one.at - other.at).total_seconds()) < APART_S]
 
 
 def _of_one_protocol(pairs: Sequence[Pair]) -> list[Pair]:
-    """The pairs of the protocol (samples and seconds a process) that has most of them."""
+    """The pairs of the protocol (samples and seconds per process) that has the most pairs."""
     protocols = [one.job.spec.model_dump_json(exclude={"process"}) for one, _ in pairs]
     most = max(protocols, key=protocols.count, default="")
     return [pair for pair, protocol in zip(pairs, protocols, strict=True) if protocol == most]
 
 
 def _alone(claim: Claim, mine: Sequence[Record]) -> Measured:
-    """The median of the process medians, between the fastest and the slowest, of sound processes."""
+    """The median of the medians of undisturbed processes, with the range from the fastest to the slowest."""
     sound = [record for record in mine if not record.taints]
     found = of_processes(times_of(claim.about, sound))
     if not found:
@@ -182,15 +182,15 @@ def _alone(claim: Claim, mine: Sequence[Record]) -> Measured:
 
 
 def times_of(metric: Metric, records: Sequence[Record]) -> list[tuple[float, ...]]:
-    """The raw times of each process in seconds; none of a metric that is not repeated in several processes."""
+    """The raw times of each process in seconds; empty for a metric that is not repeated in several processes."""
     return [metric.samples(record.result) for record in records] if metric.samples else []
 
 
 def scored(claim: Claim, records: Sequence[Record]) -> Measured:
-    """The score, or its lead over `against` on the same images, of the longest training that both had."""
+    """The score, or its difference to that of `against` on the same images, for the longest training that both had."""
     networks = claim.networks
     todo = f"--dataset {claim.dataset} --data-root FOLDER --budget paper"
-    todo = f"bench run {'--all' if claim.against else claim.network} {todo}"  # --all decides all such claims at once
+    todo = f"bench run {'--all' if claim.against else claim.network} {todo}"  # --all measures what all such claims need
     groups = grouped((r for r in records if _is_scored(claim, r)), "dice", {"train": {"seed"}})
     complete = [group for group in groups if {r.job.network for r in group}.issuperset(networks)]
     if not complete:
@@ -213,7 +213,7 @@ def scored(claim: Claim, records: Sequence[Record]) -> Measured:
 
 
 def _is_scored(claim: Claim, record: Record) -> bool:
-    """Whether it is scored on the claim's data, after a training of ours: how other weights were trained is unknown."""
+    """Whether it is scored on the claim's data after training here, not with the user's own weights."""
     spec = record.job.spec
     return (record.status, spec.quantity) == ("ok", "dice") and (
         spec.train is not None and (spec.dataset, spec.size) == (claim.dataset, claim.size)

@@ -1,4 +1,4 @@
-"""What would have to be measured to decide claims that the records leave open. Nothing is trained for them."""
+"""The measurements that are needed to decide undecided claims. Trainings are not included."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,10 +14,11 @@ from bench.run.store import Record
 
 
 def missing_jobs(verdicts: Sequence[Verdict], records: Sequence[Record], device: Device, budget: Budget) -> list[Job]:
-    """The jobs for what is undecided and can be measured here, on `device`, without training.
+    """The jobs for undecided claims that can be measured on this machine, on `device`, without training.
 
-    Times are measured anew for all networks of a claim, in rounds, even where one of them has some: a quotient wants
-    neighbors in time. Their processes are numbered on from those on record, which stay as they are.
+    Times are measured again for all networks of a claim, in rounds, even if some already have records, because a
+    quotient needs processes that run close together in time. Process numbers continue those of the existing records,
+    which are kept.
     """
     here = this_machine()
     claims = [v.claim for v in verdicts if v.outcome == "undecided" and v.claim.about.tier != "score"]
@@ -28,7 +29,7 @@ def missing_jobs(verdicts: Sequence[Verdict], records: Sequence[Record], device:
 
 
 def _spec(claim: Claim, **more: Any) -> Any:
-    """The conditions that a claim asks for, on this machine."""
+    """The conditions of a claim, on this machine."""
     facts, kind = this_machine(), QUANTITIES[claim.about.quantity].spec
     known = {"machine": facts.fingerprint, "threads": facts.cores, **claim.about.where, **more}
     known |= {name: getattr(claim, name) for name in ("channels", "classes", "size", "batch", "device")}
@@ -36,7 +37,7 @@ def _spec(claim: Claim, **more: Any) -> Any:
 
 
 def _rounds(claims: Sequence[Claim], records: Sequence[Record], budget: Budget) -> Iterator[Job]:
-    """In every round each network of the claims once, under each of their conditions."""
+    """Yield the jobs in rounds; each round has every network once under each of the claims' conditions."""
     length = {name: getattr(budget, name) for name in ("warmup_calls", "warmup_s", "samples", "seconds")}
     ways: dict[Any, list[str]] = {}
     for claim in claims:
@@ -50,7 +51,7 @@ def _rounds(claims: Sequence[Claim], records: Sequence[Record], budget: Budget) 
 
 
 def _next_process(spec: Any, names: Sequence[str], records: Sequence[Record]) -> int:
-    """The first process number that none of these networks has under these conditions."""
+    """The first process number after those that these networks have under these conditions."""
     timed = [r.job.spec for r in records if r.job.network in names and isinstance(r.job.spec, type(spec))]
     used = [other.process for other in timed if other.model_copy(update={"process": spec.process}) == spec]
     return max(used, default=-1) + 1

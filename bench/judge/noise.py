@@ -1,7 +1,7 @@
-"""Times a network against itself, and judges the machine by what comes out.
+"""Times a network against itself to measure the noise of the machine.
 
-Whatever differs when one network is timed twice, under two names, is noise of the machine. No real difference smaller
-than that can be seen on it.
+When one network is timed under two names, any difference is noise of the machine. Real differences smaller than this
+noise cannot be detected on it.
 """
 
 import statistics
@@ -22,14 +22,14 @@ from bench.run.study import Study
 from bench.run.worker import Order, run
 from bench.stats.ratio import COVERAGE, Ratio, ratio
 
-NETWORK = "mdsa_unet"  # the network that this project is about, and a fast one
-RESOLUTION = 0.05  # a machine that cannot tell two times apart which differ by this share is not fit to compare them
-PAIRS = 10  # of processes at least, unless it is to be quick
-MOST = 40  # pairs after which a machine whose noise is still too large is called so
-DISTURBED = 0.1  # share of disturbed processes from which on the machine is not fit
-RUNS = 20  # so many runs tell whether 95 % of their intervals contain 1
+NETWORK = "mdsa_unet"  # the network of this project, which is fast
+RESOLUTION = 0.05  # a machine must resolve relative differences of this size to be fit for comparing times
+PAIRS = 10  # minimum number of pairs of processes, except with `quick`
+MOST = 40  # maximum number of pairs; if the noise is still too large then, the machine is not fit
+DISTURBED = 0.1  # share of disturbed processes above which the machine is not fit
+RUNS = 20  # number of runs needed to tell whether 95 % of the intervals contain 1
 
-Tell = Callable[[str, float, str], None]  # hears what is done now, the seconds left, and whether it may be more
+Tell = Callable[[str, float, str], None]  # receives the activity, the seconds left, and " or more" or ""
 Pair = tuple[Record, Record]  # the network's two processes in one round
 
 
@@ -41,21 +41,21 @@ class NoiseRun:
 
     @property
     def sound(self) -> list[Pair]:
-        """The pairs that count: those in which nothing else used the machine. All, where fewer than two are left.
+        """The pairs without disturbance by other processes; all pairs if fewer than two are left.
 
-        What decides is who used the processor, never how long a pair took.
+        The selection depends only on processor use by others, never on the measured times.
         """
         sound = [pair for pair in self.pairs if not _disturbances(pair)]
         return sound if len(sound) > 1 else self.pairs
 
     @property
     def ratio(self) -> Ratio:
-        """The first name's time over the second's."""
+        """The ratio of the first name's time to the second's."""
         return ratio(*self._samples)
 
     @property
     def facts(self) -> dict[str, Any]:
-        """For JSON: the interval, each process's median in seconds, and how many pairs were left out."""
+        """Values for JSON: the interval, each process's median in seconds, and the number of pairs left out."""
         first, second = ([statistics.median(samples) for samples in side] for side in self._samples)
         return {
             "ratio": self.ratio.value, "low": self.ratio.low, "high": self.ratio.high,
@@ -65,26 +65,26 @@ class NoiseRun:
 
     @property
     def _samples(self) -> list[list[tuple[float, ...]]]:
-        """Under each of the two names, the seconds that each process measured."""
+        """The times that each process measured, in seconds, for each of the two names."""
         sides = zip(*self.sound, strict=True)
         return [[record.result.samples_s for record in side if isinstance(record.result, Latency)] for side in sides]
 
 
 def _disturbances(pair: Pair) -> list[str]:
-    """What spoiled each process that was disturbed; a line each."""
+    """One line for each disturbed process, with the reasons."""
     return ["; ".join(record.taints) for record in pair if record.taints]
 
 
 class Failed(Exception):
-    """A measurement that ended without a result. Its text says why."""
+    """A measurement ended without a result. The text gives the reason."""
 
 
 def noise_plan(device: Device, quick: bool) -> Plan:
-    """What `bench run` would do to time the network, in more and shorter processes; in as many as may be needed.
+    """A plan that times the network as `bench run` does, but in more and shorter processes.
 
-    Of 100 pairs measured on two quiet cores the spread was 4 %, nearly all of it between processes and not within them:
-    five pairs resolved 4 % at the median and 5 % in 13 of 20 runs, the same pairs taken as tens 5 % in all runs. With
-    busy neighbors the spread was 8 to 12 %, and not one run of ten pairs resolved 5 %.
+    Basis: the spread of 100 pairs measured on two quiet cores was 4 %, almost all of it between processes. Runs of five
+    pairs resolved 4 % at the median, and 5 % in 13 of 20 runs; runs of ten of the same pairs always resolved 5 %. With
+    busy neighbors the spread was 8 to 12 %, and no run of ten pairs resolved 5 %.
     """
     full = replace(find_budget("paper"), processes=MOST, samples=12, seconds=0.6)
     budget = find_budget("quick") if quick else full
@@ -92,7 +92,7 @@ def noise_plan(device: Device, quick: bool) -> Plan:
 
 
 def measure(planned: Plan, job: Job, folder: Path) -> Record:
-    """Do a job of the plan in a process of its own. Raises Failed where it has no result."""
+    """Run a job of the plan in its own process. Raises Failed if it has no result."""
     order = Order(job=job, out=folder, data_root=None, device=planned.study.device, threads=planned.asked.threads)
     record = run(order, lambda event: None)
     if record.status != "ok":
@@ -103,10 +103,10 @@ def measure(planned: Plan, job: Job, folder: Path) -> Record:
 def time_pairs(timed: NoiseRun, planned: Plan, clock: Clock, runs: int, tell: Tell) -> None:
     """Time the network under two names in turn, each in a fresh process, round by round as `bench run` does.
 
-    The pairs are added to `timed` one by one. It ends when the interval is narrow enough, not before `PAIRS` sound
-    pairs; or with the plan. Whether the interval contains 1 plays no part in that; of 4000 simulated runs at each of
-    seven spreads 93 to 95 % do. `runs` is how many such runs are still to come, this one included. Raises Failed where
-    a process has no result.
+    Pairs are appended to `timed`. Timing ends when the interval is narrow enough, after at least `PAIRS` undisturbed
+    pairs (or as many as the plan has), or at the end of the plan. Whether the interval contains 1 does not affect this;
+    of 4000 simulated runs at each of seven spreads 93 to 95 % do. `runs` is the number of runs still to do, including
+    this one. Raises Failed if a process has no result.
     """
     jobs = [job for job in planned.jobs if isinstance(job.spec, LatencySpec)]
     least = min(PAIRS, len(jobs))
@@ -127,17 +127,17 @@ def time_pairs(timed: NoiseRun, planned: Plan, clock: Clock, runs: int, tell: Te
 
 
 def resolution(runs: Sequence[NoiseRun]) -> float | None:
-    """The smallest difference that this machine can resolve, as a share: the median of the runs."""
+    """The smallest relative difference that this machine can resolve: the median over runs."""
     return statistics.median(one.ratio.resolution for one in runs) if runs else None
 
 
 def containing_1(runs: Sequence[NoiseRun]) -> int:
-    """How many of the runs' intervals contain 1."""
+    """The number of runs whose interval contains 1."""
     return sum(not one.ratio.differs for one in runs)
 
 
 def judge_noise(runs: Sequence[NoiseRun], short: bool = False) -> Iterator[Finding]:
-    """What the runs say of the machine; nothing where there were none. `short` is whether they had too few pairs."""
+    """Findings about the machine from the runs; empty without runs. `short` is whether they had too few pairs."""
     pairs = [pair for one in runs for pair in one.pairs]
     if disturbed := [line for pair in pairs for line in _disturbances(pair)]:
         told = f"{len(disturbed)} of {2 * len(pairs)} processes were disturbed and are left out with their partners"
@@ -147,7 +147,7 @@ def judge_noise(runs: Sequence[NoiseRun], short: bool = False) -> Iterator[Findi
     if len(runs) >= RUNS:
         told = f"{contain} of {len(runs)} intervals contain 1 (limit {wanted})"
         yield Finding("ok", told) if contain >= wanted else Finding("bad", told, "find what else runs here")
-    elif missed := len(runs) - contain:  # one in twenty leaves out 1 by chance, so a few of them prove nothing
+    elif missed := len(runs) - contain:  # one in twenty excludes 1 by chance, so a few such runs prove nothing
         told = f"{missed} of {len(runs)} intervals {'leaves' if missed == 1 else 'leave'} out 1"
         yield Finding("note", f"{told}, as one in twenty does by chance", f"`--repeat {RUNS}` tells if it was chance")
     if (smallest := resolution(runs)) is None:

@@ -1,4 +1,4 @@
-"""Which network to use under a budget, and why: the most accurate of those that fit, from records alone."""
+"""Picks the most accurate network within given limits, from records alone."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from bench.stats.estimate import Estimate
 
 @dataclass(frozen=True)
 class Limit:
-    """A figure that can be bounded: its unit, how it is read from a row, and whether the bound is from above."""
+    """A figure that can be limited: its unit, the function that reads it from a row, and the side of the limit."""
 
     name: str
     unit: str
@@ -36,7 +36,7 @@ LIMITS = {limit.name: limit for limit in (*_BY_COLUMN, _BY_DICE)}
 
 @dataclass(frozen=True)
 class Broken:
-    """A limit that a row does not keep; `value` is None where it was not measured."""
+    """A limit that a row does not meet; `value` is None if it was not measured."""
 
     limit: Limit
     bound: float
@@ -45,7 +45,7 @@ class Broken:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A row and the limits it breaks; `rivals` are those that fit too and are behind it by no more than chance."""
+    """A row and the limits it breaks. `rivals` also meet all limits and are not significantly worse."""
 
     row: Row
     broken: tuple[Broken, ...]
@@ -53,14 +53,14 @@ class Candidate:
 
     @property
     def fits(self) -> bool:
-        """Whether it keeps every limit."""
+        """Whether it meets every limit."""
         return not self.broken
 
 
 def choose_section(found: Sequence[Section], dataset: str, device: str, machine: str) -> Section:
-    """The section that answers: of the data set and device, on this machine where there is one.
+    """Choose the section for a data set and device, preferably of this machine.
 
-    UserError where there is none, or where several data sets were scored and none is named.
+    Raises UserError if there is none, or if several data sets were scored and none is named.
     """
     datasets = sorted({section.dice.dataset for section in found if section.dice})
     if dataset and dataset not in datasets:
@@ -76,7 +76,7 @@ def choose_section(found: Sequence[Section], dataset: str, device: str, machine:
 
 
 def pick(section: Section, bounds: Mapping[str, float]) -> list[Candidate]:
-    """Every row, those that fit first, of these the most accurate; without a Dice, the fastest, then the smallest."""
+    """Rank all rows: those that meet the limits first, then by Dice, then by latency, then by parameters."""
     candidates = [Candidate(row, tuple(_broken(row, bounds))) for row in section.rows]
     ranked = sorted(candidates, key=lambda candidate: (not candidate.fits, *_rank(candidate.row)))
     first = ranked[0]

@@ -1,7 +1,7 @@
-"""Decides a claim from records: it holds, it fails, or it is undecided and why.
+"""Decides claims from records: a claim holds, fails or is undecided.
 
-A figure comes with the interval it lies in. A claim holds where all of the interval is inside what it allows, and fails
-where all of it is outside. Everything else is undecided: a check that fails by chance would soon be ignored.
+Each figure has an interval. A claim holds if the whole interval is inside the allowed range, and fails if the whole
+interval is outside. Otherwise it is undecided, so that no check fails by chance.
 """
 
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ Outcome = Literal["holds", "fails", "undecided"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a claim, in base units. `reason` and `todo` say why nothing was decided, and what would help.
+    """The verdict on a claim, in base units. If undecided, `reason` and `todo` say why, and what would help.
 
-    `before` is what the same figure was for an older code of the network, where records of that are left.
+    `before` is the same figure for an earlier version of the network's code, if there are records of it.
     """
 
     claim: Claim
@@ -33,9 +33,9 @@ class Verdict:
 
 
 def judge(claims: Sequence[Claim], records: Sequence[Record], machine: str) -> list[Verdict]:
-    """A verdict for each claim. `machine` is the fingerprint of this one, whose records go before another's.
+    """Judge each claim. Records of the machine with the fingerprint `machine` take precedence over others.
 
-    Only records of the networks' present code count: an edited network is another network.
+    Only records of the networks' present code are used.
     """
     present = [record for record in records if _is_of_present_code(record)]
     older = [record for record in records if not _is_of_present_code(record)]
@@ -45,7 +45,7 @@ def judge(claims: Sequence[Claim], records: Sequence[Record], machine: str) -> l
 def _is_of_present_code(record: Record) -> bool:
     try:
         network = find_network(record.job.network)
-    except UserError:  # the machine's peak, or a network whose file is gone
+    except UserError:  # the job is about the machine, or the network's file no longer exists
         return False
     return record.job.network_digest == network.digest_for(record.job.spec.quantity)
 

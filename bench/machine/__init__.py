@@ -1,6 +1,6 @@
-"""What this machine is, what state it is in, and whether a time measured on it can be trusted.
+"""Facts about this machine, its state, and whether times measured on it can be trusted.
 
-Nothing here imports torch before it is asked about CUDA, so that runs are planned and records are read at once.
+torch is imported only for questions about CUDA, so that planning runs and reading records is fast.
 """
 
 from bench.machine.doctor import taint

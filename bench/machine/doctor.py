@@ -1,8 +1,8 @@
-"""Whether a time measured on a machine can be trusted: what distorts it, what helps, and what to do about it.
+"""Checks whether times measured on a machine can be trusted: what distorts them, and what to do about it.
 
-The load average is not used: it decays over minutes and contains the run's own earlier jobs. Nor is the processor's
-clock: a virtual machine shows a constant, and elsewhere it is the mean of busy and sleeping cores. Nothing is changed
-here: clocks and governors belong to whoever owns the machine.
+The load average is not used: it decays over minutes and contains the run's own earlier jobs. The processor's clock is
+not used either: a virtual machine reports a constant, and elsewhere it is the mean of busy and idle cores. Nothing is
+changed here: clocks and governors are left to the owner of the machine.
 """
 
 import math
@@ -23,10 +23,10 @@ OTHERS = 0.05  # share of the cores' time that other processes may use
 STEAL = 0.02  # share of it that a hypervisor may take
 CLOCK_FALL = 0.10  # share by which a GPU's clock may fall
 SHORTEST_S = 0.5  # processor times are counted in hundredths of a second, so shorter times give no share
-# What computes in half precision natively: a CPU with one of the features, a GPU from a compute capability on.
+# Native half precision: CPU features of which one is needed, and the minimum compute capability of a GPU.
 NATIVE = {"bfloat16": (NATIVE_BFLOAT16, (8, 0)), "float16": (("amx_fp16", "avx512_fp16"), (5, 3))}
 
-# Bits of NVML's clock throttle reasons. Idle and application clocks are no disturbance.
+# Bits of NVML's clock throttle reasons. Idle and application clocks are not disturbances.
 IDLE, HARMLESS = 0x1, 0x1 | 0x2
 REASONS = {
     0x4: "power cap", 0x8: "hardware slowdown", 0x10: "sync boost", 0x20: "heat, by software",
@@ -37,7 +37,7 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing about the machine: `ok`, `note` (keep it in mind) or `bad` (it distorts times), and what to do."""
+    """A finding about the machine: `ok`, `note` (for information) or `bad` (it distorts times), and what to do."""
 
     mark: Mark
     what: str
@@ -45,7 +45,7 @@ class Finding:
 
 
 def taint(before: State, after: State, cores: int, device: Device) -> tuple[str, ...]:
-    """Why a time measured between two states is distorted; empty where nothing speaks against it.
+    """Why a time measured between two states is distorted; empty if it can be trusted.
 
     Each reason is a sentence with the figure and its limit. Both states are read by the process that measures, the
     first before it touches the GPU. `cores` is the machine's `Machine.cores`. On `cuda` both processor and GPU are
@@ -55,10 +55,10 @@ def taint(before: State, after: State, cores: int, device: Device) -> tuple[str,
 
 
 def findings(facts: Machine, before: State, after: State, device: Device, cuda: bool) -> list[Finding]:
-    """What helps and what distorts times on this device, worst first.
+    """Findings on what helps and what distorts times on this device, worst first.
 
     `before` and `after` are states some time apart in which nothing was measured; `cuda` is whether torch can use a
-    GPU. What the system does not tell is left out.
+    GPU. Facts that the system does not report are left out.
     """
     found = [*_between(before, after, facts.cores, device), *_quota(facts), *_frequency(), *_threads_on_one_core()]
     found += [*_memory_and_host(), *_half_precision(device), *_gpu(facts, device, cuda)]
@@ -66,7 +66,7 @@ def findings(facts: Machine, before: State, after: State, device: Device, cuda: 
 
 
 def _between(before: State, after: State, cores: int, device: Device) -> Iterator[Finding]:
-    """What two states tell of the time between them."""
+    """Findings about the time between two states."""
     names = ("clock_s", "cpu_busy_s", "own_cpu_s", "cpu_steal_s", "throttled_s")
     length, busy, own, stolen, stopped = (_growth(getattr(before, name), getattr(after, name)) for name in names)
     cores_s = length * cores if length >= SHORTEST_S else math.nan
@@ -90,12 +90,12 @@ def _between(before: State, after: State, cores: int, device: Device) -> Iterato
 
 
 def _growth(first: float | None, last: float | None) -> float:
-    """By how much a counter grew; nan, which is above no limit, where it was not read."""
+    """The increase of a counter; NaN, which exceeds no limit, if it was not read."""
     return math.nan if first is None or last is None else last - first
 
 
 def _gpu_between(before: State, after: State) -> Iterator[str]:
-    # A text in place of a number says why NVML could not read it.
+    # A string instead of a number gives the reason why NVML could not read it.
     first, last = ({name: x for name, x in one.gpu.items() if not isinstance(x, str)} for one in (before, after))
     bits_before, bits_after = (int(one.get("throttle_reasons", 0)) for one in (first, last))
     if bits := (bits_before | bits_after) & ~HARMLESS:
@@ -160,7 +160,7 @@ def _memory_and_host() -> Iterator[Finding]:
 
 
 def _half_precision(device: Device) -> Iterator[Finding]:
-    """Whether half precision is computed by the hardware or emulated; nothing where the hardware does not tell."""
+    """Whether half precision is computed natively or emulated; empty if the hardware does not report it."""
     known = first_gpu("nvmlDeviceGetCudaComputeCapability") if device == "cuda" else cpu_info("flags")
     for precision, (features, least) in NATIVE.items() if known else ():
         native = [feature for feature in features if cpu_has(feature)]

@@ -16,21 +16,21 @@ import psutil
 from bench.machine.system import cpu_info, cpu_quota, gpu_state, gpus, processors, text, throttled_s
 from bench.quantities import Device, Frozen, TrainingPrecision
 
-# The C library's allocator and OpenMP change a time, so workers set these variables and records show them.
+# The C library's allocator and OpenMP affect times, so workers set these variables and records contain them.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "8589934592"}
 SET_BY_US = (*ALLOCATOR, "OMP_NUM_THREADS")
 PACKAGES = ("torch", "torchvision", "timm", "lightning", "monai", "fvcore", "onnxruntime")
 NATIVE_BFLOAT16 = ("amx_bf16", "avx512_bf16")
 ONLINE = Path("/sys/devices/system/cpu/online")
-BUSY = ("user", "nice", "system", "irq", "softirq")  # guests are counted in user already; proc_stat(5)
+BUSY = ("user", "nice", "system", "irq", "softirq")  # guest time is already included in user; proc_stat(5)
 VARIABLES = (*SET_BY_US, "OMP_WAIT_POLICY", "KMP_AFFINITY", "TIMM_FUSED_ATTN", "CUDA_VISIBLE_DEVICES")
 
 
 class Machine(Frozen):
-    """Facts that hold for a whole run. `fingerprint` is a hash of those that change a time.
+    """Facts that are constant during a run. `fingerprint` is a hash of those that affect times.
 
-    `cores` is how many processors this process may keep busy: those it may run on, or fewer where a container's CPU
-    quota is smaller. `cpu_quota` is that quota, in processors; None where it sets no tighter limit.
+    `cores` is the number of processors that this process may use: those it may run on, or fewer if a container's CPU
+    quota is smaller. `cpu_quota` is that quota in processors; None if it is not the tighter limit.
     """
 
     cpu: str
@@ -51,25 +51,27 @@ class Machine(Frozen):
         software = [self.packages.get(name) for name in ("torch", "timm")]
         switches = sorted((name, value) for name, value in self.variables.items() if name not in SET_BY_US)
         facts = (self.cpu, self.cores, self.gpus, self.driver, self.system, self.python, software, switches)
-        # Only where there is a quota: other machines keep the fingerprints of the time before quotas were read.
+        # Only if there is a quota, so that the fingerprints of other machines are the same as before quotas were read.
         quota = () if self.cpu_quota is None else (self.cpu_quota,)
         return hashlib.sha256(repr(facts + quota).encode()).hexdigest()[:12]
 
     @property
     def title(self) -> str:
-        """The machine in a few words."""
+        """A short description of the machine."""
         quota = "" if self.cpu_quota is None else f" (a quota of {self.cpu_quota:g})"
         gpus = ", ".join(self.gpus) or "no GPU"
         return f"{self.cpu}, {self.cores} cores{quota}, {self.memory_bytes / 2**30:.0f} GiB, {gpus}"
 
 
 class State(Frozen):
-    """Load, clocks, temperature, other users. What cannot be read is None or missing, also in older records.
+    """Load, clocks, temperature, other users.
+
+    Values that cannot be read, or that older records lack, are None or missing.
 
     `cpu_busy_s` is the time for which the processors this process may run on have been busy since the machine started,
     `cpu_steal_s` the time a hypervisor took from them, `own_cpu_s` the part of the busy time that this process and the
-    children it has waited for used. `throttled_s` is for how long a CPU quota stopped it. `clock_s` is a clock that
-    tells how long the time between two states was.
+    children it has waited for used. `throttled_s` is the time for which a CPU quota stopped it. `clock_s` is a
+    monotonic clock, for the time between two states.
     """
 
     at: str
@@ -122,9 +124,9 @@ def state() -> State:
 
 
 def cpu_times() -> tuple[float | None, float | None]:
-    """Seconds for which the processors of this process were busy, and for which a hypervisor took them.
+    """Seconds for which this process's processors were busy, and for which a hypervisor took them (steal time).
 
-    None where the system does not report one of them.
+    A value is None if the system does not report it.
     """
     times = psutil.cpu_times(percpu=True)
     ranges = [part.split("-") for part in (text(ONLINE) or f"0-{len(times) - 1}").split(",")]
@@ -137,9 +139,9 @@ def cpu_times() -> tuple[float | None, float | None]:
 
 
 def cuda_devices() -> int:
-    """How many GPUs torch can use here; CUDA_VISIBLE_DEVICES may hide some.
+    """The number of GPUs that torch can use. CUDA_VISIBLE_DEVICES may hide some.
 
-    torch is imported only where there is a GPU.
+    torch is imported only if there is a GPU.
     """
     if not this_machine().gpus:
         return 0
@@ -154,12 +156,12 @@ def cuda_usable() -> bool:
 
 
 def cpu_has(flag: str) -> bool:
-    """Whether the processor has a feature, such as `amx_bf16`; False where the system does not tell."""
+    """Whether the processor has a feature, such as `amx_bf16`; False if the system does not report it."""
     return flag in cpu_info("flags").split()
 
 
 def training_precision(device: Device) -> TrainingPrecision:
-    """Mixed bfloat16 where the hardware multiplies it natively, else float32.
+    """Mixed bfloat16 if the hardware multiplies it natively, else float32.
 
     That is on GPUs from Ampere on, and on CPUs with AMX or AVX-512 BF16, where it halves the time of a training step.
     """
@@ -176,7 +178,7 @@ def _cpu_mhz() -> float | None:
     """The mean clock of all processors."""
     try:
         clock = psutil.cpu_freq()
-    except (NotImplementedError, OSError):  # drivers that do not tell the current clock
+    except (NotImplementedError, OSError):  # drivers that do not report the current clock
         return None
     return clock.current or None if clock else None
 
@@ -189,7 +191,7 @@ def _cpu_name() -> str:
 
 
 def _commit() -> str:
-    """The commit of the checkout this package runs from, with a + where files differ from it; empty outside one."""
+    """The commit of the checkout this package runs from, with a + if files differ from it; empty outside a checkout."""
     output = partial(subprocess.check_output, cwd=Path(__file__).parents[1], stderr=subprocess.DEVNULL, text=True)
     try:
         output(["git", "ls-files", "--error-unmatch", "__init__.py"])

@@ -3,9 +3,9 @@
 CPU limits are read from Linux control groups, version 1 and 2: of this process's group and of all groups above it,
 because a limit on any of them applies (the kernel's documentation: admin-guide/cgroup-v2, scheduler/sched-bwc).
 
-GPUs are read through NVIDIA's management library (NVML), without torch and without a CUDA context. CUDA numbers GPUs
-from the fastest on unless CUDA_DEVICE_ORDER is PCI_BUS_ID, NVML by bus. On a machine with different GPUs name one by
-its UUID.
+GPUs are read through NVIDIA's management library (NVML), without torch and without a CUDA context. CUDA numbers GPUs by
+speed, fastest first, unless CUDA_DEVICE_ORDER is PCI_BUS_ID; NVML numbers them by bus. On a machine with different GPUs
+name one by its UUID.
 """
 
 import os
@@ -20,15 +20,15 @@ PROC = Path("/proc")
 
 
 def text(path: Path) -> str | None:
-    """The stripped content of a system file; None where it does not exist or may not be read."""
-    with suppress(OSError):  # some files exist on every machine and can be read on few, or only by root
+    """The stripped content of a system file; None if it does not exist or may not be read."""
+    with suppress(OSError):  # some files exist on every machine but can be read on few, or only by root
         return path.read_text().strip()
     return None
 
 
 @cache
 def cpu_info(field: str) -> str:
-    """The first processor's value of a field of /proc/cpuinfo, such as `model name`; empty where there is none."""
+    """The first processor's value of a field of /proc/cpuinfo, such as `model name`; empty if there is none."""
     found = re.search(rf"^{field}\s*:(.*)$", text(PROC / "cpuinfo") or "", re.MULTILINE)
     return found[1].strip() if found else ""
 
@@ -43,7 +43,7 @@ def processors() -> tuple[int, ...]:
 
 
 def cpu_quota(proc: Path = PROC) -> float | None:
-    """How many processors' worth of time this process may use; None where no limit is set."""
+    """The CPU quota of this process, in processors; None if no limit is set."""
     limits = (
         text(one / "cpu.max") or f"{text(one / 'cpu.cfs_quota_us')} {text(one / 'cpu.cfs_period_us')}"
         for one in _groups(proc)
@@ -54,7 +54,7 @@ def cpu_quota(proc: Path = PROC) -> float | None:
 
 
 def throttled_s(proc: Path = PROC) -> float | None:
-    """Seconds for which a quota has stopped this process's groups so far; None where that cannot be read."""
+    """Seconds for which a quota has stopped this process's groups so far; None if that cannot be read."""
     stats = (text(group / "cpu.stat") or "" for group in _groups(proc))
     found = [line for one in stats if (line := re.search(r"^throttled_(usec|time) (\d+)$", one, re.MULTILINE))]
     return sum(int(line[2]) / {"usec": 1e6, "time": 1e9}[line[1]] for line in found) if found else None
@@ -78,7 +78,7 @@ def _groups(proc: Path) -> Iterator[Path]:
 
 @cache
 def nvml() -> Any:
-    """The initialized library; None where there is no driver."""
+    """The initialized NVML library; None if there is no driver."""
     with suppress(Exception):  # the library raises its own types, and an OSError where the driver is missing
         import pynvml
 
@@ -96,7 +96,7 @@ def gpus() -> tuple[tuple[str, ...], str]:
 def first_visible() -> Any | None:
     """The handle of the GPU that CUDA calls 0: the first, or the first that CUDA_VISIBLE_DEVICES names.
 
-    None where there is none, or where the named one does not exist; CUDA then sees no GPU either.
+    None if there is none, or if the named one does not exist; CUDA then sees no GPU either.
     """
     pynvml, handles = nvml(), _handles()
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
@@ -108,11 +108,11 @@ def first_visible() -> Any | None:
 
 
 def gpu_state() -> dict[str, float | int | str]:
-    """The state of the first visible GPU; empty where there is none.
+    """The state of the first visible GPU; empty if there is none.
 
     Clocks (MHz), temperature and the temperature from which it slows down (degrees C), power (W), throttle reasons
-    (bits), how many processes compute on it, and how many of them are neither this one nor its parent. What the GPU
-    does not support is a text that says so.
+    (bits), the number of processes that compute on it, and the number of those that are neither this one nor its
+    parent. A value that the GPU does not support is a string that says so.
     """
     pynvml, gpu = nvml(), first_visible()
     if gpu is None:
@@ -138,7 +138,7 @@ def gpu_state() -> dict[str, float | int | str]:
 
 
 def first_gpu(function: str) -> Any:
-    """What an NVML function of this name returns for the first visible GPU; None where it cannot be read."""
+    """The result of the NVML function of this name for the first visible GPU; None if it cannot be read."""
     if (gpu := first_visible()) is not None:
         with suppress(nvml().NVMLError):
             return getattr(nvml(), function)(gpu)

@@ -1,1 +1,1 @@
-"""One file a quantity: pure functions from a network and its conditions to numbers. They print and round nothing."""
+"""One file per quantity: functions from a network and its conditions to numbers. They do not print or round."""

@@ -1,9 +1,9 @@
-"""What an attention compares: the share of all pairs of pixels, and which regions it selected.
+"""Attention: the share of all pairs of pixels that it compares, and the regions that it selects.
 
-The share: for one image, an attention whose queries lie in B windows of L, each with S keys, compares B L S of the
-(B L)^2 pairs that a dense attention over the same queries would. No unit, 0 to 1, lower is cheaper; 1 is dense.
-Seen are calls of `scaled_dot_product_attention`, and attention written out by hand where a softmax over keys is taken
-of scores (windows, heads, queries, keys) of which the same module made a product; other shapes are not seen.
+The share: for one image, an attention whose queries lie in B windows of L, each with S keys, compares B L S of the (B
+L)^2 pairs that a dense attention over the same queries would. No unit, 0 to 1, lower is cheaper; 1 is dense. Detected
+are calls of `scaled_dot_product_attention`, and attention written out by hand: a softmax over keys of scores (windows,
+heads, queries, keys) with the shape of a product in the same module. Other shapes are not detected.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ SOFTMAXES = {F.softmax, torch.softmax, Tensor.softmax}
 def attended(network: nn.Module, image: Tensor) -> dict[str, float]:
     """The share of each module that attends, by the module's name, for an image (1, channels, H, W).
 
-    Where a module attends several times, the largest share counts. The network is left in eval mode.
+    If a module attends several times, its largest share is returned. The network is left in eval mode.
     """
     with torch.no_grad(), around_modules(network.eval()) as running, _AttentionCalls(running) as calls:
         network(image)
@@ -41,7 +41,7 @@ class _AttentionCalls(TorchFunctionMode):
         super().__init__()
         self.running = running
         self.shares: dict[str, float] = {}
-        self.products: set[tuple[str, int, int]] = set()  # by module: the last two sides of what it multiplied
+        self.products: set[tuple[str, int, int]] = set()  # module and the last two dimensions of its products
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, name = kwargs or {}, self.running[-1]
@@ -65,11 +65,11 @@ class _AttentionCalls(TorchFunctionMode):
 
 @contextmanager
 def attended_regions(network: nn.Module) -> Iterator[dict[str, np.ndarray]]:
-    """Keep which regions the network's attentions select, image by image, while the context is open.
+    """Record the regions that the network's attentions select for each image, while the context is open.
 
-    An attention that selects cuts its map into `regions` x `regions` and has a method `choose(...)` that returns the
-    indices (N, regions * regions, k) of those that each region attends to; its result is left as it is. When the
-    context closes, the yielded dictionary is filled: by the module's name, the indices of all images in order.
+    A selecting attention divides its map into `regions` x `regions` and has a method `choose(...)`, which returns the
+    indices (N, regions * regions, k) of the regions that each region attends to. Its result is not changed. On exit,
+    the yielded dictionary maps each module's name to the indices of all images in order.
     """
     batches: dict[str, list[np.ndarray]] = {}
     found: dict[str, np.ndarray] = {}

@@ -1,11 +1,11 @@
-"""Parameters, and multiply-adds by two counters, for neither is right alone.
+"""Parameters, and multiply-adds by two counters, because neither is always right.
 
 Definition: one multiply-add counts as one (`macs`). fvcore, which papers use, follows a trace and also counts
 normalization and resizing; torch's FlopCounterMode sees each operator as it is dispatched and counts only convolutions
-and matrix products (its figure is halved here). Both count one random image in eval mode on the CPU, each on a copy of
-the network, so that neither a hook nor a buffer that one leaves behind reaches the other. Each is first tried on closed
-formulas, and what it gets wrong is named in the result, together with the operators that may multiply and that have
-no formula.
+and matrix products (its figure is halved here). Both count one random image in eval mode on the CPU, each on its own
+copy of the network, so that they cannot affect each other through hooks or buffers. Each is first tested on layers with
+known costs. The layers it gets wrong are named in the result, together with operators that may multiply but have no
+formula.
 """
 
 import warnings
@@ -30,13 +30,13 @@ Counter = Callable[[nn.Module, Tensor], Count]
 def cost(network: nn.Module, spec: CostSpec) -> Cost:
     """Count the network's parameters, and its multiply-adds for one image (1, channels, size, size).
 
-    The network itself is left as it was, if it can be copied. Raises what the network raises when it is called once, as
-    a warm-up that also gives lazy modules their parameters.
+    The network itself is not changed if it can be copied. It is called once before counting, which initializes lazy
+    modules; errors of this call are raised.
     """
     network = own(network).eval()
     image = random_image(network, spec.channels, spec.size)
     with torch.no_grad():
-        network(image)  # a network that cannot take the image fails here, in its own words, and not in both counters
+        network(image)  # a network that does not accept the image raises its own error here, not inside both counters
     parameters = list(network.parameters())
     return Cost(
         parameters=sum(p.numel() for p in parameters), parameter_bytes=sum(p.nbytes for p in parameters),
@@ -47,8 +47,10 @@ def cost(network: nn.Module, spec: CostSpec) -> Cost:
 
 
 def own(network: nn.Module) -> nn.Module:
-    """A copy to be used up, or the network itself where it cannot be copied."""
-    with suppress(Exception):  # a foreign network may hold what has no copy: a lock, an open file, part of a graph
+    """A copy of the network, or the network itself if it cannot be copied."""
+    with suppress(
+        Exception
+    ):  # a foreign network may hold objects that cannot be copied: a lock, an open file, part of a graph
         return deepcopy(network)
     return network
 
@@ -60,11 +62,11 @@ def random_image(network: nn.Module, channels: int, size: int) -> Tensor:
 
 
 def _count(name: str, counter: Counter, network: nn.Module, image: Tensor) -> Count:
-    """One counter's figure; a counter that raises is a result too, for the other one may still count."""
+    """One counter's result. An error of the counter is part of the result, because the other one may still work."""
     missed = tuple(formula for formula, (small, x, macs) in formulas().items() if not _counts(counter, small, x, macs))
     try:
         found = counter(own(network), image)
-    except Exception as error:  # noqa: BLE001  whatever a foreign network makes a tracer raise
+    except Exception as error:  # noqa: BLE001  a foreign network can make a tracer raise anything
         return Count(counter=name, macs=None, missed=missed, error=f"{type(error).__name__}: {error}")
     return found.model_copy(update={"missed": missed + found.missed})
 
@@ -72,7 +74,7 @@ def _count(name: str, counter: Counter, network: nn.Module, image: Tensor) -> Co
 def _counts(counter: Counter, network: nn.Module, image: Tensor, macs: int) -> bool:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # checkpointing warns that there are no gradients, which is meant
+            warnings.simplefilter("ignore")  # checkpointing warns that there are no gradients, which is intended
             by_operator = counter(network, image).by_operator
     except Exception:  # noqa: BLE001  a counter that cannot run a formula has missed it
         return False
@@ -102,7 +104,7 @@ class Squared(torch.autograd.Function):
 
 
 def formulas() -> dict[str, tuple[nn.Module, Tensor, int]]:
-    """Small networks in eval mode, an input each, and their multiply-adds by hand."""
+    """Small networks in eval mode, an input for each, and their multiply-adds computed by hand."""
     maps, rows, mask = torch.rand(1, 8, 6, 6), torch.rand(1, 10, 8), torch.zeros(10, 10)
     product, layer = 10 * 10 * 8, nn.TransformerEncoderLayer(8, nhead=2, dim_feedforward=16, batch_first=True)
     return {

@@ -1,14 +1,15 @@
 """The two counters of multiply-adds, corrected where they are known to miss some.
 
-Definition: one multiply-add counts as one, in the order in which torch carries a product out. Both leave out
-elementwise products: scaling, gating, normalizing and resizing.
+Definition: one multiply-add counts as one, in the order in which torch evaluates a product. Elementwise products
+(scaling, gating, normalizing and resizing) are left out.
 
-fvcore, which papers use, follows a trace. Custom autograd functions, activation checkpointing (a custom function, too)
-and outputs other than tensors would end or mislead the trace, so functions become plain calls and outputs a tuple of
-their tensors. torch's FlopCounterMode sees each operator as it is dispatched; fused attention is run as its plain
-products, which it does count. For both, attention's fast path is off. Neither sees into a kernel that has no formula:
-torch's side names those. Operators that one of the two lacks or gets wrong have formulas here: for fvcore of the nodes
-of a trace, for torch of the shapes of a call (doubled, for it counts floating-point operations).
+fvcore, which papers use, follows a trace. Custom autograd functions, activation checkpointing (also a custom function)
+and outputs other than tensors would stop or distort the trace, so functions are replaced by plain calls and outputs by
+a tuple of their tensors. torch's FlopCounterMode sees each operator as it is dispatched; fused attention is run as
+plain products, which it counts. For both, attention's fast path is disabled. Neither can count a kernel without a
+formula; torch's result names these. Operators that one of the counters lacks or gets wrong have formulas here: for
+fvcore from the nodes of a trace, for torch from the shapes of a call (doubled, because it counts floating-point
+operations).
 """
 
 import logging
@@ -41,17 +42,17 @@ Handle = Callable[[list[Any], list[Any]], int | Counter[str]]
 
 
 aten = torch.ops.aten
-TOLERANCE = 0.02  # of all multiply-adds: products that are summed, but by no operator of that name, may be so many
-logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)  # what it warns of is in its result
+TOLERANCE = 0.02  # limit for elementwise products that are then summed, as a share of all multiply-adds
+logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)  # its warnings are also in its result
 
 # ---- nodes of a trace, for fvcore ------------------------------------------------------------------------------------
 
 
 def einsum_macs(equation: str, shapes: Iterable[Shape], path: Sequence[int] | None = None) -> int:
-    """Multiply-adds of `torch.einsum`, from left to right unless a path names other pairs of operands.
+    """Multiply-adds of `torch.einsum`, from left to right unless `path` gives another order of operands.
 
-    ATen is asked: it carries the equation out on tensors without memory, and torch counts the products. One over which
-    nothing is summed is elementwise and costs nothing.
+    ATen evaluates the equation on meta tensors, and torch counts the products. A product without a summed index is
+    elementwise and costs nothing.
     """
     with FlopCounterMode(display=False) as counter:
         torch.ops.aten.einsum(equation, [torch.empty(shape, device="meta") for shape in shapes], path=path or None)
@@ -69,13 +70,13 @@ def _tensordot(inputs: list[Any], outputs: list[Any]) -> int:
 
 
 def _numbers(value: Any) -> list[int]:
-    """A list of integers in a trace, constant or put together there; nothing for None."""
+    """A list of integers in a trace, constant or constructed; empty for None."""
     constant = value.toIValue()
     return list(constant) if constant else [number.toIValue() for number in value.node().inputs()]
 
 
 def _product(left: int) -> Handle:
-    """A matrix product whose left operand is the input of this number: each output sums over its last side."""
+    """A matrix product whose left operand is input number `left`: each output sums over its last dimension."""
     return lambda inputs, outputs: prod(get_shape(outputs[0])) * get_shape(inputs[left])[-1]
 
 
@@ -97,14 +98,17 @@ def _convolution(name: str) -> Handle:
 
 
 def _recurrent(inputs: list[Any], outputs: list[Any]) -> int:
-    """Every step (..., features) meets every weight matrix; the weights are the last list among the inputs."""
+    """Every step (..., features) is multiplied by every weight matrix.
+
+    The weights are the last list among the inputs.
+    """
     weights = [v.node() for v in inputs if v.node().kind() == "prim::ListConstruct"][-1].inputs()
     shapes = [get_shape(weight) for weight in weights]
     return prod(get_shape(inputs[0])[:-1]) * sum(prod(shape) for shape in shapes if len(shape) == 2)
 
 
 def _cell(inputs: list[Any], outputs: list[Any]) -> int:
-    """One step of it, with the weights for the input and for the state."""
+    """One step of a recurrent layer, with the weights for the input and for the state."""
     return prod(get_shape(inputs[0])[:-1]) * sum(prod(get_shape(weight)) for weight in inputs[2:4])
 
 
@@ -115,7 +119,7 @@ def _form(weight: Shape) -> int:
 
 HANDLES: dict[str, Handle] = {
     "aten::scaled_dot_product_attention": _attention,
-    "aten::_convolution_mode": _convolution("conv"),  # padding given as text
+    "aten::_convolution_mode": _convolution("conv"),  # padding given as a string
     "torchvision::deform_conv2d": _convolution("deform_conv2d"),
     "aten::einsum": _einsum,
     "aten::tensordot": _tensordot,
@@ -133,7 +137,7 @@ HANDLES: dict[str, Handle] = {
 
 
 def flop_formulas() -> dict[Any, Callable[..., int]]:
-    """What torch's own registry lacks, from the shapes of a call; an extension's operators only once it is imported."""
+    """Formulas missing from torch's registry, from the shapes of a call. Extensions must be imported before."""
     added = (aten.addmm_, aten.baddbmm_, aten.addbmm, aten.addbmm_)
     found: dict[Any, Callable[..., int]] = {
         **dict.fromkeys(added, lambda _, left, right, *__, **___: 2 * prod(left) * right[-1]),
@@ -155,7 +159,7 @@ _FREE = re.compile("|".join(line for line in FREE.splitlines() if not line.start
 
 
 def free(operator: Any) -> bool:
-    """Whether an operator (an OpOverload) does no multiply-adds by the definition above; False for an extension's."""
+    """Whether an operator (an OpOverload) does no multiply-adds by the definition above; False for extensions."""
     name = operator.overloadpacket.__name__.strip("_")
     return operator.namespace == "aten" and (torch.Tag.pointwise in operator.tags or bool(_FREE.fullmatch(name)))
 
@@ -166,10 +170,10 @@ def free(operator: Any) -> bool:
 def by_fvcore(network: nn.Module, image: Tensor) -> Count:
     """fvcore's count of one call. Raises what the network or the tracer raises.
 
-    Custom autograd functions are called without autograd, so that the tracer sees into them. A name that was bound to
+    Custom autograd functions are called without autograd, so that the tracer can follow them. A name that was bound to
     `TheFunction.apply` beforehand is not replaced; the tracer then lists the function as uncounted.
     """
-    # The tracer refuses other outputs than tensors and tuples of them; None leaves an output as it is.
+    # The tracer accepts only tensors and tuples of tensors as outputs. None leaves an output unchanged.
     flat = network.register_forward_hook(
         lambda module, inputs, output: None if isinstance(output, Tensor) else tuple(tensors(output))
     )
@@ -193,7 +197,7 @@ def tensors(value: Any) -> Iterator[Tensor]:
 
 
 def _forward_alone(function: Any, *args: Any, **kwargs: Any) -> Any:
-    """What stands in for `Function.apply`: the forward pass, with a context where it takes one."""
+    """Replaces `Function.apply`: the forward pass, with a context if it takes one."""
     context = FunctionCtx()
     context.needs_input_grad = (False,) * len(args)  # type: ignore[attr-defined]
     takes_context = function.setup_context is Function.setup_context
@@ -207,7 +211,7 @@ def _forward_alone(function: Any, *args: Any, **kwargs: Any) -> Any:
 def by_torch(network: nn.Module, image: Tensor) -> Count:
     """Half of FlopCounterMode's count of one call.
 
-    `missed` names operators that may well multiply and have no right formula, for they are not known to be free.
+    `missed` names operators that may multiply and have no correct formula.
     """
     met = _Uncounted()
     with counting(met.see) as counter:
@@ -223,14 +227,14 @@ def by_torch(network: nn.Module, image: Tensor) -> Count:
 
 @contextmanager
 def counting(see: See) -> Iterator[FlopCounterMode]:
-    """torch's counter as it should be set; `see` is called with each operator before it is counted."""
+    """torch's counter with the settings described above. `see` is called with each operator before it is counted."""
     counter = FlopCounterMode(display=False, custom_mapping=flop_formulas())
     with _without_fast_path(), sdpa_kernel(SDPBackend.MATH), torch.no_grad(), counter, _Operators(see):
         yield counter
 
 
 class _Operators(TorchDispatchMode):
-    """Sees each operator that is dispatched, composed ones as their parts: those are met in inference mode only."""
+    """Observes each dispatched operator. Composite operators, which occur in inference mode only, are decomposed."""
 
     def __init__(self, see: See) -> None:
         super().__init__()
@@ -248,10 +252,9 @@ class _Operators(TorchDispatchMode):
 
 
 class _Uncounted:
-    """Counts the calls of each operator that makes a floating tensor of its own; views do no work.
+    """Counts the calls of each operator that writes a floating-point tensor. Views do no work.
 
-    Also adds up the elementwise products that are summed at once: a matrix product in disguise, of which no operator's
-    name tells.
+    Also counts elementwise products that are summed directly: these are matrix products that no operator's name shows.
     """
 
     def __init__(self) -> None:
@@ -262,14 +265,14 @@ class _Uncounted:
         self.products = WeakTensorKeyDictionary()
 
     def see(self, func: Any, args: Any, kwargs: Any, output: Any) -> None:
-        """Take note of one call of the operator `func`."""
+        """Record one call of the operator `func`."""
         made, operator = list(tensors(output)), func.overloadpacket
         product = bool(args) and isinstance(args[0], Tensor) and args[0] in self.products
         if product and operator in (aten.sum, aten.mean):
             self.summed += args[0].numel()
         if operator is aten.mul or (func.is_view and product):
             self.products.update(dict.fromkeys(made, True))
-        if not made and func._schema.is_mutable:  # it writes into what it was given
+        if not made and func._schema.is_mutable:  # it writes into its arguments
             made = list(tensors((args, kwargs)))
         is_complex = any(tensor.is_complex() for tensor in made)
         if func.is_view or not (is_complex or any(tensor.is_floating_point() for tensor in made)):
@@ -279,7 +282,7 @@ class _Uncounted:
         self.complex |= {operator} if is_complex else set()
 
     def unknown(self, counted: set[Any], macs: int) -> tuple[str, ...]:
-        """What may multiply and has no right formula, with the reason."""
+        """Operators that may multiply and have no correct formula, with the reason."""
         found = [f"{operator} (no formula)" for operator in self.not_free - counted]
         found += [f"{operator} of complex numbers" for operator in self.complex & counted]
         if self.summed > TOLERANCE * macs:
@@ -292,7 +295,7 @@ class _Uncounted:
 
 @contextmanager
 def _without_fast_path() -> Iterator[None]:
-    """The attention fast path off, for it is one native call that no counter sees into."""
+    """Disable the attention fast path, which is a single native call that the counters cannot follow."""
     was = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:

@@ -1,4 +1,4 @@
-"""Scores a trained network on a split: one line an image and class, and one a volume and class."""
+"""Scores a trained network on a split, for each image and class and for each volume and class."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,7 +21,9 @@ from bench.quantities import DiceSpec, ImageScore, VolumeScore
 from bench.quantities.scores import SCORES
 
 BATCH = 8
-VOLUME_SCORES = [name for name, score in SCORES.items() if not score.counts]  # others follow from counts of slices
+VOLUME_SCORES = [
+    name for name, score in SCORES.items() if not score.counts
+]  # others are computed from the counts of slices
 UNDEFINED = dict.fromkeys(VOLUME_SCORES, math.nan)
 
 Done = Callable[[int], object]
@@ -31,8 +33,8 @@ Done = Callable[[int], object]
 class Scored:
     """Scores by image and class, by volume and class, and the unit of all their distances.
 
-    `predictions` are the label maps, uint8 (n, size, size) in the order of what was prepared, at the network's size;
-    `regions` which regions its attentions selected, as `attended_regions` gives them.
+    `predictions` are the label maps, uint8 (n, size, size), in the order of the prepared images and at the network's
+    size. `regions` are the regions selected by its attentions, as returned by `attended_regions`.
     """
 
     images: tuple[ImageScore, ...]
@@ -62,13 +64,15 @@ def score(
     network: nn.Module, prepared: Prepared, device: torch.device, originals: Sequence[Sample] = (),
     done: Done = lambda count: None,
 ) -> Scored:  # fmt: skip
-    """Predict every image of `prepared` in eval mode and compare it with its mask; `done` hears how many are scored.
+    """Predict every image of `prepared` in eval mode and compare it with its mask.
+
+    `done` is called with the number scored.
 
     Label maps are compared at the network's size. With `originals`, the samples that were prepared, each prediction is
-    brought to its mask's own size first, by nearest neighbor, and compared with that. Slices of one volume, which must
-    follow one another from its one end to the other, are also stacked for the distance in 3-D; where some were left
-    out, what is there is stacked as if it were adjacent. Distances are in millimeters where all of `originals` have a
-    spacing, else in pixels, each 1 by 1 by 1: a mean over both would have no unit.
+    first resized to the size of its original mask by nearest neighbor. Slices of a volume, which must be consecutive
+    and in order, are also stacked to compute distances in 3-D; if slices are missing, the others are treated as
+    adjacent. Distances are in millimeters if all `originals` have a spacing, else in pixels of size 1: a mean over both
+    would have no unit.
     """
     network.eval()
     in_mm = bool(originals) and all(original.spacing for original in originals)
@@ -84,7 +88,8 @@ def score(
                 slices += [case] if volume else []
             whole = _whole(slices)
             for label in slices[0].labels if slices else ():
-                # Back after another volume: neither part is the whole, and keeping all for it would cost memory.
+                # The volume appears again after another one: neither part is complete, and keeping all slices would
+                # cost memory.
                 values = UNDEFINED
                 if whole and (volume, label) not in volumes:
                     values = whole.scores(VOLUME_SCORES, label, whole.spacing if in_mm else None)
@@ -93,7 +98,7 @@ def score(
 
 
 def label_maps(logits: Tensor) -> Tensor:
-    """uint8 (N, H, W) class numbers from logits (N, maps, H, W): over one half for one map, else the largest of all."""
+    """Class numbers uint8 (N, H, W) from logits (N, maps, H, W): probability over 0.5 for one map, else the argmax."""
     return (logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(1)).to(torch.uint8)
 
 
@@ -101,7 +106,7 @@ def _cases(
     network: nn.Module, prepared: Prepared, device: torch.device, originals: Sequence[Sample], kept: np.ndarray,
     done: Done,
 ) -> Iterator[_Case]:  # fmt: skip
-    """Predict batch by batch into `kept`; `done` hears of a batch when all of its cases have been taken."""
+    """Predict batch by batch into `kept`. `done` is called after all cases of a batch have been consumed."""
     for start in range(0, len(prepared), BATCH):
         with torch.inference_mode():
             logits = network(normalized(prepared.images[start : start + BATCH].to(device)))
@@ -125,7 +130,7 @@ def _image_scores(case: _Case, spacing: Sequence[float] | None) -> Iterator[Imag
 
 
 def _whole(slices: list[_Case]) -> _Case | None:
-    """The slices of one volume as one case; None where they do not lie on one grid."""
+    """The slices of one volume as one case; None if their shapes or spacings differ."""
     if len({(case.truth.shape, case.spacing) for case in slices}) != 1:
         return None
     prediction, truth = np.stack([case.prediction for case in slices]), np.stack([case.truth for case in slices])
@@ -136,13 +141,13 @@ def _whole(slices: list[_Case]) -> _Case | None:
 
 
 def refuse_other_outputs(network: nn.Module, spec: DiceSpec) -> None:
-    """UserError where the network does not turn (N, channels, size, size) into one tensor (N, classes, size, size).
+    """Raise UserError unless the network maps (N, channels, size, size) to one tensor (N, classes, size, size).
 
-    The image has a generator of its own, so that a training that follows draws the same numbers with and without this.
+    The image has its own generator, so this check does not change the random numbers of a following training.
     """
     image = random_images(1, spec.channels, spec.size)
     was = network.training
-    with torch.no_grad():  # in inference mode, what a network keeps from its first call could not be trained with
+    with torch.no_grad():  # tensors that a network caches in inference mode could not be used in training
         output = network.eval()(image)
     network.train(was)
     wanted = (1, spec.classes, spec.size, spec.size)

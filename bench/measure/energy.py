@@ -1,8 +1,8 @@
-"""Joules an image, from the hardware's own energy counter: NVML's of a GPU, RAPL's of a CPU.
+"""Joules per image, from the hardware's energy counter: NVML for a GPU, RAPL for a CPU.
 
-Such a counter moves in steps of 10 to 100 ms, so a window begins and ends where it was seen to move. Sources: NVML's
-`nvmlDeviceGetTotalEnergyConsumption`; the kernel's Documentation/power/powercap. A counter is of the whole GPU, or of
-all the CPU's packages: what else runs there is counted too.
+Such a counter is updated every 10 to 100 ms, so the measured window begins and ends at an update. Sources: NVML's
+`nvmlDeviceGetTotalEnergyConsumption`; the kernel's Documentation/power/powercap. A counter covers the whole GPU, or all
+CPU packages, so it includes other processes.
 """
 
 import time
@@ -16,21 +16,21 @@ from torch import nn
 from bench.measure.switches import random_images, set_switches, synchronize
 from bench.quantities import Energy, EnergySpec
 
-SETTLE_S = 3.0  # a device that has just worked needs some seconds to fall back to its idle power
+SETTLE_S = 3.0  # seconds for a device to return to its idle power after work
 IDLE_S, IDLE_STEPS = 2.0, 20
 WARMUP_S, WARMUP_CALLS = 1.0, 3
-POLL_S = 0.02  # how late a step may be seen; asking more often would itself cost time and power
-STUCK_S = 10.0  # a counter that does not move for so long never will
+POLL_S = 0.02  # delay with which an update may be seen; polling more often would cost time and power
+STUCK_S = 10.0  # a counter without an update for this long is considered stuck
 
 NO_GPU = "no NVIDIA GPU whose energy counter can be read"
 NO_CPU = "no CPU whose energy counter can be read"
 
 Clock = Callable[[], float]
-Counter = Callable[[], float]  # joules since some moment in the past, never falling; raises Unreadable
+Counter = Callable[[], float]  # joules since a fixed time, never decreasing; raises Unreadable
 
 
 class Unreadable(Exception):
-    """No counter can be read; the text says why, and what would help where something does."""
+    """No counter can be read. The text gives the reason and, if there is one, the remedy."""
 
 
 def energy(
@@ -39,16 +39,16 @@ def energy(
 ) -> Energy:  # fmt: skip
     """Measure forward passes back to back in eval and inference mode, on one random batch resident on the device.
 
-    `joules_per_image` is gross: the window's energy over its images, with what the device draws when idle. Its net is
-    `joules_per_image - idle_watts * window_s / images`. The idle power is measured first, with the network on the
-    device, after some seconds of nothing. The window lasts until both the seconds and the counter's steps are reached.
+    `joules_per_image` is the energy of the window divided by its images, including idle power. Without idle power it is
+    `joules_per_image - idle_watts * window_s / images`. Idle power is measured first, with the network on the device,
+    after some idle seconds. The window lasts until both the seconds and the counter's updates are reached.
 
-    TF32 and cudnn.benchmark are off, images contiguous. Where no counter can be read, both figures are None and
-    `unreadable` says why. Tests inject `counter`, `clock` and `sleep`, in joules and seconds.
+    TF32 and cudnn.benchmark are off, images contiguous. If no counter can be read, both figures are None and
+    `unreadable` gives the reason. Tests inject `counter`, `clock` and `sleep`, in joules and seconds.
     """
     try:
         counter = counter or (nvml() if spec.device == "cuda" else Rapl().joules)
-        counter()  # one that cannot be read is known before the work begins
+        counter()  # fails before any work if it cannot be read
         set_switches(spec.threads, tf32=False)
         batch = random_images(spec.batch, spec.channels, spec.size).to(spec.device, getattr(torch, spec.precision))
         network = network.eval().to(spec.device, batch.dtype)
@@ -102,7 +102,7 @@ def _window(
 
 
 def _warm_up(work: Callable[[int], int], clock: Clock) -> int:
-    """Call until the device is warm; returns how many calls fill the time between two looks at the counter."""
+    """Call until the device is warm. Returns the number of calls between two readings of the counter."""
     start, calls = clock(), 0
     while calls < WARMUP_CALLS or clock() - start < WARMUP_S:
         work(1)
@@ -124,7 +124,7 @@ def nvml() -> Counter:
 
 
 class Rapl:
-    """The sum over the CPU's packages. Their parts, `intel-rapl:0:0`, lie in them, and they in the platform, `psys`."""
+    """The sum over the CPU's packages. Subzones (`intel-rapl:0:0`) are part of packages, packages of `psys`."""
 
     def __init__(self, powercap: Path = Path("/sys/class/powercap")) -> None:
         zones = [zone for zone in sorted(powercap.glob("intel-rapl:*")) if zone.name.count(":") == 1]
@@ -138,7 +138,7 @@ class Rapl:
         self._passed = 0
 
     def joules(self) -> float:
-        """Joules since this object was made; each counter may have started over once since it was last read."""
+        """Joules since this object was created. Each counter may have wrapped around once since the last reading."""
         found = self._microjoules("energy_uj")
         for now, before, span in zip(found, self._last, self._ranges, strict=True):
             self._passed += (now - before) % span

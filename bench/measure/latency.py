@@ -1,9 +1,9 @@
-"""How long one forward pass takes: raw times in seconds, one a call, of a network whose output can be trusted.
+"""Latency of a forward pass: raw times in seconds, one per call. The network's output is checked first.
 
 Every call is timed alone, with the device synchronized around it; its output is kept alive until the clock has stopped.
-On CUDA a pair of events times the same call on the device. Source: the rules of MLPerf Inference's single stream, less
-its load generator. A network is timed only if its output is finite, the same for the same input, and near the plain
-network's.
+On CUDA a pair of events times the same call on the device. Source: the rules of MLPerf Inference's single stream,
+without its load generator. A network is timed only if its output is finite, the same for the same input, and close to
+the plain network's.
 """
 
 import copy
@@ -23,12 +23,12 @@ from bench.measure.forms import Run, is_plain, prepared
 from bench.measure.switches import random_images, set_switches
 from bench.quantities import Agreement, Latency, LatencySpec
 
-FLAT = 0.05  # two neighboring windows whose medians differ by less than this share are flat
+FLAT = 0.05  # times are stable if the medians of two consecutive windows differ by at most this share
 WINDOW = 5
-PATIENCE = 10  # a warm-up ends after this many times its least length, flat or not
-REPEAT = 1e-4  # of the largest logit: what two calls on CUDA may differ by, where the order of sums is not fixed
-STRAY = 1e-3  # of the largest logit: what a form in float32 may differ by from the plain network
-OWN_ROUNDING = 3  # or so many times what the plain network's float32 differs by from its float64
+PATIENCE = 10  # a warm-up ends after this many times its minimum length, even if times are not stable
+REPEAT = 1e-4  # allowed difference of two calls on CUDA, where the order of sums varies, relative to the largest logit
+STRAY = 1e-3  # allowed difference of a float32 form from the plain network, relative to the largest logit
+OWN_ROUNDING = 3  # or this many times the difference of the plain network's float32 and float64 outputs
 
 Clock = Callable[[], float]
 Timer = Callable[[], tuple[float, float | None]]
@@ -41,8 +41,8 @@ def latency(
     """Time calls of the network on one random batch (batch, channels, size, size), values in [0, 1).
 
     `clock` is in seconds; tests inject their own. `progress` is called after each call, when the clock has stopped. The
-    network is moved to the device, converted and left in eval mode.
-    UserError where the form cannot be made or its output cannot be trusted.
+    network is moved to the device, converted and left in eval mode. Raises UserError if the form cannot be made or its
+    output cannot be trusted.
     """
     # The output that the form is compared with is in full float32, whatever the conditions allow.
     set_switches(spec.threads, tf32=False, cudnn_benchmark=spec.cudnn_benchmark)
@@ -57,7 +57,7 @@ def latency(
 
     def look(output: Any) -> None:
         nonlocal agreement
-        if len(outputs) < 2:  # later ones go unseen and cost nothing
+        if len(outputs) < 2:  # later outputs are not checked and cost nothing
             outputs.append(first_tensor(output))
             if len(outputs) == 2:
                 agreement = trusted(outputs[0], outputs[1], plain, spec, network, batch)
@@ -78,7 +78,7 @@ def latency(
 
 
 def _timer(run: Run, spec: LatencySpec, clock: Clock, look: Callable[[Any], None]) -> Timer:
-    """A function that makes one call and returns its wall time and, on CUDA, its time between two events."""
+    """Return a function that makes one call and returns its wall time and, on CUDA, its time between two events."""
     on_cuda = spec.device == "cuda"
 
     def call() -> tuple[float, float | None]:
@@ -100,7 +100,7 @@ def _timer(run: Run, spec: LatencySpec, clock: Clock, look: Callable[[Any], None
 
 
 def _warm_up(call: Timer, spec: LatencySpec, clock: Clock) -> list[float]:
-    """Call until both least lengths are reached and two neighboring windows agree, or patience ends."""
+    """Call until both minimum lengths are reached and times are stable, or `PATIENCE` is exceeded."""
     times: list[float] = []
     start = clock()
     while True:
@@ -124,9 +124,9 @@ def _flat(times: list[float]) -> bool:
 
 
 def first_tensor(output: Any) -> Tensor:
-    """The first tensor in what a network gave, copied: float32, on the CPU. UserError where there is none."""
+    """A float32 copy on the CPU of the first tensor in a network's output. Raises UserError if there is none."""
     for leaf in tree_leaves(output):
-        if isinstance(leaf, Tensor) or hasattr(leaf, "numpy"):  # ONNX Runtime gives its own values
+        if isinstance(leaf, Tensor) or hasattr(leaf, "numpy"):  # ONNX Runtime returns its own type
             tensor = leaf.detach() if isinstance(leaf, Tensor) else torch.from_numpy(leaf.numpy())
             return tensor.to("cpu", torch.float32, copy=True)
     raise UserError(
@@ -136,11 +136,11 @@ def first_tensor(output: Any) -> Tensor:
 
 
 def agreement(plain_output: Any, output: Any) -> Agreement:
-    """How far an output strays from the plain network's on the same batch; the first tensor of each is compared.
+    """The difference of an output from the plain network's on the same batch. The first tensors are compared.
 
-    Masks are of logits over 0 where there is one map, else of the class whose logit is largest; their Dice is taken
-    over the whole batch and averaged over the classes but the first, the background, less those that are empty in both
-    (1 where all are). Only (N, maps, H, W) has several maps. UserError where the shapes differ.
+    Masks are logits > 0 for one map, else the argmax over maps. Their Dice is computed over the whole batch and
+    averaged over the foreground classes that are not empty in both (1 if all are). Only an output (N, maps, H, W) has
+    several maps. Raises UserError if the shapes differ.
     """
     plain, found = first_tensor(plain_output), first_tensor(output)
     wanted, given = tuple(plain.shape), tuple(found.shape)
@@ -157,14 +157,14 @@ def agreement(plain_output: Any, output: Any) -> Agreement:
 def trusted(
     first: Tensor, second: Tensor, plain: Tensor | None, spec: LatencySpec, network: nn.Module, batch: Tensor
 ) -> Agreement | None:
-    """The agreement of two outputs for the same input with the plain network's, None where it is the plain network.
+    """Check two outputs for the same input; return their agreement with the plain network (None for the plain network).
 
-    UserError where the first is not finite, not the second, or too far from the plain one. Two outputs have to be
-    exactly the same on a CPU; on CUDA they may differ by the order of sums, or by one rounding in half precision.
+    Raises UserError if the first is not finite, differs from the second, or is too far from the plain one. On a CPU the
+    two outputs must be identical; on CUDA they may differ by the order of sums, or by one rounding in half precision.
 
-    What half precision or TF32 rounds is reported and never refused; in float32 there should be next to no difference.
-    A network that selects, such as by a top-k of near-equal values, changes its output by rounding alone: there the
-    limit is what its own float32 output differs by from its float64 one.
+    Differences from half precision or TF32 are reported but never rejected; in float32 there should be almost none.
+    Rounding alone can change the output of a network that selects, such as by a top-k of nearly equal values. For it
+    the limit is `OWN_ROUNDING` times the difference of its own float32 and float64 outputs.
     """
     if wrong := int((~first.isfinite()).sum()):
         do = "see that its weights and every step of its forward pass are finite"

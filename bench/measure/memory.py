@@ -1,7 +1,7 @@
-"""The most memory one pass holds, in bytes: a forward pass in inference mode, or a whole training step.
+"""Peak memory of one pass in bytes: a forward pass in inference mode, or a whole training step.
 
-On CUDA it is what torch's allocator gave out (source: `torch.cuda.memory`); on a CPU the process's high-water resident
-size (sources: proc(5), getrusage(2)). From both is taken what the process held before the network was built.
+On CUDA it is the memory allocated by torch (source: `torch.cuda.memory`); on a CPU the process's peak resident set size
+(sources: proc(5), getrusage(2)). The memory held before the network was built is subtracted.
 """
 
 import ctypes
@@ -22,32 +22,31 @@ from bench.measure.switches import layout, set_switches
 from bench.networks.output_maps import supervised
 from bench.quantities import Device, Memory, MemorySpec
 
-PASSES = 2  # what the first leaves behind (tables made when first needed, AdamW's state) the second has on top
-NOISE_BYTES = 2**20  # the kernel adds up a process's pages in lots
+PASSES = 2  # the second also holds what the first leaves behind (tables made on first use, AdamW's state)
+NOISE_BYTES = 2**20  # the kernel updates a process's page counts in batches
 OWN_MAPPING_BYTES = 2**17  # glibc's documented default
 
 
 def memory(build: Callable[[], nn.Module], spec: MemorySpec) -> Memory:
     """Measure two passes of the network that `build` makes, on a random batch (batch, channels, size, size).
 
-    For a process of its own, which measures nothing else. `build` is called twice. The first network makes a pass with
-    one or two images and is thrown away, so that the libraries are imported, their code is in memory and their one-off
-    workspaces are taken: these are not the network's.
+    Run this in a separate process that measures nothing else. `build` is called twice. The first network makes passes
+    with one or two images and is discarded, so that imports, library code and one-time workspaces are not counted.
 
-    Counted is what must be free for the pass: weights, the batch and its target, every activation, the output, which
-    is kept alive to the end, and in training gradients and AdamW's state as well. A training step is: gradients
-    cleared, forward, cross-entropy with random masks, backward, AdamW; without accumulation and clipping. Dice would
-    add a few maps of the output's size. In inference a half precision is that of weights and images; in training
-    bfloat16 is mixed precision with weights in float32. TF32 and cudnn.benchmark are off.
+    The result includes weights, the batch and its target, all activations, the output (kept until the end) and, in
+    training, gradients and AdamW's state. A training step is: gradients cleared, forward, cross-entropy with random
+    masks, backward, AdamW; without accumulation and clipping. Dice would add a few maps of the output's size. In
+    inference, half precision applies to weights and images; in training, bfloat16 is mixed precision with float32
+    weights. TF32 and cudnn.benchmark are off.
 
-    `reserved_bytes` is all that torch's allocator holds at its peak, libraries' workspaces included.
+    `reserved_bytes` is the peak of what torch's allocator reserves, including workspaces of libraries.
 
-    On a CPU with glibc, every tensor of 128 KiB or more has a mapping of its own here, returned as soon as it is freed,
-    whatever the process's MALLOC_ variables say. Else what the C library keeps for later would be counted too: on the
-    109 MiB that MDSA-UNet has alive at once in inference with batch 4, it kept 70 MiB more by glibc's defaults and
+    On a CPU with glibc, every allocation of 128 KiB or more gets its own mapping here, which is returned when it is
+    freed, regardless of MALLOC_ variables. Otherwise memory cached by the C library would be counted: in addition to
+    the 109 MiB that MDSA-UNet has alive at once in inference with batch 4, it kept 70 MiB more by glibc's defaults and
     100 MiB more with the thresholds that our workers set.
 
-    Raises UserError where this machine cannot tell, and for training in float16, which would need a scaled loss.
+    Raises UserError if this machine cannot measure it, and for training in float16, which would need a scaled loss.
     """
     if spec.mode == "training" and spec.precision == "float16":
         raise UserError("memory of training in float16 is not measured; give float32 or bfloat16")
@@ -56,7 +55,7 @@ def memory(build: Callable[[], nn.Module], spec: MemorySpec) -> Memory:
     if not on_cuda:
         for setting in (-3, -1):  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of glibc's malloc.h
             _call_libc("mallopt", setting, OWN_MAPPING_BYTES)
-    # Two images, for a batch norm over maps of one pixel cannot train on one image.
+    # Two images, because a batch norm over maps of one pixel cannot train on one image.
     _run(_ready(build(), spec), spec.model_copy(update={"batch": min(2, spec.batch)}))
     _give_back(spec.device)
     before = torch.cuda.memory_allocated() if on_cuda else resident_bytes()
@@ -82,17 +81,17 @@ def memory(build: Callable[[], nn.Module], spec: MemorySpec) -> Memory:
 def _ready(network: nn.Module, spec: MemorySpec) -> nn.Module:
     """The network on the device, in the mode, precision and memory format of the conditions."""
     network = network.train(spec.mode == "training").to(spec.device, _dtype(spec))
-    # Contiguous is what networks are unless they lay out their own weights otherwise, which is left to them.
+    # Networks are contiguous by default. A network that sets its own memory format keeps it.
     return network.to(memory_format=torch.channels_last) if spec.memory_format == "channels_last" else network
 
 
 def _dtype(spec: MemorySpec) -> torch.dtype:
-    """Of weights and images."""
+    """The precision of weights and images."""
     return getattr(torch, spec.precision) if spec.mode == "inference" else torch.float32
 
 
 def _run(network: nn.Module, spec: MemorySpec) -> object:
-    """Make the passes; what is returned lies in memory until its holder drops it."""
+    """Make the passes. The returned tensors stay in memory until the caller releases them."""
     shape, memory_format = (spec.batch, spec.channels, spec.size, spec.size), layout(spec.memory_format)
     images = torch.empty(shape, dtype=_dtype(spec), device=spec.device, memory_format=memory_format).uniform_()
     if spec.mode == "training":
@@ -100,7 +99,7 @@ def _run(network: nn.Module, spec: MemorySpec) -> object:
     output = None
     with torch.inference_mode():
         for _ in range(PASSES):
-            output = None  # or two outputs would lie there at once
+            output = None  # so that two outputs are never held at once
             output = network(images)
     return images, output
 
@@ -122,7 +121,7 @@ def _train(network: nn.Module, images: Tensor, spec: MemorySpec) -> object:
         loss.backward()
         optimizer.step()
         kept = output, loss
-        del output, loss  # they hold the graph
+        del output, loss  # they keep the graph alive
     return images, target, optimizer, kept
 
 
@@ -130,7 +129,7 @@ def _train(network: nn.Module, images: Tensor, spec: MemorySpec) -> object:
 
 
 def _make_resident(network: nn.Module) -> int:
-    """Write all weights in place, since memory that was never written is not there yet. Returns their bytes."""
+    """Write all weights in place, because memory becomes resident only when written. Returns their bytes."""
     tensors = [*network.parameters(), *network.buffers()]
     storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage() for tensor in tensors}
     for storage in storages.values():
@@ -139,13 +138,13 @@ def _make_resident(network: nn.Module) -> int:
 
 
 def _call_libc(name: str, *arguments: int) -> None:
-    """Call a function of the C library, where it has it."""
+    """Call a function of the C library if it exists."""
     if function := getattr(ctypes.CDLL(None), name, None):
         function(*arguments)
 
 
 def _give_back(device: Device) -> None:
-    """Return freed memory to the system, or the network would be put in it and not be seen."""
+    """Return freed memory to the system. Otherwise the network could reuse it and would not be counted."""
     gc.collect()
     if device == "cuda":
         torch.cuda.synchronize()
@@ -156,16 +155,16 @@ def _give_back(device: Device) -> None:
 
 
 def resident_bytes() -> int:
-    """This process's resident size now."""
+    """This process's present resident set size."""
     return int(psutil.Process().memory_info().rss)
 
 
 class HighWater:
-    """The highest resident size of this process, in bytes, since this was made.
+    """The peak resident set size of this process, in bytes, since this object was created.
 
-    The system's high-water mark began with the process, and importing torch leaves it high. Linux lets a process lower
-    its own mark to its present size; where that is denied, and on other systems, a mark that has grown is a peak since
-    then all the same, and one that has not tells nothing.
+    The system's high-water mark covers the whole process, and importing torch raises it. Linux lets a process reset its
+    own mark to its present size. If that is denied, and on other systems, a mark that has grown is still a valid peak;
+    one that has not grown gives no information.
     """
 
     def __init__(self, proc: Path = Path("/proc/self")) -> None:
@@ -177,7 +176,7 @@ class HighWater:
         self._mark, self._size = self._highest(), resident_bytes()
 
     def peak(self) -> int:
-        """Raises UserError where it cannot be told."""
+        """The peak in bytes. Raises UserError if it cannot be determined."""
         highest = self._highest()
         if highest <= self._mark and self._mark - self._size > NOISE_BYTES:
             raise UserError(
@@ -188,7 +187,7 @@ class HighWater:
         return highest
 
     def _highest(self) -> int:
-        """From /proc, for getrusage's figure begins with that of the process that started this one."""
+        """Read from /proc, because getrusage's figure starts from that of the parent process."""
         status = self._proc / "status"
         mark = re.search(r"^VmHWM:\s*(\d+) kB", status.read_text(), re.MULTILINE) if status.exists() else None
         if mark:

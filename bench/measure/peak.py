@@ -1,8 +1,8 @@
-"""The best rates a machine reaches, against which a network's own rates can be held.
+"""The peak rates of a machine, for comparison with the rates of networks.
 
 They are the two roofs of the roofline model: Williams, Waterman and Patterson, CACM 52(4), 2009. Bandwidth is that of
-the copy of STREAM: McCalpin, IEEE TCCA Newsletter, December 1995. The best repeat counts, not the median: a peak is
-what the machine can do, and whatever disturbs it only takes away.
+the copy of STREAM: McCalpin, IEEE TCCA Newsletter, December 1995. The best repeat is used, not the median, because
+disturbances only reduce the rate.
 """
 
 import time
@@ -18,7 +18,7 @@ from bench.measure.switches import set_switches, synchronize
 from bench.quantities import Device, Peak, PeakSpec
 
 SIZES = {"cpu": (512, 1024, 2048, 4096), "cuda": (4096, 8192, 16384)}
-PRODUCTS_S = 2.0  # a size is left out that would go on for longer
+PRODUCTS_S = 2.0  # larger sizes are skipped if they would exceed this time
 COPY_BYTES = {"cpu": 2**28, "cuda": 2**32}
 REPEATS, REPEATS_S = 3, 0.2
 
@@ -26,19 +26,18 @@ Clock = Callable[[], float]
 
 
 def peak(spec: PeakSpec, clock: Clock = time.perf_counter) -> Peak:
-    """Multiply-adds and bytes a second, in a few seconds.
+    """Measure multiply-adds and bytes per second. Takes a few seconds.
 
     `macs_per_s` is n^3 over the best time of a product of two n x n matrices in the spec's precision (float32 without
-    TF32), for the n among several that is fastest. Each is worked out twice, as `torch.mm` and as a 1x1 convolution of
-    n channels and n pixels, for torch asks two libraries for these and one of them may be far from what the machine
-    can do: on AMD's processors MKL's product reaches half of oneDNN's.
+    TF32), for the n among several that is fastest. Each product is computed as `torch.mm` and as a 1x1 convolution of n
+    channels and n pixels, because torch uses different libraries for them and one may be slow: on AMD processors MKL's
+    product reaches half of oneDNN's rate.
 
     `bytes_per_s` is twice the bytes of an array over the best time of its copy: each byte is read once and written
-    once; what a cache reads besides, in order to write, is not counted. The array is at least four times the last-level
+    once; additional reads by write-allocating caches are not counted. The array is at least four times the last-level
     cache, unless that is more than a tenth of the memory.
 
-    `clock` is in seconds; tests inject their own. Sets torch's switches, those of TF32 to torch's own
-    defaults.
+    `clock` is in seconds; tests inject their own. Sets torch's switches, with TF32 at torch's defaults.
     """
     set_switches(spec.threads)
     with torch.inference_mode():
@@ -89,7 +88,7 @@ def _copy_bytes(device: Device) -> int:
 
 
 def last_level_cache_bytes(cpus: Path = Path("/sys/devices/system/cpu")) -> int:
-    """The sum over the last-level caches of the processors this process may run on; 0 where the system does not tell.
+    """The total size of the last-level caches of this process's processors; 0 if the system does not report it.
 
     Each is listed once by every processor that shares it.
     """

@@ -1,10 +1,10 @@
-"""Where a network's cost is: parameters, multiply-adds, activations and time of each module, and time by operator.
+"""Profile: parameters, multiply-adds, activations and time of each module, and time of each operator.
 
 Definitions. Multiply-adds are torch's count (`counters.by_torch`): convolutions and matrix products, one multiply-add
-counts as one, for one image. Activations are the elements that these put out, as in Radosavovic et al., "Designing
-Network Design Spaces" (2020); fused attention stands as its two plain products. A module's time is what passes between
-the start and the end of its calls, what it calls included, as the median over passes of one batch; clocks around every
-module slow a pass down, so it is no latency. All calls of a module in a pass are added up.
+counts as one, for one image. Activations are the output elements of these operators, as in Radosavovic et al.,
+"Designing Network Design Spaces" (2020); fused attention counts as its two plain products. A module's time is the time
+from start to end of its calls, including the modules it calls, as the median over passes of one batch. Timing every
+module slows a pass down, so this is not a latency. All calls of a module in a pass are summed.
 """
 
 import statistics
@@ -34,8 +34,8 @@ Times = defaultdict[str, float]  # seconds by the module's name
 def profile(network: nn.Module, spec: ProfileSpec, progress: Progress, clock: Clock = time.perf_counter) -> Profile:
     """Count one image on the CPU, then time batches on the device.
 
-    `progress(doing, done, total)` is told how far it is; `clock` is in seconds. The network is moved to the device and
-    left in eval mode. Raises what the network raises for such an image.
+    `progress(doing, done, total)` reports progress; `clock` is in seconds. The network is moved to the device and left
+    in eval mode. Errors that the network raises for such an image are raised.
     """
     set_switches(spec.threads)
     network = network.eval()
@@ -59,7 +59,7 @@ def profile(network: nn.Module, spec: ProfileSpec, progress: Progress, clock: Cl
 
 
 class Counts(NamedTuple):
-    """By the module's name; what an operator costs is added to every module that is running."""
+    """Counts by module name. The cost of an operator is added to every module that is running."""
 
     calls: Counter[str]
     macs: Counter[str]
@@ -89,7 +89,7 @@ def count(network: nn.Module, image: Tensor) -> Counts:
 
 @contextmanager
 def timed(clock: Clock, wait: Callable[[], None], spent: Times, name: str) -> Iterator[None]:
-    """Add the time that passes to that of a module; `wait` returns when the device is done."""
+    """Add the elapsed time to that of a module. `wait` returns when the device is done."""
     wait()
     started = clock()
     yield
@@ -98,7 +98,7 @@ def timed(clock: Clock, wait: Callable[[], None], spent: Times, name: str) -> It
 
 
 def _times(network: nn.Module, batch: Tensor, progress: Progress, clock: Clock) -> tuple[list[float], list[Times]]:
-    """The time of each plain pass, and beside each of them one with a clock around every module."""
+    """The times of plain passes, and of as many passes with a timer around every module."""
     clocks = partial(timed, clock, partial(synchronize, "cuda" if batch.is_cuda else "cpu"))
     plain: list[float] = []
     clocked: list[Times] = []
@@ -140,7 +140,7 @@ def _by_operator(network: nn.Module, batch: Tensor, progress: Progress) -> tuple
 
 
 def assemble(network: nn.Module, counts: Counts, times: dict[str, float]) -> tuple[ModuleCost, ...]:
-    """One line a module, in the order of `named_modules`; what is shared stands where it is first."""
+    """One entry per module, in the order of `named_modules`. A shared module is listed where it occurs first."""
     found: dict[str, ModuleCost] = {}
     modules = dict(network.named_modules())
     for name, module in reversed(modules.items()):

@@ -1,8 +1,8 @@
-"""Scores of one class in one image or volume: one function a score, all called alike.
+"""Scores of one class in one image or volume: one function per score, all with the same signature.
 
 A score takes two boolean masks of one shape, (H, W) or (D, H, W), the prediction first, and `spacing`, the size of a
-pixel along each axis in the order of the axes; without it a pixel is 1 by 1. It returns a float, NaN where it is
-undefined. ValueError where the shapes differ.
+pixel along each axis in the order of the axes; without it a pixel is 1 by 1. It returns a float, NaN if it is
+undefined. Raises ValueError if the shapes differ.
 
 Dice, IoU, sensitivity and precision are shares of pixels, 0 to 1, higher is better. For empty masks:
 
@@ -11,10 +11,10 @@ Dice, IoU, sensitivity and precision are shares of pixels, 0 to 1, higher is bet
     empty      something    0           NaN           0
     something  empty        0           0             NaN
 
-A share of nothing is undefined. So precision alone does not punish a network that predicts nothing; its Dice and
-sensitivity of 0 do. (TransUNet's code, and what copied it, gives a Dice of 1 where a truth is empty and something is
-predicted.) Sources: Dice, Ecology 26(3), 1945; Jaccard, 1901; Yerushalmy, Public Health Reports 62(40), 1947; the empty
-cases of Dice as in nnU-Net.
+A share with denominator 0 is undefined. So precision alone does not penalize a network that predicts nothing; its Dice
+and sensitivity of 0 do. (TransUNet's code, and code copied from it, gives a Dice of 1 if the truth is empty and
+something is predicted.) Sources: Dice, Ecology 26(3), 1945; Jaccard, 1901; Yerushalmy, Public Health Reports 62(40),
+1947; the empty cases of Dice as in nnU-Net.
 """
 
 import math
@@ -32,14 +32,14 @@ Spacing = Sequence[float] | None
 
 
 def counts(prediction: np.ndarray, truth: np.ndarray) -> tuple[int, int, int]:
-    """Pixels in both masks (TP), in the prediction alone (FP), in the truth alone (FN)."""
+    """Number of pixels in both masks (TP), only in the prediction (FP), only in the truth (FN)."""
     _refuse_other_shape(prediction, truth)
     tp, predicted, true = (int(np.count_nonzero(mask)) for mask in (prediction & truth, prediction, truth))
     return tp, predicted - tp, true - tp
 
 
 def share(name: str, prediction: np.ndarray, truth: np.ndarray, spacing: Spacing = None) -> float:
-    """A share of pixels by its formula in `bench.quantities.scores.SCORES`; NaN where it is a share of nothing.
+    """A share of pixels by its formula in `bench.quantities.scores.SCORES`; NaN if the denominator is 0.
 
     >>> dice(np.array([[True, True, False]]), np.array([[False, True, True]]))
     0.5
@@ -58,17 +58,17 @@ precision = partial(share, "precision")  # TP / (TP + FP), the share of the pred
 def hd95(prediction: np.ndarray, truth: np.ndarray, spacing: Spacing = None) -> float:
     """The 95th percentile of the distance between the outlines of two masks, in pixels or in the unit of `spacing`.
 
-    The outline of a mask is its pixels that share an edge (in 3-D a face) with a pixel that is not of it, and nothing
-    beyond the image is of it. Each pixel of one outline has a Euclidean distance to the nearest of the other; HD95 is
-    the larger of the two 95th percentiles, from prediction to truth and from truth to prediction. From 0, lower is
-    better. ValueError where `spacing` is not one positive number for each axis.
+    The outline of a mask is the set of its pixels that share an edge (in 3-D a face) with a pixel outside it;
+    everything beyond the image is outside. For each pixel of one outline, the Euclidean distance to the nearest pixel
+    of the other is computed. HD95 is the larger of the two 95th percentiles, from prediction to truth and from truth to
+    prediction. It is at least 0; lower is better. Raises ValueError if `spacing` is not one positive number per axis.
 
-    Where both masks are empty there is no distance, NaN. Where exactly one is, HD95 is the image's diagonal, which no
-    two of its pixels surpass: a network that misses what is there must not fare better than one that finds it in the
-    wrong place, as it would if the image were left out. (MONAI gives infinity, which no mean survives.)
+    If both masks are empty, HD95 is NaN. If exactly one is empty, HD95 is the image's diagonal, an upper bound of the
+    distance of two pixels. Leaving such an image out would favor a network that misses an object over one that finds it
+    in the wrong place. (MONAI returns infinity, which makes every mean infinite.)
 
     Sources: Huttenlocher et al., IEEE PAMI 15(9), 1993; the worst value for a mask that is missed as in Metrics
-    Reloaded, Nature Methods 21, 2024. The computation is MONAI's, which crops the masks to what is in them.
+    Reloaded, Nature Methods 21, 2024. The computation is MONAI's, which crops the masks to their foreground.
 
     >>> hd95(np.array([[True, False, False, False]]), np.array([[False, False, False, True]]), (1.0, 0.5))
     1.5
@@ -85,7 +85,7 @@ def hd95(prediction: np.ndarray, truth: np.ndarray, spacing: Spacing = None) -> 
     predicted, true = (torch.from_numpy(mask[None, None]) for mask in (prediction, truth))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # MONAI warns of an option that it passes itself
-        # These masks have no background channel to leave out.
+        # These masks have no background channel to exclude.
         distance = compute_hausdorff_distance(predicted, true, include_background=True, percentile=95, spacing=sides)
     return float(distance.item())
 

@@ -1,4 +1,4 @@
-"""What measures share: switches, images, the memory format, when a device is done, hooks around modules."""
+"""Shared by all measurements: torch's switches, random images, memory formats, synchronization, module hooks."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -17,11 +17,12 @@ def set_switches(
 ) -> None:
     """Set every switch of torch that changes times or rounding, for the whole process.
 
-    `threads` are those of a CPU's operators. `tf32` allows TF32 in matrix products and in cuDNN's convolutions; None is
-    torch's own default, the latter alone. `cudnn_benchmark` lets cuDNN try its algorithms. `flush_denormal` makes a CPU
-    take subnormal numbers for zero, which it would else compute in microcode. cuDNN's deterministic mode is always off.
+    `threads` is the number of threads of CPU operators. `tf32` allows TF32 in matrix products and cuDNN convolutions;
+    None is torch's default, which allows it in convolutions only. `cudnn_benchmark` lets cuDNN benchmark its
+    algorithms. `flush_denormal` makes a CPU treat subnormal numbers as zero, because it computes them slowly. cuDNN's
+    deterministic mode is always off.
     """
-    torch.set_flush_denormal(flush_denormal)  # before any thread starts, for threads inherit it
+    torch.set_flush_denormal(flush_denormal)  # before any thread starts, because threads inherit it
     torch.set_num_threads(threads)
     torch.backends.cuda.matmul.allow_tf32 = bool(tf32)
     torch.backends.cudnn.allow_tf32 = tf32 is not False
@@ -30,7 +31,7 @@ def set_switches(
 
 
 def random_images(batch: int, channels: int, size: int) -> Tensor:
-    """(batch, channels, size, size) in float32, values in [0, 1): the same each time, from a generator of its own."""
+    """Random images (batch, channels, size, size) in float32, values in [0, 1), the same each time."""
     return torch.rand(batch, channels, size, size, generator=torch.Generator().manual_seed(0))
 
 
@@ -40,19 +41,19 @@ def layout(memory_format: MemoryFormat) -> torch.memory_format:
 
 
 def synchronize(device: Device) -> None:
-    """Wait until a GPU has done its work; a CPU is done when a call returns."""
+    """Wait until a GPU has finished its work. Calls on a CPU are synchronous."""
     if device == "cuda":
         torch.cuda.synchronize()
 
 
 @contextmanager
 def around_modules(network: nn.Module, around: Callable[[str], Context] = nullcontext) -> Iterator[list[str]]:
-    """Yield the paths of the modules that are running, the innermost last, from one moment to the next.
+    """Yield a list of the paths of the running modules, innermost last, which is updated during the pass.
 
     `around(path)` is opened when a call of the module at this path begins, and closed when the call ends.
 
-    The network itself has the path "", which is open once, for as long as the whole context; make one pass in it.
-    Scripted modules are passed over. All hooks are removed when the context closes.
+    The network itself has the path "", which is open for the whole context, so make one pass in it. Scripted modules
+    are skipped. All hooks are removed when the context closes.
     """
     running, calls = [""], list[Context]()
 
@@ -61,7 +62,7 @@ def around_modules(network: nn.Module, around: Callable[[str], Context] = nullco
         calls.append(around(path))
         calls[-1].__enter__()
 
-    def leave(*_: Any) -> None:  # what a hook returns would replace the module's output
+    def leave(*_: Any) -> None:  # a returned value would replace the module's output
         calls.pop().__exit__(None, None, None)
         running.pop()
 
@@ -75,5 +76,5 @@ def around_modules(network: nn.Module, around: Callable[[str], Context] = nullco
 
 
 def takes_hooks(module: nn.Module) -> bool:
-    """Whether calls of a module can be seen: a scripted one takes no hooks."""
+    """Whether calls of a module can be observed. Scripted modules do not support hooks."""
     return not isinstance(module, torch.jit.ScriptModule)

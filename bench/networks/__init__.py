@@ -1,6 +1,6 @@
-"""From a name to a network: one of the table, of a library by a spec, of an installed package, or of a user's file.
+"""Finds networks by name: in the table, in a library, in an installed package, or in a user's file.
 
-torch is imported only when a network is built, so that `bench list` answers at once and reports do not need it.
+torch is imported only when a network is built, so that `bench list` is fast and reports do not need it.
 """
 
 from bench.networks.find import find_network, is_pretrained, title_of, with_arguments

@@ -1,11 +1,11 @@
-"""Constructs a network by any class or function, and adapts it to the images and maps that are asked for.
+"""Constructs a network from any class or function, and adapts it to the required images and maps.
 
-A class or function is given what its own parameters ask for, by their usual names.
+Arguments are passed to the class or function by the usual names of its parameters.
 
-What a network needs is declared or found out on one random image. It is declared by `image_size` (pixels a side),
+The needs of a network are declared, or detected on one random image. They are declared by `image_size` (pixels a side),
 `in_channels` and `main` (the main map's index or key in the output): as an argument that the builder does not have
-itself, or as an attribute of the class or function, or of the network. Found out are another size or number of channels
-that it takes, smaller maps, two maps for one class, and a sigmoid or softmax at its end.
+itself, or as an attribute of the class or function, or of the network. Detected are another image size or number of
+channels, smaller maps, two maps for one class, and a final sigmoid or softmax.
 """
 
 import inspect
@@ -20,10 +20,10 @@ from bench.errors import UserError, first_line, unknown
 from bench.networks.output_maps import binary, logit_maps, resized, tensors_in
 from bench.networks.table import Shapes
 
-SIZES = (256, 224, 512, 384, 128)  # tried where the one asked for fails
+SIZES = (256, 224, 512, 384, 128)  # tried if the requested size fails
 CHANNELS = (3, 1)
 DECLARED = ("image_size", "in_channels", "main")
-SMALLEST = 1e-6  # what a probability is clipped to before it becomes a logit
+SMALLEST = 1e-6  # probabilities are clipped to this distance from 0 and 1 before conversion to logits
 ENDS = {"SigmoidBackward0": "sigmoid", "SoftmaxBackward0": "softmax"}  # losses on logits apply these themselves
 # The usual names of parameters for the channels of an image, the number of classes, and the pixels a side.
 CHANNEL_WORDS = ("in_channels", "in_chans", "n_channels", "num_channels", "input_channels", "input_channel", "in_ch",
@@ -35,7 +35,7 @@ NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
 
 
 class Needs(NamedTuple):
-    """What a network works with: images of its own size and channels, its main map, the function at its end."""
+    """The needs of a network: image size, channels, main map, and the activation at its end."""
 
     size: int
     channels: int
@@ -44,9 +44,9 @@ class Needs(NamedTuple):
 
 
 class Adapted(nn.Module):
-    """A network between the images that are given and the maps that are asked for.
+    """A network with its input and output converted to the required shapes.
 
-    (N, channels, size, size) -> (N, classes, size, size); in training a tuple of such maps where it has several.
+    (N, channels, size, size) -> (N, classes, size, size); in training a tuple of such maps if it has several.
     """
 
     def __init__(self, network: nn.Module, shapes: Shapes, needs: Needs) -> None:
@@ -55,7 +55,7 @@ class Adapted(nn.Module):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is done to images and maps, to be read next to the network's figures."""
+        """Descriptions of the conversions, shown with the network's figures."""
         (size, channels, _, end), notes = self.needs, []
         if (size, channels) != (self.shapes.size, self.shapes.channels):
             inner = f"{size}x{size}, {channels} channel{'s' if channels > 1 else ''}"
@@ -90,7 +90,7 @@ class Adapted(nn.Module):
 
 
 def made(builder: Callable[..., Any], name: str, shapes: Shapes, arguments: Mapping[str, Any]) -> nn.Module:
-    """The network that a class or function makes, adapted to these shapes."""
+    """Construct the network of a class or function, adapted to these shapes."""
     own = {parameter.name for parameter in parameters_of(builder, name)}
     declared = {key: value for key, value in arguments.items() if key in DECLARED and key not in own}
     others = {key: value for key, value in arguments.items() if key not in declared}
@@ -98,10 +98,10 @@ def made(builder: Callable[..., Any], name: str, shapes: Shapes, arguments: Mapp
 
 
 def construct(builder: Callable[..., Any], name: str, shapes: Shapes, arguments: Mapping[str, Any]) -> nn.Module:
-    """The network that a class or function makes, for these shapes and with the user's own arguments.
+    """Construct the network of a class or function for these shapes, with the user's own arguments.
 
-    A parameter of a known name is given what it asks for, unless the user gave it. UserError where an argument is
-    unknown, one without a default is missing, or no network comes back.
+    Parameters with known names are filled in unless the user gave them. Raises UserError if an argument is unknown, if
+    one without a default is missing, or if the result is not a network.
     """
     parameters = parameters_of(builder, name)
     given = {**_known(parameters, shapes), **arguments}
@@ -117,14 +117,14 @@ def construct(builder: Callable[..., Any], name: str, shapes: Shapes, arguments:
 
 
 def parameters_of(builder: Callable[..., Any], name: str) -> list[inspect.Parameter]:
-    """The parameters of a class or function; UserError where it is neither."""
+    """The parameters of a class or function. Raises UserError if it is neither."""
     if not callable(builder):
         raise UserError(f"{name} is a {type(builder).__name__}; name a class or a function that makes the network")
     return list(inspect.signature(builder).parameters.values())
 
 
 def refuse_unknown(parameters: Iterable[inspect.Parameter], given: Iterable[str], name: str) -> None:
-    """UserError for an argument that is none of the named parameters."""
+    """Raise UserError for an argument that is not one of the named parameters."""
     own = [parameter.name for parameter in parameters if parameter.kind in NAMED]
     for key in given:
         if key not in own:
@@ -134,11 +134,11 @@ def refuse_unknown(parameters: Iterable[inspect.Parameter], given: Iterable[str]
 def adapted(
     network: nn.Module, name: str, shapes: Shapes, builder: Any = None, declared: Mapping[str, Any] | None = None
 ) -> nn.Module:
-    """The network itself where it takes and gives these shapes, else an `Adapted` one.
+    """Return the network itself if its input and output have these shapes, else an `Adapted` network.
 
-    It is tried on one random image in eval mode; no random generator moves. `declared` takes precedence over what
-    builder or network declare. UserError where it takes no image of any size that is tried, or gives no map of the
-    classes.
+    It is tried on one random image in eval mode; random generators are not affected. `declared` takes precedence over
+    declarations of the builder or network. Raises UserError if it accepts no image of any size tried, or returns no map
+    of the classes.
     """
     known = {word: (declared or {}).get(word, _declared(word, network, builder)) for word in DECLARED}
     was_training = network.training
@@ -159,12 +159,12 @@ def inside(network: nn.Module) -> nn.Module:
 
 
 def notes_of(network: nn.Module) -> tuple[str, ...]:
-    """What is done to a network's images and maps; nothing where it was not adapted."""
+    """Descriptions of how a network's images and maps are converted; empty if it was not adapted."""
     return network.notes if isinstance(network, Adapted) else ()
 
 
 def _known(parameters: list[inspect.Parameter], shapes: Shapes) -> dict[str, Any]:
-    """What is given to parameters of known names; of two names for one thing the first counts.
+    """The arguments for parameters with known names. Of two names with the same meaning, the first is used.
 
     A size whose default is a pair is given as a pair. Other defaults that are lists, such as `channels` for the widths
     of stages, mean something else.
@@ -201,7 +201,7 @@ def _tried(network: nn.Module, name: str, shapes: Shapes, known: dict[str, Any])
             output = network(torch.rand(1, needs.channels, needs.size, needs.size))
         except MemoryError:
             raise
-        except Exception as error:  # noqa: BLE001 - a network may refuse an image with any exception
+        except Exception as error:  # noqa: BLE001 - a network may reject an image with any exception
             refusals.append(error)
             continue
         if not logit_maps(output, shapes.classes):

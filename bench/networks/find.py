@@ -1,4 +1,4 @@
-"""From a name to its network: the table's, a library's, a file's or an installed package's."""
+"""Finds a network by name: in the table, in a library, in a file or in an installed package."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ FORMS = "smp:Unet/resnet34, path/to/file.py:Name, package.module:Name"
 
 
 def find_network(text: str) -> Network:
-    """The network of a name; UserError with the nearest name, or with what is wrong with a file or a spec."""
+    """Return the network of a name. Raises UserError, with the nearest name, or with the fault of a file or spec."""
     name = parse(text)
     if name.base in NETWORKS:
         if name.arguments:
@@ -30,9 +30,9 @@ def find_network(text: str) -> Network:
 
 
 def title_of(name: str) -> str:
-    """A network's name as its paper writes it, else as it was typed, without the folders of a file.
+    """A network's name as in its paper, else as it was typed, without the folders of a file.
 
-    Never an error: a record may be of a file that no longer exists.
+    Never raises, because the file of a stored record may no longer exist.
 
     >>> title_of("swin_unet"), title_of("nets/mine.py:Net?width=8"), title_of("smp:FPN/resnet18?pretrained=true")
     ('Swin-UNet', 'mine.py:Net (width=8)', 'FPN/resnet18 (pre-trained)')
@@ -47,7 +47,7 @@ def title_of(name: str) -> str:
 
 
 def is_pretrained(name: str) -> bool:
-    """Whether a network begins with weights trained elsewhere; it is never compared with one that does not."""
+    """Whether a network starts from pre-trained weights. It is then compared only with others that do."""
     try:
         return parse(name).pretrained
     except UserError:
@@ -55,9 +55,9 @@ def is_pretrained(name: str) -> bool:
 
 
 def with_arguments(name: str, arguments: Mapping[str, str], pretrained: bool = False) -> str:
-    """The one spelling of a name with more arguments; those it has already stay.
+    """The canonical name with more arguments. Existing arguments are kept.
 
-    The table's networks take no arguments and stay as they are.
+    Networks of the table take no arguments and are returned unchanged.
     """
     parsed = parse(name)
     if parsed.base in NETWORKS:

@@ -1,7 +1,8 @@
-"""Networks of other people's code: in a file, by its path, or in an installed package, by its module.
+"""Networks outside this repository: in a file, by its path, or in an installed package, by its module.
 
-`nets/mine.py:TinyNet` is parsed, and only run to build the network. `package.module:Name` needs the package installed.
-A package can also offer networks by a name of its own in its pyproject.toml; `bench list networks` then shows them:
+The file of `nets/mine.py:TinyNet` is parsed, and is run only to build the network. `package.module:Name` needs the
+package installed. A package can also register names of networks in its pyproject.toml; `bench list networks` then shows
+them:
 
     [project.entry-points."bench.networks"]
     tiny = "my_package.nets:TinyNet"
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ForeignNetwork(Network):
-    """A class or function of other people's code.
+    """A network made by a class or function outside this repository.
 
-    `builder` imports and returns it, `file` is the file a reader looks into, `code` gives the digest of its code.
+    `builder` imports and returns it, `file` is its source file, and `code` returns the digest of its code.
     """
 
     arguments: Mapping[str, Any]
@@ -50,7 +51,7 @@ class ForeignNetwork(Network):
         return self.code()
 
     def build(self, in_channels: int, classes: int, image_size: int) -> "nn.Module":
-        """What the class or function makes, adapted to these images."""
+        """Build the network, adapted to these images and classes."""
         from bench.networks.adapt import made
 
         return made(self.builder(), self.title, Shapes(in_channels, classes, image_size), self.arguments)
@@ -58,12 +59,12 @@ class ForeignNetwork(Network):
 
 @cache
 def plug_ins() -> dict[str, str]:
-    """The targets `module:Name` that installed packages offer, by name."""
+    """The targets `module:Name` that installed packages register, by name."""
     return {entry.name: entry.value for entry in entry_points(group="bench.networks")}
 
 
 def from_package(name: Name, target: str) -> ForeignNetwork:
-    """The network of a target `module:Name`; UserError where no such module is installed."""
+    """The network of a target `module:Name`. Raises UserError if the module is not installed."""
     module, _, attribute = target.partition(":")
     try:
         files = files_of(module)
@@ -85,7 +86,7 @@ def _attribute(module: str, name: str) -> Any:
 
 
 def from_file(name: Name) -> ForeignNetwork:
-    """The network of a path; UserError where there is no such file, or nothing of that name in it."""
+    """The network in a file. Raises UserError if the file does not exist or does not define the name."""
     path, _, attribute = name.base.rpartition(":") if ".py:" in name.base else (name.base, "", "")
     tree = _parsed(Path(path))
     own = [node.name for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
@@ -117,7 +118,7 @@ def _parsed(path: Path) -> ast.Module:
 
 
 def _with_neighbors(path: Path) -> list[Path]:
-    """The file and what it imports, directly or not, from its own folder or package; these are its code."""
+    """The file and all that it imports, directly or indirectly, from its folder or package: its code."""
     found, waiting = set(), [path]
     while waiting:
         file = waiting.pop()
@@ -145,7 +146,7 @@ def _neighbors(path: Path) -> Iterator[Path]:
 
 
 def _importable(path: Path) -> tuple[Path, list[str]]:
-    """The folder that a file is imported from, and the parts of its module's name there, more than one in a package."""
+    """The folder from which a file is imported, and the parts of its module name (several in a package)."""
     top, parts = path.resolve().parent, [path.stem]
     while (top / "__init__.py").exists():
         top, parts = top.parent, [top.name, *parts]
@@ -153,9 +154,9 @@ def _importable(path: Path) -> tuple[Path, list[str]]:
 
 
 def _imported(path: Path) -> Any:
-    """The module of a file, in its package where its folder is one; UserError where it cannot be imported."""
+    """Import a file, as part of its package if its folder is one. Raises UserError if it cannot be imported."""
     top, parts = _importable(path)
-    sys.path.insert(0, str(top))  # for its neighbors
+    sys.path.insert(0, str(top))  # for imports from the same folder
     try:
         return import_module(".".join(parts)) if len(parts) > 1 else _loaded(path)
     except UserError:
@@ -168,7 +169,7 @@ def _imported(path: Path) -> Any:
 
 
 def _loaded(path: Path) -> Any:
-    """A single file under a name that no other module has: one called `random.py` must not replace Python's own."""
+    """Import a single file under a unique name, so that a file `random.py` does not replace Python's module."""
     name = f"own_{path.stem}"
     spec = spec_from_file_location(name, path)
     assert spec

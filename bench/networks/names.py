@@ -1,7 +1,7 @@
 """A network's name as it is typed and stored: `smp:Unet/resnet34?decoder_attention_type=scse&pretrained=true`.
 
-After the question mark come arguments. One network with one set of arguments has one spelling, because its records are
-found by it.
+Arguments follow the question mark. A network with a set of arguments has one canonical name, by which its records are
+found.
 """
 
 import ast
@@ -19,7 +19,7 @@ WEIGHTS = "encoder_weights"  # what segmentation-models-pytorch calls it
 
 @dataclass(frozen=True)
 class Name:
-    """What comes before the question mark, and each argument's text by its name, in the order of the names."""
+    """The part before the question mark, and the arguments as text, sorted by name."""
 
     base: str
     arguments: Mapping[str, str]
@@ -30,17 +30,17 @@ class Name:
 
     @property
     def values(self) -> dict[str, Any]:
-        """The value of each argument's text."""
+        """The arguments converted to Python values."""
         return {key: value_of(text) for key, text in self.arguments.items()}
 
     @property
     def pretrained(self) -> bool:
-        """Whether it asks for weights that were trained elsewhere."""
+        """Whether it asks for pre-trained weights."""
         return bool(self.values.get(PRETRAINED)) or self.values.get(WEIGHTS) is not None
 
 
 def parse(text: str) -> Name:
-    """The parts of a name; UserError where an argument is no `key=value`. `./nets//mine.py` becomes `nets/mine.py`."""
+    """Parse a name. Raises UserError if an argument is not `key=value`. `./nets//mine.py` becomes `nets/mine.py`."""
     base, _, rest = text.strip().partition("?")
     path, colon, attribute = base.rpartition(":")
     if path.endswith(".py"):
@@ -49,7 +49,7 @@ def parse(text: str) -> Name:
 
 
 def pairs(arguments: Iterable[str]) -> dict[str, str]:
-    """`key=value` texts by key. UserError where one is not of that form."""
+    """Parse `key=value` strings into a dict. Raises UserError if one does not have that form."""
     found = {}
     for argument in arguments:
         key, sign, value = argument.partition("=")
@@ -60,7 +60,7 @@ def pairs(arguments: Iterable[str]) -> dict[str, str]:
 
 
 def value_of(text: str) -> Any:
-    """A number, truth value, none or list that a text spells, else the text itself.
+    """Convert text to the number, boolean, None or list that it spells, else return it unchanged.
 
     >>> [value_of(text) for text in ("32", "true", "[1, 2]", "scse")]
     [32, True, [1, 2], 'scse']

@@ -8,7 +8,9 @@ from torch.nn import functional as F
 
 
 def logit_maps(output: Any, classes: int) -> list[Tensor]:
-    """The maps (N, classes, H, W) in an output, the main one first: of the largest the least nested, then the first.
+    """The maps (N, classes, H, W) in an output, the main one first: the largest.
+
+    Of equals the least nested, then the first.
 
     For one class a map may come as (N, H, W), and two channels, of background and foreground, are accepted too:
     `binary` makes one of them. Everything else in the output is ignored.
@@ -16,7 +18,7 @@ def logit_maps(output: Any, classes: int) -> list[Tensor]:
     wanted = (classes, 2) if classes == 1 else (classes,)
     found = [(t[:, None] if classes == 1 and t.dim() == 3 else t, depth) for t, depth in tensors_in(output)]
     maps = [(t, depth) for t, depth in found if t.dim() == 4 and t.shape[1] in wanted]
-    ordered = sorted(maps, key=lambda one: (-one[0].shape[-2] * one[0].shape[-1], one[1]))  # equals stay in order
+    ordered = sorted(maps, key=lambda one: (-one[0].shape[-2] * one[0].shape[-1], one[1]))  # equal ones stay in order
     return [t for t, _ in ordered]
 
 
@@ -30,12 +32,12 @@ def tensors_in(output: Any, depth: int = 0) -> Iterator[tuple[Tensor, int]]:
 
 
 def binary(logits: Tensor, classes: int) -> Tensor:
-    """One map of two where one class is asked for: foreground minus background, which is the softmax's logit."""
+    """Convert two maps to one if one class is required: foreground minus background, the logit of the softmax."""
     return logits[:, 1:] - logits[:, :1] if classes == 1 and logits.shape[1] == 2 else logits
 
 
 def resized(maps: Tensor, height: int, width: int) -> Tensor:
-    """The maps at this size, by bilinear interpolation; unchanged where they have it."""
+    """The maps resized by bilinear interpolation; unchanged if they already have this size."""
     if tuple(maps.shape[-2:]) == (height, width):
         return maps
     return F.interpolate(maps, (height, width), mode="bilinear", align_corners=False)

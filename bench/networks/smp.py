@@ -20,8 +20,8 @@ ARCHITECTURES = ("Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "PSPNet", "P
 def from_spec(name: Name) -> ForeignNetwork:
     """The network of a spec, an architecture with an encoder; further arguments are the library's own.
 
-    Its weights are random, or those of an encoder trained on ImageNet where that was asked. UserError where the spec
-    has another form or names an unknown architecture.
+    Weights are random, or those of an encoder trained on ImageNet if requested. Raises UserError if the spec is
+    malformed or names an unknown architecture.
     """
     architecture, _, encoder = name.base.removeprefix(PREFIX).partition("/")
     if not (architecture and encoder):
@@ -39,7 +39,7 @@ def from_spec(name: Name) -> ForeignNetwork:
             refuse_unknown(signature(made).parameters.values(), others, f"{architecture}/{encoder}")
         try:
             return made(encoder, in_channels=in_channels, classes=classes, **others)
-        except Exception as error:  # whatever the library, timm or a hub's client raises
+        except Exception as error:  # the library, timm or a hub client can raise anything
             raise UserError(_explained(error, architecture, encoder, others[WEIGHTS])) from error
 
     values = name.values
@@ -51,13 +51,13 @@ def from_spec(name: Name) -> ForeignNetwork:
 
 
 def _versions() -> str:
-    """A digest of the libraries' versions, which stand for their code."""
+    """A digest of the libraries' versions, used in place of a digest of their code."""
     versions = " ".join(f"{library} {version(library)}" for library in LIBRARIES)
     return hashlib.sha256(versions.encode()).hexdigest()[:12]
 
 
 def _explained(error: Exception, architecture: str, encoder: str, weights: str | None) -> str:
-    """What failed: an unknown encoder, weights that cannot be fetched, or what the library said."""
+    """The reason of the error: an unknown encoder, weights that cannot be downloaded, or the library's message."""
     import timm
     from segmentation_models_pytorch.encoders import encoders
 

@@ -1,6 +1,6 @@
-"""The table of networks in this repository (`table.toml`), and what the program knows of a network.
+"""The table of networks in this repository (`table.toml`), and the description of a network.
 
-That is how it is built, what was published about it, and which code it consists of.
+A description says how the network is built, which figures were published, and which files are its code.
 """
 
 import ast
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Shapes(NamedTuple):
-    """What a network is built for: images (N, channels, size, size) and maps (N, classes, size, size)."""
+    """The shapes a network is built for: images (N, channels, size, size) and maps (N, classes, size, size)."""
 
     channels: int
     classes: int
@@ -32,13 +32,14 @@ class Shapes(NamedTuple):
 class Network:
     """A network of the table: the module `package.name`, which has `build(in_channels, classes, image_size)`.
 
-    Published figures are for 3 channels and 1 class; None where nothing was published. `macs` counts one multiply-add
-    as one, for images of `macs_size` pixels a side. `groups` are keys of GROUPS; `source` says who wrote it.
+    Published figures are for 3 channels and 1 class; None if nothing was published. `macs` counts one multiply-add
+    as one, for images of `macs_size` pixels a side. `groups` are keys of GROUPS; `source` names its origin.
 
-    Two declarations let records of earlier code count, each as the digest of the later code and that of the earlier.
-    `renamed` is for code of which only names of modules and private names changed: records of all quantities count.
-    `same_function` is for code that was rewritten to be faster and computes the same: its trainings count, while cost
-    and times are measured again; it is of the digest that `renamed` gives. An edit of the code ends both.
+    Two declarations keep records of earlier code valid. Each is a pair of digests: of the later and of the earlier
+    code. `renamed` is for changes of module names and private names only: records of all quantities stay valid.
+    `same_function` is for code rewritten to be faster that computes the same function: trainings stay valid, but cost
+    and times are measured again; it refers to the digest given by `renamed`. Any further edit of the code invalidates
+    both.
     """
 
     name: str
@@ -54,31 +55,31 @@ class Network:
 
     @property
     def macs_at_224(self) -> float | None:
-        """The published multiply-adds, scaled by the number of pixels where they are for another size."""
+        """The published multiply-adds, scaled by the number of pixels if they are for another size."""
         return self.macs and self.macs * (224 / self.macs_size) ** 2
 
     @property
     def kind(self) -> str:
-        """What it is made of, the first of its groups."""
+        """Its kind (the first of its groups), such as `cnn`."""
         return self.groups[0]
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files its code is in: its module, or all of its package."""
+        """The files of its code: its module, or all files of its package."""
         return files_of(f"{self.package}.{self.name}")
 
     @property
     def place(self) -> str:
-        """The file a reader looks into, of a package the first; relative to this repository where it belongs to it."""
+        """Its source file (the first of a package), relative to this repository if it is part of it."""
         return f"{self.package}/{self.name}{'/__init__' if self.files[0].stem == '__init__' else ''}.py"
 
     @cached_property
     def digest(self) -> str:
-        """12 hexadecimal digits that change with the network's code; it is then measured again."""
+        """12 hexadecimal digits that change with the network's code. After a change the network is measured again."""
         return code_digest(self.files)
 
     def digest_for(self, quantity: str) -> str:
-        """The digest by which records of the quantity are found, after the declarations of earlier code."""
+        """The digest used for records of a quantity, with the declarations of earlier code applied."""
         digest = self.renamed[1] if self.renamed[0] == self.digest else self.digest
         return self.same_function[1] if quantity == "dice" and self.same_function[0] == digest else digest
 
@@ -91,7 +92,7 @@ class Network:
 
 
 def files_of(module: str) -> tuple[Path, ...]:
-    """The files of a module that can be imported: itself, or all files directly in its package."""
+    """The files of an importable module: the module itself, or all files directly in its package."""
     spec = find_spec(module)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(module)
@@ -100,7 +101,7 @@ def files_of(module: str) -> tuple[Path, ...]:
 
 
 def code_digest(files: Iterable[Path]) -> str:
-    """12 hexadecimal digits of Python files; comments, docstrings and layout are no part of it."""
+    """12 hexadecimal digits of the hash of Python files, ignoring comments, docstrings and layout."""
     return hashlib.sha256("\n".join(map(_code, files)).encode()).hexdigest()[:12]
 
 
@@ -113,7 +114,7 @@ def _code(file: Path) -> str:
 
 
 def in_groups(groups: Iterable[str]) -> list[str]:
-    """The names of the networks in one of these groups; UserError for an unknown group."""
+    """The names of the networks in any of these groups. Raises UserError for an unknown group."""
     for group in set(groups) - GROUPS.keys():
         raise unknown("group", group, GROUPS)
     return [name for name, network in NETWORKS.items() if set(groups) & set(network.groups)]

@@ -1,8 +1,8 @@
-"""The quantities: one file each, with its conditions, its result and all that the rest of the program asks of it.
+"""The quantities that can be measured. Each has one file with its conditions, its result and its table columns.
 
-Units are in the names: `_s` seconds, `_bytes` bytes, `macs` multiply-adds with one multiply-add counted as one. Nothing
-here imports torch, so that stored records are read at once. The function that measures a quantity has its name in
-`bench.measure`.
+Names carry their unit: `_s` is seconds, `_bytes` is bytes, `macs` is multiply-adds (one multiply and one add count as
+one). Nothing here imports torch, so reading stored records is fast. The function that measures a quantity is in
+`bench.measure` and has the quantity's name.
 """
 
 from functools import reduce
@@ -25,10 +25,10 @@ from bench.quantities.memory import Memory, MemorySpec
 from bench.quantities.peak import Peak, PeakSpec
 from bench.quantities.profile import ModuleCost, OperatorTime, Profile, ProfileSpec
 
-# In the order in which they are measured and stand in tables.
+# In the order in which they are measured and listed in tables.
 QUANTITIES = {module.QUANTITY.name: module.QUANTITY for module in (peak, cost, latency, memory, energy, profile, dice)}
 MEASURABLE = tuple(name for name, quantity in QUANTITIES.items() if quantity.takes != "machine")
-MACHINE = "machine"  # stands where a job's network does when the job is about the machine itself
+MACHINE = "machine"  # used instead of a network's name by jobs that measure the machine itself
 
 METRICS = {metric.name: metric.of(quantity.name) for quantity in QUANTITIES.values() for metric in quantity.metrics}
 
@@ -41,5 +41,5 @@ else:
 
 
 def find_metric(name: str) -> Metric:
-    """A metric of the table; UserError with the nearest name where there is none of this name."""
+    """Return a metric by name. Raises UserError, which suggests the nearest name, if the name is unknown."""
     return look_up("metric", name, METRICS)

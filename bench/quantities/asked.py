@@ -1,4 +1,4 @@
-"""What a study asks, as far as the jobs of a quantity depend on it. Plain values, so that a test can write them."""
+"""The part of a study that determines the jobs of a quantity. Plain values, so that tests can construct them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from bench.quantities.budget import Budget
 
 @dataclass(frozen=True)
 class AskedData:
-    """The data set that networks are trained and scored on; `images` counts those of each split."""
+    """The data set that networks are trained and scored on. `images` is the number of images in each split."""
 
     name: str
     digest: str
@@ -22,10 +22,11 @@ class AskedData:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a user may set, whatever is measured.
+    """The settings that a user may change, for all quantities.
 
-    Networks are measured at `size`, the first of the `batches` and in float32 eager mode, and from there at each other
-    size, batch and variant. `patience` is the number of checks without gain after which a training ends.
+    Networks are measured at `size`, at the first of the `batches` and in float32 eager mode. Then one of these is
+    changed at a time, to each other size, batch and variant. `patience` is the number of checks without improvement
+    after which a training ends.
     """
 
     size: int = 224
@@ -41,10 +42,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class Asked(Settings):
-    """The settings, the budget, the machine and the data.
+    """The settings together with the budget, the machine and the data.
 
-    `machine` is the machine's fingerprint, `precision` that of training. `weights` is the digest of the user's own
-    weights, whose file's name is `weights_file`; both are empty where networks are trained.
+    `machine` is the machine's fingerprint, `precision` the precision of training. `weights` is the digest of the user's
+    own weights and `weights_file` the name of their file; both are empty if the networks are trained.
     """
 
     measures: tuple[str, ...]
@@ -59,15 +60,15 @@ class Asked(Settings):
 
     @property
     def maps(self) -> int:
-        """Maps of logits that the networks give."""
+        """Number of logit maps that the networks output."""
         return self.data.maps if self.data else 1
 
     @property
     def all_sizes(self) -> list[int]:
-        """The size that is trained at, then the others, smallest first."""
+        """The training size, then the other sizes in ascending order."""
         return [self.size, *sorted(set(self.sizes) - {self.size})]
 
     @property
     def one_pass(self) -> dict[str, Any]:
-        """The conditions that all measurements on the machine have in common."""
+        """The conditions shared by all measurements on the machine."""
         return {"machine": self.machine, "device": self.device, "classes": self.maps, "threads": self.threads}

@@ -1,4 +1,4 @@
-"""What every quantity is made of: its conditions, its result, and what the rest of the program needs to know of it."""
+"""Base classes of quantities: conditions, results, metrics, table columns and the quantity itself."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,13 +16,13 @@ Unit = Literal[
     "parameters", "multiply-adds", "share", "seconds", "bytes", "joules", "watts", "score", "distance", "count", ""
 ]
 
-IMAGE = ("channels", "classes", "size")  # the conditions of a claim on what depends on the network and its input alone
-PASS = (*IMAGE, "batch", "device", "machine")  # and on what depends on the machine too
-SAME_PASS = ("machine", "device", *IMAGE, "batch", "precision", "memory_format")  # conditions of figures side by side
+IMAGE = ("channels", "classes", "size")  # conditions of claims about figures that are the same on every machine
+PASS = (*IMAGE, "batch", "device", "machine")  # and about figures that depend on the machine
+SAME_PASS = ("machine", "device", *IMAGE, "batch", "precision", "memory_format")  # equal for the figures of a table row
 
 
 class Frozen(BaseModel):
-    """A value that never changes after it is made and has no field it does not know."""
+    """An immutable model that rejects unknown fields."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=True, ser_json_inf_nan="strings", validate_by_name=True,
@@ -31,13 +31,13 @@ class Frozen(BaseModel):
 
 
 class Conditions(Frozen):
-    """The conditions of one measurement. No default is silent: whatever can change a number is a field."""
+    """The conditions of one measurement. Everything that can change a figure is a field."""
 
     quantity: str
 
 
 class Images(Conditions):
-    """What a network takes and gives: images of `channels` x `size` x `size`, `classes` maps."""
+    """Input and output of a network: images of `channels` x `size` x `size`, and `classes` output maps."""
 
     channels: int = Field(3, ge=1)
     classes: int = Field(1, ge=1)
@@ -45,7 +45,7 @@ class Images(Conditions):
 
 
 class Pass(Images):
-    """A batch through a network on a machine; `machine` is the fingerprint of its hardware and software."""
+    """A pass of one batch on a machine. `machine` is the fingerprint of the machine's hardware and software."""
 
     machine: str
     device: Device
@@ -62,18 +62,19 @@ class Result(Frozen):
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure that a claim, a comparison or a history may be about.
+    """A figure that claims, comparisons and histories can use.
 
-    An `exact` metric is the same on every machine. A `ratio` metric depends on the machine: it decides a claim as a
-    quotient of two networks measured side by side. A `score` metric depends on images and training.
+    An `exact` metric is the same on every machine. A `ratio` metric depends on the machine, so claims use the quotient
+    of two networks that were measured side by side. A `score` metric depends on the images and the training.
 
     Args:
-        conditions: keys of a claim that apply to this metric.
-        value: reads the figure, in base units, from one result; None where it could not be read. The second argument
-            is the module a claim names. A metric with `samples` or of the tier `score` has none.
-        samples: raw times in seconds of one process, for metrics that are repeated in several processes.
-        where: conditions that tell the metric from others of its quantity.
-        doubt: why the figure of a result cannot be trusted; empty where it can.
+        conditions: keys of a claim that this metric depends on.
+        value: function of (result, module) that returns the figure in base units, or None if it could not be read.
+            `module` is the module that a claim names. None for a metric with `samples` or of the tier `score`.
+        samples: function that returns the raw times of one process in seconds, for metrics repeated in several
+            processes.
+        where: conditions that distinguish the metric from others of its quantity.
+        doubt: function that returns why a result's figure cannot be trusted, or an empty string.
     """
 
     name: str
@@ -88,26 +89,29 @@ class Metric:
     quantity: str = ""
 
     def of(self, quantity: str) -> "Metric":
-        """The same metric, which now knows its quantity."""
+        """Return a copy of the metric with its quantity set."""
         return replace(self, quantity=quantity)
 
     def gates_exactly(self, device: str | None) -> bool:
-        """Whether the figure is the same on every machine: bytes that torch allocates on CUDA are, a CPU's are not."""
+        """Whether the figure can be compared exactly.
+
+        Memory that torch allocates on CUDA can; memory on a CPU cannot.
+        """
         return self.tier == "exact" or (self.unit == "bytes" and device == "cuda")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A figure of the quantity in the main table.
+    """A column of the main table.
 
     Args:
-        key: what renderers and tidy tables call it.
-        name: header, its second line is `detail` (a unit, or what tells it from a neighbor).
-        unit: base unit of the value; the report decides how a unit is written.
-        value: reads the figure from the results of one network under the table's conditions, at least one.
-        best: which end is marked as the best.
-        mark: names the doubt that a row may have: its mark stands beside the figure, which is then never the best.
-        limit: the name under which `bench pick` bounds the figure; empty where it does not.
+        key: name of the column in renderers and tidy tables.
+        name: header. Its second line is `detail`: a unit, or what distinguishes the column from its neighbor.
+        unit: base unit of the value. The report chooses the displayed unit.
+        value: function that returns the figure from one or more results of one network under the table's conditions.
+        best: whether the lowest or the highest value is marked as the best.
+        mark: kind of doubt that a row can have. A doubtful figure gets a mark and is never marked as the best.
+        limit: name of the limit on this figure in `bench pick`; empty if there is no such limit.
     """
 
     key: str
@@ -122,25 +126,26 @@ class Column:
 
 @dataclass(frozen=True)
 class Quantity:
-    """All that is peculiar to one quantity.
+    """The definition of one quantity.
 
     Args:
-        name: as in `--measure`, in records, and as the module and function in `bench.measure` that measures it.
+        name: name in `--measure` and in records, and of the module and function in `bench.measure` that measures it.
         spec, result: classes of its conditions and its result.
-        jobs: the conditions to measure each network under, in order, for what a study asks (`asked.Asked`).
-        doing: what progress says, as in "counting U-Net".
-        start_s: seconds for a worker to start and import what it needs.
-        passes: forward passes of one 224x224 image that a job is about as long as, for the estimate of time left.
-        takes: what the measuring function is given: the `network`, its `builder`, nothing but the `machine`, or the
-            whole `order` with data and training.
-        usual: whether it is measured on a device when no `--measure` is given.
-        quiet: whether nothing else may run beside it on the machine.
-        grows: fields that make a job larger; after one ran out of memory, larger ones are not tried.
-        repeats: fields that number repeats or fix their length: they tell no two conditions apart.
-        beside: conditions of the records whose figures stand in the main table.
-        told: conditions in words for the announcement of a run: label and text.
-        summary: a result in one line, with units.
-        repeat: what tells a record from others of its network, in words.
+        jobs: function that returns the conditions to measure each network under, in order, for an `asked.Asked`.
+        doing: verb shown as progress, as in "counting U-Net".
+        start_s: seconds that a worker takes to start and to import its dependencies.
+        passes: approximate duration of a job, as a number of forward passes of one 224x224 image; used to estimate the
+            time left.
+        takes: argument of the measuring function: the `network`, its `builder`, none for a quantity of the `machine`,
+            or the whole `order` with data and training.
+        usual: whether it is measured on a device by default, without `--measure`.
+        quiet: whether nothing else may run on the machine during the measurement.
+        grows: fields that make a job larger. After a job ran out of memory or time, larger ones are skipped.
+        repeats: fields that number the repeats or set their length. They are ignored when conditions are compared.
+        beside: conditions of the records whose figures are shown in the main table.
+        told: function that describes the conditions for the announcement of a run: label and text.
+        summary: function that describes a result in one line, with units.
+        repeat: function that describes what distinguishes a record from others of the same network.
     """
 
     name: str
@@ -164,5 +169,5 @@ class Quantity:
 
 
 def pixels(spec: Images) -> float:
-    """An image's pixels in images of 224x224."""
+    """Number of pixels of an image, relative to 224x224."""
     return (spec.size / 224) ** 2

@@ -1,7 +1,7 @@
-"""How much work a run does, from a minute's proof that everything works to the training of the paper.
+"""Budgets: the amount of work of a run, from a smoke test of about a minute to the training of the paper.
 
-A budget fixes the whole protocol: two records are alike only when it is. `--steps` and `--epochs` override its
-training.
+A budget sets the whole protocol, and only records with the same protocol are comparable. `--steps` and `--epochs`
+override the length of training.
 """
 
 import math
@@ -10,15 +10,16 @@ from typing import Literal
 
 from bench.errors import UserError, look_up
 
-CHECKS = 12  # how often a training of `--steps` is checked and saved, about
+CHECKS = 12  # approximate number of checks (validation and checkpoint) in a training of `--steps`
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Training by `steps`, else by `epochs`; a latency by fresh `processes` of at least `samples` and `seconds` each.
+    """Training length in `steps`, else in `epochs`, and the number and length of the latency processes.
 
-    The defaults are the full protocol; a smaller budget says what it cuts. `checkpoint_interval` steps lie between two
-    checkpoints where training goes by steps; by epochs, it is an epoch. None keeps all images.
+    The defaults are the full protocol; smaller budgets override them. A latency is measured in `processes` fresh
+    processes of at least `samples` calls and `seconds` each. `checkpoint_interval` is the number of steps between two
+    checkpoints if `steps` is given; otherwise the interval is one epoch. An image limit of None uses all images.
     """
 
     name: str
@@ -57,7 +58,7 @@ BUDGETS = {
 
 
 def find_budget(name: str, steps: int | None = None, epochs: int | None = None) -> Budget:
-    """A budget of the table, with its training overridden by steps or by epochs."""
+    """Return a budget by name, with its training length overridden by `steps` or `epochs`."""
     budget = look_up("budget", name, BUDGETS)
     if steps is not None and epochs is not None:
         raise UserError(f"both --steps {steps} and --epochs {epochs} were given; give one, the other follows from it")

@@ -9,26 +9,26 @@ from bench.quantities.asked import Asked
 from bench.quantities.base import IMAGE, Column, Frozen, Images, Metric, Quantity, Result, pixels
 from bench.units import giga, millions
 
-# fvcore gives these a cost, torch's counter none; they are compared without them.
+# fvcore counts these operators and torch's counter does not, so they are excluded when the two are compared.
 FVCORE_EXTRAS = frozenset(
     {"batch_norm", "layer_norm", "group_norm", "instance_norm", "upsample_bilinear2d"}
     | {"upsample_nearest2d", "adaptive_avg_pool2d", "grid_sampler"}
 )
-DISAGREE = 0.02  # share by which two counters may differ
+DISAGREE = 0.02  # largest relative difference between the two counters
 
 
 class CostSpec(Images):
-    """One image."""
+    """The conditions of a cost: one image."""
 
     quantity: Literal["cost"] = "cost"
 
 
 class Count(Frozen):
-    """One counter's multiply-adds for one image, or why there are none.
+    """The multiply-adds that one counter found for one image, or the reason why it failed.
 
-    `missed` lists closed formulas that the counter got wrong at start-up, and operators that multiply and have no
-    formula. `uncounted` lists operators that were met and not counted, with the number of their calls, other than those
-    that do no multiplication.
+    `missed` lists the layers whose known cost the counter got wrong in its self-test, and operators that multiply but
+    have no formula. `uncounted` maps each operator that was called but not counted to its number of calls; operators
+    that do no multiplication are left out.
     """
 
     counter: str
@@ -42,7 +42,7 @@ class Count(Frozen):
 class Cost(Result):
     """Parameters of the network and multiply-adds for one image.
 
-    `attended` is the share of all pairs of pixels that each attention compares, by module; empty in older records.
+    `attended` maps each attention module to the share of all pairs of pixels that it compares. Empty in older records.
     """
 
     quantity: Literal["cost"] = "cost"
@@ -56,7 +56,7 @@ class Cost(Result):
 
     @property
     def doubt(self) -> str:
-        """Why the multiply-adds cannot be trusted: a counter failed, or the two differ by over 2 %. Else empty."""
+        """Why the multiply-adds cannot be trusted (a counter failed, or the two differ by over 2 %), else empty."""
         for count in (self.fvcore, self.torch):
             if count.macs is None:
                 return f"{count.counter} failed: {count.error}"

@@ -1,4 +1,4 @@
-"""Dice: how a network is trained or loaded, and the scores of every test image."""
+"""Dice: the conditions of training or loading a network, and the scores of every test image."""
 
 import math
 from functools import partial
@@ -12,23 +12,23 @@ from bench.quantities.scores import SCORES
 
 TrainingPrecision = Literal["float32", "bfloat16"]
 ProtocolName = Literal["per_image", "per_volume"]
-SCORING = ("size", "dataset", "protocol", "images_seen")  # the conditions of a claim on a score
+SCORING = ("size", "dataset", "protocol", "images_seen")  # conditions of a claim about a score
 
 
 class TrainSpec(Frozen):
     """How a network is trained: AdamW, linear warm-up then cosine, Dice + cross-entropy, best checkpoint on `val`.
 
-    `flips` are flips, quarter turns, brightness and contrast; `affine` adds small rotations and scales. `bfloat16` is
-    mixed precision; maps are channels-last. `batch` is shared out evenly among `devices` (CUDA devices, or processes on
-    a CPU), each of which normalizes its own share.
+    The augmentation `flips` is flips, quarter turns, brightness and contrast; `affine` adds small rotations and
+    scalings. `bfloat16` is mixed precision; tensors are channels-last. `batch` is divided evenly among `devices` (CUDA
+    devices, or processes on a CPU); batch normalization uses the statistics of each device's own part.
 
     After every `checkpoint_interval` steps the network is scored on `val_images` of the validation split and saved.
-    Training stops early when `patience` checks in a row were not better than the best; None never stops. None as a
-    limit means all images.
+    Training stops early after `patience` checks in a row without improvement; with None it never does. An image limit
+    of None uses all images.
     """
 
     steps: int = Field(ge=1)
-    checkpoint_interval: int = Field(ge=1, alias="leg")  # as records have always called it, and so their keys
+    checkpoint_interval: int = Field(ge=1, alias="leg")  # the name in stored records, which their keys depend on
     batch: int = Field(ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
@@ -45,7 +45,7 @@ class TrainSpec(Frozen):
 
     @property
     def told(self) -> str:
-        """The setting in words, without its seed."""
+        """The training settings in words, without the seed."""
         devices = f" on {self.devices} devices" if self.devices > 1 else ""
         limited = f" (of {self.train_images} images only)" if self.train_images else ""
         return (
@@ -57,23 +57,23 @@ class TrainSpec(Frozen):
 
     @property
     def checked_on(self) -> str:
-        """What checkpoints are compared on, in words."""
+        """The images on which checkpoints are compared, in words."""
         return f"{self.val_images} images of val" if self.val_images else "val"
 
     @property
     def stopped_early(self) -> str:
-        """When it ends early, in words that follow a comma; empty where it never does."""
+        """When training stops early, as text to append; empty if it never does."""
         return f", stopped after {self.patience} checks without gain" if self.patience else ""
 
 
 class DiceSpec(Images):
     """Train (or load) on a data set, then score each image of its test split at the network's size.
 
-    `data` is the digest of the data set's samples and splits. `labels` names the foreground classes where there are
-    several. By the protocol `per_image` each image is scored at the network's size; by `per_volume` each prediction is
-    brought back to its slice's size and counted for its volume.
+    `data` is the digest of the data set's samples and splits. `labels` names the foreground classes if there are
+    several. With the protocol `per_image` each image is scored at the network's size. With `per_volume` each prediction
+    is resized to the original size of its slice and its pixels are counted for the whole volume.
 
-    Weights come from a training, `train`, or from somebody's own file, whose content has the digest `weights`.
+    The weights come either from a training, `train`, or from the user's own file, whose digest is `weights`.
     """
 
     quantity: Literal["dice"] = "dice"
@@ -101,20 +101,20 @@ class CurvePoint(Frozen):
 
 
 class Scored(Frozen):
-    """Something that was scored. Scores that are not named here are kept under their name in the table of scores."""
+    """Base class of scores. A score without a field of its own is stored as an extra field under its name."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, float]
 
     def score(self, name: str) -> float:
-        """A score by its name; NaN where it is undefined, and in records older than the score."""
+        """Return a score by name; NaN if it is undefined, or if the record is older than the score."""
         return float(getattr(self, name, math.nan))
 
 
 class ImageScore(Scored):
     """One class of one test image: pixel counts and scores.
 
-    Scores of overlap are shares, 0 to 1; distances are in the unit that the `Scores` name. NaN where undefined.
+    Scores of overlap are shares from 0 to 1. Distances are in `Scores.distance_unit`. Undefined scores are NaN.
     """
 
     id: str
@@ -131,7 +131,7 @@ class ImageScore(Scored):
 
 
 class VolumeScore(Scored):
-    """Scores of one class in a whole volume that do not follow from its slices' counts: distances of outlines."""
+    """Scores of one class in a whole volume that cannot be computed from its slices' counts: distances of outlines."""
 
     volume: str
     label: int
@@ -139,11 +139,11 @@ class VolumeScore(Scored):
 
 
 class Scores(Result):
-    """How training went, and one score an image and class.
+    """The course of training, and the scores of each image and class.
 
-    `train_images_per_s` comes from the median step: forward, backward and update, without the loading of samples.
-    `distance_unit` is millimeters where every file gives its spacing, else pixels at the size of the scoring.
-    `weights_file` is the name of somebody's own weights.
+    `train_images_per_s` is computed from the median time of a step (forward, backward and update, without loading the
+    samples). `distance_unit` is millimeters if every file gives its pixel spacing, else pixels at the size of scoring.
+    `weights_file` is the name of the user's own weights file.
     """
 
     quantity: Literal["dice"] = "dice"
@@ -158,7 +158,7 @@ class Scores(Result):
 
 
 def train_spec(asked: Asked, images: int, seed: int) -> TrainSpec:
-    """The training of the asked budget on so many training images."""
+    """Return the training conditions for the budget in `asked`, with `images` training images."""
     budget = asked.budget
     epoch = math.ceil(min(images, budget.train_images or images) / budget.batch)
     steps = budget.steps or epoch * budget.epochs
@@ -171,7 +171,7 @@ def train_spec(asked: Asked, images: int, seed: int) -> TrainSpec:
 
 
 def _jobs(asked: Asked) -> list[DiceSpec]:
-    """One for each seed, or the one of the user's own weights."""
+    """One job for each seed, or a single job for the user's own weights."""
     data = asked.data
     if data is None:
         return []
@@ -185,7 +185,7 @@ def _jobs(asked: Asked) -> list[DiceSpec]:
 
 
 def _passes(spec: DiceSpec, asked: Asked) -> float:
-    """A training step costs three forward passes of each image."""
+    """Estimated forward passes. A training step counts as three forward passes of each image."""
     images = asked.data.images if asked.data else {}
     val, test = images.get("val", 0), images.get("test", 0)
     scoring = min(test, spec.test_images or test)

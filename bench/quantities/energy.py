@@ -10,9 +10,9 @@ from bench.units import in_unit
 
 
 class EnergySpec(Pass):
-    """Energy of forward passes, from the device's own counter over at least `seconds` and `counter_steps` of its steps.
+    """Energy of forward passes, read from the device's counter over at least `seconds` and `counter_steps` updates.
 
-    The counter is of the whole GPU, or of all packages of the CPU, so other processes count too.
+    The counter covers the whole GPU, or all CPU packages, so it includes the energy used by other processes.
     """
 
     quantity: Literal["energy"] = "energy"
@@ -21,9 +21,9 @@ class EnergySpec(Pass):
 
 
 class Energy(Result):
-    """Joules an image, what the idle device draws included; None without a counter, and `unreadable` says why.
+    """Joules per image, including idle power; None if there is no counter, and then `unreadable` gives the reason.
 
-    Less its idle share it is `joules_per_image - idle_watts * window_s / images`.
+    Without idle power it is `joules_per_image - idle_watts * window_s / images`.
     """
 
     quantity: Literal["energy"] = "energy"
@@ -41,7 +41,7 @@ def _jobs(asked: Asked) -> list[EnergySpec]:
 
 QUANTITY = Quantity(
     "energy", EnergySpec, Energy, _jobs, "measuring the energy of", quiet=True,
-    start_s=12.0,  # its window has a fixed length, so passes don't count
+    start_s=12.0,  # the measurement has a fixed length, so `passes` is not needed
     usual=lambda device: device == "cuda",  # elsewhere a counter is rarely readable
     summary=lambda energy: energy.unreadable or f"{in_unit(energy.joules_per_image, 'joules')} an image",
     metrics=(

@@ -14,11 +14,11 @@ from bench.units import in_unit
 
 
 class LatencySpec(Pass):
-    """Forward passes of one batch in a process of its own: eval, inference mode, input resident on the device.
+    """Forward passes of one batch in a separate process: eval and inference mode, with the input already on the device.
 
-    `process` numbers the repeats, each in a fresh process. Warm-up lasts at least `warmup_calls` and `warmup_s` and
-    until it is flat; then come at least `samples` calls and `seconds`. `form` is what was made of the network before it
-    was timed (`bench.measure.forms`).
+    `process` numbers the repeats, each of which runs in a fresh process. Warm-up lasts at least `warmup_calls` calls
+    and `warmup_s` seconds, and until times are stable (`bench.measure.latency`). Then at least `samples` calls and
+    `seconds` seconds are timed. `form` is how the network was converted before timing (`bench.measure.forms`).
     """
 
     quantity: Literal["latency"] = "latency"
@@ -41,10 +41,10 @@ class LatencySpec(Pass):
 
 
 class Agreement(Frozen):
-    """How far the output differs from that of the plain network: contiguous, eager, float32.
+    """Difference of the output from that of the plain network (contiguous, eager, float32).
 
-    `max_error` is the largest difference of two logits, `largest` the largest plain logit, `dice` the overlap of the
-    masks that both give (1 where they are the same).
+    `max_error` is the largest absolute difference of two logits, `largest` the largest absolute logit of the plain
+    network, and `dice` the Dice of the two predicted masks (1 if they are equal).
     """
 
     max_error: float
@@ -53,9 +53,11 @@ class Agreement(Frozen):
 
 
 class Latency(Result):
-    """Raw times of single calls, in seconds, in order. On CUDA `event_samples_s` is the second clock, call by call.
+    """Raw times of single calls in seconds, in order.
 
-    `prepare_s` is the time that making the form took (folding, compiling, exporting), None where nothing was made.
+    On CUDA, `event_samples_s` are the same calls timed by CUDA events.
+
+    `prepare_s` is the time of conversion to the form (folding, compiling, exporting); None if there was none.
     `agreement` is None for the plain network.
     """
 
@@ -68,7 +70,7 @@ class Latency(Result):
 
 
 def _jobs(asked: Asked) -> list[LatencySpec]:
-    """Process by process, in each of them all that is compared: what changes in an hour then changes for all."""
+    """Interleaved: all conditions for one process number, then for the next, so that drift affects all alike."""
     budget, batch = asked.budget, asked.batches[0]
     spec = partial(
         LatencySpec, **asked.one_pass, warmup_calls=budget.warmup_calls, warmup_s=budget.warmup_s,
@@ -100,7 +102,7 @@ QUANTITY = Quantity(
     summary=lambda r: f"median {in_unit(median(r.samples_s), 'seconds')} of {len(r.samples_s)} calls",
     repeat=lambda s: f"{name_of(s)}, batch {s.batch}, {s.size}x{s.size}, process {s.process}",
     metrics=(
-        # The device's own clock goes first, where there is one.
+        # CUDA event times are preferred if there are any.
         Metric("latency", "ratio", "seconds", (*PASS, "variant"), samples=lambda r: r.event_samples_s or r.samples_s),
     ),
     columns=(

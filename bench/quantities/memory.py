@@ -9,10 +9,10 @@ from bench.units import in_unit
 
 
 class MemorySpec(Pass):
-    """The most memory that one pass holds, in a fresh process: a forward pass in inference mode, or a training step.
+    """Peak memory of one pass in a fresh process: a forward pass in inference mode, or a training step.
 
-    On CUDA it is what torch allocates; on a CPU the high-water resident size less what the process held before the
-    network was built.
+    On CUDA it is the peak of what torch allocates. On a CPU it is the peak resident set size minus the resident size
+    before the network was built.
     """
 
     quantity: Literal["memory"] = "memory"
@@ -21,9 +21,9 @@ class MemorySpec(Pass):
 
 
 class Memory(Result):
-    """`peak_bytes` in all, of which `weights_bytes` (parameters and buffers) are held before the pass.
+    """Peak memory `peak_bytes`. It includes `weights_bytes`, the parameters and buffers held before the pass.
 
-    `reserved_bytes` is what torch's allocator took from the GPU, None on a CPU.
+    `reserved_bytes` is the memory that torch's allocator reserved on the GPU; None on a CPU.
     """
 
     quantity: Literal["memory"] = "memory"
@@ -33,12 +33,12 @@ class Memory(Result):
 
     @property
     def activations_bytes(self) -> int:
-        """What the pass itself adds."""
+        """Memory that the pass itself adds to the weights."""
         return self.peak_bytes - self.weights_bytes
 
 
 def _jobs(asked: Asked) -> list[MemorySpec]:
-    """One forward pass at each size, smallest first, and one training step of the budget's batch."""
+    """One forward pass at each size, smallest first, and one training step at the budget's batch."""
     spec = partial(MemorySpec, **asked.one_pass)
     training = spec(size=asked.size, batch=asked.budget.batch, mode="training")
     return [*(spec(size=size, batch=asked.batches[0]) for size in sorted(asked.all_sizes)), training]

@@ -1,4 +1,4 @@
-"""The machine's peak rates, which the rates of networks are held against."""
+"""The machine's peak rates, with which the rates of networks are compared."""
 
 from typing import Literal
 
@@ -20,7 +20,7 @@ class PeakSpec(Conditions):
 
 
 class Peak(Result):
-    """Multiply-adds a second of a large square matrix product; bytes read and written a second by a large copy."""
+    """Multiply-adds per second of a large square matrix product; bytes read and written per second by a large copy."""
 
     quantity: Literal["peak"] = "peak"
     macs_per_s: float
@@ -28,7 +28,7 @@ class Peak(Result):
 
 
 def _jobs(asked: Asked) -> list[PeakSpec]:
-    """One for the machine, wherever something is timed."""
+    """One job for the machine if latency is measured, else none."""
     wanted = "latency" in asked.measures
     return [PeakSpec(machine=asked.machine, device=asked.device, threads=asked.threads)] if wanted else []
 

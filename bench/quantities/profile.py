@@ -1,4 +1,4 @@
-"""Where a network's cost is: each module's parameters, multiply-adds, activations and time, and time by operator."""
+"""Profile: the parameters, multiply-adds, activations and time of each module, and the time of each operator."""
 
 from typing import Literal
 
@@ -7,17 +7,17 @@ from bench.quantities.base import Frozen, Pass, Quantity, Result, pixels
 
 
 class ProfileSpec(Pass):
-    """One batch of random images in float32; eval and inference mode."""
+    """The conditions of a profile: one batch of random images in float32, in eval and inference mode."""
 
     quantity: Literal["profile"] = "profile"
 
 
 class ModuleCost(Frozen):
-    """One module with all that is in it. `name` is its path, empty for the network; `kind` its class.
+    """The cost of a module and its submodules. `name` is its path (empty for the whole network), `kind` its class.
 
-    `macs` and `activations` are for one image, `time_s` for the batch. `calls` is how often it was called in a pass. A
-    container that is only indexed has no calls and the sums of what is in it; where nothing in a module was called,
-    `time_s` is None. What is scripted cannot be watched: no calls, and no time.
+    `macs` and `activations` are for one image, `time_s` for the batch. `calls` is the number of calls per pass. A
+    container that is only indexed has no calls and the sums of its submodules. `time_s` is None if nothing in the
+    module was called. Scripted modules cannot be observed: their calls and time are None.
     """
 
     name: str
@@ -34,7 +34,7 @@ class ModuleCost(Frozen):
 
 
 class OperatorTime(Frozen):
-    """One operator's own time in a pass, without that of operators it calls, and its calls."""
+    """Calls of one operator in a pass and its own time, without the time of the operators that it calls."""
 
     name: str
     calls: float
@@ -43,10 +43,10 @@ class OperatorTime(Frozen):
 
 
 class Profile(Result):
-    """`modules` in the order in which they are registered, the network first; `operators` slowest first, all of them.
+    """The cost of all modules, in order of registration with the network first, and of all operators, slowest first.
 
-    `plain_s` is the median pass without clocks, `clocked_s` with one around each module. `uncounted` names operators
-    that may multiply and have no formula.
+    `plain_s` is the median time of a pass without instrumentation, `clocked_s` with a timer around each module.
+    `uncounted` names operators that may multiply and have no formula.
     """
 
     quantity: Literal["profile"] = "profile"
@@ -59,7 +59,7 @@ class Profile(Result):
 
 
 def _jobs(asked: Asked) -> list[ProfileSpec]:
-    """One, at the first batch and the size of the training."""
+    """One job, at the first batch and the training size."""
     return [ProfileSpec(**asked.one_pass, size=asked.size, batch=asked.batches[0])]
 
 

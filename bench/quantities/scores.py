@@ -1,19 +1,20 @@
-"""The scores of a prediction and the protocols that turn one line an image and class into one figure a class.
+"""The scores of a prediction, and the protocols that aggregate scores of images into one figure per class.
 
-A score is a function of the same name in `bench.measure.scores` and a line in `SCORES`.
+A score has a function of the same name in `bench.measure.scores` and an entry in `SCORES`.
 
-The literature uses several protocols, and the gap between them is larger than what papers claim. Each is a ratio of
-sums over units (images or volumes): a mean of shares is the sum of the defined ones over their number, a pooled share
-is made of the sums of its counts.
+The literature uses several protocols, and the differences between them are larger than the improvements that papers
+claim. Each protocol is a ratio of two sums over units (images or volumes). A mean of shares is the sum of the defined
+shares divided by their number; a pooled share is computed from the summed counts.
 
-- `per_image`: each image's score, then the mean over images. Undefined scores, NaN, are left out.
-- `per_volume`: the counts of a volume's slices are added up first, then as above over volumes. An image that belongs to
-  no volume is one of its own.
-- `pooled`: the counts of all images are added up, and one share is made of them: large objects weigh more.
-- `transunet`: per volume, by the convention of TransUNet's code, which many papers copied: 1 where the truth is empty
-  and something is predicted, 0 where nothing is predicted. It is here for comparison, not for use.
+- `per_image`: the mean of the images' scores. Undefined scores (NaN) are left out.
+- `per_volume`: the counts of a volume's slices are summed first, then the mean is taken over volumes. An image that
+  belongs to no volume is treated as its own volume.
+- `pooled`: one share is computed from the summed counts of all images, so large objects weigh more.
+- `transunet`: per volume, with the convention of TransUNet's code, which many papers copied: 1 if the truth is empty
+  and something is predicted, 0 if nothing is predicted. It is provided for comparison only and should not be used to
+  report new results.
 
-A score that is not made of counts, such as a distance, has no pooled form and none by TransUNet's convention.
+A score that is not computed from counts, such as a distance, is not available with `pooled` and `transunet`.
 """
 
 from collections.abc import Callable
@@ -33,11 +34,11 @@ class Score:
     """A score of one class.
 
     Args:
-        counts: numerator and denominator of a share, as weights of (tp, fp, fn); None for what does not follow from
-            counts and is computed from the masks.
+        counts: numerator and denominator of a share, as weights of (tp, fp, fn); None for a score that is computed from
+            the masks instead.
         unit: `score` for a share from 0 to 1, `distance` for pixels or millimeters.
-        empty: which mask is empty where the score is undefined and left out, as a note says.
-        note: what a reader must know of it, for below the table; may name the unit as {unit}.
+        empty: the mask that is empty when the score is undefined and left out; used in a note.
+        note: explanation shown below the table. `{unit}` is replaced by the unit.
     """
 
     name: str
@@ -73,7 +74,10 @@ SCORES = {
 
 @dataclass(frozen=True)
 class Protocol:
-    """`units` are averaged and resampled; `terms` turns counts (..., 3) of a share into what is summed over units."""
+    """How scores of units are aggregated: `units` are averaged and resampled.
+
+    `terms` maps the counts (..., 3) of a share to the terms summed over units.
+    """
 
     name: str
     units: Literal["images", "volumes"]
@@ -88,7 +92,7 @@ def _shares(counts: np.ndarray, score: Score) -> np.ndarray:
 
 
 def _mean_of_shares(counts: np.ndarray, score: Score) -> np.ndarray:
-    """(..., 2): the share and a one where it is defined, else zeros."""
+    """(..., 2): the share and 1 where it is defined, else zeros."""
     over, under = np.moveaxis(_shares(counts, score), -1, 0)
     defined = under > 0
     share = np.divide(over, under, out=np.zeros(over.shape), where=defined)
@@ -96,7 +100,7 @@ def _mean_of_shares(counts: np.ndarray, score: Score) -> np.ndarray:
 
 
 def _transunet(counts: np.ndarray, score: Score) -> np.ndarray:
-    """(..., 2): the share by TransUNet's convention, and always a one."""
+    """(..., 2): the share by TransUNet's convention, and always 1."""
     tp, fp, fn = np.moveaxis(counts, -1, 0)
     share = _mean_of_shares(counts, score)[..., 0]
     share = np.where(tp + fn == 0, np.where(fp > 0, 1.0, 0.0), share)
@@ -115,14 +119,14 @@ PROTOCOLS = {
 
 
 def find_protocol(name: str) -> Protocol:
-    """A protocol of the table; UserError with the nearest name where there is none of this name."""
+    """Return a protocol by name. Raises UserError, which suggests the nearest name, if the name is unknown."""
     return look_up("protocol", name, PROTOCOLS)
 
 
 def terms(scores: Any, name: str, protocol: Protocol) -> dict[str, np.ndarray]:
-    """What is summed over units: for each image or volume (classes, 2), the figure being the ratio of the sums.
+    """The terms of each image or volume, an array (classes, 2): numerator and denominator, to be summed over units.
 
-    `scores` is the result of a scoring (`bench.quantities.Scores`). Empty where the protocol has no such figure, or
+    `scores` is a `bench.quantities.Scores`. The result is empty if the protocol does not support the score, or if
     nothing was scored.
     """
     score = SCORES[name]
@@ -142,7 +146,7 @@ def terms(scores: Any, name: str, protocol: Protocol) -> dict[str, np.ndarray]:
 
 
 def _by_unit(lines: Any) -> dict[str, np.ndarray]:
-    """(classes, ...) by unit from (unit, label, value) lines; values of one unit and label are added up."""
+    """Arrays (classes, ...) by unit, from (unit, label, value) tuples. Values of the same unit and label are summed."""
     units: dict[str, dict[int, np.ndarray]] = {}
     for unit, label, value in lines:
         by_label = units.setdefault(unit, {})

@@ -1,4 +1,4 @@
-"""The deployment variants: each changes some conditions of a latency, and `+` joins several.
+"""The deployment variants. Each changes some conditions of a latency; several are combined with `+`.
 
 Two variants that change the same condition exclude each other. Folding is the exception: a folded network can also be
 compiled, captured as a CUDA graph or exported.
@@ -20,13 +20,13 @@ VARIANTS: dict[str, dict[str, str]] = {
     "cuda_graph": {"form": "cuda_graph"},
     "onnx": {"form": "onnx"},
 }
-# What can be made of a network (one module each in bench.measure.forms), alone or after folding.
+# The forms a network can be converted to (one module each in bench.measure.forms), alone or after folding.
 _MADE = tuple(changes["form"] for name, changes in VARIANTS.items() if "form" in changes and name != FOLDED)
 FORMS = (PLAIN, FOLDED, *_MADE, *(f"{FOLDED}+{form}" for form in _MADE))
 
 
 def conditions(name: str) -> dict[str, str]:
-    """What a variant changes: "folded+bfloat16" is both. UserError for a name that is unknown, or two that exclude.
+    """The conditions that a variant changes. Raises UserError if a name is unknown or two names exclude each other.
 
     >>> conditions("compiled+folded+channels_last")
     {'form': 'folded+compiled', 'memory_format': 'channels_last'}
@@ -44,21 +44,21 @@ def conditions(name: str) -> dict[str, str]:
 
 
 def ordered(name: str) -> str:
-    """The same variant as `name_of` says it: each part once, in the order of the table. UserError as `conditions`."""
+    """The canonical name of a variant: each part once, in the order of the table. Raises the errors of `conditions`."""
     conditions(name)
     given = name.split("+")
     return "+".join(part for part, changes in VARIANTS.items() if changes and part in given) or PLAIN
 
 
 def name_of(spec: Any) -> str:
-    """The variant of some conditions, its parts in the order of the table; plain where they have nothing to vary."""
+    """The canonical name of the variant that these conditions describe; `eager` if they change nothing."""
     return _name(*(getattr(spec, name, plain) for name, plain in _PLAIN.items()))
 
 
 _PLAIN = {"form": PLAIN, "precision": "float32", "memory_format": "contiguous"}
 
 
-@cache  # a report asks tens of thousands of times
+@cache  # a report calls this tens of thousands of times
 def _name(form: str, precision: str, memory_format: str) -> str:
     given = {"form": form.split("+"), "precision": [precision], "memory_format": [memory_format]}
     parts = [name for name, new in VARIANTS.items() if any(new[field] in given[field] for field in new)]

@@ -1,1 +1,1 @@
-"""From records to estimates: what may be compared is put together, in base units and unrounded."""
+"""From records to estimates: groups comparable records. Figures are in base units and unrounded."""

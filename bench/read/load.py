@@ -1,7 +1,6 @@
-"""Reads records, in one way for every command: from folders, from a file, or as they were in a commit.
+"""Reads records for all commands: from folders, from files, or from a git commit.
 
-A file that is no whole record is named and left out, and stops nothing; what then becomes of the `problems` is the
-command's to say.
+A file that is not a complete record is skipped and listed in `problems`. Each command decides how to report these.
 """
 
 import io
@@ -21,7 +20,7 @@ FOLDER = "results"
 
 @dataclass(frozen=True)
 class Loaded:
-    """The records of some folders, a line for every file that is no whole record, and one for every older twin."""
+    """Records, a line for each file that is not a complete record, and a line for each replaced duplicate."""
 
     records: list[Record] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -29,16 +28,16 @@ class Loaded:
 
 
 def record_folders(root: Path) -> list[Path]:
-    """The folder and those directly in it, where they hold files named as records are."""
+    """The folder and its direct subfolders, if they contain files named like records."""
     folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())] if root.is_dir() else []
     return [folder for folder in folders if any(NAMED.fullmatch(path.name) for path in folder.glob("*.json"))]
 
 
 def load(folders: list[Path]) -> Loaded:
-    """Every record directly in the folders, in the order of their names; a damaged file is named and stops nothing.
+    """Load the records directly in the folders, in the order of their names. Damaged files are listed in `problems`.
 
-    Of several records of one job, from folders that were filled on two machines, the newest that is whole counts: they
-    are one measurement made twice, not two seeds.
+    If several folders have a record of the same job, the newest finished one is used: they are one measurement made
+    twice, not two seeds.
     """
     loaded = Loaded()
     for folder in folders:
@@ -53,11 +52,11 @@ def load(folders: list[Path]) -> Loaded:
 
 
 def _together(parts: Sequence[Loaded]) -> Loaded:
-    """All parts, without older twins."""
+    """Merge the parts, without older duplicates."""
     records = [record for part in parts for record in part.records]
     kept = {record.id: record for record in sorted(records, key=lambda r: (r.status == "ok", r.before.at))}
     replaced = [line for part in parts for line in part.replaced]
-    ours = ((record, kept[record.id].before) for record in records)  # a file that is read twice is no other record
+    ours = ((record, kept[record.id].before) for record in records)  # a file that is read twice is not a duplicate
     replaced += [f"{record.id}: measured again at {before.at}" for record, before in ours if before != record.before]
     problems = [line for part in parts for line in part.problems]
     return Loaded([kept[key] for key in dict.fromkeys(r.id for r in records)], problems, replaced)
@@ -73,10 +72,11 @@ class Commit:
 
 
 def read(given: Sequence[Path | str], default: Path = Path(FOLDER), may_be_empty: bool = False) -> Loaded:
-    """The records that a user names, or those of the default folder: folders, files, git revisions, `REV:folder`.
+    """Read the records that a user names (folders, files, git revisions, `REV:folder`), or those of the default folder.
 
-    Of a folder, those directly in it and in its folders count; of a revision, those below `results`, unless told.
-    UserError where there is nothing of a name, or no record in all of them, unless this `may_be_empty`.
+    Of a folder, the records directly in it and in its direct subfolders are read; of a revision, those below `results`
+    unless a folder is given. Raises UserError if a name does not exist, or if there is no record at all, unless
+    `may_be_empty`.
     """
     if may_be_empty and not given and not default.exists():
         return Loaded()
@@ -103,7 +103,7 @@ def _named(given: str) -> Loaded:
 
 
 def records_at(revision: str, folder: str, named: str = "") -> Loaded:
-    """The records below a folder in a revision; with `named`, those whose files' names begin so."""
+    """The records below a folder in a revision; with `named`, only files whose names begin with it."""
     listed = _git("ls-tree", "-r", "--name-only", revision, "--", folder).decode().splitlines()
     wanted = [name for name in listed if NAMED.fullmatch(Path(name).name) and Path(name).name.startswith(named)]
     beside = [name for name in listed if name.endswith(".scores.csv") and name[:-10] + "json" in wanted]

@@ -1,4 +1,4 @@
-"""One network under one set of conditions: its records put together, in base units; and rows compared two by two."""
+"""Rows: the records of one network under one set of conditions, in base units; and paired comparisons of rows."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +15,12 @@ from bench.stats.estimate import Estimate, Terms, by_class, by_unit, estimate, o
 from bench.stats.paired import SIGNIFICANCE, Test, compare, differences
 
 T = TypeVar("T")
-SUBJECT = "mdsa_unet"  # the network that this project is about: the others are compared with it unless told otherwise
+SUBJECT = "mdsa_unet"  # the network of this project, the default reference of comparisons
 
 
 @dataclass(frozen=True)
 class Row:
-    """One network under one set of conditions, from its records. What was not measured is None."""
+    """One network under one set of conditions, from its records. Figures that were not measured are None."""
 
     network: str
     records: tuple[Record, ...]
@@ -29,21 +29,21 @@ class Row:
 
     @property
     def title(self) -> str:
-        """The network's name as its paper writes it, else as it was called, and the file its weights came from."""
+        """The network's name as in its paper, else its name here; with the name of the weights file, if any."""
         return title_of(self.network) + (f" ({self.weights_file})" if self.weights_file else "")
 
     @property
     def weights_file(self) -> str:
-        """The name of somebody's own weights; empty where they were trained here, or nothing was scored."""
+        """The file name of the user's own weights; empty if the network was trained here, or if nothing was scored."""
         return next((scores.weights_file for scores in self.trainings), "")
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was done to the network's images and maps so that it could be measured."""
+        """How the network's input and output were adapted so that it could be measured."""
         return tuple(dict.fromkeys(note for record in self.records for note in record.notes))
 
     def results(self, kind: type[T]) -> list[T]:
-        """The row's results of one kind."""
+        """The row's results of one type."""
         return [record.result for record in self.records if isinstance(record.result, kind)]
 
     @property
@@ -53,28 +53,28 @@ class Row:
 
     @property
     def memory(self) -> Memory | None:
-        """The peak of one forward pass."""
+        """Peak memory of one forward pass."""
         return next(iter(self.results(Memory)), None)
 
     @cached_property
     def latency_s(self) -> Estimate | None:
-        """Median of the process medians, between the fastest and the slowest process."""
+        """Median of the process medians; the interval is from the fastest to the slowest process."""
         return of_processes([result.samples_s for result in self.results(Latency)])
 
     @property
     def trainings(self) -> tuple[Scores, ...]:
-        """How each training went, one a seed, and each image's score."""
+        """The course of each training (one per seed) and the scores of each image."""
         return tuple(self.results(Scores))
 
     @property
     def dice(self) -> Estimate | None:
-        """Dice by the row's protocol."""
+        """Dice with the row's protocol."""
         return self.score("dice")
 
     def score(self, name: str) -> Estimate | None:
-        """A score by the row's protocol: over units, classes and seeds, with a 95 % bootstrap interval over units.
+        """A score with the row's protocol: the mean over units, classes and seeds, with a 95 % interval over units.
 
-        A score that does not follow from counts is None where some training has none.
+        A score that is not computed from counts is None if any of the trainings lacks it.
         """
         if ("score", name) not in self._kept:
             seeds = self._terms(name, self.protocol)
@@ -84,58 +84,58 @@ class Row:
 
     @cached_property
     def pooled_dice(self) -> Estimate | None:
-        """Dice of one confusion matrix for the whole split: what other papers report."""
+        """Dice of one confusion matrix for the whole split, as other papers report it."""
         return estimate(self._terms("dice", PROTOCOLS["pooled"]))
 
     @cached_property
     def dice_by_class(self) -> tuple[float, ...]:
-        """Each foreground class's Dice; empty where nothing was scored."""
+        """Dice of each foreground class; empty if nothing was scored."""
         return by_class(self._terms("dice", self.protocol))
 
     def by_unit(self, name: str) -> dict[str, float]:
-        """Each image's or volume's own score, mean over classes and seeds; NaN where it is undefined.
+        """The score of each image or volume, averaged over classes and seeds; NaN if it is undefined.
 
-        A pooled score has no units of its own, so there it is each image's by itself.
+        A pooled score is not defined per unit, so per-image scores are returned for it.
         """
         return by_unit(self._terms(name, PROTOCOLS["per_image"] if self.protocol.name == "pooled" else self.protocol))
 
     def left_out(self, name: str) -> int:
-        """How many units have no such score: a precision where nothing was predicted."""
+        """Number of undefined scores, such as precision if nothing was predicted."""
         return undefined(self._terms(name, self.protocol))
 
     @cached_property
     def train_images_per_s(self) -> float | None:
-        """Images a second while training, the median over seeds; None where none was trained here."""
+        """Training speed in images per second, the median over seeds; None if nothing was trained here."""
         found = [scores.train_images_per_s for scores in self.trainings if scores.train_images_per_s]
         return float(np.median(found)) if found else None
 
     @cached_property
     def taints(self) -> tuple[str, ...]:
-        """Why its times cannot be trusted, with how many of the processes were spoiled."""
+        """Why the times cannot be trusted, with the number of processes that were disturbed."""
         return taints(self._of("latency"))
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """One line for each job that gave no result."""
+        """One line for each job without a result."""
         failed = (record for record in self.records if record.status != "ok")
         return tuple(dict.fromkeys(f"{_what(r)} {r.outcome}: {r.error}" for r in failed))
 
     @property
     def lost_seeds(self) -> tuple[int, int]:
-        """How many trainings gave nothing to score, and how many were asked for."""
+        """Number of trainings that failed, and number of trainings that were asked for."""
         asked = self._of("dice")
         return sum(record.status != "ok" for record in asked), len(asked)
 
     @property
     def seeds(self) -> set[int]:
-        """The seeds it was trained with."""
+        """The seeds of its trainings."""
         return {record.job.spec.train.seed for record in self._of("dice") if record.job.spec.train}
 
     def _of(self, quantity: str) -> list[Record]:
         return [record for record in self.records if record.job.spec.quantity == quantity]
 
     def _terms(self, name: str, protocol: Protocol) -> list[Terms]:
-        """What a score's figure is made of, one a seed; kept, for several figures are made of the same."""
+        """The terms of a score, one entry per seed; cached, because several figures use them."""
         key = (name, protocol.name)
         if key not in self._kept:
             self._kept[key] = [terms(scores, name, protocol) for scores in self.trainings if scores.images]
@@ -144,7 +144,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Paired:
-    """A network's Dice less the reference's on the units both were scored on."""
+    """The difference of a network's Dice and the reference's, on the units on which both were scored."""
 
     row: Row
     reference: Row
@@ -157,28 +157,31 @@ class Paired:
 
     @property
     def difference(self) -> Estimate:
-        """Its mean."""
+        """The mean difference with its interval."""
         return self.test.difference
 
     @property
     def behind(self) -> bool:
-        """Whether it is worse than the reference by all three: the test, the mean's interval, the units lost.
+        """Whether it is worse than the reference by three criteria: the test, the mean's interval, the units lost.
 
-        The test is of ranks: a network that is a little better on most units and far worse on few can lead by the test
-        and not by the mean.
+        The test uses ranks: a network that is slightly better on most units and much worse on a few can be better by
+        the test but not by the mean.
         """
         return self.test.holm_p < SIGNIFICANCE and self.difference.high < 0 and self.test.lost > self.test.won
 
 
 def reference_row(rows: Sequence[Row], against: str | None = None) -> Row | None:
-    """The row the others are compared with: the named one, else the subject, else the most accurate."""
-    scored = {row.network: row for row in reversed(rows) if row.dice}  # a trained one before own weights
+    """The reference row: the network `against`, else MDSA-UNet, else the network with the highest Dice."""
+    scored = {row.network: row for row in reversed(rows) if row.dice}  # trained rows take precedence over own weights
     best = max(scored.values(), key=lambda row: row.dice.value if row.dice else 0.0, default=None)
     return scored.get(against or SUBJECT) or scored.get(SUBJECT) or best
 
 
 def paired(rows: Sequence[Row], reference: Row) -> list[Paired]:
-    """Every other scored row against the reference, in the order of the rows; none where no unit is shared."""
+    """Compare every other scored row with the reference, in the order of the rows.
+
+    Rows that share no unit are left out.
+    """
     others, theirs = [row for row in rows if row is not reference and row.dice], reference.by_unit("dice")
     found = [(row, differences(row.by_unit("dice"), theirs)) for row in others]
     found = [(row, units) for row, units in found if len(units)]
@@ -193,21 +196,21 @@ def _what(record: Record) -> str:
 
 
 def taints(records: Iterable[Record]) -> tuple[str, ...]:
-    """How many of these were disturbed while they were measured, and the first one's reasons."""
+    """A line with the number of disturbed records and the reasons of the first; empty if there are none."""
     measured = [record.taints for record in records if record.status == "ok"]
     spoiled = ["; ".join(reasons) for reasons in measured if reasons]
     return tuple(f"{len(spoiled)} of {len(measured)} processes were disturbed: {first}" for first in spoiled[:1])
 
 
 def longest(group: Sequence[Record]) -> list[Record]:
-    """Of the protocols that each network was timed by, the one with the most samples a process."""
+    """For each network, the records of the timing protocol with the most samples per process."""
     lengths = [(record.job.network, record.job.spec.samples, record.job.spec.seconds) for record in group]
     most = set({length[0]: length for length in sorted(lengths)}.values())
     return [record for record, length in zip(group, lengths, strict=True) if length in most]
 
 
 def grouped(records: Iterable[Record], quantity: str, apart: Any) -> list[list[Record]]:
-    """Records of one quantity that have all conditions in common but `apart`, as pydantic's `exclude` takes it."""
+    """Group the records of one quantity by all conditions except `apart` (as in pydantic's `exclude`)."""
     groups: dict[str, list[Record]] = {}
     for record in records:
         if record.job.spec.quantity == quantity:

@@ -1,4 +1,4 @@
-"""Records to sections: what may be compared is put together, and nothing else."""
+"""Groups records into sections: a section contains only what may be compared."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,9 +19,9 @@ USUAL_SIZE = 224
 
 @dataclass(frozen=True)
 class Section:
-    """Rows that may be compared: one data set and training, one machine and latency protocol, all pre-trained or none.
+    """Rows that may be compared: the same data set, training, machine and latency protocol; all pre-trained or none.
 
-    Where networks are compared two by two, it is with the one called `against`, where it was scored.
+    The reference of paired comparisons is the network `against`, if it was scored.
     """
 
     dice: DiceSpec | None
@@ -37,22 +37,22 @@ class Section:
 
     @cached_property
     def reference(self) -> Row | None:
-        """The row the others are compared with: the named one, else the subject, else the most accurate."""
+        """The reference row: the network `against`, else MDSA-UNet, else the network with the highest Dice."""
         return reference_row(self.rows, self.against)
 
     @property
     def paired(self) -> list[Paired]:
-        """Every other scored row against the reference, on the same units; none where nothing was scored."""
+        """Every other scored row compared with the reference on the same units; empty if nothing was scored."""
         return self.paired_with(self.reference) if self.reference else []
 
     def paired_with(self, reference: Row) -> list[Paired]:
-        """The same against any of these rows; kept, for tables, figures and sentences ask for the same."""
+        """The same with any of these rows as the reference; cached, because tables, figures and text all use it."""
         if id(reference) not in self._kept:
             self._kept[id(reference)] = paired(self.rows, reference)
         return self._kept[id(reference)]
 
     def shows(self, score: str) -> bool:
-        """Whether some row has the score."""
+        """Whether any row has the score."""
         return any(row.score(score) for row in self.rows if row.dice)
 
     @property
@@ -76,7 +76,7 @@ class Section:
 
 
 def named(found: Sequence[Section]) -> dict[str, Section]:
-    """Sections by a name of their own: a second one of the same name gets a number."""
+    """Sections by unique name. A number is appended to repeated names."""
     by_name: dict[str, Section] = {}
     for section in found:
         names = chain([section.name], (f"{section.name}-{number}" for number in count(2)))
@@ -85,28 +85,29 @@ def named(found: Sequence[Section]) -> dict[str, Section]:
 
 
 def outdated(records: Sequence[Record]) -> list[Record]:
-    """Records of a network whose code was edited since: another network, though it has the same name."""
+    """Records of networks whose code was edited since, which are treated as different networks."""
     newest = {_code(r): r.job.network_digest for r in sorted(records, key=lambda r: r.before.at)}
     return [r for r in records if r.job.network_digest != newest[_code(r)]]
 
 
 def _code(record: Record) -> tuple[str, bool]:
-    """What went by the same digest: accuracy may go by that of the code which first computed the function."""
+    """What shares a digest. Accuracy may use the digest of the code that first computed the same function."""
     return record.job.network, record.job.spec.quantity == "dice"
 
 
 def sections(
     records: Sequence[Record], protocol: Protocol | None = None, against: str | None = None, running: bool = False
 ) -> list[Section]:
-    """Put the records that may be compared together. Without a `protocol` each data set is scored by its own.
+    """Group the records that may be compared. Without a `protocol` each data set is scored with its own.
 
-    Networks are compared two by two with the one called `against`, else with MDSA-UNet, else with the most accurate.
+    The reference of paired comparisons is the network `against`, else MDSA-UNet, else the network with the highest
+    Dice.
 
-    Each training protocol on a data set makes a section for each machine and device that networks were timed on as they
-    are, at the smallest batch. Networks that were timed and not trained make one at the usual size, else the smallest,
-    in which all that were timed stand; while a run is `running`, those that are still to be scored stand with those
-    that are. What fits neither makes sections of its own. Networks that begin pre-trained are kept apart from the
-    others. Sweeps and variants are in `bench.read.speeds`.
+    Each training protocol on a data set gives a section for each machine and device on which the plain networks were
+    timed, at the smallest batch. Networks that were timed but not trained give a section with all timed networks, at
+    the usual size, else the smallest. With `running`, networks that are still to be scored are listed with those that
+    already are. Other records get sections of their own. Pre-trained networks are kept in separate sections. Sweeps and
+    variants are in `bench.read.speeds`.
     """
     old = {id(record) for record in outdated(records)}
     found = []
@@ -127,7 +128,7 @@ def _sections(records: Sequence[Record], protocol: Protocol | None, running: boo
     ]
 
     def is_left_over(group: list[Record]) -> bool:
-        """Whether some network of a group is in no section of the same shape that was scored."""
+        """Whether a network of the group is missing from the scored sections of the same shape."""
         scored = _names(record for other in _alike(group[0], dice) for record in other)
         ours = _names([*group, *_beside(records, group[0])])
         return not _alike(group[0], dice) or (not running and bool(ours - scored))
@@ -146,7 +147,7 @@ def _names(records: Iterable[Record]) -> set[str]:
 
 
 def _scored(records: Sequence[Record]) -> list[list[Record]]:
-    """Networks that were trained alike, and with them somebody's own weights that were scored on the same images."""
+    """Groups of networks with the same training, together with users' own weights scored on the same images."""
     scored = [record for record in records if isinstance(record.job.spec, DiceSpec)]
     own = [record for record in scored if record.job.spec.weights]
     groups = grouped([record for record in scored if record not in own], "dice", {"train": {"seed"}})
@@ -156,7 +157,7 @@ def _scored(records: Sequence[Record]) -> list[list[Record]]:
 
 
 def _scoring(record: Record) -> str:
-    """What was scored and how, whatever the weights."""
+    """The conditions of scoring, without the origin of the weights."""
     return str(record.job.spec.model_dump_json(exclude={"train", "weights"}))
 
 
@@ -174,9 +175,9 @@ def _timed(records: Sequence[Record], scored: set[tuple[int, int, int]]) -> list
 
 
 def _alone(records: Sequence[Record]) -> list[list[Record]]:
-    """Groups of what stands in the main table without a time beside it, first what depends on the machine.
+    """Groups of records for a main table without times, those that depend on the machine first.
 
-    Of a sweep it is the usual size, else the smallest, at the smallest batch.
+    Of a sweep, the usual size is taken, else the smallest, at the smallest batch.
     """
     standing = [r for r in records if _stands_in_table(r) and not isinstance(r.job.spec, LatencySpec)]
     families = [f for name, q in QUANTITIES.items() for f in grouped(standing, name, q.repeats | set(q.grows))]
@@ -193,7 +194,7 @@ def _stands_in_table(record: Record) -> bool:
 
 
 def _beside(records: Sequence[Record], first: Record) -> list[Record]:
-    """What stands beside a record in the main table: measured under the same conditions, as far as it has them."""
+    """The records for the same row of the main table: those with equal conditions, as far as both have them."""
 
     def alike(record: Record) -> bool:
         ours, theirs = record.job.spec, first.job.spec
@@ -206,8 +207,8 @@ def _section(
     records: Sequence[Record], scored: list[Record], timed: list[Record], absent: set[str], protocol: Protocol | None,
     alone: Sequence[Record] = (),
 ) -> Section:  # fmt: skip
-    """One section, less the networks that are `absent`: not scored here, they would only add empty cells."""
-    # Without a time, what else was measured on a machine in the shape of what was scored, at the smallest batch.
+    """Make one section without the networks `absent`, which were not scored here and would only add empty cells."""
+    # Without times, use other machine-dependent records of the scored shape, at the smallest batch.
     alike = [r for r in records if scored and r.machine_id and _stands_in_table(r) and _shape(r) == _shape(scored[0])]
     first = (timed or sorted(alike, key=lambda r: getattr(r.job.spec, "batch", 1)) or scored or alone)[0]
     beside = _beside(records, first)
@@ -222,14 +223,14 @@ def _section(
 
 
 def _by_weights(members: Sequence[Record], network: str) -> list[tuple[Record, ...]]:
-    """A network's records once for its trainings and once for each file of weights, what was not scored in each."""
+    """Split a network's records by weights file; records of other quantities are in every part."""
     own = [record for record in members if record.job.network == network]
     weights = list(dict.fromkeys(record.job.spec.weights for record in own if isinstance(record.job.spec, DiceSpec)))
     return [tuple(r for r in own if getattr(r.job.spec, "weights", kind) == kind) for kind in weights or [""]]
 
 
 def _alike(record: Record, others: list[list[Record]]) -> list[list[Record]]:
-    """Those of the other groups whose networks have the same channels, classes and size."""
+    """The other groups with the same channels, classes and size."""
     return [other for other in others if _shape(other[0]) == _shape(record)]
 
 

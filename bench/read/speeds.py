@@ -1,4 +1,4 @@
-"""Speed and memory on one machine: by batch, by size and by variant, beside the peak rates of the machine."""
+"""Speed and memory on one machine by batch, size and variant, with the peak rates of the machine."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ from bench.stats.estimate import Estimate, of_processes
 from bench.stats.order import percentile
 from bench.stats.ratio import ratio
 
-SATURATED = 0.9  # throughput saturates at the smallest batch with this share of the best one
+SATURATED = 0.9  # throughput is saturated at the smallest batch that reaches this share of the best throughput
 SHOWN = ("latency", "memory", "energy", "profile")
 SWITCHES = ("tf32", "cudnn_benchmark")
-SHARED = ("machine", "device", "channels", "classes")  # conditions of all that is shown together
+SHARED = ("machine", "device", "channels", "classes")  # conditions shared by all records of one `Speeds`
 
 
 @dataclass(frozen=True)
 class Speed:
     """One network's records on one machine and device.
 
-    `batch` and `size` are those that single figures are of, `peak` holds the peak rates of the machine in float32.
+    `batch` and `size` are the conditions of single figures. `peak` holds the peak rates of the machine in float32.
     """
 
     network: str
@@ -38,17 +38,22 @@ class Speed:
 
     @property
     def title(self) -> str:
-        """The network's name as its paper writes it, else as it was called."""
+        """The network's name as in its paper, else its name here."""
         return title_of(self.network)
 
     def latency_s(self, batch: int | None = None, size: int | None = None, variant: str = PLAIN) -> Estimate | None:
-        """Median of the process medians, between the fastest and the slowest process; None where not measured."""
+        """Median of the process medians, with the range from the fastest to the slowest process.
+
+        None if not measured.
+        """
         return of_processes([result.samples_s for result in self._latencies(batch, size, variant)])
 
     def over_plain(self, variant: str) -> Estimate | None:
-        """A variant's time over the plain network's, from processes of the same rounds; None where there are none.
+        """The ratio of a variant's time to the plain network's, from processes of the same rounds.
 
-        The interval is of the rounds, from 0 to infinity where there is one.
+        None if there are none.
+
+        The interval is over rounds; with a single round it is 0 to infinity.
         """
         number = set(QUANTITIES["latency"].repeats)
         plain, ours = (
@@ -63,25 +68,25 @@ class Speed:
         return Estimate(found.value, found.low, found.high, found.pairs)
 
     def throughput(self, batch: int) -> float | None:
-        """Images a second at a batch."""
+        """Images per second at a batch size."""
         latency = self.latency_s(batch)
         return batch / latency.value if latency else None
 
     @cached_property
     def calls_s(self) -> tuple[float, ...]:
-        """Every timed call behind the single figures, of every process."""
+        """Every timed call of every process behind the single figures."""
         return tuple(s for result in self._latencies() for s in result.samples_s)
 
     def percentile_s(self, percent: int) -> Estimate | None:
-        """A percentile of single calls, all processes together, with its distribution-free 95 % interval."""
+        """A percentile of single calls, pooled over processes, with its distribution-free 95 % interval."""
         return percentile(self.calls_s, percent)
 
     def variant(self, variant: str) -> Latency | None:
-        """The first process's result in a variant: the time that making it took, and how far its output strays."""
+        """The first process's result for a variant: conversion time and agreement with the plain network."""
         return next(iter(self._latencies(variant=variant)), None)
 
     def memory(self, mode: str, size: int | None = None) -> Memory | None:
-        """The peak of one pass at the smallest batch measured: `inference`, or a `training` step."""
+        """Peak memory of one pass at the smallest batch measured; `mode` is `inference` or `training`."""
         found = [(spec.batch, result) for spec, result in self._results(Memory, size) if spec.mode == mode]
         return min(found, key=itemgetter(0), default=(0, None))[1]
 
@@ -91,41 +96,41 @@ class Speed:
 
     @property
     def energy(self) -> Energy | None:
-        """Joules an image."""
+        """Energy in joules per image."""
         return self._first(Energy)
 
     @property
     def profile(self) -> Profile | None:
-        """Where its time goes, module by module."""
+        """The cost and time of each module."""
         return self._first(Profile)
 
     @property
     def share_of_peak(self) -> float | None:
-        """Multiply-adds a second at the single figures' batch and size, as a share of the machine's matrix product."""
+        """Multiply-adds per second at the single figures' batch and size, as a share of the machine's peak."""
         latency, cost = self.latency_s(), self.cost()
         if not (self.peak and latency and cost and cost.torch.macs) or cost.doubt:
             return None
         return cost.torch.macs * self.batch / latency.value / self.peak.macs_per_s
 
     def saturates_at(self, batches: Sequence[int]) -> int | None:
-        """The smallest batch whose throughput is within a tenth of the best; None with fewer than two batches."""
+        """The smallest batch with at least 90 % of the best throughput; None with fewer than two batches."""
         found = {batch: rate for batch in batches if (rate := self.throughput(batch))}
         enough = (batch for batch, rate in found.items() if rate >= SATURATED * max(found.values()))
         return min(enough) if len(found) > 1 else None
 
     def failure(self, quantity: str, **conditions: Any) -> str:
-        """How a job ended that gave no result under these conditions; empty where there is none."""
+        """The outcome of a failed job under these conditions; empty if none failed."""
         failed = (r for r in self.records if r.status != "ok" and r.job.spec.quantity == quantity)
         alike = (r for r in failed if all(getattr(r.job.spec, name) == value for name, value in conditions.items()))
         return next((r.outcome for r in alike), "")
 
     @property
     def taints(self) -> tuple[str, ...]:
-        """What disturbed the single figures' processes."""
+        """What disturbed the processes of the single figures."""
         return taints(longest(self._timed()))
 
     def refusal(self, variant: str) -> str:
-        """Why a variant could not be timed; empty where it could, or was not asked for."""
+        """Why a variant could not be timed; empty if it could, or was not asked for."""
         failed = (r for r in self.records if r.status != "ok" and r.job.spec.quantity == "latency")
         return next((r.error for r in failed if name_of(r.job.spec) == variant), "")
 
@@ -133,13 +138,13 @@ class Speed:
         return [r.result for r in longest(self._timed(batch, size, variant)) if isinstance(r.result, Latency)]
 
     def _timed(self, batch: int | None = None, size: int | None = None, variant: str = PLAIN) -> list[Record]:
-        """Latencies of all protocols, the single figures' unless told."""
+        """Latency records of all protocols, by default at the batch and size of the single figures."""
         wanted = (batch or self.batch, size or self.size, variant)
         return [r for r in self.records if isinstance(s := r.job.spec, LatencySpec)
                 and (s.batch, s.size, name_of(s)) == wanted]  # fmt: skip
 
     def _results(self, kind: type[T], size: int | None = None) -> list[tuple[Any, T]]:
-        """Conditions and results of a kind at a size, the single figures' unless told."""
+        """Conditions and results of a type at a size, by default that of the single figures."""
         found = ((record.job.spec, record.result) for record in self.records)
         return [(s, result) for s, result in found if isinstance(result, kind) and s.size == (size or self.size)]
 
@@ -149,9 +154,9 @@ class Speed:
 
 @dataclass(frozen=True)
 class Speeds:
-    """All networks on one machine and device, with one number of channels and maps; pre-trained ones apart.
+    """All networks on one machine and device with the same channels and classes. Pre-trained networks are separate.
 
-    `switches` names what was switched on while they were timed: `tf32`, `cudnn_benchmark`.
+    `switches` names the settings that were on during timing: `tf32`, `cudnn_benchmark`.
     """
 
     device: str
@@ -162,13 +167,13 @@ class Speeds:
 
     @cached_property
     def batches(self) -> list[int]:
-        """The batches that plain networks were timed at, at the single figures' size."""
+        """The batches at which plain networks were timed, at the size of the single figures."""
         size = self.rows[0].size
         return sorted(self._seen(lambda s: s.batch if s.size == size and name_of(s) == PLAIN else None))
 
     @cached_property
     def sizes(self) -> list[int]:
-        """The sizes that plain networks were timed at, at the single figures' batch."""
+        """The sizes at which plain networks were timed, at the batch of the single figures."""
         batch = self.rows[0].batch
         return sorted(self._seen(lambda s: s.size if s.batch == batch and name_of(s) == PLAIN else None))
 
@@ -178,7 +183,10 @@ class Speeds:
         return sorted(self._seen(name_of), key=lambda name: (name != PLAIN, name))
 
     def swept(self, fact: Callable[[LatencySpec], Any]) -> tuple[Speed, ...]:
-        """The networks that were timed at more than one value of a condition, or tried; all, where none was."""
+        """The networks with jobs at more than one value of a condition, failures included.
+
+        All networks if there are none.
+        """
         return tuple(row for row in self.rows if len(_values(row, fact)) > 1) or self.rows
 
     def _seen(self, fact: Callable[[LatencySpec], Any]) -> set[Any]:
@@ -190,7 +198,7 @@ def _values(row: Speed, fact: Callable[[LatencySpec], Any]) -> set[Any]:
 
 
 def speeds(records: Sequence[Record]) -> list[Speeds]:
-    """Put the records of each machine and device together; only where something was timed or its memory measured."""
+    """Group the records by machine and device, if there is a latency, memory, energy or profile among them."""
     old = {id(record) for record in outdated(records)}
     recent = [record for record in records if id(record) not in old]
     families: dict[tuple[Any, ...], list[Record]] = {}
@@ -201,17 +209,17 @@ def speeds(records: Sequence[Record]) -> list[Speeds]:
 
 
 def _family(record: Record) -> tuple[Any, ...]:
-    """What networks have in common that are shown together."""
+    """The conditions that are equal for all networks of one `Speeds`."""
     spec, pretrained = record.job.spec, is_pretrained(record.job.network)
     return *(getattr(spec, n) for n in SHARED), pretrained, tuple(n for n in SWITCHES if getattr(spec, n, False))
 
 
 def _speeds(key: tuple[Any, ...], family: list[Record], records: list[Record]) -> Speeds:
-    """A family with what belongs to it: the costs of its networks and the peak rates of its machine."""
+    """Make the Speeds of a family, with the costs of its networks and the peak rates of its machine."""
     beside = [record for record in records if record.job.spec.quantity in ("cost", "peak")]
     shared = dict(zip(SHARED, key, strict=False))
     members = [*family, *(r for r in beside if all(getattr(r.job.spec, n, v) == v for n, v in shared.items()))]
-    # Single figures are of a time where there is one.
+    # Single figures use the conditions of a latency if there is one.
     single = [r.job.spec for r in family if r.job.spec.quantity == "latency"] or [r.job.spec for r in family]
     size, batch = min((s.size != USUAL_SIZE, s.size) for s in single)[1], min(s.batch for s in single)
     names = sorted({r.job.network for r in family})

@@ -1,1 +1,1 @@
-"""From records to what a person reads. Only here is a number rounded and given its unit."""
+"""Reports of records. Numbers are rounded and formatted with units only here."""

@@ -15,7 +15,10 @@ MARKS = {"worse": "✗", "better": "✓", "same": "=", "undecided": "?", "refuse
 
 
 def moved(change: Change) -> str:
-    """How far it went, with its interval: "+3.1 % [+2.5, +3.8]", a score's difference as it is; else a dash."""
+    """The change with its interval, "+3.1 % [+2.5, +3.8]".
+
+    A score's difference is absolute; a dash if there is none.
+    """
     if change.change is None or change.low is None or change.high is None:
         return NONE
     write = difference if change.metric.tier == "score" else percent_change
@@ -23,7 +26,7 @@ def moved(change: Change) -> str:
 
 
 def sentence(change: Change) -> str:
-    """One line: which metric of which network went from what to what."""
+    """One line: the network, the metric, and its values before and after."""
     before, after = (in_unit(value, change.metric.unit) for value in (change.base, change.head))
     ends = f"{change.metric.name} of {change.network}: {before} -> {after}"
     step = "" if change.change is None else moved(change)
@@ -31,13 +34,13 @@ def sentence(change: Change) -> str:
 
 
 def count(changes: Sequence[Change]) -> str:
-    """How many went which way."""
+    """The number of changes of each outcome."""
     by: Counter[str] = Counter(change.outcome for change in changes)
     return ", ".join(f"{by[outcome]} {outcome}" for outcome in MARKS if by[outcome]) or "nothing to compare"
 
 
 def as_text(changes: Sequence[Change]) -> str:
-    """A line a change; what is the same is only counted, and what is worse comes last."""
+    """One line per change. Unchanged metrics are only counted; those that are worse come last."""
     order = ["appeared", "vanished", "undecided", "refused", "better", "worse"]
     shown = sorted((c for c in changes if c.outcome != "same"), key=lambda change: order.index(change.outcome))
     lines = [f"{MARKS[change.outcome]} {change.outcome:9}  {sentence(change)}" for change in shown]
@@ -51,7 +54,7 @@ def as_markdown(changes: Sequence[Change]) -> str:
 
 
 def as_json(changes: Sequence[Change]) -> str:
-    """Every change in base units; an end of an interval that is infinite is null."""
+    """Every change in base units. Infinite bounds of intervals are null."""
     facts = [
         {**vars(change), "metric": change.metric.name, "unit": change.metric.unit,
          **{name: None if abs(getattr(change, name) or 0) == math.inf else getattr(change, name)

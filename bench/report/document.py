@@ -1,6 +1,6 @@
-"""What a report says, whatever it is written in: the question, verdicts, parts with tables and figures, conditions.
+"""The content of a report, independent of its format: question, verdicts, parts with tables and figures, conditions.
 
-Every format is a renderer of one `Document`, so that no two of them can say different things.
+Every format renders the same `Document`, so all formats have the same content.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from bench.run.store import Record
 class Part:
     """A heading with sentences, tables and pictures, from a `section` or from the `speeds` on a machine.
 
-    `examples` are test images with outlines, where predictions and images lie beside the records.
+    `examples` are test images with outlines, if predictions and images are stored with the records.
     """
 
     name: str

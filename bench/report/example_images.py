@@ -1,4 +1,4 @@
-"""Test images with outlines, the best, the median and the worst one, and the regions that an attention looked at.
+"""Test images with outlines (the best, the median and the worst), and the regions selected by an attention.
 
 Images are ranked by the mean Dice of all networks, so that every network is shown on the same three.
 """
@@ -156,7 +156,7 @@ def _cells(axes: Axes, chosen: np.ndarray, point: tuple[int, int], size: int) ->
     for region, how in [*((int(region), tinted) for region in chosen[own]), (own, framed)]:
         row, column = divmod(region, side)
         axes.add_patch(Rectangle((column * cell, row * cell), cell, cell, **how))
-    for color, long, thick in (("white", 9, 3.2), ("black", 8, 1.4)):  # to be seen on skin and on black
+    for color, long, thick in (("white", 9, 3.2), ("black", 8, 1.4)):  # visible on skin and on black
         axes.plot(point[1], point[0], marker="+", color=color, markersize=long, markeredgewidth=thick, zorder=5,
                   clip_on=False)  # fmt: skip
     axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))  # a region at the edge would make its image smaller

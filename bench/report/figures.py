@@ -1,4 +1,4 @@
-"""The figures of a report: one table of them, a line each, and how one is drawn, once for all formats."""
+"""The figures of a report: the table of figures, and drawing them once for all formats."""
 
 import io
 import os

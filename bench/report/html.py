@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else, neither a network nor a folder beside it; on a phone or a desk.
+"""The report as one self-contained HTML file, for phones and desktops.
 
 The templates escape all text, also names and errors from outside.
 """
@@ -104,12 +104,12 @@ def anchor(record_id: str) -> str:
 
 
 def hint(record: Record) -> str:
-    """What tells a record from its neighbors, and how it ended where it failed."""
+    """What distinguishes a record from its neighbors, and its outcome if it failed."""
     return joined(_repeat(record), "" if record.status == "ok" else record.outcome, by=", ")
 
 
 def _repeat(record: Record) -> str:
-    """What tells a record from others of its network and quantity."""
+    """What distinguishes a record from others of its network and quantity."""
     return QUANTITIES[record.job.spec.quantity].repeat(record.job.spec)
 
 

@@ -1,4 +1,4 @@
-"""The report as a PDF, to read from start to end and to hand on.
+"""The report as a PDF.
 
 The words, figures and pictures go to a Typst template as data, never as markup, so that no name or error can break it.
 """

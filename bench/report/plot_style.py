@@ -28,7 +28,7 @@ STYLE: dict[Any, Any] = {
 
 
 def look(network: str) -> tuple[str, str]:
-    """A network's color and marker: by its kind and its place in it, or by its name for a stranger."""
+    """A network's color and marker: by its kind and its position in it, or by its name if it is not in the table."""
     if network not in NETWORKS:
         number = int(hashlib.sha256(network.encode()).hexdigest(), 16)
         return PALETTE[number % len(PALETTE)], OTHERS[number // len(PALETTE) % len(OTHERS)]
@@ -72,9 +72,9 @@ def plain_log(axes: Axes, *names: str) -> None:
 
 
 def pareto_front(points: Sequence[tuple[float, float, Any]]) -> list[tuple[float, float, Any]]:
-    """Of (cost, accuracy, thing) those for which nothing costs no more and is as accurate, cheapest first.
+    """The Pareto front of (cost, accuracy, thing) tuples, cheapest first.
 
-    Of two that are equal in both, both stay.
+    If two are equal in both, both are kept.
 
     >>> pareto_front([(1, 0.5, "a"), (2, 0.4, "b"), (3, 0.9, "c")])
     [(1, 0.5, 'a'), (3, 0.9, 'c')]

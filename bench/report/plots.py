@@ -186,7 +186,7 @@ def _sweep(axes: Axes, at: list[int], xlabel: str, ylabel: str) -> None:
 
 
 def calls(speeds: Speeds) -> Figure:
-    """Every timed call over its network's median, which shows how long one call may take."""
+    """Every timed call relative to its network's median, which shows the spread of single calls."""
     figure, axes = subplots(7.2, 3.6)
     timed = [row for row in speeds.rows if len(row.calls_s) > 1]
     over = [(row, 100 * (np.sort(row.calls_s) / np.median(row.calls_s) - 1)) for row in timed]
@@ -203,7 +203,7 @@ def calls(speeds: Speeds) -> Figure:
 
 
 def time_by_module(speeds: Speeds) -> Figure:
-    """A bar for each profiled network, parted into its outermost modules."""
+    """A bar for each profiled network, divided into its outermost modules."""
     profiled = [(row.title, row.profile) for row in reversed(speeds.rows) if row.profile]
     figure, axes = subplots(9.6, 1.0 + 0.55 * len(profiled))
     for place, (_, found) in enumerate(profiled):

@@ -1,6 +1,6 @@
 """The tables of a section: which rows and columns each has, and the notes a reader needs below it.
 
-Beside what was measured stands what papers print of the same networks on the same data set. Those figures are in
+Measured figures are shown next to those that papers print for the same networks and data set. Those figures are in
 baselines/published.csv, each with the paper and the table that it was read in. Papers train longer, with pre-training
 or on other splits, so none of their figures is a limit to reach here.
 """

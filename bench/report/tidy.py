@@ -17,7 +17,7 @@ SUFFIXES = {"seconds": "_s", "bytes": "_bytes", "joules": "_j"}
 def write_csv(document: Document, folder: Path) -> list[Path]:
     """Write table.csv, and paired.csv where networks can be paired.
 
-    Figures have ten digits, for the last ones depend on how many threads summed them up.
+    Figures have ten digits, because further ones depend on the number of threads.
     """
     how = {"index": False, "lineterminator": "\n", "float_format": "%.10g"}
     return [write_whole(folder / f"{name}.csv", frame.to_csv(**how)) for name, frame in _frames(document)]

@@ -16,7 +16,7 @@ from bench.networks import find_network, title_of
 from bench.report.text import interval, joined, template
 from bench.units import NONE, in_unit
 
-MARKS = {"fails": "✗", "holds": "✓", "undecided": "?"}  # in the order in which a reader looks for them
+MARKS = {"fails": "✗", "holds": "✓", "undecided": "?"}  # in the order of importance
 LEVELS = {"fails": "error", "undecided": "notice"}
 WORDS = {"equals": "", "at_most": "at most ", "at_least": "at least "}
 
@@ -91,7 +91,7 @@ def grouped(
 
 
 def as_text(verdicts: Sequence[Verdict]) -> str:
-    """A line a claim in columns, those that fail last, where a reader looks first; then how to decide what is open.
+    """One line per claim in columns, failed claims last; then how to decide the undecided ones.
 
     Claims of one table that are undecided for the same reason share a line.
     """

@@ -1,4 +1,4 @@
-"""Writes a report in the formats asked for: one table of them, a line each."""
+"""Writes a report in the requested formats, which are listed in one table."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,8 +23,8 @@ FORMATS: dict[str, tuple[str, tuple[str, ...], bool]] = {
 def write_report(document: Document, folder: Path, formats: Sequence[str] = tuple(FORMATS)) -> list[Path]:
     """Write the report into the folder; the paths of what was written, in the order of the formats.
 
-    What an earlier report left there in these formats and this one does not have is removed: it would be read as a part
-    of it. UserError for an unknown format.
+    Files of these formats from an earlier report that this one does not have are removed. Raises UserError for an
+    unknown format.
     """
     for name in formats:
         if name not in FORMATS:

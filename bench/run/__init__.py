@@ -1,14 +1,14 @@
-"""From a study to records: what is to be measured, in which order, and the engine that hands the jobs out."""
+"""From a study to records: the jobs of a study, their order, and the engine that runs them."""
 
 from importlib import import_module
 from typing import Any
 
 from bench.errors import look_up
 
-# By name: the module whose `carry_out(plan, waiting, out, listener)` does the jobs and returns the plan's records.
+# Name to module. Its `carry_out(plan, waiting, out, listener)` runs the jobs and returns the plan's records.
 ENGINES = {"local": "bench.run.local"}
 
 
 def engine(name: str = "local") -> Any:
-    """The module of an engine; UserError with the nearest name where there is none of this name."""
+    """Import an engine by name. Raises UserError, which suggests the nearest name, if the name is unknown."""
     return import_module(look_up("engine", name, ENGINES))

@@ -1,4 +1,4 @@
-"""The worker's side: reads an order, does it, writes its record, and says how it ended in one last event."""
+"""The child process of a worker: reads an order, runs its job, writes the record and reports the outcome."""
 
 import json
 import os
@@ -16,15 +16,15 @@ from bench.quantities import QUANTITIES, Result
 from bench.run.store import Record, Store
 from bench.run.worker import Order, StopRun, Tell, Work
 
-ENDS = {StopRun: "stop", UserError: "refused", Diverged: "diverged"}  # what an error means for the job
-ALIVE_S = 20.0  # between two signs of life of a measure that has no other progress
+ENDS = {StopRun: "stop", UserError: "refused", Diverged: "diverged"}  # error to outcome of the job
+ALIVE_S = 20.0  # seconds between two events of a measurement that reports no count of its progress
 
 
 def main() -> None:
-    """Do the order on standard input; events go to what standard output was."""
+    """Run the order given on standard input. Events are written to the original standard output."""
     events, orders = os.fdopen(os.dup(1), "w", buffering=1), os.dup(0)
-    os.dup2(2, 1)  # what libraries print goes to the log, not between the events
-    # Plain descriptors: a loader's forked process closes `sys.stdin`, and would wait for a thread that reads from it.
+    os.dup2(2, 1)  # the output of libraries goes to the log, not into the events
+    # Use file descriptors: a forked data loader closes `sys.stdin` and would wait for a thread that reads from it.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     order = Order.model_validate_json(os.fdopen(orders, "rb", buffering=0, closefd=False).readline())
     threading.Thread(target=_end_with_parent, args=[orders], daemon=True).start()
@@ -36,14 +36,14 @@ def main() -> None:
 
 
 def _end_with_parent(orders: int) -> None:
-    """The parent never writes again, so the end of its pipe is the parent's end: an orphan must not use the machine."""
+    """Exit when the parent ends, which closes its pipe, so that no orphan keeps using the machine."""
     while os.read(orders, 65536):
         pass
     os._exit(1)
 
 
 def _do(work: Work) -> dict[str, Any]:
-    """Measure and write; the last event: ok, or a status with its reason."""
+    """Measure and write the record. Returns the last event: "ok", or another status with its reason."""
     before, start = state(), time.monotonic()
     try:
         result = _measured(work)
@@ -65,7 +65,7 @@ def _do(work: Work) -> dict[str, Any]:
 
 
 def _measured(work: Work) -> Result | None:
-    """Call the function that has the quantity's name in `bench.measure`; None where another process has the result."""
+    """Call the quantity's function in `bench.measure`. Returns None in a process that does not hold the result."""
     spec = work.order.job.spec
     quantity = QUANTITIES[spec.quantity]
     if quantity.takes == "order":
@@ -84,7 +84,10 @@ def _measured(work: Work) -> Result | None:
 
 
 def _now_and_then(tell: Tell, last: list[float], doing: str = "", done: int = 0, total: int = 0) -> None:
-    """Tell what is done now; without a count only now and then, so that it does not disturb what is timed."""
+    """Report progress.
+
+    Events without a count are sent only every `ALIVE_S` seconds, so as not to disturb the timing.
+    """
     if total:
         tell({"doing": doing, "done": done, "of": total})
     elif time.monotonic() - last[0] > ALIVE_S:

@@ -1,4 +1,4 @@
-"""Trains or loads a network, then scores the test split: what a worker does for the quantity Dice."""
+"""The worker's part for the quantity Dice: train or load a network, then score the test split."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +23,10 @@ from bench.training.weights import load_weights, weights_digest
 
 
 def dice(work: Work) -> Scores | None:
-    """The scores of the order's test images; None in a process that only takes part in another's training."""
+    """Train or load, and score the test images.
+
+    Returns None in a secondary process of a training on several devices.
+    """
     scoring = Scoring(work)
     if not work.order.process.rank:
         return scoring.result()
@@ -33,7 +36,7 @@ def dice(work: Work) -> Scores | None:
 
 @contextmanager
 def _for_all_networks() -> Iterator[None]:
-    """What is wrong in here is wrong for every network."""
+    """Turn a UserError into StopRun, because the problem affects every network."""
     try:
         yield
     except UserError as error:
@@ -41,7 +44,7 @@ def _for_all_networks() -> Iterator[None]:
 
 
 class Scoring:
-    """The network and the data of one order, from the first weights to the last score."""
+    """The network and the data of one order, and the steps from initial weights to scores."""
 
     def __init__(self, work: Work) -> None:
         self.work, self.order = work, work.order
@@ -54,10 +57,10 @@ class Scoring:
             self.data = open_dataset(self.spec.dataset, self.order.data_root, self.order.options)
             if self.data.digest != self.spec.data:
                 raise UserError(f"{self.spec.dataset} changed while the run was under way; start the run again")
-        self.cache = f"cache/{self.data.name}-{self.data.digest}"  # below the folder of records
+        self.cache = f"cache/{self.data.name}-{self.data.digest}"  # relative to the folder of records
 
     def result(self) -> Scores:
-        """Train or load, then score; predictions are kept beside the record, for pictures."""
+        """Train or load, then score. Predictions are saved next to the record, for figures."""
         origin = self._trained() if self.spec.train else self._loaded()
         test, samples, device = self._prepared("test"), self._samples("test"), torch.device(self.order.device)
         originals = samples if self.spec.protocol == "per_volume" else ()
@@ -72,21 +75,24 @@ class Scoring:
         return scores
 
     def task(self, process: Process | None = None) -> Task:
-        """The order's training, as one of its processes sees it."""
+        """The training task of the order, for one of its processes."""
         job = self.order.job
         folder = self.order.out / "checkpoints" / job.training_key
         return Task(job.training_key, job.network, job.network_digest, self.spec, folder, process or Process())
 
     def training_sets(self) -> tuple[Prepared, Prepared]:
-        """The images to train on and those to check on."""
+        """The training images and the validation images."""
         return self._prepared("train"), self._prepared("val")
 
     def _set_threads(self, threads: int) -> None:
-        """Subnormal numbers are zero on a CPU: early, saturated outputs give such gradients, which take microcode."""
+        """Set threads.
+
+        On a CPU, subnormal numbers (gradients of saturated outputs) are flushed to zero, as they are slow.
+        """
         set_switches(threads, flush_denormal=self.order.device == "cpu")
 
     def _loaded(self) -> dict[str, Any]:
-        """Load the user's file; what Scores say of where the weights come from."""
+        """Load the user's weights. Returns the fields of Scores that describe their origin."""
         path = self.order.weights
         assert path
         with _for_all_networks():
@@ -96,7 +102,7 @@ class Scoring:
         return {"loaded": True, "best_step": 0, "curve": (), "train_images_per_s": None, "weights_file": path.name}
 
     def _trained(self) -> dict[str, Any]:
-        """Load this job's checkpoint, or train; what Scores say of where the weights come from."""
+        """Load this job's checkpoint, or train. Returns the fields of Scores that describe the training."""
         task = self.task()
         with _for_all_networks():
             summary = load(self.network, task.folder, task.key, task.spec)

@@ -1,4 +1,4 @@
-"""The local engine: does a plan's jobs one after the other on this machine, each in a process of its own."""
+"""The local engine: runs a plan's jobs one after the other on this machine, each in its own process."""
 
 import time
 from pathlib import Path
@@ -12,7 +12,7 @@ from bench.run.worker import Order, run
 
 
 class Listener(Protocol):
-    """Whoever shows the run to a person."""
+    """Receives the progress of a run, to display it."""
 
     def begin(self, job: Job, seconds_left: float) -> None: ...
     def event(self, event: dict[str, Any]) -> None: ...
@@ -20,9 +20,9 @@ class Listener(Protocol):
 
 
 def carry_out(plan: Plan, waiting: list[Job], out: Path, listener: Listener) -> list[Record]:
-    """Do the jobs that are `missing` and return the records of the whole plan, failures included, in its order.
+    """Run the `waiting` jobs and return the records of the whole plan, including failures, in its order.
 
-    A failure is a record, and the rest goes on. After a job ran out of memory or time, larger ones are left out.
+    A failure is recorded and the run continues. After a job ran out of memory or time, larger ones are skipped.
     """
     store = Store(out)
     clock = Clock(plan, out)
@@ -31,7 +31,7 @@ def carry_out(plan: Plan, waiting: list[Job], out: Path, listener: Listener) -> 
         if any(_asks_more(job, before) for before in failed):
             continue
         listener.begin(job, clock.left(waiting[number:]))
-        guess, started = clock.guess(job), time.monotonic()  # a guess is of what is still to do, so made before
+        guess, started = clock.guess(job), time.monotonic()  # before the run, since the guess depends on what is left
         record = run(_order(plan, job, out), listener.event)
         clock.learn(job, guess, time.monotonic() - started)
         listener.end(record)
@@ -41,7 +41,7 @@ def carry_out(plan: Plan, waiting: list[Job], out: Path, listener: Listener) -> 
 
 
 def _asks_more(job: Job, failed: Job) -> bool:
-    """Whether a job only asks more of the memory or the time that another one found too little: a sweep ends there."""
+    """Whether a job needs at least as much memory or time as a failed one. A sweep ends at such a job."""
     quantity = QUANTITIES[job.spec.quantity]
     if not quantity.grows or (job.network, type(job.spec)) != (failed.network, type(failed.spec)):
         return False

@@ -1,4 +1,4 @@
-"""From a study to the list of jobs that answers it, in the order in which they are done, and how long they may take."""
+"""Plans: the ordered list of jobs of a study, and the estimate of the time they take."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,16 +12,16 @@ from bench.run.job import Job
 from bench.run.store import Store
 from bench.run.study import Study
 
-# Rules of thumb for the first minutes, corrected by what the first jobs took. Multiply-adds a second of a core, a GPU:
+# Initial estimates, corrected by the duration of finished jobs. Multiply-adds per second of a core, of a GPU:
 MACS_PER_S = {"cpu": 50e9, "cuda": 5e12}
-BFLOAT16_GAIN = 3  # of native bfloat16 over float32: 2 with AVX-512, more with AMX
-UNKNOWN_MACS = 10e9  # of a network of which nothing was published
-MOVED = 15e9  # moving bytes costs so much whatever the multiply-adds: why small networks are slower than they look
+BFLOAT16_GAIN = 3  # speed-up of native bfloat16 over float32: 2 with AVX-512, more with AMX
+UNKNOWN_MACS = 10e9  # for a network without a published count
+MOVED = 15e9  # cost of moving data, in multiply-adds; small networks are slower than their multiply-adds suggest
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs of a study, with the data that was read for it and what the quantities were asked."""
+    """The jobs of a study, the data set that was opened for it and the settings of its quantities."""
 
     study: Study
     jobs: tuple[Job, ...]
@@ -30,10 +30,10 @@ class Plan:
 
 
 def plan(study: Study, splits: Path | None = None) -> Plan:
-    """The jobs quantity by quantity, in each the conditions in turn, under each condition all networks.
+    """Plan the jobs of a study: by quantity, then by conditions, then by network.
 
-    So latency is interleaved: every network once, then every network again in another process. A split that a seed made
-    is looked for in the folder `splits`, where `keep_split` has put it in an earlier run.
+    So latency is interleaved: every network once, then every network again in another process. A seeded split is read
+    from the folder `splits` if `keep_split` stored it there in an earlier run.
     """
     data = open_dataset(study.dataset, study.data_root, study.options) if "dice" in study.measures else None
     kept = _split_path(study, data, splits)
@@ -51,24 +51,24 @@ def plan(study: Study, splits: Path | None = None) -> Plan:
 
 
 def of_jobs(study: Study, jobs: Sequence[Job]) -> Plan:
-    """A plan of jobs that are known already and read no data."""
+    """A plan of given jobs that need no data set."""
     return Plan(study, tuple(jobs), None, study.asked(None))
 
 
 def missing(plan: Plan, store: Store) -> list[Job]:
-    """The plan's jobs without a finished record; a failure is tried again."""
+    """The plan's jobs without a finished record. Failed jobs are included, so they are tried again."""
     return [job for job in plan.jobs if (record := store.find(job)) is None or record.status != "ok"]
 
 
 def keep_split(planned: Plan, splits: Path) -> None:
-    """Write down a split that a seed made, unless it was read from a file: it is drawn once and reused."""
+    """Store a seeded split for later runs, unless it was read from a file the user gave."""
     path = _split_path(planned.study, planned.data, splits)
     if planned.data and path:
         write_splits(planned.data, path)
 
 
 def _split_path(study: Study, data: DataSet | None, splits: Path | None) -> Path | None:
-    """Where the split of this folder of images is kept; None where no seed made it, or where the user gave a file."""
+    """The file for the seeded split of this folder of images; None if it is not seeded or the user gave a file."""
     root = study.data_root
     if not (splits and root and data and data.drawn) or study.options.split_file:
         return None
@@ -79,13 +79,13 @@ class Clock:
     """Estimates the time left from the published multiply-adds, corrected by what finished jobs took."""
 
     def __init__(self, plan: Plan, out: Path | None = None) -> None:
-        self.out = out  # where a training that is complete already lies
+        self.out = out  # folder in which completed trainings are found
         self.asked = plan.asked
         self.rate = MACS_PER_S[plan.study.device] * (this_machine().cores if plan.study.device == "cpu" else 1)
         self.learned: dict[str, list[tuple[float, float]]] = {}
 
     def learn(self, job: Job, guess: float, seconds: float) -> None:
-        """What a job took that was thought to take `guess` seconds."""
+        """Record that a job with an estimate of `guess` seconds took `seconds`."""
         self.learned.setdefault(job.spec.quantity, []).append((guess, seconds))
 
     def left(self, jobs: Sequence[Job]) -> float:
@@ -93,7 +93,7 @@ class Clock:
         return sum(self._factor(job.spec.quantity) * self.guess(job) for job in jobs)
 
     def guess(self, job: Job) -> float:
-        """Seconds for one job, from a rule of thumb."""
+        """Estimated seconds for one job, without correction."""
         quantity, spec = QUANTITIES[job.spec.quantity], job.spec
         if quantity.takes == "machine":
             return quantity.start_s

@@ -1,7 +1,7 @@
-"""What a network predicted for each test image, beside the record that scores it: for pictures, not for figures.
+"""The predictions of each test image, stored next to the record that scores them. Used only to draw example images.
 
-One compressed file a record, label maps at the network's size. The images themselves stay where they were decoded, in
-the cache of the folder; a report that is made elsewhere does without pictures and says so.
+One compressed file per record holds label maps at the network's size. The images themselves stay in the cache of the
+folder of records. A report made without this cache has no example images and says so.
 """
 
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ from bench.errors import UserError
 from bench.files import write_whole
 from bench.run.store import Record
 
-CHOSEN = "chosen:"  # how the arrays of chosen regions are named in the file
+CHOSEN = "chosen:"  # prefix of the arrays of chosen regions in the file
 
 
 @dataclass(frozen=True)
 class Predictions:
     """Label maps uint8 (n, H, W) in the order of `ids`.
 
-    `chosen` is, for each module that attends to chosen regions only, which: uint8 or uint16 (n, S*S, k), for each of
-    S x S regions the numbers of those it attends to, row by row. `cache` is the folder of the decoded images, relative
-    to that of the records.
+    `chosen` maps each module that attends to selected regions to an array uint8 or uint16 (n, S*S, k): for each of the
+    S x S regions, in row-major order, the indices of the k regions it attends to. `cache` is the folder of the decoded
+    images, relative to the folder of records.
     """
 
     ids: tuple[str, ...]
@@ -35,7 +35,7 @@ class Predictions:
     cache: str = ""
 
     def save(self, path: Path) -> Path:
-        """Write them whole."""
+        """Write the predictions to a file atomically."""
         arrays: dict[str, Any] = {f"{CHOSEN}{name}": found for name, found in self.chosen.items()}
         facts = {"ids": np.array(self.ids), "cache": np.array(self.cache), "masks": self.masks}
 
@@ -47,7 +47,7 @@ class Predictions:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read them; UserError naming the file where it holds something else."""
+        """Read the predictions from a file. Raises UserError, which names the file, if it is not a predictions file."""
         try:
             with np.load(path, allow_pickle=False) as found:
                 chosen = {name.removeprefix(CHOSEN): found[name] for name in found.files if name.startswith(CHOSEN)}
@@ -57,17 +57,17 @@ class Predictions:
 
     @cached_property
     def places(self) -> dict[str, int]:
-        """Where each image is."""
+        """The index of each image by its id."""
         return {name: place for place, name in enumerate(self.ids)}
 
 
 def path_of(folder: Path, key: str) -> Path:
-    """Where the predictions beside a job's record lie, or would."""
+    """The path of the predictions that belong to a job's record."""
     return folder / f"{key}.predictions.npz"
 
 
 def find(record: Record, folders: Sequence[Path]) -> tuple[Predictions, Path] | None:
-    """A record's predictions and the folder they lie in; None where none of the folders has them."""
+    """A record's predictions and the folder they were found in; None if none of the folders has them."""
     for folder in folders:
         if (path := path_of(folder, record.id)).exists():
             return Predictions.load(path), folder
@@ -77,9 +77,9 @@ def find(record: Record, folders: Sequence[Path]) -> tuple[Predictions, Path] | 
 def images(
     predictions: Predictions, ids: Sequence[str], folder: Path, dataset: str
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """uint8 images (n, 3, H, W) and true label maps (n, H, W) of n of the ids; None where they are not here.
+    """The images uint8 (n, 3, H, W) and true label maps (n, H, W) of n ids; None if they are not available.
 
-    From the folder's cache, else drawn anew where the data set is drawn.
+    They are read from the folder's cache, or generated again if the data set is synthetic.
     """
     cached = folder / predictions.cache
     if predictions.cache and (cached / "images.npy").exists():
@@ -90,7 +90,7 @@ def images(
 
 
 def _drawn(predictions: Predictions, ids: Sequence[str], dataset: str) -> tuple[np.ndarray, np.ndarray] | None:
-    """The images of a data set that needs no files; None where it draws others now."""
+    """The images of a synthetic data set; None if it now generates different ones."""
     samples = {s.id: s for s in open_dataset(dataset, None).splits["test"]}
     if not set(predictions.ids) <= set(samples):
         return None

@@ -1,8 +1,8 @@
-"""What was measured and how; one JSON file each, named by the job's key, per-image scores in a CSV beside it.
+"""Records of measurements: one JSON file each, named by the job's key, with per-image scores in a CSV file.
 
-A record appears whole (written aside, then renamed) or not at all and never changes, so many processes and machines can
-write into one folder without a lock. Only a failure is replaced, by a later try at the same job. In its file a record
-has a digest of all the rest, per-image scores included, so that an edit is noticed; files older than that have none.
+Records are written atomically (to a temporary file, then renamed) and never change, so many processes and machines can
+write into one folder without a lock. Only the record of a failure is replaced, by a later attempt at the same job. The
+file contains a digest of the record and its per-image scores, so that edits are detected; older files have none.
 """
 
 import csv
@@ -24,22 +24,22 @@ from bench.quantities import Frozen, ImageScore, Result, Scores
 from bench.run.job import Job
 
 LEFT = "it is left alone"
-NAMED = re.compile(r".+-[a-z]+-[0-9a-f]{12}\.json")  # as Store.path names a record
+NAMED = re.compile(r".+-[a-z]+-[0-9a-f]{12}\.json")  # file names made by Store.path
 Status = Literal["ok", "refused", "crashed", "out_of_memory", "timed_out", "diverged"]
 
 
 class Record(Frozen):
-    """One job's outcome: a result, or a failure that says why.
+    """The outcome of one job: a result, or a failure with its reason.
 
-    `wall_s` is what the child needed in all, `window_s` what of it was measuring: from the network's being built on.
-    `notes` say what was done to the network's images and maps so that it could be measured at all.
+    `wall_s` is the total time of the child process, `window_s` the part after the network was built. `notes` describe
+    how the network's input and output were adapted so that it could be measured.
     """
 
     schema_version: Literal[1] = 1
     job: Job
     status: Status
     error: str = ""
-    machine: Machine = Field(alias="environment")  # as records have always called it
+    machine: Machine = Field(alias="environment")  # the name in stored records
     before: State
     after: State
     wall_s: float
@@ -49,44 +49,50 @@ class Record(Frozen):
 
     @property
     def id(self) -> str:
-        """The job's key, by which tables lead back to this record."""
+        """The job's key, by which tables refer to this record."""
         return self.job.key
 
     @property
     def outcome(self) -> str:
-        """How it ended, in words: "ok", "out of memory"."""
+        """The status in words: "ok", "out of memory"."""
         return self.status.replace("_", " ")
 
     @property
     def machine_id(self) -> str:
-        """The fingerprint of the machine that the figure depends on; empty where it depends on none."""
+        """The fingerprint of the machine that the figure depends on; empty if it does not depend on the machine."""
         return str(getattr(self.job.spec, "machine", ""))
 
     @property
     def taints(self) -> tuple[str, ...]:
-        """Why its time cannot be trusted, in sentences; none of what failed, or depends on no machine."""
+        """Why the measured time cannot be trusted, in sentences.
+
+        Empty for failures and if the machine does not matter.
+        """
         if self.status != "ok" or not self.machine_id:
             return ()
         return taint(self.before, self.after, self.machine.cores, self.job.spec.device)
 
     @property
     def at(self) -> datetime:
-        """When measuring began."""
+        """The time at which the measurement began."""
         return datetime.fromisoformat(self.before.at)
 
 
 class Store:
-    """A folder of records. Nothing is created in it before the first record is written."""
+    """A folder of records. The folder is created when the first record is written."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def path(self, job: Job) -> Path:
-        """Where the job's record lies, or will."""
+        """The path of the job's record, whether it exists or not."""
         return self.folder / f"{job.key}.json"
 
     def find(self, job: Job) -> Record | None:
-        """The job's record, failures included; None where there is none, or where the file holds something else."""
+        """The job's record, which may be a failure.
+
+        None if there is none, or if the file is not a record of this job.
+        """
         path = self.path(job)
         if not path.exists():
             return None
@@ -94,13 +100,13 @@ class Store:
             record = read_record(path)
         except UserError:
             return None
-        # Defaults are no part of a key, so a record made under another default has this name and is another job's.
+        # Keys leave out defaults, so a job made with other defaults may have the same file name.
         return record if record.job == job else None
 
     def write(self, record: Record) -> Path:
-        """Put a record in its place, whole.
+        """Write a record atomically and return its path.
 
-        A finished measurement already there stands; a file there that is no record of this job is set aside.
+        An existing finished record is kept. An existing file that is not a record of this job is renamed.
         """
         path = self.path(record.job)
         before = self.find(record.job)
@@ -116,7 +122,10 @@ class Store:
 
 
 def read_record(path: Path) -> Record:
-    """The record in a file; UserError naming file, line and first fault when it is damaged, edited or foreign."""
+    """Read a record.
+
+    Raises UserError, which names the file and the first fault, if it is damaged, edited or no record.
+    """
     text = ""
     try:
         text = path.read_text()
@@ -145,13 +154,13 @@ def read_record(path: Path) -> Record:
 
 
 def _digest(facts: dict[str, Any], scores: str) -> str:
-    """12 hexadecimal digits of a record as JSON reads it, less its own digest, and of its scores' file."""
+    """12 hexadecimal digits of the hash of a record's JSON, without its own digest, and its scores file."""
     whole = json.dumps(json.loads(json.dumps(facts)), sort_keys=True) + scores
     return hashlib.sha256(whole.encode()).hexdigest()[:12]
 
 
 def _line_of(text: str, keys: Iterable[Any]) -> int:
-    """The line, from 1, on which the last of these nested keys stands that is in the text."""
+    """The 1-based line of the last of these nested keys that occurs in the text."""
     place = 0
     for key in keys:
         found = text.find(f'"{key}":', place)
@@ -173,7 +182,7 @@ def _scores_text(images: tuple[ImageScore, ...]) -> str:
 
 
 def _unused(path: Path) -> Path:
-    """The path, or the first of path-2, path-3, ... that is free."""
+    """The path, or the first of path-2, path-3, ... that does not exist."""
     number, free = 1, path
     while free.exists():
         number += 1

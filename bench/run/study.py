@@ -1,4 +1,4 @@
-"""What the user wants to know, checked as far as it can be before anything is read or measured."""
+"""A study: what the user asks to measure. It is validated before anything is read or measured."""
 
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -19,10 +19,10 @@ SMALLEST = 32  # pixels a side
 
 @dataclass(frozen=True)
 class Study(Settings):
-    """Which networks are measured how, on what.
+    """The networks, quantities, budget, data set and device of a run.
 
-    Each network is trained once for each of the `seeds`, or not at all where it has `weights`. A job that gives no sign
-    of life for `silence_s` seconds is ended. UserError where the study cannot be done.
+    Each network is trained once for each of the `seeds`, or not at all if `weights` are given. A job that sends no
+    event for `silence_s` seconds is killed. Raises UserError if the study is not possible.
     """
 
     networks: tuple[str, ...]
@@ -59,7 +59,7 @@ class Study(Settings):
             raise UserError(f"--weights {path} is there to be scored; add dice to --measure, or leave it out")
 
     def asked(self, data: DataSet | None) -> Asked:
-        """The study as the quantities see it, on this machine and with the data set that was read for it."""
+        """The settings that the quantities need, for this machine and the data set that was opened."""
         machine = this_machine()
         asked = Asked(
             self.measures, self.budget, machine.fingerprint, self.device, machine.cores,
@@ -74,5 +74,5 @@ class Study(Settings):
 
 
 def usual_measures(device: Device) -> tuple[str, ...]:
-    """The quantities that are measured when none is named."""
+    """The quantities measured by default on a device."""
     return tuple(name for name in MEASURABLE if QUANTITIES[name].usual(device))

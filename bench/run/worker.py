@@ -1,8 +1,8 @@
-"""Runs one Job in a fresh process, so that a crash, an OOM or a leak touches nothing else.
+"""Runs one job in a fresh process, so that a crash, out-of-memory error or leak affects nothing else.
 
-Here is the parent's side; the child's is `bench.run.child`. The order goes in as one line of JSON on standard input,
-events come out as lines of JSON, and the child itself writes the record: what it measured outlives a parent that was
-killed. A child that trains on several devices is in turn the parent of the other processes, its `Ranks`.
+This is the parent's side; the child's is `bench.run.child`. The order is one line of JSON on the child's standard
+input; events are lines of JSON on its standard output. The child itself writes the record, so a result survives if the
+parent is killed. A child that trains on several devices starts the other processes of the training, its `Ranks`.
 """
 
 import json
@@ -29,18 +29,18 @@ from bench.run.store import Record, Status, Store
 from bench.training.devices import Process
 
 Tell = Callable[[dict[str, Any]], None]
-GRACE_S = 3.0  # for a process that was lost to be named, before this one ends with what it met itself
+GRACE_S = 3.0  # time for a lost process to be reported before this process ends with its own error
 
 
 class StopRun(Exception):
-    """What the user gave is wrong for every network, so the run stops."""
+    """The user's input is wrong for every network, so the run stops."""
 
 
 class Order(Frozen):
-    """A job and where to do it; the places change nothing in the result.
+    """A job and where to run it. The paths do not affect the result.
 
-    `weights` is the file whose digest the job names. A child that is not heard of for `silence_s` seconds is taken to
-    hang, and ended. `process` is which one this is, where several train together.
+    `weights` is the file whose digest is in the job. A child that sends no event for `silence_s` seconds is considered
+    hung and is killed. `process` identifies the process if several train together.
     """
 
     job: Job
@@ -55,15 +55,16 @@ class Order(Frozen):
 
     @property
     def log(self) -> Path:
-        """What the child and its libraries print."""
+        """The log file for the output of the child and its libraries."""
         return self.out / "logs" / f"{self.job.key}.log"
 
 
 @dataclass
 class Work:
-    """An order being done. `tell` sends an event to the parent.
+    """An order in progress. `tell` sends an event to the parent.
 
-    `built_at` is when the network was built, by time.monotonic; `notes` say what was done to its images and maps.
+    `built_at` is the time.monotonic() at which the network was built; `notes` describe how its input and output were
+    adapted.
     """
 
     order: Order
@@ -72,7 +73,7 @@ class Work:
     notes: tuple[str, ...] = ()
 
     def build(self, seed: int = 0) -> Any:
-        """The order's network with random weights of a seed."""
+        """Build the order's network with random weights from a seed."""
         import torch
 
         from bench.networks.adapt import notes_of
@@ -84,15 +85,15 @@ class Work:
         return network
 
     def progress(self, doing: str) -> Callable[..., None]:
-        """A function of (done, total) that tells the parent how far something is."""
+        """Return a function of (done, total) that reports progress to the parent."""
         return lambda done, total: self.tell({"doing": doing, "done": done, "of": total})
 
 
 def run(order: Order, tell: Tell) -> Record:
-    """Do one job in a process of its own and return its record; a failure is a record too.
+    """Run one job in its own process and return its record, which may be a failure.
 
-    `tell` hears the child's events while it works. Raises UserError when what was asked cannot be done for any network:
-    an unreadable image, a checkpoint that does not fit.
+    `tell` receives the child's events. Raises UserError if the problem concerns every network, such as an unreadable
+    image or a checkpoint that does not fit.
     """
     before, began = state(), time.monotonic()
     order.log.parent.mkdir(parents=True, exist_ok=True)
@@ -117,9 +118,9 @@ def run(order: Order, tell: Tell) -> Record:
 
 
 def _events(child: "subprocess.Popen[str]", order: Order) -> Iterator[dict[str, Any]]:
-    """The child's events; one that says nothing for too long is killed, and that is its last event."""
+    """Yield the child's events. A child that is silent for too long is killed, which is reported as its last event."""
     assert child.stdout
-    begun = b""  # of a line whose end is still to come
+    begun = b""  # an incomplete line
     while select.select([child.stdout], [], [], order.silence_s)[0]:
         if not (part := os.read(child.stdout.fileno(), 65536)):
             return
@@ -130,11 +131,14 @@ def _events(child: "subprocess.Popen[str]", order: Order) -> Iterator[dict[str, 
 
 
 def start(order: Order, log: TextIO | None = None) -> "subprocess.Popen[str]":
-    """Start a child and give it its order. It lives as long as its standard input is open; `log` None is our own."""
+    """Start a child and send it its order.
+
+    It runs while its standard input is open. With `log` None it uses our stderr.
+    """
     path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
     variables = {**os.environ, **ALLOCATOR, "OMP_NUM_THREADS": str(order.threads), "PYTHONPATH": path}
-    # -P: a `statistics.py` in the user's folder must not stand in for Python's. Its own session, so that Ctrl-C reaches
-    # the parent alone, which then ends the child.
+    # -P: a `statistics.py` in the user's folder must not replace Python's module. The child has its own session, so
+    # that Ctrl-C reaches only the parent, which then ends the child.
     child = subprocess.Popen(
         [sys.executable, "-P", "-u", "-m", "bench.run.child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=log, text=True, env=variables, start_new_session=True,
@@ -146,7 +150,7 @@ def start(order: Order, log: TextIO | None = None) -> "subprocess.Popen[str]":
 
 
 def death(order: Order, code: int) -> dict[str, Any]:
-    """The last event of a child that ended with this exit code and said nothing."""
+    """The last event for a child that ended with this exit code without sending one."""
     lines = order.log.read_text(errors="replace").strip().splitlines()
     how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     killed = code == -signal.SIGKILL
@@ -157,7 +161,7 @@ def death(order: Order, code: int) -> dict[str, Any]:
 
 
 def _failure(order: Order, end: dict[str, Any], before: Any, wall_s: float) -> Record:
-    """The record of a job that ended without a result, kept so that the table can say why."""
+    """Write the record of a job that ended without a result, so that tables can show the reason."""
     status: Status = end["end"]
     record = Record(
         job=order.job, status=status, error=end["error"], machine=this_machine(), before=before, after=state(),
@@ -170,17 +174,17 @@ def _failure(order: Order, end: dict[str, Any], before: Any, wall_s: float) -> R
 class Ranks:
     """The other processes of a training on several devices.
 
-    Starts them when entered, waits for their end when left, and lets none outlive this process. Where one fails, this
-    process tells the reason as its own last event and ends: it would wait for ever for what the lost one was to send.
+    Starts them on entry, waits for them on exit, and kills those that remain. If one fails, this process sends the
+    reason as its own last event and exits, because it would otherwise wait forever for data from the lost process.
     """
 
     def __init__(self, order: Order, devices: int, tell: Tell) -> None:
         self.devices, self.tell, self.over = devices, tell, False
-        self.threads = max(1, order.threads // devices)  # of each process, this one too
+        self.threads = max(1, order.threads // devices)  # of each process, including this one
         self.process = Process(port=_free_port() if devices > 1 else 0)
         others = (self.process.model_copy(update={"rank": rank}) for rank in range(1, devices))
         self.orders = [order.model_copy(update={"threads": self.threads, "process": process}) for process in others]
-        self.children: dict[subprocess.Popen[str], threading.Thread] = {}  # each with the thread that hears it
+        self.children: dict[subprocess.Popen[str], threading.Thread] = {}  # each with the thread that reads its events
 
     def __enter__(self) -> Self:
         for order in self.orders:
@@ -194,13 +198,13 @@ class Ranks:
             for thread in self.children.values():
                 thread.join()
         elif self.children and not issubclass(kind, UserError | Diverged):
-            time.sleep(GRACE_S)  # if a lost process was the cause, its thread ends this one meanwhile, with the reason
+            time.sleep(GRACE_S)  # if a lost process was the cause, its thread reports the reason and exits meanwhile
         self.over = True
         for child in self.children:
             child.kill()
 
     def _hear(self, order: Order, child: "subprocess.Popen[str]") -> None:
-        """Wait for a process's last event, or for its death without one."""
+        """Wait for a process's last event, or for its end without one."""
         assert child.stdout
         try:
             end = next(event for line in child.stdout if "end" in (event := json.loads(line)))
@@ -209,7 +213,7 @@ class Ranks:
             end = death(order, child.wait())
         if end["end"] == "ok" or self.over:
             return
-        if end["end"] in ("crashed", "out_of_memory"):  # may be of one process alone; all find the others at once
+        if end["end"] in ("crashed", "out_of_memory"):  # the other outcomes occur in all processes
             end["error"] = f"process {order.process.rank + 1} of {self.devices}: {end['error']}"
         self.tell(end)
         os._exit(1)

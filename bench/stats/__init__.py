@@ -1,1 +1,1 @@
-"""Every inference of the program: a figure, the interval it lies in, and what may be said of two of them."""
+"""Statistics: estimates with confidence intervals, order statistics, paired tests and ratios of times."""

@@ -1,4 +1,4 @@
-"""Means with their intervals: of scores over units and seeds, of differences, of the times of processes."""
+"""Means and medians with intervals: scores over units and seeds, differences, and times of processes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from functools import lru_cache
 import numpy as np
 
 RESAMPLES = 2000
-Terms = dict[str, np.ndarray]  # a unit's (classes, 2), as `bench.quantities.scores.terms` gives them
+Terms = dict[str, np.ndarray]  # unit to array (classes, 2), as returned by `bench.quantities.scores.terms`
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and the interval it lies in; `n` of what the interval was drawn from.
+    """A figure and its interval. `n` is the number of units (images, volumes, samples, processes) behind it.
 
-    `deviation` is the standard deviation of the figures of `seeds` trainings, None where there was one.
+    `deviation` is the standard deviation over the figures of `seeds` trainings; None if there was only one.
     """
 
     value: float
@@ -28,11 +28,11 @@ class Estimate:
 def estimate(seeds: Sequence[Terms]) -> Estimate | None:
     """The mean over seeds of the mean over classes, with a 95 % bootstrap interval over units.
 
-    Formula: for each seed and class the ratio of the two sums over units of its terms; then the mean over classes, then
-    over seeds. The unit of resampling is the image or volume: the interval lies between the 2.5 and 97.5 percentiles of
-    the same figure for 2000 seeded resamples of the units, the same for all seeds and networks. Seeds are not
-    resampled, so the interval speaks of other images, not of other trainings. Nominal coverage 95 %; a percentile
-    bootstrap covers less with few units. None where nothing is defined.
+    Formula: for each seed and class, the ratio of the two sums of terms over units; then the mean over classes, then
+    over seeds. The unit of resampling is the image or volume. The interval is from the 2.5 to the 97.5 percentile of
+    the same figure over 2000 seeded resamples of the units, which are the same for all seeds and networks. Seeds are
+    not resampled, so the interval describes the variation between images, not between trainings. The nominal coverage
+    is 95 %; a percentile bootstrap covers less with few units. Returns None if nothing is defined.
 
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
@@ -43,7 +43,7 @@ def estimate(seeds: Sequence[Terms]) -> Estimate | None:
     figures = _figures(stacked, np.ones((1, units)))
     (by_seed,) = _mean_of_defined(figures)
     drawn = _figures(stacked, _resamples(units))
-    # A class that a resample missed keeps its figure: left out, it would move the mean over the classes by itself.
+    # A class that is missing from a resample keeps its figure; leaving it out would shift the mean over classes.
     resampled = _mean_of_defined(_mean_of_defined(np.where(np.isnan(drawn), figures, drawn)))
     low, high = np.nanpercentile(resampled, [2.5, 97.5])
     trained = by_seed[~np.isnan(by_seed)]
@@ -52,7 +52,7 @@ def estimate(seeds: Sequence[Terms]) -> Estimate | None:
 
 
 def by_class(seeds: Sequence[Terms]) -> tuple[float, ...]:
-    """The figure of each class, the mean over seeds; empty where nothing is defined."""
+    """The figure of each class, averaged over seeds; empty if nothing is defined."""
     stacked = _stacked(seeds)
     if not stacked.size:
         return ()
@@ -61,7 +61,7 @@ def by_class(seeds: Sequence[Terms]) -> tuple[float, ...]:
 
 
 def by_unit(seeds: Sequence[Terms]) -> dict[str, float]:
-    """The figure of each unit, the mean over classes, then over seeds; NaN where it is undefined."""
+    """The figure of each unit, averaged over classes, then over seeds; NaN if it is undefined."""
     by_seed = [{unit: _ratio(found) for unit, found in terms.items()} for terms in seeds]
     units = dict.fromkeys(unit for shares in by_seed for unit in shares)
     return {unit: _mean_over_seeds([shares[unit] for shares in by_seed if unit in shares]) for unit in units}
@@ -72,27 +72,27 @@ def _mean_over_seeds(shares: list[np.ndarray]) -> float:
 
 
 def undefined(seeds: Sequence[Terms]) -> int:
-    """How many figures of a unit and class are undefined, their denominator being zero."""
+    """Number of figures (one per unit and class) that are undefined because their denominator is zero."""
     return sum(int((found[..., 1] == 0).sum()) for terms in seeds for found in terms.values())
 
 
 def mean(values: np.ndarray) -> Estimate:
-    """The mean of (n,) values with its 95 % percentile bootstrap interval; the unit of resampling is the value."""
+    """The mean of values (n,) with its 95 % percentile bootstrap interval. Single values are resampled."""
     low, high = np.percentile(_resamples(len(values)) @ values / len(values), [2.5, 97.5])
     return Estimate(float(values.mean()), float(low), float(high), len(values))
 
 
 def of_processes(samples: Sequence[Sequence[float]]) -> Estimate | None:
-    """The median of the medians of processes; its interval reaches from the fastest to the slowest process.
+    """The median of the process medians. The interval is from the fastest to the slowest process.
 
-    The interval is a range, with no nominal coverage. None where there is no process.
+    The interval is a range without nominal coverage. Returns None if there is no process.
     """
     medians = [float(np.median(process)) for process in samples]
     return Estimate(float(np.median(medians)), min(medians), max(medians), len(medians)) if medians else None
 
 
 def _stacked(seeds: Sequence[Terms]) -> np.ndarray:
-    """(seeds, units, classes, 2), less the units where nothing is defined for any seed and class."""
+    """(seeds, units, classes, 2), without the units for which nothing is defined in any seed and class."""
     units = sorted(set().union(*seeds)) if seeds else []
     if not units:
         return np.zeros(0)
@@ -101,9 +101,9 @@ def _stacked(seeds: Sequence[Terms]) -> np.ndarray:
     return stacked[:, stacked[..., 1].any(axis=(0, 2))]
 
 
-@lru_cache(maxsize=8)  # a report asks for the same ones for every network and figure
+@lru_cache(maxsize=8)  # a report uses the same resamples for every network and figure
 def _resamples(units: int) -> np.ndarray:
-    """(RESAMPLES, units): how often each unit is drawn."""
+    """(RESAMPLES, units): how many times each unit is drawn."""
     draws = np.random.default_rng(0).integers(0, units, (RESAMPLES, units))
     places = (draws + units * np.arange(RESAMPLES)[:, None]).ravel()
     return np.bincount(places, minlength=RESAMPLES * units).reshape(RESAMPLES, units).astype(float)
@@ -120,7 +120,7 @@ def _ratio(terms: np.ndarray) -> np.ndarray:
 
 
 def _mean_of_defined(values: np.ndarray) -> np.ndarray:
-    """The mean along the last axis of what is no NaN; NaN where nothing is."""
+    """The mean along the last axis, ignoring NaN; NaN if all values are NaN."""
     defined = ~np.isnan(values)
     count = defined.sum(-1)
     total = np.where(defined, values, 0.0).sum(-1)

@@ -1,4 +1,4 @@
-"""Order statistics of samples, and the exponent of growth."""
+"""Percentiles of samples, and the exponent of a power law."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,14 +6,14 @@ import numpy as np
 
 from bench.stats.estimate import Estimate
 
-PERCENTILES = {90: 36, 95: 72, 99: 368}  # and the least samples for a distribution-free 95 % interval of each
+PERCENTILES = {90: 36, 95: 72, 99: 368}  # the least number of samples for a distribution-free 95 % interval
 
 
 def percentile(samples: Sequence[float], percent: int) -> Estimate | None:
-    """A percentile with its distribution-free 95 % interval; None where there are too few samples for one.
+    """A percentile with its distribution-free 95 % interval; None if there are too few samples.
 
-    The unit is the sample. The interval lies between the two order statistics that the binomial distribution gives, and
-    covers at least 95 %. Source: David and Nagaraja, Order Statistics, 3rd edition, 2003, section 7.1.
+    The unit is the sample. The bounds are the two order statistics given by the binomial distribution; the coverage is
+    at least 95 %. Source: David and Nagaraja, Order Statistics, 3rd edition, 2003, section 7.1.
     """
     from scipy.stats import binom
 
@@ -27,7 +27,7 @@ def percentile(samples: Sequence[float], percent: int) -> Estimate | None:
 
 
 def growth(points: Iterable[tuple[float, float | None]]) -> float | None:
-    """The exponent e of value ~ size^e, by least squares of logarithms; None with fewer than three points."""
+    """The exponent e of value ~ size^e, fitted by least squares on logarithms; None with fewer than three points."""
     known = [(size, value) for size, value in points if value]
     if len(known) < 3:
         return None

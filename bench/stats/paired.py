@@ -1,6 +1,6 @@
-"""Two networks on the same test images: the differences of their scores, and whether chance is a likely reason.
+"""Paired tests of two networks on the same test images.
 
-The difference is taken unit by unit (image or volume), so what makes a unit hard for both cancels out.
+Differences are taken per unit (image or volume), so the difficulty of a unit, which both networks share, cancels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,10 @@ SIGNIFICANCE = 0.05  # after Holm's correction
 
 @dataclass(frozen=True)
 class Test:
-    """Paired differences: their mean with its interval, the shares of units won and lost, and p-values.
+    """Paired differences: the mean with its interval, the shares of units won and lost, and p-values.
 
-    `p` is of Wilcoxon's signed-rank test, two-sided; `holm_p` the same after Holm's correction over all tests that were
-    made together. The rest of the units is equal.
+    `p` is the p-value of the two-sided Wilcoxon signed-rank test; `holm_p` is the same after Holm's correction over all
+    tests made together. The remaining units are ties.
     """
 
     difference: Estimate
@@ -29,9 +29,9 @@ class Test:
 
 
 def compare(pairs: Sequence[np.ndarray]) -> list[Test]:
-    """One test for each array (n,) of differences, all corrected together.
+    """Test each array (n,) of differences; the p-values are corrected together.
 
-    The interval is that of `bench.stats.estimate.mean`: units are resampled, trainings are not.
+    The interval is computed by `bench.stats.estimate.mean`: units are resampled, trainings are not.
     Source: Wilcoxon, Biometrics Bulletin 1(6), 1945.
     """
     p_values = [_wilcoxon(found) for found in pairs]
@@ -42,7 +42,7 @@ def compare(pairs: Sequence[np.ndarray]) -> list[Test]:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values made larger, so that all that stay under a level may be believed at that level together.
+    """Holm's correction of p-values, which controls the family-wise error rate.
 
     Source: Holm, Scandinavian Journal of Statistics 6(2), 1979.
 
@@ -57,7 +57,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def differences(ours: Mapping[str, float], theirs: Mapping[str, float]) -> np.ndarray:
-    """(n,) of the n units that both have a score of: the first's less the second's."""
+    """Differences (n,), first minus second, over the n units for which both have a score."""
     found = np.array([ours[unit] - theirs[unit] for unit in ours if unit in theirs])
     return found[~np.isnan(found)]
 

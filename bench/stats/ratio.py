@@ -1,7 +1,8 @@
-"""How many times as long one network takes as another, and how sure that is.
+"""The ratio of two networks' times, with its confidence interval.
 
-The unit is the process: calls within one share its memory layout, its threads' places and its luck. Two processes of
-one interleaved round are a pair, for what slows the machine for a while slows both and cancels in their quotient.
+The unit is the process, because the calls within a process are not independent: they share its memory layout and the
+placement of its threads. Two processes of one interleaved round are a pair: a temporary slowdown of the machine affects
+both and cancels in their quotient.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ COVERAGE = 0.95
 
 @dataclass(frozen=True)
 class Ratio:
-    """First over second, and the 95 % interval it lies in, from so many pairs of processes. No unit."""
+    """The ratio first / second with its 95 % interval, from `pairs` pairs of processes. Dimensionless."""
 
     value: float
     low: float
@@ -23,23 +24,24 @@ class Ratio:
 
     @property
     def resolution(self) -> float:
-        """How far from 1 a ratio must be to be told from 1, as a share; infinite from a single pair."""
+        """The smallest relative difference from 1 that can be detected; infinite with a single pair."""
         return self.high / self.value - 1
 
     @property
     def differs(self) -> bool:
-        """Whether the interval leaves out 1."""
+        """Whether the interval excludes 1."""
         return not self.low <= 1 <= self.high
 
 
 def ratio(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> Ratio:
-    """The ratio of two times from raw samples in seconds, one sequence a process; the n-th of both are a pair.
+    """The ratio of two times from raw samples in seconds, one sequence per process. The n-th processes form a pair.
 
-    Each pair gives the logarithm of the quotient of its medians; the ratio is the exponential of their mean, and its
-    95 % interval is Student's t on them, which has the right coverage also for few pairs, where a percentile bootstrap
-    over five pairs covers about 80 %. One pair alone says nothing of its spread: its interval is 0 to infinity.
+    Each pair gives the logarithm of the quotient of its medians. The ratio is the exponential of the mean of these
+    logarithms, and its 95 % interval is Student's t interval on them. Its coverage is also correct for few pairs; a
+    percentile bootstrap over five pairs covers about 80 %. With a single pair the spread is unknown, so the interval is
+    0 to infinity.
 
-    Raises ValueError where there is no pair, where a process has no partner, and where a median is not above zero.
+    Raises ValueError if there is no pair, if the numbers of processes differ, or if a median is not above zero.
     Source: Kalibera and Jones, Rigorous benchmarking in reasonable time, ISMM 2013 (processes as the unit, a ratio with
     its interval); Student, Biometrika 6(1), 1908.
     """
@@ -55,11 +57,11 @@ def ratio(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -
 
 
 def spread_ratio(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> Ratio:
-    """The same of processes that are no pairs, timed at different times: Welch's t on the logarithms of medians.
+    """The ratio of two times from unpaired processes: Welch's t interval on the logarithms of the medians.
 
-    A side with a single process says nothing of its spread: the interval is 0 to infinity. `pairs` is the smaller
-    number of processes. Raises ValueError where a side has none, and where a median is not above zero.
-    Source: Welch, Biometrika 34, 1947.
+    If a side has a single process, its spread is unknown and the interval is 0 to infinity. `pairs` is the smaller
+    number of processes. Raises ValueError if a side has no process, or if a median is not above zero. Source: Welch,
+    Biometrika 34, 1947.
     """
     if not len(first) or not len(second):
         raise ValueError(f"one process of both at least is needed, got {len(first)} and {len(second)}")
@@ -73,10 +75,11 @@ def spread_ratio(first: Sequence[Sequence[float]], second: Sequence[Sequence[flo
 
 
 def ratio_with_control(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> tuple[Ratio, float]:
-    """The paired ratio, its interval widened to the noise of the control, and that noise.
+    """The paired ratio with its interval widened to the noise of the control, and that noise.
 
-    The noise is the share by which the second network, the control, is told from itself when each of its processes is
-    paired with the one before it. An interval narrower than that would claim more than the machine can tell.
+    The second network is the control. The noise is the resolution (`Ratio.resolution`) of its ratio to itself, with
+    each of its processes paired with the one before it. A narrower interval would claim more than the machine can
+    resolve.
     """
     found, noise = ratio(first, second), ratio(second[1:], second[:-1]).resolution
     low, high = min(found.low, found.value / (1 + noise)), max(found.high, found.value * (1 + noise))

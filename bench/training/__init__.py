@@ -1,1 +1,1 @@
-"""Train or load: a checkpoint that fits the job is loaded, else the network is trained within the budget and kept."""
+"""Training: a matching checkpoint is loaded; otherwise the network is trained within the budget and saved."""

@@ -1,4 +1,4 @@
-"""A complete checkpoint: `weights.safetensors`, and `card.json`, which says what they are and how they were made."""
+"""A complete checkpoint: `weights.safetensors`, and `card.json`, which describes the weights and their training."""
 
 from pathlib import Path
 
@@ -15,11 +15,11 @@ from bench.training.weights import fit_weights
 
 
 class TrainingSummary(Frozen):
-    """What a checkpoint is: of which network and data, how it was made, how the training went.
+    """The description of a checkpoint: network, data, training settings and the course of the training.
 
-    `network_digest` is of the network's code, `data` of the samples and splits, `commit` of this program. `val_dice` is
-    of the kept weights, on the validation images; `test_dice` is the mean over classes on the test images that were
-    last scored, by their protocol, None until then.
+    `network_digest` is the digest of the network's code, `data` that of the samples and splits, `commit` the commit of
+    this program. `val_dice` is the Dice of the saved weights on the validation images. `test_dice` is the mean over
+    classes on the test images of the last scoring, with its protocol; None before any scoring.
     """
 
     key: str
@@ -41,9 +41,9 @@ class TrainingSummary(Frozen):
 
 
 def load(network: nn.Module, folder: Path, key: str, spec: TrainSpec) -> TrainingSummary | None:
-    """Load a complete checkpoint into the network; None where there is none.
+    """Load a complete checkpoint into the network and return its summary; None if there is none.
 
-    Raises UserError when the checkpoint was made for another network, or by another training, or cannot be read.
+    Raises UserError if the checkpoint is for another network or training, or cannot be read.
     """
     weights_path, anew = folder / "weights.safetensors", f"delete {folder} to train anew"
     if not (folder / "card.json").exists():
@@ -57,21 +57,21 @@ def load(network: nn.Module, folder: Path, key: str, spec: TrainSpec) -> Trainin
         raise UserError(f"{weights_path}: {error}; {anew}") from None
     if summary.key != key:
         raise UserError(f"{folder}: a checkpoint for {summary.key}, not for {key}; move it or delete it")
-    if summary.spec != spec:  # a key leaves out defaults, and so names another training once a default is changed
+    if summary.spec != spec:  # keys leave out defaults, which may have changed since
         raise UserError(f"{folder}: a checkpoint of another training, {summary.spec}; {anew}")
     fit_weights(network, weights, f"{weights_path} is for a network of another shape", anew)
     return summary
 
 
 def keep(folder: Path, weights: dict[str, Tensor], summary: TrainingSummary) -> None:
-    """Write a complete checkpoint; the summary last, for where it is the weights are."""
+    """Write a complete checkpoint. The summary is written last, so its presence means that it is complete."""
     tensors = {name: tensor.contiguous().clone() for name, tensor in weights.items()}  # a shared one is written twice
     write_whole(folder / "weights.safetensors", lambda aside: save_file(tensors, aside))
     write_summary(folder, summary)
 
 
 def complete(folder: Path, scores: Scores, protocol: str) -> None:
-    """Add to the summary of a folder what its weights scored."""
+    """Add the test Dice to the summary of a folder."""
     summary = TrainingSummary.model_validate_json((folder / "card.json").read_text())
     write_summary(folder, summary.model_copy(update={"test_dice": mean_dice(scores, protocol)}))
 
@@ -82,7 +82,7 @@ def write_summary(folder: Path, summary: TrainingSummary) -> None:
 
 
 def mean_dice(scores: Scores, protocol: str) -> float | None:
-    """The mean over classes of each one's Dice by a protocol, 0 to 1; None where no class is defined."""
+    """The mean Dice over classes with a protocol, 0 to 1; None if no class is defined."""
     sums = sum(terms(scores, "dice", find_protocol(protocol)).values(), np.zeros((1, 2)))
     defined = sums[sums[:, 1] > 0]
     return float(np.mean(defined[:, 0] / defined[:, 1])) if len(defined) else None

@@ -1,6 +1,6 @@
-"""Who trains: one process, or several that share each batch, one a CUDA device or a CPU's processes.
+"""The processes of a training: one, or several that share each batch (one per CUDA device, or several on a CPU).
 
-Imports no torch, for a plan is checked with it.
+Does not import torch, because plans are checked with it.
 """
 
 from bench.errors import UserError
@@ -9,10 +9,10 @@ from bench.quantities import Device, Frozen
 
 
 class Process(Frozen):
-    """Which of the processes of one training this is.
+    """Identifies one process of a training.
 
-    Process 0 leads: it writes all files and is the only one that is heard. `port` is where the others meet it on this
-    machine; a process that trains alone needs none.
+    Process 0 writes all files and is the only one that reports. `port` is the port on this machine at which the others
+    connect to it; a process that trains alone needs none.
     """
 
     rank: int = 0
@@ -20,7 +20,7 @@ class Process(Frozen):
 
 
 def check_devices(devices: int, batch: int, device: Device) -> None:
-    """UserError where a batch cannot be shared out evenly, or where this machine has fewer devices than are wanted."""
+    """Raise UserError if a batch cannot be divided evenly, or if this machine has fewer devices than requested."""
     if devices < 1:
         raise UserError(f"--devices must be 1 or more, got {devices}")
     if devices == 1:

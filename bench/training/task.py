@@ -1,9 +1,9 @@
-"""The Lightning module, and how processes share a training.
+"""The Lightning module of a training, and how processes share it.
 
-The module says what is minimized, by which optimizer and schedule, and what is checked at each checkpoint.
+The module defines the loss, the optimizer, the schedule and the validation at each checkpoint.
 
-Process r of d takes the r-th of d equal stretches of each batch, so that d processes train on exactly the samples that
-one would; and every d-th image of a check, from the r-th on.
+Process r of d takes the r-th of d equal parts of each batch, so that d processes train on the same samples as one. In a
+validation it takes every d-th image, starting with the r-th.
 """
 
 import math
@@ -32,11 +32,11 @@ from bench.training.devices import Process
 class SegmentationTask(pl.LightningModule):
     """Dice plus cross-entropy, AdamW, linear warm-up then a cosine to zero over all steps.
 
-    Of a network that returns several maps in training, all are held against the masks (deep supervision), further ones
-    with halved weights.
+    If a network returns several maps in training, all are compared with the masks (deep supervision), each further one
+    with half the weight.
 
-    On several devices each process has its share of the images, and what is said of a step or a check is of all of
-    them, the same in each process.
+    On several devices each process has its part of the images. The reported figures of a step or validation are over
+    all processes and the same in each.
     """
 
     def __init__(self, network: nn.Module, spec: TrainSpec, maps: int) -> None:
@@ -48,17 +48,17 @@ class SegmentationTask(pl.LightningModule):
         self.val_scores: list[float] = []
 
     def forward(self, images: Tensor) -> Any:
-        """Logits (N, maps, H, W), in training maybe several; channels-last, which is what bfloat16 is fast in."""
+        """Logits (N, maps, H, W), possibly several in training. Images are channels-last, which is fast in bfloat16."""
         return self.network(images.contiguous(memory_format=torch.channels_last))
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> dict[str, Tensor]:
         images, masks = batch
         # (N, 1, H, W): 0 or 1 for one map, class numbers for several.
         target, size = masks.unsqueeze(1).float(), (masks.shape[-2], masks.shape[-1])
-        # In full precision: a Dice over 50,000 pixels does not fit bfloat16's eight bits.
+        # In full precision, because the 8 bits of bfloat16 are too few for a Dice over 50,000 pixels.
         loss = supervised(self(images), self.maps, size, lambda maps: self.loss(maps, target))
         mean = self.trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean")
-        if not torch.isfinite(mean):  # in all processes at once, so none waits for the others' gradients
+        if not torch.isfinite(mean):  # raised in all processes at once, so none waits for the others' gradients
             raise Diverged(f"the loss became {mean.item()} at step {self.global_step + 1} of {self.spec.steps}")
         return {"loss": loss, "mean_loss": mean}
 
@@ -78,7 +78,7 @@ class SegmentationTask(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         found = torch.tensor([sum(self.val_scores), len(self.val_scores)], dtype=torch.float64, device=self.device)
         total, count = self.trainer.strategy.reduce(found, reduce_op="sum").tolist()
-        self.log("val_dice", total / count if count else 0.0, sync_dist=True)  # equal already; Lightning cannot know
+        self.log("val_dice", total / count if count else 0.0, sync_dist=True)  # equal already
 
     def configure_optimizers(self) -> Any:
         spec = self.spec
@@ -87,17 +87,17 @@ class SegmentationTask(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _rate(self, step: int) -> float:
-        """The share of the learning rate at a step."""
+        """The factor of the learning rate at a step."""
         warmup = max(1, round(self.spec.warmup_share * self.spec.steps))
         if step < warmup:
             return (step + 1) / warmup
         return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, self.spec.steps - warmup)))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the generators that dropout draws from: on a CPU a resumed training then ends as an unbroken one does.
+        """Save the random states used by dropout, so that on a CPU a resumed training equals an uninterrupted one.
 
-        On CUDA it comes as close as two unbroken runs come to each other, for some of its kernels add up in any order.
-        Several processes' generators are kept in the order of their ranks.
+        On CUDA it is as close as two uninterrupted runs are, because some kernels sum in varying order. The states of
+        several processes are saved in the order of their ranks.
         """
         gather: Any = self.all_gather  # of a tensor a tensor
         checkpoint["generator"] = gather(torch.get_rng_state()).cpu()
@@ -110,20 +110,21 @@ class SegmentationTask(pl.LightningModule):
             torch.cuda.set_rng_state(self._own(checkpoint["cuda_generator"]))
 
     def _own(self, states: Tensor) -> Tensor:
-        """This process's line of the states of all."""
+        """This process's state out of the states of all processes."""
         return states.cpu().reshape(self.spec.devices, -1)[self.global_rank].clone()
 
 
 def avoid_onednn_bug(network: nn.Module) -> nn.Module:
-    """The network, whose grouped and dilated convolutions now work in contiguous memory whatever comes in.
+    """Make the network's grouped and dilated convolutions work in contiguous memory for any input.
 
-    oneDNN's gradient of the weights of such a convolution is wrong in bfloat16 and channels-last memory on a CPU, by
-    factors of 1 to 1e34, or the process crashes; in contiguous memory, in float32 or without dilation it is right. Seen
-    with torch 2.14.1 and AVX-512 BF16; tests/training/test_task.py shows it where a processor multiplies bfloat16.
+    On a CPU in bfloat16 and channels-last memory, oneDNN's weight gradient of such a convolution is wrong by factors of
+    1 to 1e34, or the process crashes. In contiguous memory, in float32 or without dilation it is correct. Observed with
+    torch 2.14.1 and AVX-512 BF16; tests/training/test_task.py shows it where a processor multiplies bfloat16.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.groups > 1 and max(module.dilation) > 1:
-            # A copy: of a depthwise weight both layouts count as contiguous, but not the strides that oneDNN goes by.
+            # A copy is needed: a depthwise weight counts as contiguous in both layouts, but oneDNN looks at its
+            # strides.
             module.weight.data = module.weight.data.clone(memory_format=torch.contiguous_format)
             module.register_forward_pre_hook(lambda _, inputs: tree_map_only(Tensor, Tensor.contiguous, inputs))
     return network
@@ -133,9 +134,9 @@ VAL_BATCH = 8
 
 
 def train_loader(prepared: Prepared, spec: TrainSpec, rank: int, step: Callable[[], int]) -> DataLoader[Any]:
-    """This process's share of each training batch.
+    """A loader of this process's part of each training batch.
 
-    On a CPU training uses all cores already, so samples are made in its own process.
+    On a CPU, training already uses all cores, so samples are prepared in the same process.
     """
     workers = min(8, max(1, (os.cpu_count() or 1) // spec.devices)) if spec.device == "cuda" else 0
     return DataLoader(
@@ -146,9 +147,9 @@ def train_loader(prepared: Prepared, spec: TrainSpec, rank: int, step: Callable[
 
 
 def val_loader(prepared: Prepared, spec: TrainSpec, rank: int) -> DataLoader[Any]:
-    """This process's validation images, normalized, in batches; one empty batch where there are too few for all.
+    """A loader of this process's validation images, normalized, in batches; one empty batch if there are too few.
 
-    Processes meet at the end of a check, so each must have something to begin it with.
+    Processes synchronize at the end of a validation, so each needs at least one batch.
     """
     own = slice(rank, None, spec.devices)
     # A tensor without images splits into one part without images.
@@ -159,7 +160,7 @@ def val_loader(prepared: Prepared, spec: TrainSpec, rank: int) -> DataLoader[Any
 
 
 class LegSampler(Sampler[int]):
-    """This process's draws up to the next checkpoint, from the step that training has reached, also when it resumes."""
+    """The indices of this process's samples from the present step (also after a resume) to the next checkpoint."""
 
     def __init__(self, spec: TrainSpec, rank: int, step: Callable[[], int]) -> None:
         self.spec, self.rank, self.step = spec, rank, step
@@ -175,7 +176,7 @@ class LegSampler(Sampler[int]):
 
 
 class OneMachine(LightningEnvironment):
-    """One machine, whose processes were started by us: Lightning's own start would give them no order to read."""
+    """One machine whose processes are started by bench, because Lightning would not pass them an order."""
 
     creates_processes_externally, main_address, main_port = True, "127.0.0.1", 0
 
@@ -192,7 +193,7 @@ class OneMachine(LightningEnvironment):
 
 @contextmanager
 def leaving_together() -> Iterator[None]:
-    """Part from the other processes where all are done or all diverged; where one is lost, parting could hang."""
+    """Leave the process group if all processes finished or all diverged. If one was lost, this could hang."""
     diverged = None
     try:
         yield
@@ -205,7 +206,7 @@ def leaving_together() -> Iterator[None]:
 
 
 def share_buffers(network: nn.Module) -> None:
-    """Give all processes the first one's buffers: each batch norm has followed its own share of the images."""
+    """Copy the buffers of process 0 to all processes, because batch norm statistics differ between them."""
     for buffer in network.buffers():
         packed = buffer.contiguous()
         torch.distributed.broadcast(packed, 0)

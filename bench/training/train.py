@@ -1,7 +1,7 @@
-"""Trains a network, saving it at each checkpoint, and keeps the weights that were best on the validation images.
+"""Trains a network with regular checkpoints and keeps the weights that are best on the validation images.
 
-A checkpoint folder holds `last.ckpt` and `best.ckpt` while a training is under way, and what checkpoint.py names when
-it is complete; its log stays in both. Every file that is read again appears whole or not at all.
+During training a checkpoint folder contains `last.ckpt` and `best.ckpt`; afterwards it contains the files described in
+checkpoint.py. The log is kept in both cases. Every file that is read again is written atomically.
 """
 
 import statistics
@@ -33,10 +33,10 @@ HEADER = "step,loss,learning_rate,val_dice"
 
 
 class Patience(EarlyStopping):
-    """Stops when so many checks in a row were not better than the best.
+    """Stops after `checks` validations in a row without improvement.
 
-    It looks at each check before the checkpoint is saved, and at the start: one that was killed after its last check
-    must not go on.
+    It runs at each validation before the checkpoint is saved, and at the start: a training that was killed after its
+    last validation must not continue.
     """
 
     def __init__(self, checks: int) -> None:
@@ -47,14 +47,14 @@ class Patience(EarlyStopping):
 
 
 class Progress(pl.Callback):
-    """Keeps the curve, across resumes too; tells of each step; ends the training when the steps run out.
+    """Records the curve (also across resumes), reports each step and ends the training after the last step.
 
-    With a folder it also writes `training.csv`, a line a step, and `tensorboard/` where TensorBoard is installed. The
-    learning rate is the one the step was taken at; `val_dice` is empty but after a check. A training that resumes
-    first removes what was written after its checkpoint, so no step is there twice.
+    With a folder it also writes `training.csv`, one line per step, and `tensorboard/` if TensorBoard is installed. The
+    learning rate is that of the step; `val_dice` is empty except after a validation. A resumed training first removes
+    what was written after its checkpoint, so that no step appears twice.
     """
 
-    state_key = "Watch"  # its name in checkpoints that earlier versions left
+    state_key = "Watch"  # its name in checkpoints of earlier versions
 
     def __init__(self, spec: TrainSpec, tell: Tell, folder: Path | None = None) -> None:
         self.spec, self.tell, self.folder = spec, tell, folder
@@ -69,7 +69,7 @@ class Progress(pl.Callback):
             return
         table, step = self.folder / "training.csv", trainer.global_step
         lines = table.read_text().splitlines()[1:] if table.exists() else []
-        whole = (line for line in lines if line.count(",") == HEADER.count(","))  # a kill may have cut off the last
+        whole = (line for line in lines if line.count(",") == HEADER.count(","))  # a kill may cut off the last
         write_whole(table, "\n".join([HEADER, *(line for line in whole if int(line.split(",")[0]) <= step)]))
         self.table = self.files.enter_context(table.open("a"))
         with suppress(ImportError):
@@ -84,12 +84,12 @@ class Progress(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, task: pl.LightningModule, outputs: Any, *_: Any) -> None:
         loss, step = float(outputs["mean_loss"]), trainer.global_step
         self.losses.append(loss)
-        # The first after a check fills caches and, on a GPU, tunes kernels.
+        # The first step after a validation fills caches and, on a GPU, tunes kernels, so it is not timed.
         if len(self.losses) > 1 or self.spec.checkpoint_interval == 1:
             self.step_s.append(time.perf_counter() - self.started)
         val_dice = self.curve[-1].val_dice if self.curve else None
         self.tell({"step": step, "steps": self.spec.steps, "loss": loss, "val_dice": val_dice})
-        # A line begins with its end of line, so that a check can add its figure to the step before it.
+        # Each line starts with the newline, so that a validation can append its figure to the last step's line.
         self._log(f"\n{step},{loss:.6g},{self.rate:.6g},", step, loss=loss, learning_rate=self.rate)
         trainer.should_stop |= step >= self.spec.steps
 
@@ -103,7 +103,7 @@ class Progress(pl.Callback):
         self.losses = []
         self._log(f"{val_dice:.6g}", step, val_dice=val_dice)
         if self.events:
-            self.events.flush()  # a resume goes on from the checkpoint that follows, so all before it must be there
+            self.events.flush()  # a resume continues from the next checkpoint, so write all before it
 
     def on_train_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
         self._log("\n", trainer.global_step)
@@ -127,9 +127,9 @@ class Progress(pl.Callback):
 
 @dataclass(frozen=True)
 class Task:
-    """A training: of which network and code, for what scoring, where its checkpoint lies, which process this is.
+    """A training: the network and its code, the conditions of scoring, the checkpoint folder and the process.
 
-    `key` names the training: all that shapes the weights.
+    `key` identifies the training: it depends on everything that affects the weights.
     """
 
     key: str
@@ -146,10 +146,10 @@ class Task:
 
 
 def train(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared, tell: Tell) -> TrainingSummary:
-    """Train the network from its last checkpoint on, or from the start, and leave it with the best weights.
+    """Train the network from its last checkpoint, or from the start, and load the best weights into it.
 
-    `tell` hears {"step", "steps", "loss", "val_dice"} after every step. Raises Diverged when the loss is no longer
-    finite. On several devices this is process 0, and `take_part` must be called in each of the others.
+    `tell` receives {"step", "steps", "loss", "val_dice"} after every step. Raises Diverged if the loss is not finite.
+    On several devices this is process 0, and `take_part` must be called in each of the others.
     """
     with alone_in(task.folder):
         progress = Progress(task.spec, tell, task.folder)
@@ -158,15 +158,15 @@ def train(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared
 
 
 def take_part(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared) -> None:
-    """Be another process of a training: given the same network and images, it writes nothing and tells nothing."""
+    """Run as a secondary process of a training, with the same network and images. It writes and reports nothing."""
     _fit(network, task, train_set, val_set, Progress(task.spec, lambda event: None))
 
 
 def _fit(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared, progress: Progress) -> None:
     spec, rank, folder = task.spec, task.process.rank, task.folder
-    pl.seed_everything((spec.seed + rank) % 2**32, verbose=False)  # of dropout, which is to differ between processes
-    # Patience, then the best, then the last, whose state then knows of both. Lightning's own `save_last` saves nothing
-    # after a check that was not the best so far: a kill would lose much more than one checkpoint interval.
+    pl.seed_everything((spec.seed + rank) % 2**32, verbose=False)  # for dropout, which must differ between processes
+    # Order: patience, best, last, so that the last checkpoint contains the state of both. Lightning's `save_last` saves
+    # nothing after a validation that is not the best so far, so a kill would lose more than one checkpoint interval.
     callbacks = [
         progress,
         *([] if spec.patience is None else [Patience(spec.patience)]),
@@ -175,7 +175,7 @@ def _fit(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared,
     ]
     trainer = pl.Trainer(
         accelerator="gpu" if spec.device == "cuda" else "cpu", devices=spec.devices,
-        # Parameters that take no part in the loss are looked for, since on one device such a network trains too.
+        # Unused parameters are allowed, because such a network also trains on one device.
         strategy="auto" if spec.devices == 1 else DDPStrategy(find_unused_parameters=True),
         precision="bf16-mixed" if spec.precision == "bfloat16" else "32-true", max_steps=spec.steps, max_epochs=-1,
         gradient_clip_val=spec.clip_norm, callbacks=callbacks, plugins=[WholeFiles(), OneMachine(task.process)],
@@ -192,7 +192,7 @@ def _fit(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared,
 
 
 class Kept(ModelCheckpoint):
-    """Knows its best checkpoint also after the folder was moved, which Lightning takes for a new beginning."""
+    """Finds its best checkpoint also after the folder was moved, when Lightning would start anew."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         was, now = str(state_dict["dirpath"]), str(self.dirpath)
@@ -206,20 +206,20 @@ class Kept(ModelCheckpoint):
 
 
 class WholeFiles(TorchCheckpointIO):
-    """Lightning's own writing goes through the system's temporary folder and is a plain copy from another disk."""
+    """Writes checkpoints atomically. Lightning copies from the temporary folder, which may be on another disk."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         write_whole(Path(path), lambda aside: torch.save(checkpoint, aside))
 
 
 def _keep(network: nn.Module, task: Task, progress: Progress) -> TrainingSummary:
-    """Turn the best checkpoint into weights and their summary, then drop what only a resume needs."""
+    """Convert the best checkpoint to weights and their summary, then delete the files that only a resume needs."""
     best_path, last_path = task.folder / "best.ckpt", task.folder / "last.ckpt"
     state = torch.load(best_path, map_location="cpu", weights_only=True)
     weights = {name.removeprefix("network."): tensor for name, tensor in state["state_dict"].items()}
     network.load_state_dict(weights)
     step, scoring = state["global_step"], task.scoring
-    # Of the median step (forward, backward, update), which a machine that was busy for a while does not move.
+    # From the median time of a step (forward, backward, update), which is robust to temporary load.
     images_per_s = task.spec.batch / statistics.median(progress.step_s) if progress.step_s else None
     summary = TrainingSummary(
         key=task.key, network=task.network, network_digest=task.network_digest, dataset=scoring.dataset,

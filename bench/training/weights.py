@@ -1,6 +1,6 @@
-"""Somebody's own weights: which file it is, what is in it, and whether it fits the network.
+"""The user's own weights: digest of the file, reading it, and loading it into the network.
 
-torch is imported where it is needed, for a plan is made with the digest alone.
+torch is imported where it is needed, because planning needs only the digest.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from bench.errors import UserError, first_line
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-# Where trainers put the state dict; where a file has several, the first of these is taken.
+# Usual keys of the state dict. If a file has several, the first of these is used.
 NESTS = (
     "state_dict", "model_state_dict", "model_state", "model", "network_state_dict", "network_weights", "network", "net",
     "weights", "params", "module", "state_dict_ema", "model_ema", "ema",
@@ -24,7 +24,7 @@ SHOWN = 3
 
 
 def weights_digest(path: Path) -> str:
-    """12 hexadecimal digits of the file's content. UserError where it cannot be read."""
+    """12 hexadecimal digits of the hash of the file's content. Raises UserError if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:12]
@@ -39,9 +39,9 @@ def weights_digest(path: Path) -> str:
 def load_weights(network: "nn.Module", path: Path) -> None:
     """Put a safetensors or torch file's weights into the network, converted to its precision.
 
-    A torch file may hold the state dict itself or have it under one of NESTS. What stands before the names of all its
-    tensors (`module.`, `model.`) is taken off where more of them then are the network's. Raises UserError for a file
-    that is neither, for one that can only be unpickled by running its code, and for tensors that do not fit.
+    A torch file may contain the state dict itself or have it under one of the keys NESTS. A common prefix of all names
+    (`module.`, `model.`) is removed if more names then match the network's. Raises UserError for a file of neither
+    kind, for one that can only be unpickled by running its code, and for tensors that do not fit.
     """
     tensors = _best_named(_read(path), set(network.state_dict()))
     remedy = "give weights of this very network, for as many classes, channels and pixels"
@@ -49,7 +49,7 @@ def load_weights(network: "nn.Module", path: Path) -> None:
 
 
 def fit_weights(network: "nn.Module", tensors: "Mapping[str, Tensor]", what: str, remedy: str) -> None:
-    """Copy tensors into the network by name, all of them; UserError says which do not fit, after `what`."""
+    """Copy all tensors into the network by name. Raises UserError, which begins with `what` and lists misfits."""
     own = network.state_dict()
     shapes = [(name, tuple(tensors[name].shape), tuple(own[name].shape)) for name in own if name in tensors]
     faults = {
@@ -65,14 +65,14 @@ def fit_weights(network: "nn.Module", tensors: "Mapping[str, Tensor]", what: str
 
 
 def _read(path: Path) -> "dict[str, Tensor]":
-    """The tensors by name, in memory. Told apart by content, for names end as people like."""
+    """Read the tensors by name. The file type is detected from the content, not from the file name."""
     import pickle
 
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    weights_digest(path)  # says in words why a file cannot be read
+    weights_digest(path)  # raises a clear error if the file cannot be read
     with path.open("rb") as file:
         start = file.read(9)
     try:
@@ -94,7 +94,7 @@ def _read(path: Path) -> "dict[str, Tensor]":
 
 
 def _state_dict(found: Any, path: Path) -> "dict[str, Tensor]":
-    """The state dict in what a torch file held, at whatever depth; UserError where there is none."""
+    """The state dict in the content of a torch file, at any depth. Raises UserError if there is none."""
     from torch import Tensor
 
     if isinstance(found, Mapping):
@@ -108,8 +108,8 @@ def _state_dict(found: Any, path: Path) -> "dict[str, Tensor]":
 
 
 def _best_named(tensors: "dict[str, Tensor]", own: set[str]) -> "dict[str, Tensor]":
-    """The tensors without as much of their common prefix as makes the most names the network's."""
+    """The tensors without the part of their common prefix whose removal makes the most names match the network's."""
     named = [tensors]
     while len({name.partition(".")[0] for name in named[-1]}) == 1 and all("." in name for name in named[-1]):
         named.append({name.partition(".")[2]: tensor for name, tensor in named[-1].items()})
-    return max(named, key=lambda names: len(own & set(names)))  # the first of equals: nothing removed
+    return max(named, key=lambda names: len(own & set(names)))  # of equals the first, with nothing removed

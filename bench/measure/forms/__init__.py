@@ -1,16 +1,16 @@
-"""The deployed forms of a network, one module a form, found by its name.
+"""The deployed forms of a network: one module per form, found by its name.
 
 A form's module has one of two functions:
 
     make(network, batch, spec)   returns a function without arguments that runs the network on the batch
     transform(network, batch)    returns another network, in float32, which is then converted and run as it is
 
-Both raise UserError where the form cannot be had under the conditions. The form "eager" is the network as it is, and
-has no module. Parts joined by "+" are taken in order: "folded+onnx" is the folded network, run by ONNX Runtime. Adding
-a form is one module here and one line in bench/quantities/variants.py.
+Both raise UserError if the form is not available under the conditions. The form "eager" is the unchanged network and
+has no module. Parts joined by "+" are applied in order: "folded+onnx" is the folded network, run by ONNX Runtime. To
+add a form, add one module here and one line in bench/quantities/variants.py.
 
-What making a form takes is timed apart from its calls. No form is believed to be the network that it was made of:
-bench/measure/latency.py compares their outputs.
+The conversion to a form is timed separately from its calls. bench/measure/latency.py checks that the output of a form
+agrees with that of the plain network.
 """
 
 import time
@@ -31,19 +31,20 @@ Run = Callable[[], Any]
 
 
 def is_plain(spec: LatencySpec) -> bool:
-    """Whether nothing was made of the network: eager, float32, weights laid out as it lays them, images contiguous."""
+    """Whether the network is unchanged: eager, float32, its own memory format, contiguous images."""
     return (spec.form, spec.precision, spec.memory_format) == ("eager", "float32", "contiguous")
 
 
 def prepared(
     network: nn.Module, batch: Tensor, spec: LatencySpec, clock: Callable[[], float] = time.perf_counter
 ) -> tuple[Run, float | None]:
-    """A function that runs the network on the batch in the form of `spec`, and the seconds that making it took.
+    """Return a function that runs the network on the batch in the form of `spec`, and the seconds its conversion took.
 
-    The network is in eval mode and has run on the batch, both float32, contiguous and on the device: what fails now is
-    the form. The network is converted in place. The function gives what the network gives; a CUDA graph gives the same
-    memory each time, ONNX Runtime a list of its own values. Call it in `torch.inference_mode`. Seconds are None for the
-    eager form; they include the import of what makes the form. UserError where it cannot be had here, with the reason.
+    The network must be in eval mode and have run on the batch, both float32, contiguous and on the device, so that any
+    error now is caused by the form. The network is converted in place. The function returns the network's output; a
+    CUDA graph returns the same memory each time, ONNX Runtime a list of its own values. Call it in
+    `torch.inference_mode`. Seconds are None for the eager form; they include imports. Raises UserError, with the
+    reason, if the form is not available.
     """
     start = clock()
     with _explained(spec):
@@ -52,7 +53,7 @@ def prepared(
             network = part.transform(network, batch) if hasattr(part, "transform") else network
         batch = batch.to(getattr(torch, spec.precision), memory_format=layout(spec.memory_format))
         network = network.to(batch.dtype)
-        if spec.memory_format == "channels_last":  # else a network keeps its own layout
+        if spec.memory_format == "channels_last":  # otherwise a network keeps its own memory format
             network = network.to(memory_format=torch.channels_last)
         make = next((part.make for part in parts if hasattr(part, "make")), None)
         run = make(network, batch, spec) if make else partial(network, batch)
@@ -66,7 +67,7 @@ def prepared(
 
 @contextmanager
 def _explained(spec: LatencySpec) -> Iterator[None]:
-    """The plain network runs, so an error of torch here is about the form that was asked for, and no crash."""
+    """Convert errors of torch to UserError: the plain network runs, so the requested form is the cause."""
     try:
         yield
     except RuntimeError as error:

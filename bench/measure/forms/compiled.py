@@ -1,4 +1,4 @@
-"""torch.compile in its default mode, done by the first call, with a cache that no earlier process has filled."""
+"""torch.compile in its default mode, triggered by the first call, with an empty compilation cache."""
 
 import tempfile
 from functools import partial

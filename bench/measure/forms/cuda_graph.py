@@ -1,4 +1,4 @@
-"""A CUDA graph: one call is recorded and then played back, without what the CPU does to start each kernel."""
+"""A CUDA graph: one call is captured and replayed, which avoids the CPU's cost of launching each kernel."""
 
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ SIDE_CALLS = 3  # torch's own advice for calls on a side stream before a capture
 
 
 def make(network: nn.Module, batch: Tensor, spec: LatencySpec) -> Run:
-    """The recorded network on the batch; each call gives the same memory. UserError where there is no CUDA device."""
+    """Capture the network on the batch. Each call returns the same memory. Raises UserError without a CUDA device."""
     if spec.device != "cuda":
         raise UserError(f"the form {spec.form} needs a CUDA device, got {spec.device}; time it there, or leave it out")
     with torch.inference_mode():
@@ -22,7 +22,7 @@ def make(network: nn.Module, batch: Tensor, spec: LatencySpec) -> Run:
 
 
 def captured(run: Run) -> Run:
-    """One call recorded, after calls on a side stream in which libraries set themselves up; then played back."""
+    """Capture one call after warm-up calls on a side stream, and return a function that replays it."""
     graph, side = torch.cuda.CUDAGraph(), torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):

@@ -1,6 +1,6 @@
-"""Folding: another network that computes the same but for rounding, and faster.
+"""Folding: a faster network that computes the same function up to rounding.
 
-Each batch norm becomes part of the layer before it, and a module that knows a cheaper form of its own takes it.
+Each batch norm is merged into the layer before it, and modules that define a cheaper form of themselves use it.
 """
 
 import copy
@@ -16,28 +16,29 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakTensorKeyDictionary
 
-# Layers and the batch norm that each can take in.
+# Layers and the kind of batch norm that can be merged into each.
 FOLDABLE = {nn.Conv2d: nn.BatchNorm2d, nn.ConvTranspose2d: nn.BatchNorm2d, nn.Linear: nn.BatchNorm1d}
 
 
 def fold(network: nn.Module, batch: Tensor) -> nn.Module:
-    """A copy in eval mode in which each batch norm is part of the layer before it, wherever that changes nothing.
+    """A copy in eval mode in which batch norms are merged into the layers before them, if this preserves the function.
 
-    Which batch norm follows which layer is observed in one call with `batch`. A pair is folded where, in every call of
-    the layer, its output went into that batch norm once and nowhere else, and the batch norm read nothing else. Layers
-    with hooks or a class of their own are left, for what they do to their weights is unknown, unless the class says
-    `same_as`: which layer's function it computes. Source of the formula: Jacob et al., CVPR 2018, eq. 14.
+    Which batch norm follows which layer is observed in one call with `batch`. A pair is folded if, in every call of the
+    layer, its output was used once, by that batch norm, and the batch norm had no other input. Layers with hooks and
+    subclasses of layers are not folded, because they may use their weights differently, unless the class has an
+    attribute `same_as` that names the layer type with the same function. Source of the formula: Jacob et al., CVPR
+    2018, eq. 14.
 
-    Then a module whose class has a method `folded_form` becomes the module that this returns, inner modules before the
-    ones that hold them. It is called on the copy, in eval mode, with batch norms folded, and may take the module apart,
-    but not change its parameters in place, for others may share them. An inherited method does not count; neither does
-    one of a module in which something is hooked or parametrized.
+    Then each module whose class has a method `folded_form` is replaced by the module that it returns, inner modules
+    first. The method is called on the copy, in eval mode, with batch norms folded. It may reuse parts of the module but
+    must not change its parameters in place, because others may share them. Inherited methods are ignored, and so are
+    those of modules that contain hooks or parametrizations.
     """
     network = copy.deepcopy(network).eval()
     for layer, norm in _pairs(network, batch):
         _absorb(layer, norm)
         network = _with(network, norm, nn.Identity())
-    # In reverse order every place of a module comes before that of the module that holds it.
+    # In reverse order, every module comes before the module that contains it.
     places = [module for _, module in network.named_modules(remove_duplicate=False)]
     for module in dict.fromkeys(reversed(places)):
         folded_form = vars(type(module)).get("folded_form")
@@ -46,11 +47,11 @@ def fold(network: nn.Module, batch: Tensor) -> nn.Module:
     return network.eval()
 
 
-transform = fold  # what makes the form
+transform = fold  # the name that bench.measure.forms looks up
 
 
 def _with(network: nn.Module, module: nn.Module, other: nn.Module) -> nn.Module:
-    """The network with another module, wherever it had that one."""
+    """The network with `module` replaced by `other` everywhere."""
     if network is module:
         return other
     for name, found in [*network.named_modules(remove_duplicate=False)]:
@@ -65,7 +66,7 @@ def _is_hooked(module: nn.Module) -> bool:
 
 @torch.no_grad()
 def _absorb(layer: Any, norm: Any) -> None:
-    """norm(layer(x)) = scale * layer(x) + shift, worked out in float64 so that only the result is rounded."""
+    """norm(layer(x)) = scale * layer(x) + shift, computed in float64 so that only the result is rounded."""
     scale = (norm.running_var.double() + norm.eps).rsqrt()
     shift = -norm.running_mean.double() * scale
     if norm.affine:
@@ -82,9 +83,9 @@ def _absorb(layer: Any, norm: Any) -> None:
 
 @dataclass(eq=False)
 class _Call:
-    """One call of a layer or a batch norm; its partners read a layer's output, or made a norm's input.
+    """One call of a layer or batch norm. Its partners used the layer's output, or produced the norm's input.
 
-    None among them stands for anything that is not a batch norm.
+    The partner None represents any operation that is not a batch norm.
     """
 
     module: nn.Module
@@ -92,13 +93,13 @@ class _Call:
 
 
 class _Readers(TorchDispatchMode):
-    """Finds who reads what a layer made: every operator is seen, whether a module called it or not."""
+    """Finds the users of each layer's output. Every operator is observed, whether a module called it or not."""
 
     def __init__(self) -> None:
         super().__init__()
         self.calls: defaultdict[nn.Module, list[_Call]] = defaultdict(list)
-        self.made = WeakTensorKeyDictionary()  # by a tensor still in use: the call that made it
-        self.norm: _Call | None = None  # the batch norm that runs now
+        self.made = WeakTensorKeyDictionary()  # tensor still in use to the call that produced it
+        self.norm: _Call | None = None  # the batch norm that is running
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         for leaf in tree_leaves((args, kwargs)):
@@ -130,12 +131,12 @@ class _Readers(TorchDispatchMode):
 
 
 def _kind(layer: nn.Module) -> type[nn.Module]:
-    """What its class says of itself; what that of a parent says does not count, for a forward pass may differ."""
+    """The class's own `same_as`, else the class. An inherited one is ignored, as the forward pass may differ."""
     return vars(type(layer)).get("same_as", type(layer))
 
 
 def _pairs(network: nn.Module, batch: Tensor) -> list[tuple[nn.Module, nn.Module]]:
-    """Layers and the batch norms that are theirs alone, as seen in one call."""
+    """Pairs of a layer and the batch norm that alone uses its output, as observed in one call."""
     readers = _Readers()
     with ExitStack() as hooks:
         for module in [module for module in network.modules() if not _is_hooked(module)]:
@@ -146,7 +147,7 @@ def _pairs(network: nn.Module, batch: Tensor) -> list[tuple[nn.Module, nn.Module
                 hooks.callback(module.register_forward_hook(lambda *_: setattr(readers, "norm", None)).remove)
         with torch.no_grad(), readers:
             output = network(batch)
-    for call in readers.made.values():  # it is in the output, or somebody keeps it
+    for call in readers.made.values():  # still referenced: part of the output or stored elsewhere
         call.partners.append(None)
     del output
     found = [(layer, readers.only_partner(layer)) for layer in readers.calls if _kind(layer) in FOLDABLE]

@@ -18,9 +18,10 @@ PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
 
 def make(network: nn.Module, batch: Tensor, spec: LatencySpec) -> Run:
-    """A session of ONNX Runtime on the batch; each call gives a list of its own values, on the device.
+    """An ONNX Runtime session on the batch. Each call returns a list of its own values, on the device.
 
-    UserError for other conditions than float32 and contiguous, and where a package or the device's provider is absent.
+    Raises UserError for conditions other than float32 and contiguous, and if a package or the device's provider is
+    missing.
     """
     if not (spec.precision == "float32" and spec.memory_format == "contiguous"):
         raise UserError(
@@ -47,7 +48,7 @@ def make(network: nn.Module, batch: Tensor, spec: LatencySpec) -> Run:
         file = Path(folder) / "network.onnx"
         torch.onnx.export(network, (batch,), file, dynamo=True, verbose=False)
         session = ort.InferenceSession(str(file), options, providers=[(provider, settings)])
-    if session.get_providers()[0] != provider:  # it falls back to the CPU with no more than a warning
+    if session.get_providers()[0] != provider:  # it falls back to the CPU with only a warning
         raise UserError(f"onnxruntime could not start {provider} and took {session.get_providers()[0]}; see its log")
     binding = session.io_binding()
     value = ort.OrtValue.ortvalue_from_numpy(batch.cpu().numpy(), spec.device, 0)
@@ -63,7 +64,7 @@ def make(network: nn.Module, batch: Tensor, spec: LatencySpec) -> Run:
 
 
 def _provider(spec: LatencySpec, stream: torch.cuda.Stream | None) -> tuple[str, dict[str, str]]:
-    """ONNX Runtime's name for the device, and the conditions in its terms, for its defaults differ from torch's."""
+    """ONNX Runtime's provider for the device, and its settings for the conditions; its defaults differ from torch's."""
     if stream is None:
         return "CPUExecutionProvider", {}
     return "CUDAExecutionProvider", {
@@ -73,7 +74,7 @@ def _provider(spec: LatencySpec, stream: torch.cuda.Stream | None) -> tuple[str,
 
 
 def _on_stream(stream: torch.cuda.Stream, run: Run) -> Any:
-    """Run between what is on the current stream before and after, where the events of the clock are."""
+    """Run on `stream`, ordered with the work on the current stream, which records the timing events."""
     current = torch.cuda.current_stream()
     stream.wait_stream(current)
     output = run()
