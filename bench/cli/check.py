@@ -26,7 +26,7 @@ def check(
     format_: Annotated[Format, Option("--format", help="How the verdicts are printed.")] = "text",
     quiet: Quiet = False,
 ) -> None:
-    """Tell of each claim whether it holds, fails or is undecided, and from which records.
+    """Check whether each claim holds, fails or is undecided, and from which records.
 
     Exit code 0: none fails. 1: one fails. 2: the claims or the records cannot be read. Undecided is no failure.
 

@@ -120,7 +120,7 @@ class RunOptions:
     devices: Annotated[int, Option(min=1, help="GPUs, or processes on a CPU, that share each batch.")] = 1
     patience: Annotated[int | None, Option(min=1, help="Checks without gain to stop after. [default: never]")] = None
     weights: Annotated[Path | None, Option(help="Score these weights (safetensors, .pt); train nothing.")] = None
-    timeout: Annotated[float, Option(min=1, help="Seconds without a sign of life after which a job is given up.")] = 600
+    timeout: Annotated[float, Option(min=1, help="Seconds without a sign of life after which a job is stopped.")] = 600
 
     def study(self, data: DataOptions) -> "Study":
         """The same as the planner takes it, on this data. UserError where something was asked that cannot be."""

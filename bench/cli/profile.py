@@ -21,7 +21,7 @@ def profile(
     device: Annotated[DeviceOption, Option(help="Where to time.")] = "auto",
     as_json: Json = False,
 ) -> None:
-    """Show where a network's parameters, multiply-adds, activations and time are, module by module. Nothing is kept.
+    """Show where a network's parameters, multiply-adds, activations and time are, module by module. Nothing is stored.
 
     Example: bench profile mdsa_unet --depth 3
     """

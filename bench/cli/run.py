@@ -20,7 +20,7 @@ def run(
 ) -> None:
     """Train or load networks, measure them and compare.
 
-    What is on record in --out is not measured again; a run that was stopped goes on where it was.
+    Records already in --out are not measured again; a run that was stopped is resumed.
 
     Examples:
 

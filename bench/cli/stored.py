@@ -75,9 +75,9 @@ def pick(
     device: Annotated[Literal["cpu", "cuda"] | None, Option(help="Where it is to run. [default: any]")] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell which network to use under a budget, and why, from stored records.
+    """Name the network to use under a budget, and why, from stored records.
 
-    Exit code 1 where none fits.
+    Exit code 1 if none fits.
 
     Example: bench pick --max-latency-ms 100 --max-params 10M --dataset isic2017
     """
@@ -111,10 +111,10 @@ def pick(
 def compare(
     base: Annotated[str, Argument(help="Before: a folder, a file, or a git revision, REV or REV:folder.")],
     head: Annotated[str, Argument(help="After: the same.")] = "results",
-    fail_on: Annotated[Literal["nothing", "worse"], Option(help="Exit with 1 where something is worse.")] = "nothing",
+    fail_on: Annotated[Literal["nothing", "worse"], Option(help="Exit with code 1 if something is worse.")] = "nothing",
     format_: Annotated[Literal["text", "markdown", "json"], Option("--format", help="How they are printed.")] = "text",
 ) -> None:
-    """Tell what got better, worse, appeared and vanished between two sets of records.
+    """Show what got better or worse, appeared or vanished between two sets of records.
 
     Figures of different machines, conditions or images are not compared; the line says what differs.
 

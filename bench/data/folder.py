@@ -55,7 +55,7 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
         fault = f"the {sum(map(len, splits.values()))} images in {root} are too few to split"
         advice = "add images (5 or more), or make folders train, val and test"
         raise UserError(f"folder: {fault}, for {' and '.join(empty)} would be empty; {advice}")
-    notes.append("patients are not known, so each image stands alone")
+    notes.append("patients are not known, so each image is a group of its own")
     note, recipe = "; ".join(notes), f"classes {', '.join(classes)}"
     return DataSet("folder", classes, splits, note=note, recipe=recipe, drawn="val" not in parts)
 

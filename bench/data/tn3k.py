@@ -40,7 +40,7 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
         Tally(f"val of fold {fold}", len(splits["val"]), val),
     )
     splits["test"] = tuple(samples["test"].values())
-    note = f"fold {fold} of the published {FOLDS}; no patients are published, so each image stands alone"
+    note = f"fold {fold} of the published {FOLDS}; no patients are published, so each image is a group of its own"
     return DataSet("tn3k", ("nodule",), splits, note=note, recipe=f"fold {fold}", tallies=tallies)
 
 

@@ -30,17 +30,17 @@ def read_claims(path: Path) -> list[Claim]:
     except OSError as error:
         raise UserError(f"cannot read the claims in '{path}': {error.strerror}; give --claims FILE") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: no text file: {error.reason} at byte {error.start}") from None
+        raise UserError(f"{path}: not a text file: {error.reason} at byte {error.start}") from None
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
-        raise UserError(f"{path}:{line[1] if line else 'last line'}: no TOML: {error}") from None
+        raise UserError(f"{path}:{line[1] if line else 'last line'}: not valid TOML: {error}") from None
     claims = [claim for name, table in tables.items() for claim in _claims(path, text, name, table)]
     if not claims:
         raise UserError(f"{path}: no claim in it; a claim is a table: [name], then says, source, network, metric ...")
     for first, second in contradictions(claims):
         raise UserError(
             f"{path}:{second.line}: [{second.name}] allows {second.allowed} and [{first.name}] in line {first.line} "
-            f"allows {first.allowed} of the same thing: they cannot both hold; take one away"
+            f"allows {first.allowed} of the same figure: they cannot both hold; remove one"
         )
     return claims
 
@@ -49,7 +49,7 @@ def _claims(path: Path, text: str, name: str, table: Any) -> list[Claim]:
     """The claims of one table."""
     if not isinstance(table, dict):
         where = _line_of(text, "", name)
-        raise UserError(f"{path}:{where}: '{name}' stands outside of a table; put it below a [name of its claim]")
+        raise UserError(f"{path}:{where}: '{name}' is outside of a table; put it below a [name of its claim]")
     known = [field for field in Claim.model_fields if field not in ("name", "line")]  # which are not in the file
     for key in table:
         if key not in known:

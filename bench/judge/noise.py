@@ -149,7 +149,9 @@ def judge_noise(runs: Sequence[NoiseRun], short: bool = False) -> Iterator[Findi
         yield Finding("ok", told) if contain >= wanted else Finding("bad", told, "find what else runs here")
     elif missed := len(runs) - contain:  # one in twenty excludes 1 by chance, so a few such runs prove nothing
         told = f"{missed} of {len(runs)} intervals {'leaves' if missed == 1 else 'leave'} out 1"
-        yield Finding("note", f"{told}, as one in twenty does by chance", f"`--repeat {RUNS}` tells if it was chance")
+        yield Finding(
+            "note", f"{told}, as one in twenty does by chance", f"`--repeat {RUNS}` tells whether it was chance"
+        )
     if (smallest := resolution(runs)) is None:
         return
     figure = f"{100 * smallest:.2g} %" if smallest < 0.1 else f"{100 * smallest:.0f} %"

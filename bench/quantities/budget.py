@@ -61,7 +61,7 @@ def find_budget(name: str, steps: int | None = None, epochs: int | None = None) 
     """Return a budget by name, with its training length overridden by `steps` or `epochs`."""
     budget = look_up("budget", name, BUDGETS)
     if steps is not None and epochs is not None:
-        raise UserError(f"both --steps {steps} and --epochs {epochs} were given; give one, the other follows from it")
+        raise UserError(f"both --steps {steps} and --epochs {epochs} were given; give only one of them")
     for option, value in (("--steps", steps), ("--epochs", epochs)):
         if value is not None and value < 1:
             raise UserError(f"{option} must be 1 or more, got {value}")

@@ -129,7 +129,7 @@ def _git(*arguments: str) -> bytes:
     try:
         return subprocess.run(["git", *arguments], capture_output=True, check=True).stdout
     except OSError as error:
-        raise UserError(f"git cannot be started ({error}); it is what remembers earlier records: install it") from None
+        raise UserError(f"git cannot be started ({error}); it is needed to read earlier records: install it") from None
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode(errors="replace").strip().splitlines()
         raise UserError(f"git {arguments[0]}: {said[-1] if said else 'failed'}; run this in a checkout") from None

@@ -143,7 +143,7 @@ def read_record(path: Path) -> Record:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "record"
         line = _line_of(text, first["loc"])
-        raise UserError(f"{path}:{line}: no record of this program: {where}: {first['msg']}; {LEFT}") from None
+        raise UserError(f"{path}:{line}: not a valid record: {where}: {first['msg']}; {LEFT}") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{error.lineno}: cannot be read as a record ({error.msg}); {LEFT}") from None
     except (OSError, ValueError, AttributeError, TypeError, csv.Error) as error:

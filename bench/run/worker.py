@@ -155,7 +155,7 @@ def death(order: Order, code: int) -> dict[str, Any]:
     how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     killed = code == -signal.SIGKILL
     if killed:
-        how += ", most likely by the system for want of memory"
+        how += ", probably because the system ran out of memory"
     error = f"the worker died ({how}); see {order.log}" + (f": {lines[-1]}" if lines else "")
     return {"end": "out_of_memory" if killed else "crashed", "error": error}
 

@@ -46,7 +46,9 @@ def ratio(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -
     its interval); Student, Biometrika 6(1), 1908.
     """
     if len(first) == 0 or len(first) != len(second):
-        raise ValueError(f"as many processes of both are needed, and one at least; got {len(first)} and {len(second)}")
+        raise ValueError(
+            f"both sides need the same number of processes, and at least one; got {len(first)} and {len(second)}"
+        )
     medians = np.array([[float(np.median(samples)) for samples in side] for side in (first, second)])
     if not (medians > 0).all():
         raise ValueError(f"the medians must be above 0 s, got {medians.tolist()}")
@@ -64,7 +66,7 @@ def spread_ratio(first: Sequence[Sequence[float]], second: Sequence[Sequence[flo
     Biometrika 34, 1947.
     """
     if not len(first) or not len(second):
-        raise ValueError(f"one process of both at least is needed, got {len(first)} and {len(second)}")
+        raise ValueError(f"each side needs at least one process, got {len(first)} and {len(second)}")
     sides = [np.array([float(np.median(samples)) for samples in side]) for side in (first, second)]
     if not all((side > 0).all() for side in sides):
         raise ValueError(f"the medians must be above 0 s, got {[side.tolist() for side in sides]}")

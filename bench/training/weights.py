@@ -33,7 +33,9 @@ def weights_digest(path: Path) -> str:
     except IsADirectoryError:
         raise UserError(f"weights {path.absolute()} are a folder; give the file in it that holds the weights") from None
     except OSError as error:
-        raise UserError(f"weights {path.absolute()} cannot be read ({error.strerror}); mend that, or copy it") from None
+        raise UserError(
+            f"weights {path.absolute()} cannot be read ({error.strerror}); fix the permissions, or copy the file"
+        ) from None
 
 
 def load_weights(network: "nn.Module", path: Path) -> None:

@@ -53,12 +53,12 @@ MISTAKES = {
     "another type": (WHOLE.replace("7e6", '"many"'), "claims.toml:8: [size] `value`"),
     "missing key": (WHOLE.replace('metric = "parameters"\n', ""), "claims.toml:2: [size] has no `metric`; add it"),
     "no such network": (WHOLE.replace("mdsa_unet", "mdsa_net"), "claims.toml:5: [size]: unknown network 'mdsa_net'"),
-    "no TOML": (WHOLE + "margin =\n", "claims.toml:9: no TOML"),
-    "outside": ("value = 3\n" + WHOLE, "claims.toml:1: 'value' stands outside of a table"),
+    "no TOML": (WHOLE + "margin =\n", "claims.toml:9: not valid TOML"),
+    "outside": ("value = 3\n" + WHOLE, "claims.toml:1: 'value' is outside of a table"),
     "nothing": ("# nothing\n", "no claim in it"),
     "contradiction": (
         WHOLE + WHOLE.replace("[size]", "[more]").replace("at_most", "at_least").replace("7e6", "8e6"),
-        "claims.toml:10: [more] allows 8e+06 to inf and [size] in line 2 allows -inf to 7e+06 of the same thing",
+        "claims.toml:10: [more] allows 8e+06 to inf and [size] in line 2 allows -inf to 7e+06 of the same figure",
     ),
     "nobody to compare with": (WHOLE.replace("value = 7e6", "against = []"), "claims.toml:"),
 }
@@ -75,5 +75,5 @@ def test_no_file_and_no_text(tmp_path):
     with pytest.raises(UserError, match=r"cannot read the claims in .*nowhere.toml"):
         read_claims(tmp_path / "nowhere.toml")
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(UserError, match="no text file"):
+    with pytest.raises(UserError, match="not a text file"):
         read_claims(tmp_path / "binary.toml")

@@ -132,7 +132,7 @@ def test_a_training_whose_process_is_killed_goes_on_and_ends_as_an_unbroken_one(
 
     record = run(killed, kill_at_step_3)
     assert (record.status, record.result) == ("out_of_memory", None)
-    assert "killed by SIGKILL, most likely by the system for want of memory" in record.error
+    assert "killed by SIGKILL, probably because the system ran out of memory" in record.error
     assert Store(tmp_path).find(killed.job) == record
     again = []
     resumed = here(killed, again.append)

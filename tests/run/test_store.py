@@ -136,7 +136,7 @@ def test_a_record_older_than_digests_is_read_unless_its_conditions_are_anothers(
     with pytest.raises(UserError, match="so it was edited or renamed"):
         read_record(path)
     path.write_text(json.dumps(facts, indent=1).replace('"size": 224', '"size": "large"'))
-    with pytest.raises(UserError, match=r"json:\d+: no record of this program: job.spec"):
+    with pytest.raises(UserError, match=r"json:\d+: not a valid record: job.spec"):
         read_record(path)
 
 

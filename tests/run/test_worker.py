@@ -46,7 +46,11 @@ ENDS = {
     "refused": ('print(\'{"end": "refused", "error": "too small"}\')', "refused", "too small"),
     "diverged": ('print(\'{"end": "diverged", "error": "at step 3"}\')', "diverged", "at step 3"),
     "segfault": ("os.kill(os.getpid(), signal.SIGSEGV)", "crashed", "the worker died (killed by SIGSEGV); see"),
-    "killed": ("os.kill(os.getpid(), signal.SIGKILL)", "out_of_memory", "most likely by the system for want of memory"),
+    "killed": (
+        "os.kill(os.getpid(), signal.SIGKILL)",
+        "out_of_memory",
+        "probably because the system ran out of memory",
+    ),
     "exit": ("sys.stderr.write('its last words'); sys.exit(7)", "crashed", "the worker died (exit code 7); see"),
     "silent end": ("", "crashed", "the worker died (exit code 0)"),
 }

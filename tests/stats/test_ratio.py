@@ -86,7 +86,7 @@ def test_one_pair_tells_no_interval():
 )
 @pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
 def test_what_is_no_pair_of_times_is_refused(first, second):
-    with pytest.raises(ValueError, match=r"are needed|above 0 s"):
+    with pytest.raises(ValueError, match=r"same number of processes|above 0 s"):
         ratio(first, second)
 
 
@@ -104,7 +104,7 @@ def test_processes_that_are_no_pairs_are_compared_by_welchs_t():
 def test_a_single_process_says_nothing_of_its_spread_and_equal_ones_have_none():
     assert spread_ratio([[1.0]], [[2.0], [2.1]]).high == float("inf")
     assert spread_ratio([[1.0], [1.0]], [[2.0], [2.0]]).high == pytest.approx(0.5)
-    with pytest.raises(ValueError, match="one process of both"):
+    with pytest.raises(ValueError, match="at least one process"):
         spread_ratio([], [[1.0]])
     with pytest.raises(ValueError, match="above 0 s"):
         spread_ratio([[0.0]], [[1.0]])
