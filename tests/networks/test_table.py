@@ -20,18 +20,25 @@ SIZE = 64
 HEAVY = ("attention_unet", "h2former", "transunet", "unet", "unet3plus", "unetpp")  # run on images of half the size
 
 
+def without_values(name: str, channels: int, size: int) -> torch.nn.Module:
+    """The network on the meta device: neither counts nor shapes need values."""
+    try:
+        with torch.device("meta"):
+            return NETWORKS[name].build(channels, 1, size)
+    except NotImplementedError:  # timm 1.0.20 reads values while it builds
+        return NETWORKS[name].build(channels, 1, size).to("meta")
+
+
 @pytest.mark.parametrize("name", AS_PUBLISHED)
 def test_parameters_within_one_percent_of_the_published(name):
-    with torch.device("meta"):  # counts need no values
-        network = NETWORKS[name].build(3, 1, 224)
+    network = without_values(name, 3, 224)
     published = NETWORKS[name].parameters - COUNTED.get(name, 0)
     assert sum(p.numel() for p in network.parameters()) == pytest.approx(published, rel=0.01)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_logits_have_the_size_of_the_image_and_an_odd_size_works_or_is_refused_with_the_size_to_use(name):
-    with torch.device("meta"):  # nor do shapes
-        network = NETWORKS[name].build(1, 1, SIZE).eval()
+    network = without_values(name, 1, SIZE).eval()
 
     def shape(height: int, width: int) -> tuple[int, ...]:
         return tuple(network(torch.empty(2, 1, height, width, device="meta")).shape)
