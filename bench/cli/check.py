@@ -74,8 +74,9 @@ def _print(verdicts: list[Any], format_: Format) -> None:
     if format_ == "text":
         from bench.cli.terminal import console, say
 
+        to = console(stderr=False)
         for mark, gap, rest in (line.partition("  ") for line in shown.splitlines()):
-            say(console(stderr=False), (mark, COLORS.get(mark[:1], "")), gap + rest, wrap=False)
+            say(to, (mark, COLORS.get(mark[:1], "")), gap + rest, wrap=False)
     else:
         echo(shown)
     if format_ == "github" and (summary := os.environ.get("GITHUB_STEP_SUMMARY")):

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from typing import Self
 
 from rich.console import Console, Group
-from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -92,6 +91,8 @@ class Status:
         self.to, self.quiet, self.shown, self.counted, self.began = to, quiet, time.monotonic(), "", 0.0
         self.tables: list[Table] = []  # above the line that says what is done now
         live = to.is_terminal and not quiet
+        from rich.live import Live  # only what follows a run needs it
+
         self.live = Live(console=to, auto_refresh=False, transient=transient) if live else None
 
     def __enter__(self) -> Self:

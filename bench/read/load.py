@@ -5,7 +5,6 @@ A file that is not a complete record is skipped and listed in `problems`. Each c
 
 import io
 import subprocess
-import tarfile
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -109,6 +108,8 @@ def records_at(revision: str, folder: str, named: str = "") -> Loaded:
     beside = [name for name in listed if name.endswith(".scores.csv") and name[:-10] + "json" in wanted]
     if not wanted:
         return Loaded()
+    import tarfile  # only for what a commit holds
+
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
         archive = io.BytesIO(_git("archive", "--format=tar", revision, "--", *wanted, *beside))
         with tarfile.open(fileobj=archive) as tar:
