@@ -114,7 +114,6 @@ def bench(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=tree, env=variables, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.slow
 def test_a_toy_quantity_and_a_toy_score_are_planned_measured_shown_and_judged(tree):
     asked = ["run", "egeunet", "--measure", "cost,modules,dice", "--budget", "smoke", "--size", "64", "--out", "r"]
     plan = bench(tree, *asked, "--show-plan")
