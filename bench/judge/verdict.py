@@ -37,8 +37,10 @@ def judge(claims: Sequence[Claim], records: Sequence[Record], machine: str) -> l
 
     Only records of the networks' present code are used.
     """
-    present = [record for record in records if _is_of_present_code(record)]
-    older = [record for record in records if not _is_of_present_code(record)]
+    present: list[Record] = []
+    older: list[Record] = []
+    for record in records:
+        (present if _is_of_present_code(record) else older).append(record)
     return [_verdict(claim, present, older, machine) for claim in claims]
 
 
