@@ -56,3 +56,13 @@ def first_line(error: BaseException) -> str:
     ('too wide', 'ValueError')
     """
     return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: Python's own, or one of torch's, whose type does not tell.
+
+    >>> is_out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")), is_out_of_memory(ValueError("x"))
+    (True, False)
+    """
+    told = str(error)
+    return isinstance(error, MemoryError) or "out of memory" in told or "can't allocate memory" in told

@@ -1,14 +1,13 @@
 """`bench profile`: the cost of each module of a network."""
 
 import os
-import re
 import warnings
 from typing import Annotated
 
 from typer import Argument, Option
 
 from bench.cli.options import Arguments, DeviceOption, Json, Size, command, device_of, print_json
-from bench.errors import UserError
+from bench.errors import UserError, is_out_of_memory
 
 
 @command()
@@ -49,7 +48,7 @@ def profile(
             built, title = found.build(asked.channels, asked.classes, size), f"profiling {found.title}"
             profiled = measure(built, asked, lambda doing, *counts: status.count(f"{title}: {doing}", *counts))
     except (RuntimeError, MemoryError) as error:
-        if not isinstance(error, MemoryError) and not re.search("out of memory|can't allocate memory", str(error)):
+        if not is_out_of_memory(error):
             raise
         too_large = f"{network} with a batch of {batch} at {size}x{size} does not fit in the memory of the {where}"
         raise UserError(f"{too_large}; give a smaller --batch or --size") from error

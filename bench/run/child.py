@@ -10,7 +10,7 @@ from importlib import import_module
 from inspect import signature
 from typing import Any
 
-from bench.errors import Diverged, UserError, first_line
+from bench.errors import Diverged, UserError, first_line, is_out_of_memory
 from bench.machine import state, this_machine
 from bench.quantities import QUANTITIES, Result
 from bench.run.store import Record, Store
@@ -50,7 +50,7 @@ def _do(work: Work) -> dict[str, Any]:
     except tuple(ENDS) as error:
         return {"end": ENDS[type(error)], "error": str(error)}
     except Exception as error:  # noqa: BLE001 - a user's network may raise anything, and that is a row of the table
-        if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error):
+        if is_out_of_memory(error):
             return {"end": "out_of_memory", "error": first_line(error)}
         traceback.print_exc()
         return {"end": "crashed", "error": f"{type(error).__name__}: {first_line(error)}"}
