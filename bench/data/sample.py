@@ -90,7 +90,10 @@ class DataSet:
     way of scoring it. `note` says how the splits were made where they are not the official ones. `recipe` is what the
     samples depend on besides their files (a seed, a generator's version). `tallies` are the counts that a check
     compares with the published ones; `known_twins` are ids of images that were published twice, on two sides of the
-    split. `drawn` says that a seed made the split, or part of it, and not who published the images.
+    split. `drawn` says that a seed made the split, or part of it, and not who published the images. `patients` says
+    that the groups are patients (cases, lesions); otherwise none is named, and each image stands for one. `tolerance`
+    is the distance, in the unit of distances of this data set, within which two outlines agree. `fold` is the number of
+    the fold that is open. `label` is the name of the user's own folder.
     """
 
     name: str
@@ -102,6 +105,10 @@ class DataSet:
     tallies: tuple[Tally, ...] = ()
     known_twins: frozenset[frozenset[str]] = frozenset()
     drawn: bool = False
+    patients: bool = False
+    tolerance: float | None = None
+    fold: int | None = None
+    label: str = ""
 
     def __post_init__(self) -> None:
         for group, sides in groups_on_two_sides(self.splits).items():
@@ -112,6 +119,12 @@ class DataSet:
     def maps(self) -> int:
         """The number of output maps: one for one class, else one for each class and one for the background."""
         return 1 if len(self.classes) == 1 else len(self.classes) + 1
+
+    @property
+    def differs(self) -> str:
+        """How its counts differ from the published ones, in words; empty if they do not, or if none are published."""
+        wrong = [tally for tally in self.tallies if tally.published not in (None, tally.found)]
+        return ", ".join(f"{tally.found} {tally.what} instead of {tally.published}" for tally in wrong)
 
     @cached_property
     def digest(self) -> str:

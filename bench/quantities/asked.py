@@ -10,7 +10,10 @@ from bench.quantities.budget import Budget
 
 @dataclass(frozen=True)
 class AskedData:
-    """The data set that networks are trained and scored on. `images` is the number of images in each split."""
+    """The data set that networks are trained and scored on. `images` is the number of images in each split.
+
+    `tolerance` and `fold` are as in `bench.quantities.DiceSpec`.
+    """
 
     name: str
     digest: str
@@ -18,6 +21,8 @@ class AskedData:
     labels: tuple[str, ...]
     protocol: str
     images: Mapping[str, int] = field(default_factory=dict)
+    tolerance: float | None = None
+    fold: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +31,7 @@ class Settings:
 
     Networks are measured at `size`, at the first of the `batches` and in float32 eager mode. Then one of these is
     changed at a time, to each other size, batch and variant. `patience` is the number of checks without improvement
-    after which a training ends.
+    after which a training ends. With `pseudonyms`, records name neither patients nor files.
     """
 
     size: int = 224
@@ -38,6 +43,7 @@ class Settings:
     variants: tuple[str, ...] = ("eager",)
     tf32: bool = False
     cudnn_benchmark: bool = False
+    pseudonyms: bool = False
 
 
 @dataclass(frozen=True)

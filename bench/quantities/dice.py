@@ -12,6 +12,7 @@ from bench.quantities.scores import SCORES
 
 TrainingPrecision = Literal["float32", "bfloat16"]
 ProtocolName = Literal["per_image", "per_volume"]
+SCORING_VERSION = 2  # 2: every line names its patient; distances and a second Dice are taken on the image's own grid
 SCORING = ("size", "dataset", "protocol", "images_seen")  # conditions of a claim about a score
 
 
@@ -73,7 +74,13 @@ class DiceSpec(Images):
     several. With the protocol `per_image` each image is scored at the network's size. With `per_volume` each prediction
     is resized to the original size of its slice and its pixels are counted for the whole volume.
 
-    The weights come either from a training, `train`, or from the user's own file, whose digest is `weights`.
+    The weights come from a training, `train`, or from the user's own file, whose digest is `weights`. Predictions that
+    were made elsewhere have no weights here: `predicted` is the digest of their files, and `training` numbers the
+    trainings of one network.
+
+    `scoring` is the version of the way of scoring (`SCORING_VERSION`); records of another version are not compared.
+    `tolerance` is the distance within which two outlines agree, for the normalized surface distance. `fold` is the
+    number of a fold of cross-validation. With `pseudonyms` the record names no patient and no file.
     """
 
     quantity: Literal["dice"] = "dice"
@@ -84,11 +91,17 @@ class DiceSpec(Images):
     test_images: int | None = Field(None, ge=1)
     train: TrainSpec | None = None
     weights: str = ""
+    predicted: str = ""
+    training: int = Field(0, ge=0)
+    scoring: int = Field(1, ge=1)
+    tolerance: float | None = Field(None, ge=0)
+    fold: int | None = Field(None, ge=0)
+    pseudonyms: bool = False
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if (self.train is None) == (not self.weights):
-            raise ValueError("weights come either from a training or from a file")
+        if sum(map(bool, (self.train, self.weights, self.predicted))) != 1:
+            raise ValueError("predictions come from one of a training, a file of weights, and files of predictions")
         return self
 
 
@@ -114,17 +127,23 @@ class Scored(Frozen):
 class ImageScore(Scored):
     """One class of one test image: pixel counts and scores.
 
-    Scores of overlap are shares from 0 to 1. Distances are in `Scores.distance_unit`. Undefined scores are NaN.
+    `tp`, `fp` and `fn` are counted on the grid of the protocol, `own_tp`, `own_fp` and `own_fn` on the image's own;
+    None where only scores are known. Scores of overlap are shares from 0 to 1. Distances are in `Scores.distance_unit`.
+    Undefined scores are NaN. `patient` is empty in records that are older than it.
     """
 
     id: str
     label: int
-    tp: int
-    fp: int
-    fn: int
-    dice: float
-    iou: float
+    tp: int | None = None
+    fp: int | None = None
+    fn: int | None = None
+    dice: float = math.nan
+    iou: float = math.nan
     volume: str = ""
+    patient: str = ""
+    own_tp: int | None = None
+    own_fp: int | None = None
+    own_fn: int | None = None
     sensitivity: float = math.nan
     precision: float = math.nan
     hd95: float = math.nan
@@ -135,15 +154,20 @@ class VolumeScore(Scored):
 
     volume: str
     label: int
-    hd95: float
+    hd95: float = math.nan
 
 
 class Scores(Result):
     """The course of training, and the scores of each image and class.
 
     `train_images_per_s` is computed from the median time of a step (forward, backward and update, without loading the
-    samples). `distance_unit` is millimeters if every file gives its pixel spacing, else pixels at the size of scoring.
-    `weights_file` is the name of the user's own weights file.
+    samples). `distance_unit` is millimeters if every file gives its pixel spacing, else pixels of the image (in records
+    of scoring version 1 pixels at the size of scoring). `weights_file` is the name of the user's own weights file.
+
+    `patients` says what the patients of the lines are: `named` by the data set; `images`, where the data set names none
+    and each image stands for one; empty in records without patients. `data_name` is the name of the user's own folder
+    of images. `differs` says how the data set's counts differ from the published ones. `source` is the name of the file
+    or folder of predictions made elsewhere.
     """
 
     quantity: Literal["dice"] = "dice"
@@ -155,6 +179,10 @@ class Scores(Result):
     volumes: tuple[VolumeScore, ...] = ()
     distance_unit: Literal["px", "mm"] = "px"
     weights_file: str = ""
+    patients: Literal["", "images", "named"] = ""
+    data_name: str = ""
+    differs: str = ""
+    source: str = ""
 
 
 def train_spec(asked: Asked, images: int, seed: int) -> TrainSpec:
@@ -177,7 +205,8 @@ def _jobs(asked: Asked) -> list[DiceSpec]:
         return []
     spec = partial(
         DiceSpec, dataset=data.name, data=data.digest, classes=data.maps, size=asked.size, protocol=data.protocol,
-        labels=data.labels if data.maps > 1 else (), test_images=asked.budget.test_images,
+        labels=data.labels if data.maps > 1 else (), test_images=asked.budget.test_images, scoring=SCORING_VERSION,
+        tolerance=data.tolerance, fold=data.fold, pseudonyms=asked.pseudonyms,
     )  # fmt: skip
     if asked.weights:
         return [spec(weights=asked.weights)]

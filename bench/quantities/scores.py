@@ -6,9 +6,12 @@ The literature uses several protocols, and the differences between them are larg
 claim. Each protocol is a ratio of two sums over units (images or volumes). A mean of shares is the sum of the defined
 shares divided by their number; a pooled share is computed from the summed counts.
 
-- `per_image`: the mean of the images' scores. Undefined scores (NaN) are left out.
+- `per_image`: the mean of the scores of the images that have a target (a truth that is not empty). So all networks are
+  scored on the same images. What is predicted where there is no target is a figure of its own.
 - `per_volume`: the counts of a volume's slices are summed first, then the mean is taken over volumes. An image that
   belongs to no volume is treated as its own volume.
+- `nnunet`: per volume, with the convention of nnU-Net: 0 if the truth is empty and something is predicted; left out if
+  both are empty.
 - `pooled`: one share is computed from the summed counts of all images, so large objects weigh more.
 - `transunet`: per volume, with the convention of TransUNet's code, which many papers copied: 1 if the truth is empty
   and something is predicted, 0 if nothing is predicted. It is provided for comparison only and should not be used to
@@ -17,7 +20,8 @@ shares divided by their number; a pooled share is computed from the summed count
 A score that is not computed from counts, such as a distance, is not available with `pooled` and `transunet`.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -37,6 +41,9 @@ class Score:
         counts: numerator and denominator of a share, as weights of (tp, fp, fn); None for a score that is computed from
             the masks instead.
         unit: `score` for a share from 0 to 1, `distance` for pixels or millimeters.
+        grid: the grid that the counts are taken on: that of the protocol, or the image's `own`.
+        everywhere: whether it is defined for images without a target too. All others are taken where there is one, so
+            that every network is scored on the same images.
         empty: the mask that is empty when the score is undefined and left out; used in a note.
         note: explanation shown below the table. `{unit}` is replaced by the unit.
     """
@@ -46,6 +53,8 @@ class Score:
     counts: tuple[Weights, Weights] | None = None
     unit: Unit = "score"
     less_is_better: bool = False
+    grid: Literal["protocol", "own"] = "protocol"
+    everywhere: bool = False
     empty: str = ""
     note: str = ""
 
@@ -92,11 +101,17 @@ def _shares(counts: np.ndarray, score: Score) -> np.ndarray:
 
 
 def _mean_of_shares(counts: np.ndarray, score: Score) -> np.ndarray:
-    """(..., 2): the share and 1 where it is defined, else zeros."""
+    """(..., 2): the share and 1 where it is defined and there is a target, else zeros."""
     over, under = np.moveaxis(_shares(counts, score), -1, 0)
-    defined = under > 0
+    defined = (under > 0) & (counts[..., 0] + counts[..., 2] > 0)
     share = np.divide(over, under, out=np.zeros(over.shape), where=defined)
     return np.stack([share, defined.astype(float)], axis=-1)
+
+
+def _nnunet(counts: np.ndarray, score: Score) -> np.ndarray:
+    """(..., 2): the share and 1 where it is defined, with a target or without, else zeros."""
+    over, under = np.moveaxis(_shares(counts, score), -1, 0)
+    return np.stack([np.divide(over, under, out=np.zeros(over.shape), where=under > 0), under > 0], axis=-1)
 
 
 def _transunet(counts: np.ndarray, score: Score) -> np.ndarray:
@@ -112,6 +127,7 @@ PROTOCOLS = {
     for protocol in (
         Protocol("per_image", "images", _mean_of_shares),
         Protocol("per_volume", "volumes", _mean_of_shares),
+        Protocol("nnunet", "volumes", _nnunet, distances=False),
         Protocol("pooled", "images", _shares, distances=False),
         Protocol("transunet", "volumes", _transunet, distances=False),
     )
@@ -129,22 +145,58 @@ def terms(scores: Any, name: str, protocol: Protocol) -> dict[str, np.ndarray]:
     `scores` is a `bench.quantities.Scores`. The result is empty if the protocol does not support the score, or if
     nothing was scored.
     """
-    score = SCORES[name]
-    in_volumes = protocol.units == "volumes"
-    if score.counts:
-        counts = ((image.volume or image.id if in_volumes else image.id, image.label, (image.tp, image.fp, image.fn))
-                  for image in scores.images)  # fmt: skip
-        units = _by_unit(counts)
+    score, in_volumes = SCORES[name], protocol.units == "volumes"
+    if score.counts and (counts := _counts(scores, score, in_volumes)):
         # All units at once, for each has the same classes: a report asks for thousands.
-        return dict(zip(units, protocol.terms(np.array(list(units.values())), score), strict=True)) if units else {}
+        return dict(zip(counts, protocol.terms(np.array(list(counts.values())), score), strict=True))
     if not protocol.distances:
         return {}
-    whole = scores.volumes if in_volumes else ()
+    whole = scores.volumes if in_volumes and not score.counts else ()
     lines = [(v.volume, v.label, v.score(name)) for v in whole] or [
         (i.id, i.label, i.score(name)) for i in scores.images
     ]
+    without = set() if score.everywhere else _without_target(scores, bool(whole))
+    lines = [(unit, label, math.nan if (unit, label) in without else value) for unit, label, value in lines]
     return {unit: np.stack([np.nan_to_num(found), ~np.isnan(found)], axis=-1).astype(float)
             for unit, found in _by_unit(lines).items()}  # fmt: skip
+
+
+def patients(scores: Any) -> dict[str, str]:
+    """The patient of each image and volume; empty in records that name none."""
+    named = [i for i in scores.images if i.patient]
+    return {i.id: i.patient for i in named} | {i.volume: i.patient for i in named if i.volume}
+
+
+def of_patients(found: Mapping[str, np.ndarray], patient: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Terms of units summed by patient. A unit without a patient stands for itself."""
+    summed: dict[str, np.ndarray] = {}
+    for unit, value in found.items():
+        name = patient.get(unit, unit)
+        summed[name] = summed[name] + value if name in summed else value
+    return summed
+
+
+def _unit(image: Any, in_volumes: bool) -> str:
+    """The unit that an image belongs to: its volume if it is a slice of one, else the image."""
+    return str(image.volume or image.id if in_volumes else image.id)
+
+
+def _counts(scores: Any, score: Score, in_volumes: bool) -> dict[str, np.ndarray]:
+    """(classes, 3) pixels TP, FP and FN of each unit; empty if they are not known on the score's grid."""
+    names = ("own_tp", "own_fp", "own_fn") if score.grid == "own" else ("tp", "fp", "fn")
+    lines = [(_unit(i, in_volumes), i.label, tuple(getattr(i, name) for name in names)) for i in scores.images]
+    return {} if any(None in counts for _, _, counts in lines) else _by_unit(lines)
+
+
+def _without_target(scores: Any, in_volumes: bool) -> set[tuple[str, int]]:
+    """Units and labels whose truth is known to be empty."""
+    true: dict[tuple[str, int], int] = {}
+    for i in scores.images:
+        tp, fn = (i.tp, i.fn) if i.tp is not None else (i.own_tp, i.own_fn)
+        if tp is not None:
+            key = (_unit(i, in_volumes), i.label)
+            true[key] = true.get(key, 0) + tp + fn
+    return {key for key, pixels in true.items() if not pixels}
 
 
 def _by_unit(lines: Any) -> dict[str, np.ndarray]:

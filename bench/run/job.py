@@ -8,6 +8,7 @@ from typing import Any
 from bench.networks import find_network
 from bench.quantities import Frozen, Spec
 
+SCORING = {"protocol", "test_images", "scoring", "tolerance", "fold", "pseudonyms"}  # which do not change a training
 LONGEST = 60  # characters of a network's name in a file name
 
 
@@ -37,7 +38,7 @@ class Job(Frozen):
         """The name of the checkpoint that this job trains or loads. It depends on the training, not on the scoring."""
         if getattr(self.spec, "train", None) is None:
             raise TypeError(f"{self.network}: {self.spec.quantity} trains nothing")
-        return f"{_for_files(self.network)}-{self.spec.dataset}-{_hash(self, leave_out={'protocol', 'test_images'})}"
+        return f"{_for_files(self.network)}-{self.spec.dataset}-{_hash(self, leave_out=SCORING)}"
 
 
 def _for_files(network: str) -> str:

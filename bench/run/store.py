@@ -137,7 +137,8 @@ def read_record(path: Path) -> Record:
         if digest and digest != _digest(facts, scores):
             raise UserError(f"{path}: was edited after it was written, it or its scores; {LEFT}")
         if scores:
-            result["images"] = list(csv.DictReader(io.StringIO(scores)))
+            lines = csv.DictReader(io.StringIO(scores))
+            result["images"] = [{name: text for name, text in line.items() if text != ""} for line in lines]
         record = Record.model_validate(facts)
     except ValidationError as error:
         first = error.errors()[0]

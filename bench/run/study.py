@@ -68,7 +68,9 @@ class Study(Settings):
         if data is None:
             return asked
         images = {split: len(samples) for split, samples in data.splits.items()}
-        seen = AskedData(data.name, data.digest, data.maps, data.classes, data.protocol, images)
+        seen = AskedData(
+            data.name, data.digest, data.maps, data.classes, data.protocol, images, data.tolerance, data.fold
+        )
         digest = weights_digest(self.weights) if self.weights else ""
         return replace(asked, precision=training_precision(self.device), weights=digest, data=seen)
 

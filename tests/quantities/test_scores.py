@@ -34,15 +34,16 @@ def figure(measure: str, protocol: str) -> float:
 @pytest.mark.parametrize(
     ("measure", "protocol", "expected"),
     [
-        ("dice", "per_image", (20 / 30 + 60 / 70 + 0) / 3),  # b is empty twice and left out
-        ("iou", "per_image", (10 / 20 + 30 / 40 + 0) / 3),
+        ("dice", "per_image", (20 / 30 + 60 / 70) / 2),  # b and d have no target
+        ("iou", "per_image", (10 / 20 + 30 / 40) / 2),
         ("sensitivity", "per_image", (10 / 20 + 30 / 30) / 2),  # d has no truth
-        ("precision", "per_image", (10 / 10 + 30 / 40 + 0) / 3),
-        ("dice", "per_volume", (20 / 30 + 60 / 70 + 0) / 3),
+        ("precision", "per_image", (10 / 10 + 30 / 40) / 2),
+        ("dice", "per_volume", (20 / 30 + 60 / 70) / 2),
+        ("dice", "nnunet", (20 / 30 + 60 / 70 + 0) / 3),  # d is predicted where there is nothing
         ("dice", "pooled", 80 / (80 + 15 + 10)),
         ("precision", "pooled", 40 / 55),
         ("dice", "transunet", (20 / 30 + 60 / 70 + 1) / 3),  # d is predicted where there is nothing, and gets 1
-        ("hd95", "per_image", (4 + 8 + 20) / 3),
+        ("hd95", "per_image", (4 + 8) / 2),
         ("hd95", "per_volume", (5 + 7) / 2),
     ],
 )

@@ -55,7 +55,7 @@ def test_a_volume_is_scored_from_the_counts_of_its_slices_then_volumes_then_clas
 
 
 def test_a_protocol_that_was_asked_for_replaces_the_data_sets_own():
-    found = scored(("s1", "", 1, 10, 0, 0), ("s2", "", 1, 0, 90, 0))
+    found = scored(("s1", "", 1, 10, 0, 0), ("s2", "", 1, 0, 45, 45))
     own, pooled = (sections([found], protocol)[0].rows[0].dice.value for protocol in (None, PROTOCOLS["pooled"]))
     assert own == pytest.approx((1 + 0) / 2)
     assert pooled == pytest.approx(20 / 110)

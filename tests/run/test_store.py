@@ -34,7 +34,7 @@ def test_an_undefined_dice_comes_back_undefined(tmp_path):
 def test_scores_lie_beside_the_record_one_line_an_image(tmp_path):
     path = Store(tmp_path).write(dice_record())
     lines = path.with_suffix(".scores.csv").read_text().splitlines()
-    assert lines[0] == "id,label,tp,fp,fn,dice,iou,volume,sensitivity,precision,hd95"
+    assert lines[0] == "id,label,tp,fp,fn,dice,iou,volume,patient,own_tp,own_fp,own_fn,sensitivity,precision,hd95"
     assert len(lines) == 4
     assert "images" not in json.loads(path.read_text())["result"]
 
