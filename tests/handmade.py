@@ -55,17 +55,17 @@ def latency_record(network: str = "unet", samples_s: tuple[float, ...] = (0.3, 0
 def image_score(name: str, dice: float) -> ImageScore:
     """An image of that Dice, with as many pixels too many as too few; NaN is of two empty masks."""
     if math.isnan(dice):
-        return ImageScore(id=name, label=1, tp=0, fp=0, fn=0, dice=dice, iou=dice)
+        return ImageScore(id=name, label=1, tp=0, fp=0, fn=0, dice=dice, iou=dice, patient=name)
     tp = round(1000 * dice)
     return ImageScore(
         id=name, label=1, tp=tp, fp=1000 - tp, fn=1000 - tp, dice=dice, iou=dice / (2 - dice),
-        sensitivity=dice, precision=dice, hd95=10 * (1 - dice),
+        sensitivity=dice, precision=dice, hd95=10 * (1 - dice), patient=name,
     )  # fmt: skip
 
 
 def dice_record(network: str = "unet", dice: tuple[float, ...] = (0.5, 0.7, 0.9), seed: int = 0) -> Record:
     images = tuple(image_score(f"image-{n}", d) for n, d in enumerate(dice))
     curve = (CurvePoint(step=20, loss=1.2, val_dice=0.4), CurvePoint(step=40, loss=0.8, val_dice=0.6))
-    scores = Scores(loaded=False, best_step=40, curve=curve, train_images_per_s=4.5, images=images)
+    scores = Scores(loaded=False, best_step=40, curve=curve, train_images_per_s=4.5, images=images, patients="named")
     train = TRAIN.model_copy(update={"seed": seed})
     return record(network, DICE.model_copy(update={"train": train}), scores)

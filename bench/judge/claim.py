@@ -43,9 +43,12 @@ def _name(find: Callable[[str], Any]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _find_dataset(name: str) -> None:
+def _find_dataset(dataset: str) -> None:
+    name, _, own = dataset.partition("/")
     if name not in DATASETS:
         raise unknown("data set", name, DATASETS)
+    if own and name != "folder":
+        raise UserError(f"'{dataset}': only own folders are told apart, as folder/NAME or folder/DIGEST")
 
 
 NetworkName = Annotated[str, _name(find_network)]

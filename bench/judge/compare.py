@@ -1,8 +1,8 @@
 """Changes over time: between two sets of records, and of one metric from commit to commit.
 
 Counts are compared exactly. Times were measured at different hours, so a change must exceed both their spread and the
-drift of a quiet machine. Scores are compared image by image. Figures measured under different conditions, or on
-different machines if that matters, are not compared.
+drift of a quiet machine. Scores are compared patient by patient, and need three trainings on both sides. Figures
+measured under different conditions, or on different machines if that matters, are not compared.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,8 +20,8 @@ from bench.quantities.variants import PLAIN, name_of
 from bench.read.load import FOLDER, Commit, commits, records_at
 from bench.read.rows import Row, longest
 from bench.run.store import Record
-from bench.stats.estimate import mean, of_processes
-from bench.stats.paired import differences
+from bench.stats.estimate import LEAST_TRAININGS, of_processes
+from bench.stats.paired import difference
 from bench.stats.ratio import spread_ratio
 
 Outcome = Literal["better", "worse", "same", "undecided", "refused", "appeared", "vanished"]
@@ -105,10 +105,22 @@ def _change(key: tuple[str, str, str], metric: Metric, base: list[Record], head:
     if reason := _refusal(metric, base, head):
         return changed(outcome="refused", reason=reason)
     change, low, high, slack = _difference(metric, base, head, before, after)
+    doubt = _doubt(metric, base, head)
+    outcome = "undecided" if doubt else _judged(metric, low, high, slack)
+    return changed(outcome=outcome, change=change, low=low, high=high, reason=doubt)
+
+
+def _doubt(metric: Metric, base: list[Record], head: list[Record]) -> str:
+    """Why a change decides nothing: a disturbed time, a score without patients or of too few trainings."""
+    if metric.tier == "score":
+        rows = [_row(side) for side in (base, head)]
+        if not all(row.patients and row.whole_split for row in rows):
+            return "the records name no patients, or are of a part of the test split: they decide nothing"
+        trainings = [len(row.terms(metric.name)) for row in rows]
+        told = f"of these trainings ({trainings[0]} and {trainings[1]}): a change of the network needs 3 on both sides"
+        return told if min(trainings) < LEAST_TRAININGS else ""
     timed = (*base, *head) if metric.tier == "ratio" and metric.unit != "bytes" else ()
-    spoiled = next((why for record in timed for why in record.taints), "")
-    outcome = "undecided" if spoiled else _judged(metric, low, high, slack)
-    return changed(outcome=outcome, change=change, low=low, high=high, reason=spoiled)
+    return next((why for record in timed for why in record.taints), "")
 
 
 def figure(metric: Metric, records: Sequence[Record]) -> float | None:
@@ -163,9 +175,8 @@ def _difference(
 ) -> tuple[float, float, float, float]:
     """The change, the bounds of its interval, and the size up to which a change is not significant."""
     if metric.tier == "score":
-        found = differences(_row(head).by_unit(metric.name), _row(base).by_unit(metric.name))
-        lead = mean(found) if len(found) else None
-        return (lead.value, lead.low, lead.high, 0.0) if lead else (0.0, -np.inf, np.inf, 0.0)
+        found = difference(_row(head).terms(metric.name), _row(base).terms(metric.name))
+        return (found.value, found.low, found.high, 0.0) if found else (0.0, -np.inf, np.inf, 0.0)
     if metric.samples:
         ratio = spread_ratio(times_of(metric, head), times_of(metric, base))
         return ratio.value - 1, ratio.low - 1, ratio.high - 1, DRIFT

@@ -1,22 +1,21 @@
 """The figure of a claim, computed from records, with its interval.
 
-A count, a memory or an energy comes from one record of each network. A time comes from processes that were timed side
-by side: a slowdown of the machine affects both networks of a round and cancels in their quotient. A score is the mean
-over test images. The functions raise Undecided if the records do not contain the figure.
+A count, or the memory that torch allocates on a GPU, comes from one record of each network. A time, the memory on a CPU
+and an energy come from processes that were measured side by side: a slowdown of the machine affects both networks of a
+round and cancels in their quotient. The functions raise Undecided if the records do not contain the figure.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from bench.judge.claim import Claim
+from bench.judge.figure import Measured, Undecided
+from bench.judge.scored import counted, scored
 from bench.quantities import Metric
-from bench.quantities.scores import PROTOCOLS
 from bench.quantities.variants import name_of
-from bench.read.rows import Row, grouped, longest
+from bench.read.rows import longest
 from bench.read.speeds import SWITCHES
 from bench.run.store import Record
-from bench.stats.estimate import mean, of_processes
-from bench.stats.paired import differences
+from bench.stats.estimate import of_processes
 from bench.stats.ratio import ratio_with_control
 
 MEASURE = "bench check --measure-missing"
@@ -25,36 +24,12 @@ APART_S = 3600.0  # processes that began further apart do not form a pair
 Pair = tuple[Record, Record]
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A figure in base units, its 95 % interval, the ids of its records, and their machine.
-
-    The interval of a count is the count itself. `noise` is the relative difference among the second network's
-    processes. `n` is the number of images, processes or pairs.
-    """
-
-    value: float
-    low: float
-    high: float
-    records: tuple[str, ...]
-    machine: str = ""
-    noise: float = 0.0
-    n: int = 1
-
-
-class Undecided(Exception):
-    """The records do not decide the claim. The text gives the reason, `todo` what would help."""
-
-    def __init__(self, reason: str, todo: str = "") -> None:
-        super().__init__(reason)
-        self.todo = todo
-
-
 def measured(claim: Claim, records: Sequence[Record], machine: str) -> Measured:
     """The figure of a claim. Records of the machine with the fingerprint `machine` take precedence."""
     if claim.about.tier == "score":
         return scored(claim, records)
-    return interleaved(claim, records, machine) if claim.about.samples else exact(claim, records, machine)
+    exactly = claim.about.gates_exactly(claim.device)
+    return exact(claim, records, machine) if exactly else interleaved(claim, records, machine)
 
 
 def fitting(claim: Claim, network: str, records: Sequence[Record]) -> list[Record]:
@@ -137,7 +112,7 @@ def _value(claim: Claim, record: Record) -> float | None:
 
 
 def interleaved(claim: Claim, records: Sequence[Record], machine: str) -> Measured:
-    """The ratio of the two networks' times; without a second network, the time itself.
+    """The ratio of the two networks' times, memory or energy; without a second network, the figure itself.
 
     Only pairs whose processes began within an hour of each other and were not disturbed are used.
     """
@@ -146,13 +121,13 @@ def interleaved(claim: Claim, records: Sequence[Record], machine: str) -> Measur
     if not others:
         return _alone(claim, longest(mine))
     pairs = _pairs(mine, others[0])
-    sound = _of_one_protocol([pair for pair in pairs if not any(record.taints for record in pair)])
+    sound = _of_one_protocol([pair for pair in pairs if not any(_disturbed(claim, record) for record in pair)])
     if len(sound) < LEAST:
-        told = f"{len(sound)} sound pairs of processes with {claim.against}, {LEAST} needed"
+        told = f"{counted(len(sound), 'sound pair')} of processes with {claim.against}, {LEAST} needed"
         reasons = [reason for pair in pairs for record in pair for reason in record.taints]
         spoiled = f": {len(pairs) - len(sound)} of {len(pairs)} were disturbed, {reasons[0]}" if reasons else ""
         raise Undecided(told + spoiled, MEASURE)
-    found, noise = ratio_with_control(*(times_of(claim.about, side) for side in zip(*sound, strict=True)))
+    found, noise = ratio_with_control(*(_series(claim, side) for side in zip(*sound, strict=True)))
     ids = tuple(record.id for pair in sound for record in pair)
     return Measured(found.value, found.low, found.high, ids, mine[0].machine.title, noise, found.pairs)
 
@@ -172,54 +147,33 @@ def _of_one_protocol(pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def _alone(claim: Claim, mine: Sequence[Record]) -> Measured:
-    """The median of the medians of undisturbed processes, with the range from the fastest to the slowest."""
-    sound = [record for record in mine if not record.taints]
-    found = of_processes(times_of(claim.about, sound))
-    if not found:
+    """The median of the medians of undisturbed processes, with the range from the least to the largest."""
+    sound = [record for record in mine if not _disturbed(claim, record)]
+    if not sound:
         raise Undecided(f"every process of {claim.network} was disturbed: {mine[0].taints[0]}", MEASURE)
+    if len(sound) < LEAST:
+        raise Undecided(f"{counted(len(sound), 'sound process')} of {claim.network}, {LEAST} needed", MEASURE)
+    found = of_processes(_series(claim, sound))
+    assert found
     ids = tuple(record.id for record in sound)
     return Measured(found.value, found.low, found.high, ids, sound[0].machine.title, n=found.n)
+
+
+def _disturbed(claim: Claim, record: Record) -> bool:
+    """Whether other processes changed the figure; they do not change this one's memory."""
+    return bool(record.taints) and claim.about.unit != "bytes"
+
+
+def _series(claim: Claim, records: Sequence[Record]) -> list[tuple[float, ...]]:
+    """The times of each process, or its one figure. Raises Undecided for a figure that could not be read."""
+    if claim.about.samples:
+        return times_of(claim.about, records)
+    for record in records:
+        if doubt := claim.about.doubt(record.result) or (_value(claim, record) is None and "no figure"):
+            raise Undecided(f"{record.job.network} is unverified: {doubt}")
+    return [(_value(claim, record) or 0.0,) for record in records]
 
 
 def times_of(metric: Metric, records: Sequence[Record]) -> list[tuple[float, ...]]:
     """The raw times of each process in seconds; empty for a metric that is not repeated in several processes."""
     return [metric.samples(record.result) for record in records] if metric.samples else []
-
-
-def scored(claim: Claim, records: Sequence[Record]) -> Measured:
-    """The score, or its difference to that of `against` on the same images, for the longest training that both had."""
-    networks = claim.networks
-    todo = f"--dataset {claim.dataset} --data-root FOLDER --budget paper"
-    todo = f"bench run {'--all' if claim.against else claim.network} {todo}"  # --all measures what all such claims need
-    groups = grouped((r for r in records if _is_scored(claim, r)), "dice", {"train": {"seed"}})
-    complete = [group for group in groups if {r.job.network for r in group}.issuperset(networks)]
-    if not complete:
-        alike = "trained alike " if len(networks) > 1 else ""
-        raise Undecided(f"no record of {' and '.join(networks)} {alike}on {claim.dataset}", todo)
-    best = max(complete, key=lambda group: _images_seen(group[0]))
-    if (seen := _images_seen(best[0])) < claim.images_seen:
-        wanted = f"the claim is of {claim.images_seen:,} or more"
-        raise Undecided(f"trained on {seen:,} images (steps times batch), {wanted}", todo)
-    protocol = PROTOCOLS[claim.protocol or best[0].job.spec.protocol]
-    rows = [Row(name, tuple(r for r in best if r.job.network == name), protocol) for name in networks]
-    if claim.is_lead:
-        units = differences(*(row.by_unit(claim.metric) for row in rows))
-        if not len(units):
-            raise Undecided(f"{claim.network} and {claim.against} were scored on no image in common")
-    found = mean(units) if claim.is_lead else rows[0].score(claim.metric)
-    if found is None:
-        raise Undecided(f"{claim.network} has no {claim.metric} by the protocol {protocol.name}")
-    return Measured(found.value, found.low, found.high, tuple(r.id for row in rows for r in row.records), n=found.n)
-
-
-def _is_scored(claim: Claim, record: Record) -> bool:
-    """Whether it is scored on the claim's data after training here, not with the user's own weights."""
-    spec = record.job.spec
-    return (record.status, spec.quantity) == ("ok", "dice") and (
-        spec.train is not None and (spec.dataset, spec.size) == (claim.dataset, claim.size)
-    )
-
-
-def _images_seen(record: Record) -> int:
-    train = record.job.spec.train
-    return int(train.steps * train.batch)

@@ -16,15 +16,15 @@ from bench.run.store import Record
 def missing_jobs(verdicts: Sequence[Verdict], records: Sequence[Record], device: Device, budget: Budget) -> list[Job]:
     """The jobs for undecided claims that can be measured on this machine, on `device`, without training.
 
-    Times are measured again for all networks of a claim, in rounds, even if some already have records, because a
-    quotient needs processes that run close together in time. Process numbers continue those of the existing records,
-    which are kept.
+    Times, memory on a CPU and energy are measured again for all networks of a claim, in rounds, even if some already
+    have records, because a quotient needs processes that run close together in time. Process numbers continue those of
+    the existing records, which are kept.
     """
     here = this_machine()
     claims = [v.claim for v in verdicts if v.outcome == "undecided" and v.claim.about.tier != "score"]
     claims = [claim for claim in claims if claim.may_be_of(here) and claim.device in (None, device)]
-    once = {(name, _spec(claim)): None for claim in claims if not claim.about.samples for name in claim.networks}
-    repeated = [claim for claim in claims if claim.about.samples]
+    repeated = [claim for claim in claims if not claim.about.gates_exactly(claim.device)]
+    once = {(name, _spec(claim)): None for claim in claims if claim not in repeated for name in claim.networks}
     return [*(Job.of(name, spec) for name, spec in once), *_rounds(repeated, records, budget)]
 
 

@@ -1,5 +1,6 @@
 """Picks the most accurate network within given limits, from records alone."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -62,17 +63,28 @@ def choose_section(found: Sequence[Section], dataset: str, device: str, machine:
 
     Raises UserError if there is none, or if several data sets were scored and none is named.
     """
-    datasets = sorted({section.dice.dataset for section in found if section.dice})
-    if dataset and dataset not in datasets:
-        raise unknown("data set in these records", dataset, datasets)
+    datasets = sorted({section.dataset for section in found if section.dice})
+    if dataset:
+        dataset = _named(dataset, datasets)
     if not dataset and len(datasets) > 1:
         raise UserError(f"these records are of several data sets; give --dataset with one of {', '.join(datasets)}")
-    fitting = [s for s in found if not datasets or (s.dice and s.dice.dataset == (dataset or datasets[0]))]
+    fitting = [s for s in found if not datasets or (s.dice and s.dataset == (dataset or datasets[0]))]
     timed = [s for s in fitting if device and s.latency and s.latency.device == device]
     if device and not timed:
         raise UserError(f"nothing in these records was timed on {device}; time it with `bench run --measure latency`")
     here = [s for s in timed or fitting if s.machine.fingerprint == machine]
     return (here or timed or fitting)[0]
+
+
+def _named(dataset: str, datasets: Sequence[str]) -> str:
+    """The data set that a user names: own folders by their name, their digest, or both."""
+    wanted = set(re.split(r"[ ()]+", dataset)) - {""}
+    fitting = [name for name in datasets if wanted <= set(re.split(r"[ ()]+", name))]
+    if len(fitting) > 1:
+        raise UserError(f"--dataset {dataset} names several of these records: {', '.join(fitting)}; give one of them")
+    if not fitting:
+        raise unknown("data set in these records", dataset, datasets)
+    return fitting[0]
 
 
 def pick(section: Section, bounds: Mapping[str, float]) -> list[Candidate]:

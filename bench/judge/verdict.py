@@ -10,9 +10,11 @@ from typing import Literal
 
 from bench.errors import UserError
 from bench.judge.claim import Claim
-from bench.judge.evidence import Measured, Undecided, measured, previous
+from bench.judge.evidence import measured, previous
+from bench.judge.figure import Measured, Undecided
 from bench.networks import find_network
 from bench.run.store import Record
+from bench.stats.power import Need
 
 Outcome = Literal["holds", "fails", "undecided"]
 
@@ -56,15 +58,24 @@ def _verdict(claim: Claim, present: Sequence[Record], older: Sequence[Record], m
     try:
         found = measured(claim, present, machine)
     except Undecided as undecided:
-        return Verdict(claim, "undecided", str(undecided), undecided.todo)
+        return Verdict(claim, "undecided", str(undecided), undecided.todo, undecided.measured)
     before, allowed = previous(claim, older), claim.allowed
     inside = allowed.low <= found.low and found.high <= allowed.high
     if inside or found.low > allowed.high or found.high < allowed.low:
         return Verdict(claim, "holds" if inside else "fails", measured=found, before=before)
     reason = "the interval spans the limit"
-    todo = {"score": "train with more seeds", "ratio": "measure more processes"}.get(claim.about.tier, "")
+    todo = {"score": _more(found.need), "ratio": "measure more processes"}.get(claim.about.tier, "")
     if found.noise > claim.margin and claim.is_ratio:
         itself = f"what the same network against itself differs by, {100 * found.noise:.2g} %"
         reason = f"untestable here: the margin of {100 * claim.margin:g} % is below {itself}"
         todo = "measure on a quieter machine"
     return Verdict(claim, "undecided", reason, todo, found)
+
+
+def _more(wanted: Need | None) -> str:
+    """About how much more would decide, in words."""
+    if wanted is None or (wanted.patients is None and wanted.trainings is None):
+        return "more patients and more trainings; the figure is too near the limit to say how many"
+    patients = f"about {wanted.patients:,} patients" if wanted.patients else ""
+    trainings = f"about {wanted.trainings:,} trainings of each network" if wanted.trainings else ""
+    return " or ".join(filter(None, (patients, trainings)))

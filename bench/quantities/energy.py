@@ -12,12 +12,14 @@ from bench.units import in_unit
 class EnergySpec(Pass):
     """Energy of forward passes, read from the device's counter over at least `seconds` and `counter_steps` updates.
 
-    The counter covers the whole GPU, or all CPU packages, so it includes the energy used by other processes.
+    The counter covers the whole GPU, or all CPU packages, so it includes the energy used by other processes. `process`
+    numbers the repeats.
     """
 
     quantity: Literal["energy"] = "energy"
     seconds: float = Field(5.0, gt=0)
     counter_steps: int = Field(50, ge=1)
+    process: int = Field(0, ge=0)
 
 
 class Energy(Result):
@@ -40,7 +42,7 @@ def _jobs(asked: Asked) -> list[EnergySpec]:
 
 
 QUANTITY = Quantity(
-    "energy", EnergySpec, Energy, _jobs, "measuring the energy of", quiet=True,
+    "energy", EnergySpec, Energy, _jobs, "measuring the energy of", quiet=True, repeats=frozenset({"process"}),
     start_s=12.0,  # the measurement has a fixed length, so `passes` is not needed
     usual=lambda device: device == "cuda",  # elsewhere a counter is rarely readable
     summary=lambda energy: energy.unreadable or f"{in_unit(energy.joules_per_image, 'joules')} an image",

@@ -3,6 +3,8 @@
 from functools import partial
 from typing import Literal
 
+from pydantic import Field
+
 from bench.quantities.asked import Asked
 from bench.quantities.base import PASS, Column, MemoryFormat, Metric, Pass, Quantity, Result, pixels
 from bench.units import in_unit
@@ -12,12 +14,13 @@ class MemorySpec(Pass):
     """Peak memory of one pass in a fresh process: a forward pass in inference mode, or a training step.
 
     On CUDA it is the peak of what torch allocates. On a CPU it is the peak resident set size minus the resident size
-    before the network was built.
+    before the network was built. `process` numbers the repeats.
     """
 
     quantity: Literal["memory"] = "memory"
     memory_format: MemoryFormat = "contiguous"
     mode: Literal["inference", "training"] = "inference"
+    process: int = Field(0, ge=0)
 
 
 class Memory(Result):
@@ -47,7 +50,7 @@ def _jobs(asked: Asked) -> list[MemorySpec]:
 QUANTITY = Quantity(
     "memory", MemorySpec, Memory, _jobs, "measuring the peak memory of", start_s=4.0, takes="builder",
     passes=lambda spec, asked: pixels(spec) * spec.batch * (2 if spec.mode == "inference" else 6),
-    grows=("batch", "size"), beside={"mode": "inference"},
+    grows=("batch", "size"), repeats=frozenset({"process"}), beside={"mode": "inference"},
     summary=lambda m: f"{in_unit(m.peak_bytes, 'bytes')}, of which weights {in_unit(m.weights_bytes, 'bytes')}",
     repeat=lambda s: f"{s.mode}, batch {s.batch}, {s.size}x{s.size}",
     metrics=tuple(

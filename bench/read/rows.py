@@ -1,4 +1,4 @@
-"""Rows: the records of one network under one set of conditions, in base units; and paired comparisons of rows."""
+"""Rows: the records of one network under one set of conditions, in base units."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,33 +9,53 @@ import numpy as np
 
 from bench.networks import title_of
 from bench.quantities import Cost, Latency, Memory, Scores
-from bench.quantities.scores import PROTOCOLS, SCORES, Protocol, terms
+from bench.quantities.scores import PROTOCOLS, SCORES, Protocol, of_patients, patients, terms
 from bench.run.store import Record
-from bench.stats.estimate import Estimate, Terms, by_class, by_unit, estimate, of_processes, undefined
-from bench.stats.paired import SIGNIFICANCE, Test, compare, differences
+from bench.stats.estimate import (
+    Estimate,
+    Terms,
+    by_class,
+    by_unit,
+    estimate,
+    of_processes,
+    quantiles,
+    undefined,
+)
 
 T = TypeVar("T")
-SUBJECT = "mdsa_unet"  # the network of this project, the default reference of comparisons
+QUANTILES = (0.05, 0.25, 0.5)
+OWN_GRID = {"dice": "dice_own", "iou": "iou_own"}  # the same scores on the image's own grid
 
 
 @dataclass(frozen=True)
 class Row:
-    """One network under one set of conditions, from its records. Figures that were not measured are None."""
+    """One network under one set of conditions, from its records. Figures that were not measured are None.
+
+    With `own_grid`, Dice and IoU are those on the images' own grid, for a section in which some are known there alone.
+    """
 
     network: str
     records: tuple[Record, ...]
     protocol: Protocol = PROTOCOLS["per_image"]
+    own_grid: bool = False
     _kept: dict[tuple[str, str], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def title(self) -> str:
-        """The network's name as in its paper, else its name here; with the name of the weights file, if any."""
+        """The network's name as in its paper, else its name here, with where its weights or predictions are from."""
+        if self.elsewhere:
+            return f"{title_of(self.network)} (predicted elsewhere)"
         return title_of(self.network) + (f" ({self.weights_file})" if self.weights_file else "")
 
     @property
     def weights_file(self) -> str:
         """The file name of the user's own weights; empty if the network was trained here, or if nothing was scored."""
         return next((scores.weights_file for scores in self.trainings), "")
+
+    @property
+    def elsewhere(self) -> str:
+        """The files or folders of its predictions, if these were made elsewhere; empty otherwise."""
+        return ", ".join(dict.fromkeys(scores.source for scores in self.trainings if scores.source))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -67,41 +87,97 @@ class Row:
         return tuple(self.results(Scores))
 
     @property
+    def patients(self) -> str:
+        """What its intervals are over: `named` patients, or `images` that stand for one each; empty if unknown.
+
+        Old records name no patients: their figures are shown, and nothing is decided by them.
+        """
+        kinds = {scores.patients for scores in self.trainings}
+        return "" if "" in kinds or not kinds else "images" if "images" in kinds else "named"
+
+    @property
+    def differs(self) -> str:
+        """How the counts of its data set differ from the published ones, in words."""
+        return next((scores.differs for scores in self.trainings if scores.differs), "")
+
+    @property
     def dice(self) -> Estimate | None:
         """Dice with the row's protocol."""
         return self.score("dice")
 
     def score(self, name: str) -> Estimate | None:
-        """A score with the row's protocol: the mean over units, classes and seeds, with a 95 % interval over units.
+        """A score with the row's protocol, with its 95 % interval (`bench.stats.estimate.estimate`).
 
-        A score that is not computed from counts is None if any of the trainings lacks it.
+        None if any of the trainings lacks it. Without patients in the records there is no interval.
         """
         if ("score", name) not in self._kept:
-            seeds = self._terms(name, self.protocol)
-            whole = SCORES[name].counts or all(any(u[..., 1].any() for u in found.values()) for found in seeds)
-            self._kept["score", name] = estimate(seeds) if whole else None
+            trainings = self.terms(name)
+            measured = (
+                (SCORES[name].counts and found) or any(u[..., 1].any() for u in found.values()) for found in trainings
+            )
+            found = estimate(trainings) if all(measured) else None
+            self._kept["score", name] = found and (found if self.patients else found.without_interval())
         return self._kept["score", name]
+
+    def terms(self, name: str, protocol: Protocol | None = None) -> list[Terms]:
+        """The terms of a score by patient, one entry per training; cached, because several figures use them."""
+        protocol = protocol or self.protocol
+        key = (name, protocol.name)
+        if key not in self._kept:
+            scored = [scores for scores in self.trainings if scores.images]
+            self._kept[key] = [of_patients(self._of_units(s, name, protocol), patients(s)) for s in scored]
+        return self._kept[key]
+
+    def _of_units(self, scores: Scores, name: str, protocol: Protocol) -> Terms:
+        """The terms of a score by image or volume."""
+        on_own_grid = self.own_grid and name in OWN_GRID
+        return terms(scores, OWN_GRID[name] if on_own_grid else name, protocol)
 
     @cached_property
     def pooled_dice(self) -> Estimate | None:
         """Dice of one confusion matrix for the whole split, as other papers report it."""
-        return estimate(self._terms("dice", PROTOCOLS["pooled"]))
+        found = estimate(self.terms("dice", PROTOCOLS["pooled"]))
+        return found and (found if self.patients else found.without_interval())
 
     @cached_property
     def dice_by_class(self) -> tuple[float, ...]:
         """Dice of each foreground class; empty if nothing was scored."""
-        return by_class(self._terms("dice", self.protocol))
+        return by_class(self.terms("dice"))
 
     def by_unit(self, name: str) -> dict[str, float]:
-        """The score of each image or volume, averaged over classes and seeds; NaN if it is undefined.
+        """The score of each image or volume, averaged over classes and trainings; NaN if it is undefined.
 
         A pooled score is not defined per unit, so per-image scores are returned for it.
         """
-        return by_unit(self._terms(name, PROTOCOLS["per_image"] if self.protocol.name == "pooled" else self.protocol))
+        protocol = PROTOCOLS["per_image"] if self.protocol.name == "pooled" else self.protocol
+        return by_unit([self._of_units(scores, name, protocol) for scores in self.trainings if scores.images])
+
+    def quantiles(self, name: str = "dice") -> tuple[float, ...]:
+        """The 5th, 25th and 50th percentile of the patients' scores; empty if nothing was scored."""
+        return quantiles(self.terms(name), QUANTILES)
+
+    @cached_property
+    def dice_by_size(self) -> tuple[float, ...]:
+        """Dice of the units with the smallest, middle and largest targets, a third each; empty if sizes are unknown.
+
+        A target's size is the number of its pixels on the grid of the protocol, over all classes.
+        """
+        sizes = [_target_sizes(scores, self.protocol) for scores in self.trainings if scores.images]
+        if not sizes or not all(sizes):
+            return ()
+        ordered = sorted(sizes[0], key=lambda unit: (sizes[0][unit], unit))
+        thirds = [set(part.tolist()) for part in np.array_split(np.array(ordered), 3)]
+        return tuple(found.value if (found := self._of_some(third)) else np.nan for third in thirds)
+
+    def _of_some(self, units: set[str]) -> Estimate | None:
+        """Dice of some images or volumes."""
+        found = [(s, self._of_units(s, "dice", self.protocol)) for s in self.trainings if s.images]
+        kept = [({unit: value for unit, value in one.items() if unit in units}, s) for s, one in found]
+        return estimate([of_patients(one, patients(s)) for one, s in kept])
 
     def left_out(self, name: str) -> int:
         """Number of undefined scores, such as precision if nothing was predicted."""
-        return undefined(self._terms(name, self.protocol))
+        return undefined([self._of_units(scores, name, self.protocol) for scores in self.trainings if scores.images])
 
     @cached_property
     def train_images_per_s(self) -> float | None:
@@ -131,62 +207,25 @@ class Row:
         """The seeds of its trainings."""
         return {record.job.spec.train.seed for record in self._of("dice") if record.job.spec.train}
 
+    @cached_property
+    def whole_split(self) -> bool:
+        """Whether the whole test split was scored, and not some of its images."""
+        return all(record.job.spec.test_images is None for record in self._of("dice"))
+
     def _of(self, quantity: str) -> list[Record]:
         return [record for record in self.records if record.job.spec.quantity == quantity]
 
-    def _terms(self, name: str, protocol: Protocol) -> list[Terms]:
-        """The terms of a score, one entry per seed; cached, because several figures use them."""
-        key = (name, protocol.name)
-        if key not in self._kept:
-            self._kept[key] = [terms(scores, name, protocol) for scores in self.trainings if scores.images]
-        return self._kept[key]
 
-
-@dataclass(frozen=True)
-class Paired:
-    """The difference of a network's Dice and the reference's, on the units on which both were scored."""
-
-    row: Row
-    reference: Row
-    test: Test
-
-    @property
-    def title(self) -> str:
-        """The network's name."""
-        return self.row.title
-
-    @property
-    def difference(self) -> Estimate:
-        """The mean difference with its interval."""
-        return self.test.difference
-
-    @property
-    def behind(self) -> bool:
-        """Whether it is worse than the reference by three criteria: the test, the mean's interval, the units lost.
-
-        The test uses ranks: a network that is slightly better on most units and much worse on a few can be better by
-        the test but not by the mean.
-        """
-        return self.test.holm_p < SIGNIFICANCE and self.difference.high < 0 and self.test.lost > self.test.won
-
-
-def reference_row(rows: Sequence[Row], against: str | None = None) -> Row | None:
-    """The reference row: the network `against`, else MDSA-UNet, else the network with the highest Dice."""
-    scored = {row.network: row for row in reversed(rows) if row.dice}  # trained rows take precedence over own weights
-    best = max(scored.values(), key=lambda row: row.dice.value if row.dice else 0.0, default=None)
-    return scored.get(against or SUBJECT) or scored.get(SUBJECT) or best
-
-
-def paired(rows: Sequence[Row], reference: Row) -> list[Paired]:
-    """Compare every other scored row with the reference, in the order of the rows.
-
-    Rows that share no unit are left out.
-    """
-    others, theirs = [row for row in rows if row is not reference and row.dice], reference.by_unit("dice")
-    found = [(row, differences(row.by_unit("dice"), theirs)) for row in others]
-    found = [(row, units) for row, units in found if len(units)]
-    tests = compare([units for _, units in found])
-    return [Paired(row, reference, test) for (row, _), test in zip(found, tests, strict=True)]
+def _target_sizes(scores: Scores, protocol: Protocol) -> dict[str, int]:
+    """Pixels of the target of each image or volume that has one; empty if they are not known."""
+    sizes: dict[str, int] = {}
+    for image in scores.images:
+        tp, fn = (image.tp, image.fn) if image.tp is not None else (image.own_tp, image.own_fn)
+        if tp is None or fn is None:
+            return {}
+        unit = image.volume or image.id if protocol.units == "volumes" else image.id
+        sizes[unit] = sizes.get(unit, 0) + tp + fn
+    return {unit: size for unit, size in sizes.items() if size}
 
 
 def _what(record: Record) -> str:

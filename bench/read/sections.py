@@ -1,5 +1,7 @@
 """Groups records into sections: a section contains only what may be compared."""
 
+import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,10 +13,13 @@ from bench.quantities import QUANTITIES, CostSpec, DiceSpec, LatencySpec, Scores
 from bench.quantities.base import SAME_PASS
 from bench.quantities.scores import PROTOCOLS, Protocol
 from bench.quantities.variants import PLAIN, name_of
-from bench.read.rows import Paired, Row, grouped, longest, paired, reference_row
+from bench.read.paired import SUBJECT, Paired, paired, rank, reference_row
+from bench.read.rows import Row, grouped, longest
 from bench.run.store import Record
+from bench.stats.ranking import Ranking
 
 USUAL_SIZE = 224
+OWN = ("folder", "cases")  # data sets of the user's own: a folder of images, and a list of cases with scores
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Section:
     against: str | None = None
     pretrained: bool = False
     size: int = USUAL_SIZE
-    _kept: dict[int, list[Paired]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _kept: dict[tuple[int, bool], list[Paired]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def reference(self) -> Row | None:
@@ -42,14 +47,25 @@ class Section:
 
     @property
     def paired(self) -> list[Paired]:
-        """Every other scored row compared with the reference on the same units; empty if nothing was scored."""
-        return self.paired_with(self.reference) if self.reference else []
+        """Every other scored row compared with the reference on the same patients; empty if nothing was scored."""
+        if self.reference is None:
+            return []
+        return self.paired_with(self.reference, self.reference.network not in (self.against, SUBJECT))
 
-    def paired_with(self, reference: Row) -> list[Paired]:
-        """The same with any of these rows as the reference; cached, because tables, figures and text all use it."""
-        if id(reference) not in self._kept:
-            self._kept[id(reference)] = paired(self.rows, reference)
-        return self._kept[id(reference)]
+    def paired_with(self, reference: Row, chosen_after: bool = True) -> list[Paired]:
+        """The same with any of these rows as the reference; cached, because tables, figures and text all use it.
+
+        A reference that was `chosen_after` its figure was seen is paid for.
+        """
+        key = (id(reference), chosen_after)
+        if key not in self._kept:
+            self._kept[key] = paired(self.rows, reference, chosen_after)
+        return self._kept[key]
+
+    @cached_property
+    def ranking(self) -> Ranking | None:
+        """The ranks of the rows by Dice; None where fewer than two can be ranked."""
+        return rank(self.rows)
 
     def shows(self, score: str) -> bool:
         """Whether any row has the score."""
@@ -61,6 +77,28 @@ class Section:
         return next((scores.distance_unit for row in self.rows for scores in row.trainings), "px")
 
     @property
+    def dataset(self) -> str:
+        """The data set's name; empty if nothing was scored. Own folders are told apart by their name and digest."""
+        records = [r for row in self.rows for r in row.records if isinstance(r.job.spec, DiceSpec)]
+        return dataset_of(records[0]) if records else ""
+
+    @property
+    def differs(self) -> str:
+        """How the counts of the data set differ from the published ones, in words; empty if they do not."""
+        return next((row.differs for row in self.rows if row.differs), "")
+
+    @property
+    def own_grid(self) -> bool:
+        """Whether Dice and IoU are those on the images' own grid."""
+        return any(row.own_grid for row in self.rows)
+
+    @property
+    def patients(self) -> str:
+        """What the scores are over: `named` patients, `images` that stand for one each; empty where it is unknown."""
+        kinds = {row.patients for row in self.rows if row.dice}
+        return "" if "" in kinds or not kinds else "images" if "images" in kinds else "named"
+
+    @property
     def trained_on(self) -> set[str]:
         """The machines that the networks were trained on, in words."""
         every = ((record.machine, record.result) for row in self.rows for record in row.records)
@@ -70,7 +108,7 @@ class Section:
     @property
     def name(self) -> str:
         """A name for files: "isic2017-224-cpu"."""
-        parts = [self.dice.dataset if self.dice else "", str(self.size)]
+        parts = [re.sub("[^A-Za-z0-9_]+", "-", self.dataset).strip("-"), str(self.size)]
         parts += [self.latency.device if self.latency else "", "pretrained" if self.pretrained else ""]
         return "-".join(filter(None, parts))
 
@@ -147,18 +185,43 @@ def _names(records: Iterable[Record]) -> set[str]:
 
 
 def _scored(records: Sequence[Record]) -> list[list[Record]]:
-    """Groups of networks with the same training, together with users' own weights scored on the same images."""
-    scored = [record for record in records if isinstance(record.job.spec, DiceSpec)]
-    own = [record for record in scored if record.job.spec.weights]
-    groups = grouped([record for record in scored if record not in own], "dice", {"train": {"seed"}})
-    known = {_scoring(group[0]) for group in groups}
-    alone = grouped([r for r in own if _scoring(r) not in known], "dice", {"weights"})
-    return [[*group, *(r for r in own if _scoring(r) == _scoring(group[0]))] for group in groups] + alone
+    """Groups of networks with the same training, with what was trained elsewhere and scored on the same images."""
+    trained: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    elsewhere: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        if isinstance(record.job.spec, DiceSpec):
+            scoring, training = conditions_of(record)
+            (trained[scoring, training] if training else elsewhere[scoring]).append(record)
+    groups = [[*group, *elsewhere.get(scoring, [])] for (scoring, _), group in trained.items()]
+    known = {scoring for scoring, _ in trained}
+    return groups + [group for scoring, group in elsewhere.items() if scoring not in known]
 
 
-def _scoring(record: Record) -> str:
-    """The conditions of scoring, without the origin of the weights."""
-    return str(record.job.spec.model_dump_json(exclude={"train", "weights"}))
+def conditions_of(record: Record) -> tuple[str, str]:
+    """The conditions of scoring, and of training without the seed; the second is empty for what was trained elsewhere.
+
+    The folds of a data set are scored and trained alike.
+    """
+    spec = record.job.spec
+    folds = {"data", "fold"} if spec.fold is not None else set()
+    scoring = spec.model_dump_json(exclude={"train", "weights", "predicted", "training"} | folds)
+    return scoring, spec.train.model_dump_json(exclude={"seed"}) if spec.train else ""
+
+
+def is_named(dataset: str, record: Record) -> bool:
+    """Whether a record's data set has this name; an own folder may be told by "folder/NAME" or "folder/DIGEST"."""
+    spec, (name, _, own) = record.job.spec, dataset.partition("/")
+    if spec.dataset != name:
+        return False
+    return not own or own == getattr(record.result, "data_name", "") or (len(own) >= 6 and spec.data.startswith(own))
+
+
+def dataset_of(record: Record) -> str:
+    """The data set of a record's scores. An own folder is told by its name and its digest: "folder mine (3fa2c1)"."""
+    spec, name = record.job.spec, getattr(record.result, "data_name", "")
+    if spec.dataset not in OWN:
+        return str(spec.dataset)
+    return " ".join(filter(None, (spec.dataset, name, f"({spec.data[:6]})")))
 
 
 def _timed(records: Sequence[Record], scored: set[tuple[int, int, int]]) -> list[list[Record]]:
@@ -217,16 +280,22 @@ def _section(
     dice: DiceSpec | None = scored[0].job.spec if scored else None
     protocol = protocol or PROTOCOLS[dice.protocol if dice else "per_image"]
     names = sorted(_names(members))
-    rows = tuple(Row(name, found, protocol) for name in names for found in _by_weights(members, name))
+    rows = tuple(Row(name, found, protocol) for name in names for found in _by_origin(members, name))
+    if any(row.trainings and not row.dice for row in rows):  # known on the images' own grid alone
+        rows = tuple(replace(row, own_grid=True) for row in rows)
     latency, cost = (group[0].job.spec if group else None for group in (timed, counted))
     return Section(dice, latency, cost, first.machine, rows, protocol, size=first.job.spec.size)
 
 
-def _by_weights(members: Sequence[Record], network: str) -> list[tuple[Record, ...]]:
-    """Split a network's records by weights file; records of other quantities are in every part."""
+def _by_origin(members: Sequence[Record], network: str) -> list[tuple[Record, ...]]:
+    """Split a network's records by weights file and by whether it predicted elsewhere.
+
+    Records of other quantities are in every part.
+    """
     own = [record for record in members if record.job.network == network]
-    weights = list(dict.fromkeys(record.job.spec.weights for record in own if isinstance(record.job.spec, DiceSpec)))
-    return [tuple(r for r in own if getattr(r.job.spec, "weights", kind) == kind) for kind in weights or [""]]
+    origins = {id(r): (r.job.spec.weights, bool(r.job.spec.predicted)) for r in own if isinstance(r.job.spec, DiceSpec)}
+    kinds = list(dict.fromkeys(origins.values()))
+    return [tuple(r for r in own if origins.get(id(r), kind) == kind) for kind in kinds or [("", False)]]
 
 
 def _alike(record: Record, others: list[list[Record]]) -> list[list[Record]]:

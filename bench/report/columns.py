@@ -4,20 +4,25 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Literal, NamedTuple
 
 from bench.networks import NETWORKS
 from bench.quantities import QUANTITIES, Quantity
 from bench.quantities.base import Column as Figure
 from bench.quantities.scores import SCORES, Score
+from bench.read.paired import Paired
 from bench.read.rows import Row
 from bench.read.sections import Section
 from bench.report.text import joined
 from bench.stats.estimate import Estimate
+from bench.stats.paired import Difference
+from bench.stats.ranking import Rank
 from bench.units import UNITS
 
 Value = float | str | Estimate | None
 # Marks of an unverified count, of a disturbed time, and of a score without a failed seed: never the best.
+NOTHING = SimpleNamespace(holm_p=None, false_claim=None)
 UNVERIFIED, TAINTED, PARTIAL = "†", "‡", "§"
 
 
@@ -115,7 +120,8 @@ def _cell(column: Column, value: Value) -> Cell:
     if not isinstance(value, Estimate):
         return Cell(column.text(value))
     deviation = f"± {column.text(value.deviation).lstrip('+')}" if value.deviation is not None else ""
-    interval = f"[{column.text(value.low)}, {column.text(value.high)}]" if value.n > 1 else ""
+    bounded = value.n > 1 and value.has_interval
+    interval = f"[{column.text(value.low)}, {column.text(value.high)}]" if bounded else ""
     return Cell(column.text(value.value), deviation, interval)
 
 
@@ -178,6 +184,31 @@ def _of_network(fact: str, row: Row) -> Any:
     return None if fact == "macs" and network and network.macs_size != 224 else getattr(network, fact, None)
 
 
+def _interval_of(which: Literal["trainings", "networks"], paired: Paired) -> Estimate | None:
+    """The difference of these trainings or of the networks, with its interval."""
+    found: Difference | None = getattr(paired, which)
+    return Estimate(found.value, found.low, found.high, found.patients) if found else None
+
+
+def _decidable(paired: Paired) -> Any:
+    """The statement; without an interval it has no p either."""
+    return paired.statement if paired.statement.has_interval else NOTHING
+
+
+def _verdict(paired: Paired) -> str:
+    whose = {"these trainings": "these weights", "the networks": "networks"}[paired.statement.of]
+    return paired.verdict if paired.verdict == "undecided" else f"{paired.verdict} ({whose})"
+
+
+def _quantile(place: int, row: Row) -> float | None:
+    found = row.quantiles()
+    return found[place] if found else None
+
+
+def _third(place: int, row: Row) -> float | None:
+    return row.dice_by_size[place] if row.dice_by_size else None
+
+
 DICE = of_score(SCORES["dice"], ranged=True)
 _aside = partial(Column, aside=True, optional=True)
 MAIN = (
@@ -189,13 +220,35 @@ MAIN = (
 )
 _of_pair = partial(Column, quantity="dice")
 PAIRED = (
-    _of_pair("dice", "Dice", "difference", lambda paired: paired.difference, "difference", ranged=True),
-    _of_pair("units", "Units", "", lambda paired: paired.difference.n, "count"),
-    _of_pair("won", "Won", "", lambda paired: paired.test.won, "share"),
-    _of_pair("lost", "Lost", "", lambda paired: paired.test.lost, "share"),
-    _of_pair("p", "p", "Wilcoxon", lambda paired: paired.test.p, "probability"),
-    _of_pair("holm_p", "p", "Holm", lambda paired: paired.test.holm_p, "probability"),
+    _of_pair("dice", "Dice", "these weights", partial(_interval_of, "trainings"), "difference", ranged=True),
+    _of_pair("networks", "Dice", "the networks", partial(_interval_of, "networks"), "difference", ranged=True,
+             optional=True),
+    _of_pair("patients", "Patients", "", lambda paired: paired.statement.patients, "count"),
+    _of_pair("trainings", "Trainings", "", lambda paired: "{} and {}".format(*paired.statement.trainings), "text"),
+    _of_pair("won", "Won", "", lambda paired: paired.statement.won, "share"),
+    _of_pair("lost", "Lost", "", lambda paired: paired.statement.lost, "share"),
+    _of_pair("holm_p", "p", "Holm", lambda paired: _decidable(paired).holm_p, "probability"),
+    _of_pair("false_claim", "False claim", "", lambda paired: _decidable(paired).false_claim, "probability"),
+    _of_pair("verdict", "Verdict", "", _verdict, "text"),
+)  # fmt: skip
+RANKS = (
+    _of_pair("rank", "Rank", "", lambda ranked: f"{ranked.rank.rank:g}", "text"),
+    _of_pair("interval", "95 %", "", lambda ranked: f"{ranked.rank.low:g} to {ranked.rank.high:g}", "text"),
+    _of_pair("best", "P(best)", "", lambda ranked: ranked.rank.best, "probability"),
 )
+SPREAD = (
+    *(_of_pair(f"dice_p{percent}", "Dice", f"{percent} %", partial(_quantile, place), "score")
+      for place, percent in enumerate((5, 25, 50))),
+    *(_of_pair(f"dice_{size}", "Dice", f"{size} targets", partial(_third, place), "score", optional=True)
+      for place, size in enumerate(("small", "middle", "large"))),
+)  # fmt: skip
+
+
+class Ranked(NamedTuple):
+    """A network with its rank."""
+
+    title: str
+    rank: Rank
 
 
 def accuracy(section: Section) -> tuple[Column, ...]:
@@ -206,11 +259,16 @@ def accuracy(section: Section) -> tuple[Column, ...]:
     return (
         DICE,
         *(aside(f"dice_{label}", "Dice", label, partial(_dice_of_class, place)) for place, label in enumerate(labels)),
-        *(of_score(score, section.distance_unit) for score in SCORES.values() if score.name != "dice"),
+        *(of_score(score) for score in SCORES.values() if score.counts and score.name != "dice"),
         aside("dice_pooled", "Dice", "pooled", lambda row: row.pooled_dice),
         aside("training", "Training", "images/s", lambda row: row.train_images_per_s if alone else None,
               base="images/s", optional=True),
     )  # fmt: skip
+
+
+def surfaces(section: Section) -> tuple[Column, ...]:
+    """The columns of distances between outlines, and of shares of failures."""
+    return tuple(of_score(score, section.distance_unit) for score in SCORES.values() if not score.counts)
 
 
 def _dice_of_class(place: int, row: Row) -> float | None:

@@ -16,7 +16,7 @@ from bench.report.columns import Table
 from bench.report.example_images import Examples, examples
 from bench.report.figures import Picture, pictures
 from bench.report.speed_tables import speed_tables
-from bench.report.tables import published_table, tables
+from bench.report.tables import mean_ranks, published_table, tables
 from bench.report.text import prose, sentences
 from bench.run.store import Record
 
@@ -63,6 +63,8 @@ def document(
 ) -> Document:
     """Put a report together from sections, speeds and verdicts; pictures of images from what lies in the `folders`."""
     parts = [_part(name, section, folders) for name, section in named(list(found)).items()]
+    if ranks := mean_ranks(found):
+        parts.append(Part("ranks", ranks.caption, (), (ranks,), ()))
     parts += [_speed_part(speeds, number) for number, speeds in enumerate(timed, 1)]
     measured = [record.machine for record in records if record.job.spec.quantity != "cost"]
     machines = dict.fromkeys(f"{machine.title}; torch {machine.packages.get('torch')}" for machine in measured)

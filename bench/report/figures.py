@@ -39,14 +39,14 @@ class Kind(NamedTuple):
 # By the source that a figure is a function of: the results of a section, its test images, the speeds on a machine.
 FIGURES: dict[type, tuple[Kind, ...]] = {
     Section: (
-        Kind("dice-latency", "Dice against latency, {0.dice.dataset}", plots.dice_against_latency,
+        Kind("dice-latency", "Dice against latency, {0.dataset}", plots.dice_against_latency,
              lambda s: any(row.dice and row.latency_s for row in s.rows)),
-        Kind("dice-counts", "Dice against multiply-adds and parameters, {0.dice.dataset}", plots.dice_against_counts,
+        Kind("dice-counts", "Dice against multiply-adds and parameters, {0.dataset}", plots.dice_against_counts,
              lambda s: sum(bool(row.dice and row.cost) for row in s.rows) > 1),
         Kind("latency-counts", "Latency against multiply-adds", plots.latency_against_counts,
              lambda s: not s.dice and sum(bool(r.latency_s and r.cost and r.cost.torch.macs) for r in s.rows) > 2),
-        Kind("paired", "Paired differences of Dice, {0.dice.dataset}", plots.paired_differences, lambda s: s.paired),
-        Kind("learning-curves", "Loss and validation Dice while training, {0.dice.dataset}", plots.learning_curves,
+        Kind("paired", "Paired differences of Dice, {0.dataset}", plots.paired_differences, lambda s: s.paired),
+        Kind("learning-curves", "Loss and validation Dice while training, {0.dataset}", plots.learning_curves,
              lambda s: any(scores.curve for row in s.rows for scores in row.trainings)),
     ),
     Examples: (

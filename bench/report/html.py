@@ -161,7 +161,7 @@ def plotted(section: Section | None) -> dict[str, Any]:
     points = [_point(row, costs, line) for row, line in zip(rows, lines, strict=True)]
     points = [point for point in points if point["x"]]
     axes = [column.header for column in costs if any(column.header in point["x"] for point in points)]
-    return {"accuracy": f"Dice, {section.dice.dataset} test", "axes": axes, "points": points} if points else {}
+    return {"accuracy": f"Dice, {section.dataset} test", "axes": axes, "points": points} if points else {}
 
 
 def _point(row: Row, costs: Sequence[Column], line: Sequence[Cell]) -> dict[str, Any]:

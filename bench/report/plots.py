@@ -60,12 +60,13 @@ def _dice_against(
     points = [(x, row.dice.value, row) for row in section.rows if row.dice and (x := cost(row))]
     for x, y, row in points:
         assert row.dice
-        spread = [[max(0.0, y - row.dice.low)], [max(0.0, row.dice.high - y)]]
-        axes.errorbar([x], [y], yerr=spread, color=look(row.network)[0], linewidth=1, capsize=3, zorder=2)
+        if row.dice.has_interval:
+            spread = [[max(0.0, y - row.dice.low)], [max(0.0, row.dice.high - y)]]
+            axes.errorbar([x], [y], yerr=spread, color=look(row.network)[0], linewidth=1, capsize=3, zorder=2)
         point(axes, row.network, x, y, name(row), markersize=size)
     plain_log(axes, "x")
     axes.margins(x=0.12, y=0.12)
-    axes.set(xlabel=label, ylabel=f"Dice, {section.dice.dataset} test" if section.dice else "Dice")
+    axes.set(xlabel=label, ylabel=f"Dice, {section.dataset} test" if section.dice else "Dice")
     if len(front := pareto_front(points)) < 2:
         return ""
     xs, ys, _ = zip(*front, strict=True)
@@ -74,7 +75,7 @@ def _dice_against(
 
 
 def paired_differences(section: Section) -> Figure:
-    """Every network's Dice less the reference's: a dot an image, the mean with its interval."""
+    """Every network's Dice less the reference's: a dot an image or volume, the mean with its interval, if any."""
     reference, found = section.reference, section.paired[::-1]
     assert reference
     theirs = reference.by_unit("dice")
@@ -85,7 +86,8 @@ def paired_differences(section: Section) -> Figure:
         heights = place + jitter.uniform(-0.22, 0.22, len(units))
         color, mean = look(one.row.network)[0], one.difference
         axes.plot(units, heights, ".", color=color, alpha=0.25, markersize=4, linestyle="", zorder=2)
-        axes.plot([mean.low, mean.high], [place, place], color="black", linewidth=2.5, zorder=3)
+        if mean.has_interval:
+            axes.plot([mean.low, mean.high], [place, place], color="black", linewidth=2.5, zorder=3)
         point(axes, one.row.network, mean.value, place, markeredgecolor="black")
     axes.axvline(0, color="#888", linewidth=1)
     axes.set_yticks(range(len(found)), [one.title for one in found])

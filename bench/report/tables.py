@@ -15,9 +15,10 @@ from typing import Any
 from bench.quantities.scores import SCORES
 from bench.read.rows import Row
 from bench.read.sections import Section
-from bench.report.columns import MAIN, PAIRED, Column, Table, accuracy, of_score, table
+from bench.report.columns import MAIN, PAIRED, RANKS, SPREAD, Column, Ranked, Table, accuracy, of_score, surfaces, table
 from bench.report.text import prose, remarks
 from bench.stats.paired import SIGNIFICANCE
+from bench.stats.ranking import Rank, over_datasets
 from bench.units import UNITS
 
 OURS = {column.key: replace(column, unit="", best=None, optional=False) for column in MAIN}
@@ -36,10 +37,31 @@ def tables(section: Section) -> list[Table]:
     if scored := [row for row in section.rows if row.dice]:
         told = remarks("accuracy_notes", section, SCORES.values())
         found.append(table("accuracy", "Accuracy in full", accuracy(section), scored, *told))
+        if any(row.score(score.name) for row in scored for score in SCORES.values() if not score.counts):
+            told = remarks("surface_notes", section, SCORES.values())
+            found.append(table("surfaces", "Outlines and failures", surfaces(section), scored, *told))
+        found.append(table("spread", "Spread of Dice", SPREAD, scored, prose("spread", section)))
     if section.reference and section.paired:
-        caption, note = f"Paired with {section.reference.title}", prose("paired", section, SIGNIFICANCE)
-        found.append(table("paired", caption, PAIRED, section.paired, note))
+        caption, told = f"Paired with {section.reference.title}", remarks("paired", section, SIGNIFICANCE)
+        found.append(table("paired", caption, PAIRED, section.paired, *told))
+    if section.ranking and (ranks := section.ranking.ranks()):
+        found.append(table("ranks", "Ranks by Dice", RANKS, ranked(ranks), prose("ranks", section)))
     return found
+
+
+def ranked(ranks: Mapping[str, Rank]) -> list[Ranked]:
+    """Networks by rank, the best first."""
+    return sorted((Ranked(*one) for one in ranks.items()), key=lambda one: (one.rank.rank, -one.rank.best, one.title))
+
+
+def mean_ranks(found: Sequence[Section]) -> Table | None:
+    """The mean ranks of the networks of several data sets; None where these are fewer than two."""
+    first = {section.dataset: section for section in reversed(found) if section.ranking}
+    ranks = over_datasets([one.ranking for one in first.values() if one.ranking]) if len(first) > 1 else {}
+    if not ranks:
+        return None
+    told = prose("mean_ranks", list(first.values()), next(iter(ranks.values())).of)
+    return table("mean-ranks", "Mean ranks over data sets", RANKS, ranked(ranks), told)
 
 
 def notes(section: Section) -> list[str]:

@@ -72,8 +72,12 @@ def joined(*parts: str, by: str = " ") -> str:
 
 
 def interval(write: Callable[[float], str], low: float, high: float) -> str:
-    """An interval in brackets, its ends without their unit; empty where it is a single value."""
-    return "" if low == high else f"[{', '.join(write(end).split(' ')[0] for end in (low, high))}]"
+    """An interval in brackets, its ends without their unit; empty where it is a single value or unknown."""
+    return (
+        ""
+        if low == high or math.isinf(low) or math.isinf(high)
+        else f"[{', '.join(write(end).split(' ')[0] for end in (low, high))}]"
+    )
 
 
 def markdown(text: str) -> str:

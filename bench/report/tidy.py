@@ -1,5 +1,6 @@
 """The rows of all sections for people's own plots, unrounded, in base units, with the ids of their records."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,12 +45,15 @@ def tidy_rows(found: list[Section]) -> list[dict[str, Any]]:
 
 
 def paired_rows(found: list[Section]) -> list[dict[str, Any]]:
-    """A row for each network that was compared with its section's reference on the same test images."""
+    """A row for each network that was compared with its section's reference on the same patients."""
     return [
         {
             "section": name, "network": one.row.network, "reference": one.reference.network,
-            "units": section.protocol.units, "n": one.difference.n, **_parts("dice_difference", "", one.difference),
-            "won": one.test.won, "lost": one.test.lost, "p_wilcoxon": one.test.p, "p_holm": one.test.holm_p,
+            "of": one.statement.of, "patients": one.statement.patients,
+            "trainings": one.statement.trainings[0], "reference_trainings": one.statement.trainings[1],
+            **_parts("dice_difference", "", one.difference), "won": one.statement.won, "lost": one.statement.lost,
+            "p": one.statement.p, "p_holm": one.statement.holm_p, "p_false_claim": one.statement.false_claim,
+            "verdict": one.verdict, "reference_chosen_after": one.chosen_after,
         }
         for name, section in named(found).items()
         for one in section.paired
@@ -84,4 +88,9 @@ def _parts(name: str, unit: str, value: Any, ranged: bool = True) -> dict[str, f
     if not ranged:
         return {f"{name}{unit}": value}
     ends = {"": "value", "_low": "low", "_high": "high"}
-    return {f"{name}{end}{unit}": getattr(value, field, None) for end, field in ends.items()}
+    return {f"{name}{end}{unit}": _finite(getattr(value, field, None)) for end, field in ends.items()}
+
+
+def _finite(value: float | None) -> float | None:
+    """A number; None for the bound of an interval that is not known."""
+    return None if value is None or math.isinf(value) else value

@@ -1,20 +1,34 @@
-"""Means and medians with intervals: scores over units and seeds, differences, and times of processes."""
+"""Means and medians with intervals: scores over patients and trainings, and times of processes.
 
+A score is a ratio of two sums over patients. Images of one patient are alike, so the patient is the unit: patients are
+left out one at a time (the jackknife), never images. Trainings of one network differ by their seeds. An interval
+describes either the figure of these trainings on other patients, or that of the network: other patients and other
+trainings. The second needs several trainings.
+
+Sources: Miller, The jackknife - a review, Biometrika 61(1), 1974; Bouthillier et al., Accounting for variance in
+machine learning benchmarks, MLSys 2021 (trainings as a source of variance); Satterthwaite, Biometrics Bulletin 2(6),
+1946.
+"""
+
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-RESAMPLES = 2000
-Terms = dict[str, np.ndarray]  # unit to array (classes, 2), as returned by `bench.quantities.scores.terms`
+COVERAGE = 0.95
+LEAST_PATIENTS = 10  # with fewer there is no interval, and nothing is decided
+LEAST_TRAININGS = 3  # of each network, for a statement about networks
+Terms = dict[str, np.ndarray]  # patient to array (classes, 2): numerator and denominator, to be summed over patients
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and its interval. `n` is the number of units (images, volumes, samples, processes) behind it.
+    """A figure and its interval. `n` is the number of units (patients, samples, processes) behind it.
 
-    `deviation` is the standard deviation over the figures of `seeds` trainings; None if there was only one.
+    Without an interval the bounds are infinite. `deviation` is the standard deviation over the figures of `seeds`
+    trainings; None if there was only one. `parts` are the variances behind the interval of a score: over patients,
+    then, if the interval is that of the network, over trainings.
     """
 
     value: float
@@ -23,63 +37,170 @@ class Estimate:
     n: int
     deviation: float | None = None
     seeds: int = 1
+    parts: "tuple[Part, ...]" = ()
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether the bounds are known."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+    def without_interval(self) -> "Estimate":
+        """The same figure, of which nothing more is known."""
+        return replace(self, low=-math.inf, high=math.inf)
 
 
-def estimate(seeds: Sequence[Terms]) -> Estimate | None:
-    """The mean over seeds of the mean over classes, with a 95 % bootstrap interval over units.
+@dataclass(frozen=True)
+class Sample:
+    """Scores of a network: `figures` (trainings,), and pseudo-values (trainings, patients) in the order of `patients`.
 
-    Formula: for each seed and class, the ratio of the two sums of terms over units; then the mean over classes, then
-    over seeds. The unit of resampling is the image or volume. The interval is from the 2.5 to the 97.5 percentile of
-    the same figure over 2000 seeded resamples of the units, which are the same for all seeds and networks. Seeds are
-    not resampled, so the interval describes the variation between images, not between trainings. The nominal coverage
-    is 95 %; a percentile bootstrap covers less with few units. Returns None if nothing is defined.
-
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+    The figure of a training is the mean over classes of the ratio of the sums over patients. Its pseudo-value for a
+    patient is P times the figure less P - 1 times the figure without this patient: for a plain mean, the patient's own
+    score.
     """
-    stacked = _stacked(seeds)
+
+    patients: tuple[str, ...]
+    figures: np.ndarray
+    pseudo: np.ndarray
+
+    @property
+    def value(self) -> float:
+        """The mean figure of the trainings."""
+        return float(self.figures.mean())
+
+
+def sample(trainings: Sequence[Terms], patients: Sequence[str] | None = None) -> Sample | None:
+    """The figures and pseudo-values of some trainings, of all patients or of those given; None if none is defined."""
+    names, stacked = stack(trainings, patients)
     if not stacked.size:
         return None
-    units = stacked.shape[1]
-    figures = _figures(stacked, np.ones((1, units)))
-    (by_seed,) = _mean_of_defined(figures)
-    drawn = _figures(stacked, _resamples(units))
-    # A class that is missing from a resample keeps its figure; leaving it out would shift the mean over classes.
-    resampled = _mean_of_defined(_mean_of_defined(np.where(np.isnan(drawn), figures, drawn)))
-    low, high = np.nanpercentile(resampled, [2.5, 97.5])
-    trained = by_seed[~np.isnan(by_seed)]
-    deviation = float(trained.std(ddof=1)) if len(trained) > 1 else None
-    return Estimate(float(trained.mean()), float(low), float(high), units, deviation, len(trained))
+    totals = stacked.sum(axis=1, keepdims=True)  # (trainings, 1, classes, 2)
+    by_class, without = _ratio(totals), _ratio(totals - stacked)
+    # A class that only one patient has keeps its figure without this patient.
+    figures, left = mean_of_defined(by_class[:, 0]), mean_of_defined(np.where(np.isnan(without), by_class, without))
+    trained = ~np.isnan(figures)
+    count = len(names)
+    pseudo = count * figures[:, None] - (count - 1) * left
+    return Sample(tuple(names), figures[trained], pseudo[trained])
 
 
-def by_class(seeds: Sequence[Terms]) -> tuple[float, ...]:
-    """The figure of each class, averaged over seeds; empty if nothing is defined."""
-    stacked = _stacked(seeds)
-    if not stacked.size:
-        return ()
-    figures = _figures(stacked, np.ones((1, stacked.shape[1])))[0]
-    return tuple(_mean_of_defined(figures.T).tolist())
+def stack(trainings: Sequence[Terms], patients: Sequence[str] | None = None) -> tuple[list[str], np.ndarray]:
+    """Names of patients and their terms (trainings, patients, classes, 2), without those for whom nothing is defined.
+
+    Trainings that share no patient, the folds of a cross-validation, are put together as one.
+    """
+    trainings = pool_folds(trainings)
+    names = sorted(set().union(*trainings)) if patients is None else list(patients)
+    if not trainings or not names:
+        return [], np.zeros(0)
+    nothing = np.zeros(next(iter(trainings[0].values())).shape)
+    stacked = np.array([[terms.get(name, nothing) for name in names] for terms in trainings])
+    defined = np.flatnonzero(stacked[..., 1].any(axis=(0, 2)))
+    return [names[place] for place in defined], stacked[:, defined]
 
 
-def by_unit(seeds: Sequence[Terms]) -> dict[str, float]:
-    """The figure of each unit, averaged over classes, then over seeds; NaN if it is undefined."""
-    by_seed = [{unit: _ratio(found) for unit, found in terms.items()} for terms in seeds]
-    units = dict.fromkeys(unit for shares in by_seed for unit in shares)
-    return {unit: _mean_over_seeds([shares[unit] for shares in by_seed if unit in shares]) for unit in units}
+def pool_folds(trainings: Sequence[Terms]) -> list[Terms]:
+    """Put trainings together that have no patient in common: the folds of one cross-validation are one result."""
+    pooled: list[Terms] = []
+    for terms in trainings:
+        other = next((found for found in pooled if terms and found.keys().isdisjoint(terms)), None)
+        if other is None:
+            pooled.append(dict(terms))
+        else:
+            other.update(terms)
+    return [terms for terms in pooled if terms]
 
 
-def _mean_over_seeds(shares: list[np.ndarray]) -> float:
-    return float(_mean_of_defined(np.array([_mean_of_defined(seed) for seed in shares])))
+def estimate(trainings: Sequence[Terms]) -> Estimate | None:
+    """The mean figure of some trainings with its 95 % interval; None if nothing is defined.
+
+    Unit: the patient. With fewer than three trainings the interval is that of these trainings on other patients:
+    Student's t interval on the pseudo-values, averaged over trainings. With three or more it is that of the network:
+    the variance of the trainings' mean is added, with Satterthwaite's degrees of freedom. With fewer than ten patients
+    there is no interval. tests/benchmarks/accuracy_coverage.py shows the coverage.
+    """
+    found = sample(trainings)
+    if found is None:
+        return None
+    parts = [patient_part(found.pseudo.mean(axis=0))]
+    if len(found.figures) >= LEAST_TRAININGS:
+        parts.append(training_part(found.figures))
+    half, _ = half_width(parts)
+    if len(found.patients) < LEAST_PATIENTS:
+        half = math.inf
+    value, count = found.value, len(found.figures)
+    deviation = float(found.figures.std(ddof=1)) if count > 1 else None
+    return Estimate(value, value - half, value + half, len(found.patients), deviation, count, tuple(parts))
 
 
-def undefined(seeds: Sequence[Terms]) -> int:
+Part = tuple[float, int]  # a variance of a mean, and its degrees of freedom
+
+
+def patient_part(pseudo: np.ndarray) -> Part:
+    """The variance over patients of the mean of pseudo-values (patients,)."""
+    count = len(pseudo)
+    return (float(pseudo.var(ddof=1)) / count, count - 1) if count > 1 else (math.inf, 0)
+
+
+def training_part(figures: np.ndarray) -> Part:
+    """The variance over trainings of the mean of their figures (trainings,)."""
+    return patient_part(figures)
+
+
+def freedom(parts: Sequence[Part]) -> float:
+    """Satterthwaite's degrees of freedom of a sum of variances; infinite if there is no variance."""
+    total = sum(variance for variance, _ in parts)
+    below = sum(variance**2 / degrees for variance, degrees in parts if variance)
+    return total**2 / below if below else math.inf
+
+
+def half_width(parts: Sequence[Part], coverage: float = COVERAGE) -> tuple[float, float]:
+    """Half the width of Student's t interval for a sum of variances, and its degrees of freedom."""
+    from scipy.special import stdtrit  # scipy.stats takes half a second to import
+
+    total = sum(variance for variance, _ in parts)
+    if not math.isfinite(total):
+        return math.inf, 0.0
+    degrees = freedom(parts)
+    return (float(stdtrit(degrees, (1 + coverage) / 2)) * math.sqrt(total) if total else 0.0), degrees
+
+
+def by_class(trainings: Sequence[Terms]) -> tuple[float, ...]:
+    """The figure of each class, averaged over trainings; empty if nothing is defined."""
+    _, stacked = stack(trainings)
+    return tuple(mean_of_defined(_ratio(stacked.sum(axis=1)).T).tolist()) if stacked.size else ()
+
+
+def by_unit(trainings: Sequence[Terms]) -> dict[str, float]:
+    """The figure of each unit, averaged over classes, then over trainings; NaN if it is undefined."""
+    by_training = [{unit: _ratio(found) for unit, found in terms.items()} for terms in trainings]
+    units = dict.fromkeys(unit for shares in by_training for unit in shares)
+    return {unit: _mean_over_trainings([shares[unit] for shares in by_training if unit in shares]) for unit in units}
+
+
+def _mean_over_trainings(shares: list[np.ndarray]) -> float:
+    return float(mean_of_defined(np.array([mean_of_defined(one) for one in shares])))
+
+
+def of_each(trainings: Sequence[Terms], patients: Sequence[str] | None = None) -> np.ndarray:
+    """(trainings, patients): the figure of each patient in each training; NaN if it is undefined."""
+    names, stacked = stack(trainings, patients)
+    return mean_of_defined(_ratio(stacked)) if names else np.zeros((0, 0))
+
+
+def quantiles(trainings: Sequence[Terms], shares: Sequence[float]) -> tuple[float, ...]:
+    """Quantiles of the patients' figures, each the mean over trainings; empty if nothing is defined.
+
+    Each training has quantiles of its own: those of an average over trainings would depend on their number. Linear
+    between order statistics (Hyndman and Fan, The American Statistician 50(4), 1996, definition 7).
+    """
+    found = [row[~np.isnan(row)] for row in of_each(trainings)]
+    each = [np.quantile(row, shares) for row in found if len(row)]
+    return tuple(np.mean(each, axis=0).tolist()) if each else ()
+
+
+def undefined(trainings: Sequence[Terms]) -> int:
     """Number of figures (one per unit and class) that are undefined because their denominator is zero."""
-    return sum(int((found[..., 1] == 0).sum()) for terms in seeds for found in terms.values())
-
-
-def mean(values: np.ndarray) -> Estimate:
-    """The mean of values (n,) with its 95 % percentile bootstrap interval. Single values are resampled."""
-    low, high = np.percentile(_resamples(len(values)) @ values / len(values), [2.5, 97.5])
-    return Estimate(float(values.mean()), float(low), float(high), len(values))
+    return sum(int((found[..., 1] == 0).sum()) for terms in trainings for found in terms.values())
 
 
 def of_processes(samples: Sequence[Sequence[float]]) -> Estimate | None:
@@ -91,35 +212,13 @@ def of_processes(samples: Sequence[Sequence[float]]) -> Estimate | None:
     return Estimate(float(np.median(medians)), min(medians), max(medians), len(medians)) if medians else None
 
 
-def _stacked(seeds: Sequence[Terms]) -> np.ndarray:
-    """(seeds, units, classes, 2), without the units for which nothing is defined in any seed and class."""
-    units = sorted(set().union(*seeds)) if seeds else []
-    if not units:
-        return np.zeros(0)
-    nothing = np.zeros(next(iter(seeds[0].values())).shape)
-    stacked = np.array([[terms.get(unit, nothing) for unit in units] for terms in seeds])
-    return stacked[:, stacked[..., 1].any(axis=(0, 2))]
-
-
-@lru_cache(maxsize=8)  # a report uses the same resamples for every network and figure
-def _resamples(units: int) -> np.ndarray:
-    """(RESAMPLES, units): how many times each unit is drawn."""
-    draws = np.random.default_rng(0).integers(0, units, (RESAMPLES, units))
-    places = (draws + units * np.arange(RESAMPLES)[:, None]).ravel()
-    return np.bincount(places, minlength=RESAMPLES * units).reshape(RESAMPLES, units).astype(float)
-
-
-def _figures(stacked: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(resamples, seeds, classes) from (seeds, units, classes, 2) and (resamples, units)."""
-    return _ratio(np.einsum("ru,sucm->rscm", weights, stacked, optimize=True))
-
-
 def _ratio(terms: np.ndarray) -> np.ndarray:
     over, under = terms[..., 0], terms[..., 1]
-    return np.divide(over, under, out=np.full(over.shape, np.nan), where=under > 0)
+    # What is left of a sum after all of it was subtracted is not exactly zero.
+    return np.divide(over, under, out=np.full(over.shape, np.nan), where=under > 1e-9)
 
 
-def _mean_of_defined(values: np.ndarray) -> np.ndarray:
+def mean_of_defined(values: np.ndarray) -> np.ndarray:
     """The mean along the last axis, ignoring NaN; NaN if all values are NaN."""
     defined = ~np.isnan(values)
     count = defined.sum(-1)

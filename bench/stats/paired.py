@@ -1,44 +1,155 @@
-"""Paired tests of two networks on the same test images.
+"""Two networks on the same test patients: their difference, and what may be said of it.
 
-Differences are taken per unit (image or volume), so the difficulty of a unit, which both networks share, cancels.
+The difficulty of a patient is shared by both networks and cancels. Two statements are kept apart. Of *these trainings*:
+these weights would differ on other patients too. Of *the networks*: other trainings of them would differ as well; it
+needs three or more trainings of each.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Literal
 
 import numpy as np
 
-from bench.stats.estimate import Estimate, mean
+from bench.stats.estimate import (
+    COVERAGE,
+    LEAST_PATIENTS,
+    LEAST_TRAININGS,
+    Part,
+    Sample,
+    Terms,
+    freedom,
+    half_width,
+    of_each,
+    patient_part,
+    sample,
+    training_part,
+)
 
-SIGNIFICANCE = 0.05  # after Holm's correction
+SIGNIFICANCE = 1 - COVERAGE  # after Holm's correction
+Of = Literal["these trainings", "the networks"]
 
 
 @dataclass(frozen=True)
-class Test:
-    """Paired differences: the mean with its interval, the shares of units won and lost, and p-values.
+class Difference:
+    """The difference of two networks' figures, first minus second, with its interval and p-values.
 
-    `p` is the p-value of the two-sided Wilcoxon signed-rank test; `holm_p` is the same after Holm's correction over all
-    tests made together. The remaining units are ties.
+    `of` says which statement the interval and p-values belong to. `patients` is the number of patients that both were
+    scored on, `trainings` the number of trainings of each. `p` is two-sided; `holm_p` is corrected for all tests that
+    were made together. `false_claim` is the probability that the network that looks better is not. `won` and `lost` are
+    shares of patients, averaged over all pairs of a training of one and a training of the other; the rest are ties.
+    `parts` are the variances of the difference: over patients, then over the trainings of each.
     """
 
-    difference: Estimate
+    value: float
+    low: float
+    high: float
+    of: Of
+    patients: int
+    trainings: tuple[int, int]
+    p: float
+    false_claim: float
     won: float
     lost: float
-    p: float
-    holm_p: float
+    parts: tuple[Part, ...]
+    holm_p: float = 1.0
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether there are enough patients for one."""
+        return math.isfinite(self.low)
+
+    def without_interval(self) -> "Difference":
+        """The same difference, of which nothing more is known."""
+        return replace(self, low=-math.inf, high=math.inf, p=1.0, holm_p=1.0, false_claim=0.5)
+
+    @property
+    def decided(self) -> bool:
+        """Whether the two differ by more than chance: by the corrected test and by the interval."""
+        return self.has_interval and self.holm_p < SIGNIFICANCE and not self.low <= 0 <= self.high
 
 
-def compare(pairs: Sequence[np.ndarray]) -> list[Test]:
-    """Test each array (n,) of differences; the p-values are corrected together.
+def difference(
+    first: Sequence[Terms], second: Sequence[Terms], of: Of | None = None, coverage: float = COVERAGE
+) -> Difference | None:
+    """The difference of two networks on the patients of both; None if they have none in common.
 
-    The interval is computed by `bench.stats.estimate.mean`: units are resampled, trainings are not.
-    Source: Wilcoxon, Biometrics Bulletin 1(6), 1945.
+    The value is the difference of the two figures on these patients. Its variance is that over patients of the paired
+    pseudo-values, averaged over trainings (`bench.stats.estimate.Sample`). For a statement of the networks the
+    variances of both means over trainings are added, with Satterthwaite's degrees of freedom. Interval and p-value are
+    Student's. Without `of`, the statement is of the networks if both have three trainings, else of these trainings.
+    With fewer than ten patients there is neither an interval nor a p-value below 1.
+
+    `false_claim` is the posterior probability, under a flat prior, that the true difference has the other sign (the
+    same t distribution). Source: Christodoulou et al., False promises in medical imaging AI, arXiv:2505.04720.
     """
-    p_values = [_wilcoxon(found) for found in pairs]
-    return [
-        Test(mean(found), float((found > 0).mean()), float((found < 0).mean()), p, corrected)
-        for found, p, corrected in zip(pairs, p_values, holm(p_values), strict=True)
-    ]
+    pair = _on_common_patients(first, second)
+    if pair is None:
+        return None
+    ours, theirs = pair
+    trainings = (len(ours.figures), len(theirs.figures))
+    of = of or ("the networks" if min(trainings) >= LEAST_TRAININGS else "these trainings")
+    parts = [patient_part(ours.pseudo.mean(axis=0) - theirs.pseudo.mean(axis=0))]
+    if of == "the networks":
+        parts += [training_part(side.figures) for side in pair]
+    value, count = ours.value - theirs.value, len(ours.patients)
+    half, p = half_width(parts, coverage)[0], _two_sided(value, parts)
+    if count < LEAST_PATIENTS or (of == "the networks" and min(trainings) < LEAST_TRAININGS):
+        half, p = math.inf, 1.0
+    won, lost = _won_and_lost(first, second, ours.patients)
+    return Difference(value, value - half, value + half, of, count, trainings, p, p / 2, won, lost, tuple(parts), p)
+
+
+def _on_common_patients(first: Sequence[Terms], second: Sequence[Terms]) -> tuple[Sample, Sample] | None:
+    """Both networks on the patients for whom both have a figure."""
+    sides = sample(first), sample(second)
+    if None in sides:
+        return None
+    names = [set(side.patients) for side in sides if side]
+    common = sorted(names[0] & names[1])
+    ours, theirs = sample(first, common), sample(second, common)
+    return (ours, theirs) if common and ours and theirs else None
+
+
+def _two_sided(value: float, parts: Sequence[Part]) -> float:
+    """The two-sided p-value of Student's test that the difference is 0."""
+    from scipy.special import stdtr
+
+    total = sum(variance for variance, _ in parts)
+    if not total:
+        return 0.0 if value else 1.0
+    return float(2 * stdtr(freedom(parts), -abs(value) / math.sqrt(total))) if math.isfinite(total) else 1.0
+
+
+def _won_and_lost(first: Sequence[Terms], second: Sequence[Terms], patients: Sequence[str]) -> tuple[float, float]:
+    ours, theirs = of_each(first, patients), of_each(second, patients)
+    gaps = ours[:, None] - theirs[None]
+    known = ~np.isnan(gaps)
+    count = max(1, int(known.sum()))
+    return float((gaps[known] > 0).sum() / count), float((gaps[known] < 0).sum() / count)
+
+
+def against_one(
+    networks: Mapping[str, Sequence[Terms]], reference: str, of: Of | None = None, chosen_after: bool = False
+) -> dict[str, Difference]:
+    """Every other network less the reference; p-values are corrected together by Holm.
+
+    A reference that was `chosen_after` the figures were seen (the best one) is paid for: the correction is over all
+    pairs of networks, and the intervals hold for all pairs together (Bonferroni).
+    """
+    others = [name for name in networks if name != reference]
+    count = len(networks) * (len(networks) - 1) // 2
+    coverage = 1 - SIGNIFICANCE / count if chosen_after and count else COVERAGE
+    found = {name: difference(networks[name], networks[reference], of, coverage) for name in others}
+    known = {name: one for name, one in found.items() if one}
+    p_values = [one.p for one in known.values()]
+    if chosen_after:
+        pairs = (difference(networks[a], networks[b], of) for a, b in combinations(others, 2))
+        p_values += [one.p for one in pairs if one]
+    corrected = holm(p_values)
+    return {name: replace(one, holm_p=p) for (name, one), p in zip(known.items(), corrected, strict=False)}
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -54,15 +165,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
         corrected[index] = largest
     return corrected
-
-
-def differences(ours: Mapping[str, float], theirs: Mapping[str, float]) -> np.ndarray:
-    """Differences (n,), first minus second, over the n units for which both have a score."""
-    found = np.array([ours[unit] - theirs[unit] for unit in ours if unit in theirs])
-    return found[~np.isnan(found)]
-
-
-def _wilcoxon(found: np.ndarray) -> float:
-    from scipy.stats import wilcoxon
-
-    return float(wilcoxon(found).pvalue) if found.any() else 1.0

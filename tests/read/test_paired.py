@@ -5,7 +5,7 @@ import pytest
 from handmade import cost_record, dice_record
 
 from bench.quantities.scores import PROTOCOLS
-from bench.read.rows import paired, reference_row
+from bench.read.paired import paired, reference_row
 from bench.read.sections import sections
 
 BASE = tuple(np.linspace(0.3, 0.6, 30))

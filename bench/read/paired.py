@@ -1,0 +1,94 @@
+"""Rows compared on the same patients, and their ranks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.read.rows import Row
+from bench.stats.estimate import LEAST_TRAININGS, Estimate, pool_folds
+from bench.stats.paired import Difference, against_one
+from bench.stats.ranking import Ranking, ranking
+
+SUBJECT = "mdsa_unet"  # the network of this project, the default reference of comparisons
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A network's Dice less the reference's, on the patients of both.
+
+    `trainings` is what may be said of these weights, `networks` of the networks; None with fewer than three trainings
+    of one of them. `chosen_after` says that the reference was chosen by its figure, which the tests pay for.
+    """
+
+    row: Row
+    reference: Row
+    trainings: Difference
+    networks: Difference | None
+    chosen_after: bool = False
+
+    @property
+    def title(self) -> str:
+        """The network's name."""
+        return self.row.title
+
+    @property
+    def statement(self) -> Difference:
+        """What may be said of the networks, if there are enough trainings, else of these trainings."""
+        return self.networks or self.trainings
+
+    @property
+    def difference(self) -> Estimate:
+        """The difference with the interval of the statement."""
+        said = self.statement
+        return Estimate(said.value, said.low, said.high, said.patients)
+
+    @property
+    def behind(self) -> bool:
+        """Whether it is worse than the reference by more than chance."""
+        return self.statement.decided and self.statement.value < 0
+
+    @property
+    def verdict(self) -> str:
+        """`better`, `worse` or `undecided`, by the statement."""
+        if not self.statement.decided:
+            return "undecided"
+        return "better" if self.statement.value > 0 else "worse"
+
+
+def reference_row(rows: Sequence[Row], against: str | None = None) -> Row | None:
+    """The reference row: the network `against`, else MDSA-UNet, else the network with the highest Dice."""
+    scored = {row.network: row for row in reversed(rows) if row.dice}  # trained rows take precedence over own weights
+    best = max(scored.values(), key=lambda row: row.dice.value if row.dice else 0.0, default=None)
+    return scored.get(against or SUBJECT) or scored.get(SUBJECT) or best
+
+
+def paired(rows: Sequence[Row], reference: Row, chosen_after: bool = False) -> list[Paired]:
+    """Compare every other scored row with the reference, in the order of the rows.
+
+    Rows that share no patient with it are left out. Nothing is said of rows whose records name no patients, or that
+    were scored on a part of the test split. `chosen_after` is for a reference that was chosen by its figure.
+    """
+    scored = {str(place): row for place, row in enumerate(rows) if row.dice}
+    place = next(place for place, row in scored.items() if row is reference)
+    by_place = {place: row.terms("dice") for place, row in scored.items()}
+    trainings = against_one(by_place, place, "these trainings", chosen_after)
+    enough = {p: found for p, found in by_place.items() if len(pool_folds(found)) >= LEAST_TRAININGS}
+    networks = against_one(enough, place, "the networks", chosen_after) if place in enough else {}
+
+    def sound(one: Difference | None, row: Row) -> Difference | None:
+        return one and (one if all(map(_decides, (row, reference))) else one.without_interval())
+
+    pairs = ((scored[p], sound(one, scored[p]), sound(networks.get(p), scored[p])) for p, one in trainings.items())
+    return [Paired(row, reference, one, two, chosen_after) for row, one, two in pairs if one]
+
+
+def _decides(row: Row) -> bool:
+    return bool(row.patients) and row.whole_split
+
+
+def rank(rows: Sequence[Row]) -> Ranking | None:
+    """Rank the rows that may be ranked, by Dice on the patients that all have; None if there are fewer than two.
+
+    Their order is that of their figures; how stable it is follows from the patients, and from the trainings if every
+    network has three.
+    """
+    return ranking({row.title: row.terms("dice") for row in rows if row.dice and _decides(row)})
