@@ -62,7 +62,7 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
     )
     counts = (("images", images, 474), ("images with polygons", samples, 470), ("cases", cases, 389))
     tallies = tuple(Tally(what, len(found), published) for what, found, published in counts)
-    return _data_set(samples, note, "polygons filled with their border", tallies)
+    return _data_set(samples, note, "polygons filled with their border", tallies, patients=True)
 
 
 def _crops(source: Source, root: Path, problems: list[str]) -> DataSet:
@@ -74,12 +74,14 @@ def _crops(source: Source, root: Path, problems: list[str]) -> DataSet:
         "their cases are not known, so each image is its own group (equal files one group), and images of one patient "
         "may be on two sides"
     )
-    return _data_set(samples, note, "637 crops", (Tally("crops", len(samples), 637),))
+    return _data_set(samples, note, "637 crops", (Tally("crops", len(samples), 637),), patients=False)
 
 
-def _data_set(samples: list[Sample], note: str, recipe: str, tallies: tuple[Tally, ...]) -> DataSet:
-    splits = draw_splits(samples, SEED)
-    return DataSet("ddti", ("nodule",), splits, note=note, recipe=recipe, tallies=tallies, drawn=True)
+def _data_set(samples: list[Sample], note: str, recipe: str, tallies: tuple[Tally, ...], patients: bool) -> DataSet:
+    return DataSet(
+        "ddti", ("nodule",), draw_splits(samples, SEED), note=note, recipe=recipe, tallies=tallies, drawn=True,
+        patients=patients,
+    )  # fmt: skip
 
 
 def read_case(path: Path) -> dict[int, list[Polygon]]:

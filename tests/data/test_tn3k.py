@@ -50,6 +50,7 @@ def test_the_published_counts(root: Path) -> None:
 def test_gray_images_become_color_and_jpeg_masks_are_cut_above_127(root: Path) -> None:
     sample = sound("tn3k", root).splits["test"][1]
     assert (sample.id, sample.group) == ("test-0001", "test-0001")
+    assert not sound("tn3k", root).patients
     assert sample.image().shape == (16, 24, 3)
     assert set(np.unique(np.asarray(Image.open(sample.files[1])))) != {0, 255}
     assert sample.mask().sum() == 64
