@@ -79,6 +79,7 @@ class DataOptions:
 
     data_root: Annotated[Path | None, Option(help="The folder with the data set as published.")] = None
     classes: Annotated[str, Option(help="Names of the foreground classes of a plain folder, by commas.")] = ""
+    patient: Annotated[str, Option(help="Whose each image of a plain folder is: '(P\\d+)_', or a CSV file.")] = ""
     split_file: Annotated[Path | None, Option(help="A file of the split. [default: as published, else drawn]")] = None
     fold: Annotated[int, Option(help="Number of a published fold, for TN3K 0 to 4.")] = 0
 
@@ -87,7 +88,7 @@ class DataOptions:
         """The same as `bench.data` takes it."""
         from bench.data import Options
 
-        return Options(classes=names_in(self.classes), split_file=self.split_file, fold=self.fold)
+        return Options(classes=names_in(self.classes), patient=self.patient, split_file=self.split_file, fold=self.fold)
 
     def open(self, dataset: str) -> "DataSet":
         """The data set of this name. UserError where it cannot be opened."""

@@ -1,5 +1,6 @@
 """The data sets listed in datasets.toml. To add one, add an entry there and a module of the same name here."""
 
+import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -76,7 +77,7 @@ def open_dataset(name: str, root: Path | None = None, options: Options = NO_OPTI
     if problems:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         more = f"and {len(problems) - 3} more; " if len(problems) > 3 else ""
-        command = f"bench data check {name}" + (f" --data-root {root}" if root else "")
+        command = shlex.join(["bench", "data", "check", name, *_given(root, options)])
         lines = (f"data set '{name}' has {count}:", *problems[:3], f"{more}list them all with: {command}")
         raise UserError("\n".join(lines))
     return _regrouped(data, options.split_file)
@@ -94,7 +95,7 @@ def _read(name: str, root: Path | None, options: Options) -> tuple[DataSet, list
     if name not in DATASETS:
         raise unknown("data set", name, DATASETS)
     source = DATASETS[name]
-    for option in ("classes", "fold"):
+    for option in ("classes", "fold", "patient"):
         if getattr(options, option) and option not in source.options:
             takers = " and ".join(other.name for other in DATASETS.values() if option in other.options)
             taken = ", ".join(f"--{known}" for known in source.options) or "none"
@@ -106,6 +107,15 @@ def _read(name: str, root: Path | None, options: Options) -> tuple[DataSet, list
         raise UserError(f"data set '{name}' is read from files and {given}; {advice}")
     problems: list[str] = []
     return source.open(root, options, problems), problems
+
+
+def _given(root: Path | None, options: Options) -> list[str]:
+    """The folder and the options as they are given on the command line."""
+    values = {
+        "--data-root": root, "--classes": ",".join(options.classes), "--patient": options.patient,
+        "--split-file": options.split_file, "--fold": options.fold,
+    }  # fmt: skip
+    return [part for option, value in values.items() if value for part in (option, str(value))]
 
 
 def _regrouped(data: DataSet, path: Path | None) -> DataSet:
