@@ -58,8 +58,10 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
         advice = f"add {unit}s (5 or more), or make folders train, val and test"
         raise UserError(f"folder: {fault}, for {' and '.join(empty)} would be empty; {advice}")
     note, recipe, drawn = "; ".join([*notes, *who]), f"classes {', '.join(classes)}", "val" not in parts
-    named = bool(options.patient)
-    return DataSet("folder", classes, splits, note=note, recipe=recipe, drawn=drawn, patients=named)
+    return DataSet(
+        "folder", classes, splits, note=note, recipe=recipe, drawn=drawn, patients=bool(options.patient),
+        label=root.resolve().name,
+    )  # fmt: skip
 
 
 def _class_names(options: Options) -> tuple[str, ...]:

@@ -38,6 +38,7 @@ def test_folds_are_as_published(root: Path) -> None:
     for fold in range(5):
         data = sound("tn3k", root, fold=fold)
         assert sizes(data) == [8, 2, 3]
+        assert data.fold == fold
         assert [sample.id for sample in data.splits["val"]] == [f"trainval-{fold:04d}", f"trainval-{fold + 5:04d}"]
     assert len({sound("tn3k", root, fold=fold).digest for fold in range(5)}) == 5
 
