@@ -1,11 +1,15 @@
 """`bench data` and the options about data, as a user types them."""
 
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from commanding import bench
 from PIL import Image
+
+from bench.cli.options import DataOptions, RunOptions
+from bench.run.plan import plan
 
 
 @pytest.fixture
@@ -42,3 +46,12 @@ def test_near_copies_are_remarks_and_no_fault(tmp_path):
     assert done.returncode == 0
     assert "remark: near copies: train (train) and val (val): " in done.stdout
     assert "folder: no fault" in done.stdout
+
+
+def test_pseudonyms_are_a_condition_of_scoring():
+    given = {field.name: field.default for field in fields(RunOptions)} | {"networks": ["unet"], "device": "cpu"}
+    study = RunOptions(**{**given, "measure": "dice", "budget": "smoke", "pseudonyms": True}).study(DataOptions())
+    plain, hidden = plan(replace(study, pseudonyms=False)).jobs[0], plan(study).jobs[0]
+    assert (plain.spec.pseudonyms, hidden.spec.pseudonyms) == (False, True)
+    assert plain.key != hidden.key
+    assert plain.training_key == hidden.training_key
