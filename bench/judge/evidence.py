@@ -173,7 +173,7 @@ def _series(claim: Claim, records: Sequence[Record]) -> list[tuple[float, ...]]:
     for record in records:
         doubt, value = claim.about.doubt(record.result), _value(claim, record)
         if doubt or value is None or value <= 0:
-            fault = doubt or ("no figure" if value is None else f"a {claim.metric} of {value:g}")
+            fault = doubt or ("no figure" if value is None else f"its {claim.metric} is {value:g}")
             raise Undecided(f"{record.job.network} is unverified: {fault}")
         series.append((value,))
     return series
