@@ -158,11 +158,11 @@ def test_five_trainings_against_one_bias_nothing():
     """Equal networks of skewed scores: averages of five are less skewed, which a signed-rank test takes for a lead."""
     from scipy.stats import wilcoxon
 
-    scores = 0.95 - 0.1 * np.random.default_rng(0).gamma(0.5, size=(150, 6, 150))  # experiments, trainings, patients
+    scores = 0.95 - 0.1 * np.random.default_rng(0).gamma(0.5, size=(100, 6, 120))  # experiments, trainings, patients
     terms = np.stack([scores, np.ones(scores.shape)], axis=-1)[..., None, :]
-    named = [[dict(zip(map(str, range(150)), training, strict=True)) for training in six] for six in terms]
+    named = [[dict(zip(map(str, range(120)), training, strict=True)) for training in six] for six in terms]
     found = [difference(six[:5], six[5:]) for six in named]
     assert {one.of for one in found} == {"these trainings"}
-    assert sum(one.decided for one in found) <= 150 * 0.05 + 2.5 * np.sqrt(150 * 0.05 * 0.95)
+    assert sum(one.decided for one in found) <= 100 * 0.05 + 2.5 * np.sqrt(100 * 0.05 * 0.95)
     averages = scores[:, :5].mean(axis=1) - scores[:, 5]
-    assert (wilcoxon(averages, axis=1).pvalue < 0.05).mean() > 0.4
+    assert (wilcoxon(averages, axis=1).pvalue < 0.05).mean() > 0.35
