@@ -113,7 +113,7 @@ def _change(key: tuple[str, str, str], metric: Metric, base: list[Record], head:
     if before is None and after is None:
         return None
     changed = partial(Change, network, metric, conditions, base=before, head=after)
-    if base == head:
+    if _are_the_same(base, head):
         return changed(outcome="same", change=0.0, low=0.0, high=0.0)
     if before is None or after is None:
         return changed(outcome="appeared" if before is None else "vanished")
@@ -122,6 +122,14 @@ def _change(key: tuple[str, str, str], metric: Metric, base: list[Record], head:
     scores = metric.tier == "score"
     return changed(
         **(_of_scores(metric, _row(base), _row(head)) if scores else _of_figures(metric, base, head, before, after))
+    )
+
+
+def _are_the_same(base: Sequence[Record], head: Sequence[Record]) -> bool:
+    """Whether both sides are the same records, of which undefined scores (NaN) are equal too."""
+    known = [[(record.id, record.before) for record in side] for side in (base, head)]
+    return known[0] == known[1] and all(
+        one.model_dump_json() == other.model_dump_json() for one, other in zip(base, head, strict=True)
     )
 
 

@@ -106,6 +106,13 @@ def test_a_change_of_too_few_trainings_patients_or_images_decides_nothing():
         assert (outcome, "decide nothing" in reason) == ("undecided", True)
 
 
+def test_records_that_were_read_twice_are_the_same_though_a_score_is_undefined():
+    def made():
+        return [trained("unet", (0.5, float("nan"), 0.8))]
+
+    assert {change.outcome for change in compare(made(), made())} == {"same"}
+
+
 def test_folds_are_one_training():
     sides = [[now(fold_record("unet", scores, fold)) for fold in range(5)] for scores in (TWENTY, shifted(0.1))]
     (change,) = (c for c in compare(*sides) if c.metric.name == "dice")
