@@ -54,4 +54,9 @@ def trained(network: str, dice: tuple[float, ...], seed: int = 0) -> Record:
     return now(dice_record(network, dice, seed))
 
 
-__all__ = ["LATENCY", "MACHINE", "at", "busy", "claim", "counted", "now", "timed", "trained"]
+def trainings(network: str, dice: tuple[float, ...], spread: float = 0.01) -> list[Record]:
+    """Three seeds, of which the second has the scores given and the others so much less and more."""
+    return [trained(network, tuple(d + spread * (seed - 1) for d in dice), seed) for seed in range(3)]
+
+
+__all__ = ["LATENCY", "MACHINE", "at", "busy", "claim", "counted", "now", "timed", "trained", "trainings"]

@@ -1,6 +1,7 @@
 """Records made by hand, for tests of what reads them."""
 
 import math
+from typing import Any
 
 from bench.machine import Machine, State
 from bench.quantities import (
@@ -69,3 +70,33 @@ def dice_record(network: str = "unet", dice: tuple[float, ...] = (0.5, 0.7, 0.9)
     scores = Scores(loaded=False, best_step=40, curve=curve, train_images_per_s=4.5, images=images, patients="named")
     train = TRAIN.model_copy(update={"seed": seed})
     return record(network, DICE.model_copy(update={"train": train}), scores)
+
+
+def altered(record: Record, result: dict[str, Any] | None = None, **conditions: Any) -> Record:
+    """The record under other conditions, and with other facts in its result."""
+    job = record.job.model_copy(update={"spec": record.job.spec.model_copy(update=conditions)})
+    found = record.result and record.result.model_copy(update=result or {})
+    return record.model_copy(update={"job": job, "result": found})
+
+
+def predicted_record(network: str = "unet", dice: tuple[float, ...] = (0.5, 0.7, 0.9), training: int = 0) -> Record:
+    """Scores of predictions that were made elsewhere."""
+    made = {"source": f"theirs-{training}", "curve": (), "best_step": 0, "train_images_per_s": None}
+    return altered(dice_record(network, dice), made, train=None, predicted=f"{training:012}", training=training)
+
+
+def fold_record(network: str, dice: tuple[float, ...], fold: int, seed: int = 0) -> Record:
+    """A fold of a cross-validation: a split with test patients of its own."""
+    made = dice_record(network, dice, seed)
+    images = tuple(
+        i.model_copy(update={"id": f"{fold}-{i.id}", "patient": f"{fold}-{i.id}"}) for i in made.result.images
+    )
+    return altered(made, {"images": images}, data=f"{fold}" * 12, fold=fold)
+
+
+def unnamed_record(network: str = "unet", dice: tuple[float, ...] = (0.5, 0.7, 0.9), seed: int = 0) -> Record:
+    """A record that is older than the patients of its lines."""
+    made = dice_record(network, dice, seed)
+    return altered(
+        made, {"images": tuple(i.model_copy(update={"patient": ""}) for i in made.result.images), "patients": ""}
+    )

@@ -8,26 +8,34 @@ measured under different conditions, or on different machines if that matters, a
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from bench.judge.evidence import times_of
 from bench.machine import Machine
-from bench.quantities import METRICS, QUANTITIES, Metric
+from bench.quantities import METRICS, QUANTITIES, DiceSpec, Metric
 from bench.quantities.scores import PROTOCOLS
 from bench.quantities.variants import PLAIN, name_of
 from bench.read.load import FOLDER, Commit, commits, records_at
 from bench.read.rows import Row, longest
+from bench.read.sections import conditions_of, is_named
 from bench.run.store import Record
-from bench.stats.estimate import LEAST_TRAININGS, of_processes
-from bench.stats.paired import difference
+from bench.stats.estimate import LEAST_PATIENTS, LEAST_TRAININGS, of_processes
+from bench.stats.paired import Difference, difference
 from bench.stats.ratio import spread_ratio
 
 Outcome = Literal["better", "worse", "same", "undecided", "refused", "appeared", "vanished"]
 DRIFT = 0.05  # two runs of the same network, hours apart on a quiet machine, differ by up to this share
 USUAL = {"size": 224, "batch": 1, "channels": 3, "tf32": False, "cudnn_benchmark": False}  # of a history
-LEFT_OUT = {"quantity", "data", "machine", "threads", "train"}  # not shown among the conditions
+# How both sides must be scored for their scores to be compared, and what is said where they are not.
+SCORED_SO = {
+    "scoring": "scored by two versions of the way of scoring", "tolerance": "two tolerances of outlines",
+    "pseudonyms": "patients under other names",
+}  # fmt: skip
+LEFT_OUT = {  # not shown among the conditions
+    "quantity", "data", "machine", "threads", "train", "fold", "predicted", "training", *SCORED_SO,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,11 +77,15 @@ def _families(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Reco
 
 
 def of_one_state(group: list[Record]) -> list[Record]:
-    """The records with the same code, machine and training as the newest one."""
-    last = group[-1]
-    state = (last.job.network_digest, last.machine_id, _training(last))
-    same = [r for r in group if (r.job.network_digest, r.machine_id, _training(r)) == state]
-    return longest(same) if QUANTITIES[last.job.spec.quantity].repeats else same
+    """The records with the same code, machine, training and way of scoring as the newest one."""
+    same = [record for record in group if _state(record) == _state(group[-1])]
+    return longest(same) if QUANTITIES[group[-1].job.spec.quantity].repeats else same
+
+
+def _state(record: Record) -> tuple[Any, ...]:
+    spec = record.job.spec
+    scored = (conditions_of(record)[0], bool(spec.predicted)) if isinstance(spec, DiceSpec) else ()
+    return record.job.network_digest, record.machine_id, _training(record), *scored
 
 
 def _conditions(record: Record) -> str:
@@ -81,6 +93,9 @@ def _conditions(record: Record) -> str:
     spec = record.job.spec
     facts = spec.model_dump(exclude=LEFT_OUT | QUANTITIES[spec.quantity].repeats, exclude_defaults=True)
     shown = {"size": spec.size, **facts}
+    if isinstance(spec, DiceSpec):
+        own = getattr(record.result, "data_name", "")
+        shown |= {"dataset": f"{spec.dataset} {own}".strip(), "predicted": "elsewhere" if spec.predicted else ""}
     return ", ".join(f"{name} {value}" for name, value in sorted(shown.items()) if value not in ("", None, ()))
 
 
@@ -98,29 +113,54 @@ def _change(key: tuple[str, str, str], metric: Metric, base: list[Record], head:
     if before is None and after is None:
         return None
     changed = partial(Change, network, metric, conditions, base=before, head=after)
-    if base == head:
+    if _are_the_same(base, head):
         return changed(outcome="same", change=0.0, low=0.0, high=0.0)
     if before is None or after is None:
         return changed(outcome="appeared" if before is None else "vanished")
     if reason := _refusal(metric, base, head):
         return changed(outcome="refused", reason=reason)
+    scores = metric.tier == "score"
+    return changed(
+        **(_of_scores(metric, _row(base), _row(head)) if scores else _of_figures(metric, base, head, before, after))
+    )
+
+
+def _are_the_same(base: Sequence[Record], head: Sequence[Record]) -> bool:
+    """Whether both sides are the same records, of which undefined scores (NaN) are equal too."""
+    known = [[(record.id, record.before) for record in side] for side in (base, head)]
+    return known[0] == known[1] and all(
+        one.model_dump_json() == other.model_dump_json() for one, other in zip(base, head, strict=True)
+    )
+
+
+def _of_figures(metric: Metric, base: list[Record], head: list[Record], before: float, after: float) -> dict[str, Any]:
+    """The change of a count, a time, memory or energy."""
     change, low, high, slack = _difference(metric, base, head, before, after)
-    doubt = _doubt(metric, base, head)
-    outcome = "undecided" if doubt else _judged(metric, low, high, slack)
-    return changed(outcome=outcome, change=change, low=low, high=high, reason=doubt)
-
-
-def _doubt(metric: Metric, base: list[Record], head: list[Record]) -> str:
-    """Why a change decides nothing: a disturbed time, a score without patients or of too few trainings."""
-    if metric.tier == "score":
-        rows = [_row(side) for side in (base, head)]
-        if not all(row.patients and row.whole_split for row in rows):
-            return "the records name no patients, or are of a part of the test split: they decide nothing"
-        trainings = [len(row.terms(metric.name)) for row in rows]
-        told = f"of these trainings ({trainings[0]} and {trainings[1]}): a change of the network needs 3 on both sides"
-        return told if min(trainings) < LEAST_TRAININGS else ""
     timed = (*base, *head) if metric.tier == "ratio" and metric.unit != "bytes" else ()
-    return next((why for record in timed for why in record.taints), "")
+    doubt = next((why for record in timed for why in record.taints), "")
+    outcome = "undecided" if doubt else _judged(metric, low, high, slack)
+    return {"outcome": outcome, "change": change, "low": low, "high": high, "reason": doubt}
+
+
+def _of_scores(metric: Metric, base: Row, head: Row) -> dict[str, Any]:
+    """The change of a score on the patients of both sides."""
+    found = difference(head.terms(metric.name), base.terms(metric.name))
+    if found is None:
+        return {"outcome": "refused", "reason": "no patient in common"}
+    doubt = _doubt(found, (base, head))
+    outcome = "undecided" if doubt else _judged(metric, found.low, found.high, 0.0)
+    return {"outcome": outcome, "change": found.value, "low": found.low, "high": found.high, "reason": doubt}
+
+
+def _doubt(found: Difference, rows: Iterable[Row]) -> str:
+    """Why a change of a score decides nothing: no patients or too few of them, or too few trainings."""
+    if not all(row.patients and row.whole_split for row in rows):
+        return "the records name no patients, or are of a part of the test split: they decide nothing"
+    if found.of != "the networks":
+        head, base = found.trainings
+        needed = f"a change of the network needs {LEAST_TRAININGS} on both sides"
+        return f"of these trainings ({base} and {head}): {needed}"
+    return "" if found.has_interval else f"{found.patients} patients, {LEAST_PATIENTS} needed"
 
 
 def figure(metric: Metric, records: Sequence[Record]) -> float | None:
@@ -144,8 +184,12 @@ def _refusal(metric: Metric, base: Sequence[Record], head: Sequence[Record]) -> 
     """Why the two sides cannot be compared: the first difference, with both values; empty if they can."""
     one, other = base[-1], head[-1]
     if metric.tier == "score":
-        if one.job.spec.data != other.job.spec.data:
-            return f"other images or another split: data {one.job.spec.data} and {other.job.spec.data}"
+        for name, what in SCORED_SO.items():
+            if (ours := getattr(one.job.spec, name)) != (theirs := getattr(other.job.spec, name)):
+                return f"{what}: {ours} and {theirs}"
+        data = [", ".join(sorted({record.job.spec.data for record in side})) for side in (base, head)]
+        if data[0] != data[1]:
+            return f"other images or another split: data {' and '.join(data)}"
         settings = _training(one), _training(other)
         return "" if settings[0] == settings[1] else f"trained otherwise: {_differing(*settings)}"
     if metric.tier != "ratio":
@@ -174,9 +218,6 @@ def _difference(
     metric: Metric, base: list[Record], head: list[Record], before: float, after: float
 ) -> tuple[float, float, float, float]:
     """The change, the bounds of its interval, and the size up to which a change is not significant."""
-    if metric.tier == "score":
-        found = difference(_row(head).terms(metric.name), _row(base).terms(metric.name))
-        return (found.value, found.low, found.high, 0.0) if found else (0.0, -np.inf, np.inf, 0.0)
     if metric.samples:
         ratio = spread_ratio(times_of(metric, head), times_of(metric, base))
         return ratio.value - 1, ratio.low - 1, ratio.high - 1, DRIFT
@@ -225,7 +266,7 @@ def _usual(records: Sequence[Record], metric: Metric, dataset: str) -> list[Reco
     kept = [r for r in records if r.status == "ok" and _is_usual(r, metric)]
     if metric.tier == "score":
         wanted = dataset or min((r.job.spec.dataset for r in kept), default="")
-        kept = [r for r in kept if r.job.spec.dataset == wanted]
+        kept = [r for r in kept if is_named(wanted, r)]
     return sorted(kept, key=lambda r: r.before.at)
 
 

@@ -124,8 +124,9 @@ def interleaved(claim: Claim, records: Sequence[Record], machine: str) -> Measur
     sound = _of_one_protocol([pair for pair in pairs if not any(_disturbed(claim, record) for record in pair)])
     if len(sound) < LEAST:
         told = f"{counted(len(sound), 'sound pair')} of processes with {claim.against}, {LEAST} needed"
-        reasons = [reason for pair in pairs for record in pair for reason in record.taints]
-        spoiled = f": {len(pairs) - len(sound)} of {len(pairs)} were disturbed, {reasons[0]}" if reasons else ""
+        spoilt = [pair for pair in pairs if any(_disturbed(claim, record) for record in pair)]
+        reasons = [reason for pair in spoilt for record in pair for reason in record.taints]
+        spoiled = f": {len(spoilt)} of {len(pairs)} were disturbed, {reasons[0]}" if reasons else ""
         raise Undecided(told + spoiled, MEASURE)
     found, noise = ratio_with_control(*(_series(claim, side) for side in zip(*sound, strict=True)))
     ids = tuple(record.id for pair in sound for record in pair)
@@ -168,10 +169,14 @@ def _series(claim: Claim, records: Sequence[Record]) -> list[tuple[float, ...]]:
     """The times of each process, or its one figure. Raises Undecided for a figure that could not be read."""
     if claim.about.samples:
         return times_of(claim.about, records)
+    series: list[tuple[float, ...]] = []
     for record in records:
-        if doubt := claim.about.doubt(record.result) or (_value(claim, record) is None and "no figure"):
-            raise Undecided(f"{record.job.network} is unverified: {doubt}")
-    return [(_value(claim, record) or 0.0,) for record in records]
+        doubt, value = claim.about.doubt(record.result), _value(claim, record)
+        if doubt or value is None or value <= 0:
+            fault = doubt or ("no figure" if value is None else f"its {claim.metric} is {value:g}")
+            raise Undecided(f"{record.job.network} is unverified: {fault}")
+        series.append((value,))
+    return series
 
 
 def times_of(metric: Metric, records: Sequence[Record]) -> list[tuple[float, ...]]:

@@ -41,7 +41,8 @@ def _rounds(claims: Sequence[Claim], records: Sequence[Record], budget: Budget) 
     length = {name: getattr(budget, name) for name in ("warmup_calls", "warmup_s", "samples", "seconds")}
     ways: dict[Any, list[str]] = {}
     for claim in claims:
-        spec = _spec(claim, **length, **conditions(claim.variant))
+        of_times = length if claim.about.samples else {}  # the window of an energy is as long in every budget
+        spec = _spec(claim, **of_times, **conditions(claim.variant))
         ways[spec] = list(dict.fromkeys([*ways.get(spec, []), *claim.networks]))
     first = {spec: _next_process(spec, names, records) for spec, names in ways.items()}
     for number in range(budget.processes):

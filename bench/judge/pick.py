@@ -77,9 +77,9 @@ def choose_section(found: Sequence[Section], dataset: str, device: str, machine:
 
 
 def _named(dataset: str, datasets: Sequence[str]) -> str:
-    """The data set that a user names: own folders by their name, their digest, or both."""
-    wanted = set(re.split(r"[ ()]+", dataset)) - {""}
-    fitting = [name for name in datasets if wanted <= set(re.split(r"[ ()]+", name))]
+    """The data set that a user names: own folders by their name, their digest, or both: "folder/NAME"."""
+    wanted = set(re.split(r"[ ()/]+", dataset)) - {""}
+    fitting = [name for name in datasets if wanted and wanted <= set(re.split(r"[ ()/]+", name))]
     if len(fitting) > 1:
         raise UserError(f"--dataset {dataset} names several of these records: {', '.join(fitting)}; give one of them")
     if not fitting:

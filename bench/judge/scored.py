@@ -11,7 +11,7 @@ from typing import Any
 from bench.judge.claim import Claim
 from bench.judge.figure import Measured, Undecided
 from bench.quantities.scores import PROTOCOLS
-from bench.read.rows import Row
+from bench.read.rows import Row, on_one_grid
 from bench.read.sections import conditions_of, dataset_of, is_named
 from bench.run.store import Record
 from bench.stats.estimate import LEAST_PATIENTS, LEAST_TRAININGS
@@ -27,7 +27,7 @@ def scored(claim: Claim, records: Sequence[Record]) -> Measured:
     """
     best = _longest_training(claim, records)
     protocol = PROTOCOLS[claim.protocol or best[0].job.spec.protocol]
-    rows = [Row(name, tuple(r for r in best if r.job.network == name), protocol) for name in claim.networks]
+    rows = on_one_grid([Row(n, tuple(r for r in best if r.job.network == n), protocol) for n in claim.networks])
     ids = tuple(record.id for row in rows for record in row.records)
     found = _difference(claim, rows, ids) if claim.is_lead else _figure(claim, rows[0], ids)
     if found.n < LEAST_PATIENTS:
@@ -99,10 +99,10 @@ def _longest_training(claim: Claim, records: Sequence[Record]) -> list[Record]:
     for reason, holds in _SOUND:
         found = [record for record in found if holds(record.job.spec, record.result)]
         if not (sound := _complete(claim, found)):
-            first = groups[0][0]
+            first = next(r for r in groups[0] if not holds(r.job.spec, r.result))
             raise Undecided(reason(first.job.spec, first.result), _todo(claim))
         groups = sound
-    best = max(groups, key=lambda group: _images_seen(group[0]))
+    best = max(groups, key=lambda group: (_images_seen(group[0]), group[0].job.spec.scoring))
     if (seen := _images_seen(best[0])) < claim.images_seen:
         wanted = f"the claim is of {claim.images_seen:,} or more"
         raise Undecided(f"trained on {seen:,} images (steps times batch), {wanted}", _todo(claim))

@@ -47,6 +47,8 @@ def judge(claims: Sequence[Claim], records: Sequence[Record], machine: str) -> l
 
 
 def _is_of_present_code(record: Record) -> bool:
+    if getattr(record.job.spec, "predicted", ""):  # elsewhere, whatever the code here
+        return True
     try:
         network = find_network(record.job.network)
     except UserError:  # the job is about the machine, or the network's file no longer exists
@@ -64,7 +66,7 @@ def _verdict(claim: Claim, present: Sequence[Record], older: Sequence[Record], m
     if inside or found.low > allowed.high or found.high < allowed.low:
         return Verdict(claim, "holds" if inside else "fails", measured=found, before=before)
     reason = "the interval spans the limit"
-    todo = {"score": _more(found.need), "ratio": "measure more processes"}.get(claim.about.tier, "")
+    todo = {"score": _more(claim, found.need), "ratio": "measure more processes"}.get(claim.about.tier, "")
     if found.noise > claim.margin and claim.is_ratio:
         itself = f"what the same network against itself differs by, {100 * found.noise:.2g} %"
         reason = f"untestable here: the margin of {100 * claim.margin:g} % is below {itself}"
@@ -72,10 +74,11 @@ def _verdict(claim: Claim, present: Sequence[Record], older: Sequence[Record], m
     return Verdict(claim, "undecided", reason, todo, found)
 
 
-def _more(wanted: Need | None) -> str:
+def _more(claim: Claim, wanted: Need | None) -> str:
     """About how much more would decide, in words."""
     if wanted is None or (wanted.patients is None and wanted.trainings is None):
         return "more patients and more trainings; the figure is too near the limit to say how many"
     patients = f"about {wanted.patients:,} patients" if wanted.patients else ""
-    trainings = f"about {wanted.trainings:,} trainings of each network" if wanted.trainings else ""
+    of_each = " of each network" if claim.against else ""
+    trainings = f"about {wanted.trainings:,} trainings{of_each}" if wanted.trainings else ""
     return " or ".join(filter(None, (patients, trainings)))

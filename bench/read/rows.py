@@ -1,7 +1,7 @@
 """Rows: the records of one network under one set of conditions, in base units."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -162,10 +162,11 @@ class Row:
 
         A target's size is the number of its pixels on the grid of the protocol, over all classes.
         """
-        sizes = [_target_sizes(scores, self.protocol) for scores in self.trainings if scores.images]
-        if not sizes or not all(sizes):
+        each = [_target_sizes(scores, self.protocol) for scores in self.trainings if scores.images]
+        if not each or not all(each):
             return ()
-        ordered = sorted(sizes[0], key=lambda unit: (sizes[0][unit], unit))
+        sizes = {unit: size for one in each for unit, size in one.items()}  # folds have images of their own
+        ordered = sorted(sizes, key=lambda unit: (sizes[unit], unit))
         thirds = [set(part.tolist()) for part in np.array_split(np.array(ordered), 3)]
         return tuple(found.value if (found := self._of_some(third)) else np.nan for third in thirds)
 
@@ -216,6 +217,13 @@ class Row:
         return [record for record in self.records if record.job.spec.quantity == quantity]
 
 
+def on_one_grid(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """The rows, all with Dice on the images' own grid if some have it on that grid alone."""
+    own = [replace(row, own_grid=True) for row in rows]
+    alone = any(row.trainings and not row.dice and there.dice for row, there in zip(rows, own, strict=True))
+    return tuple(own if alone else rows)
+
+
 def _target_sizes(scores: Scores, protocol: Protocol) -> dict[str, int]:
     """Pixels of the target of each image or volume that has one; empty if they are not known."""
     sizes: dict[str, int] = {}
@@ -242,8 +250,9 @@ def taints(records: Iterable[Record]) -> tuple[str, ...]:
 
 
 def longest(group: Sequence[Record]) -> list[Record]:
-    """For each network, the records of the timing protocol with the most samples per process."""
-    lengths = [(record.job.network, record.job.spec.samples, record.job.spec.seconds) for record in group]
+    """For each network, the records of the protocol with the most samples, or seconds, per process."""
+    protocols = [(getattr(r.job.spec, "samples", 0), getattr(r.job.spec, "seconds", 0.0)) for r in group]
+    lengths = [(record.job.network, *protocol) for record, protocol in zip(group, protocols, strict=True)]
     most = set({length[0]: length for length in sorted(lengths)}.values())
     return [record for record, length in zip(group, lengths, strict=True) if length in most]
 

@@ -14,7 +14,7 @@ from bench.quantities.base import SAME_PASS
 from bench.quantities.scores import PROTOCOLS, Protocol
 from bench.quantities.variants import PLAIN, name_of
 from bench.read.paired import SUBJECT, Paired, paired, rank, reference_row
-from bench.read.rows import Row, grouped, longest
+from bench.read.rows import Row, grouped, longest, on_one_grid
 from bench.run.store import Record
 from bench.stats.ranking import Ranking
 
@@ -80,7 +80,7 @@ class Section:
     def dataset(self) -> str:
         """The data set's name; empty if nothing was scored. Own folders are told apart by their name and digest."""
         records = [r for row in self.rows for r in row.records if isinstance(r.job.spec, DiceSpec)]
-        return dataset_of(records[0]) if records else ""
+        return dataset_of(next((r for r in records if r.result), records[0])) if records else ""
 
     @property
     def differs(self) -> str:
@@ -101,8 +101,8 @@ class Section:
     @property
     def trained_on(self) -> set[str]:
         """The machines that the networks were trained on, in words."""
-        every = ((record.machine, record.result) for row in self.rows for record in row.records)
-        machines = (machine for machine, result in every if isinstance(result, Scores) and not result.weights_file)
+        every = (record for row in self.rows for record in row.records if isinstance(record.result, Scores))
+        machines = (r.machine for r in every if not (r.job.spec.weights or r.job.spec.predicted))
         return {f"{machine.title}, torch {machine.packages.get('torch')}" for machine in machines}
 
     @property
@@ -128,9 +128,12 @@ def outdated(records: Sequence[Record]) -> list[Record]:
     return [r for r in records if r.job.network_digest != newest[_code(r)]]
 
 
-def _code(record: Record) -> tuple[str, bool]:
-    """What shares a digest. Accuracy may use the digest of the code that first computed the same function."""
-    return record.job.network, record.job.spec.quantity == "dice"
+def _code(record: Record) -> tuple[str, bool, str]:
+    """What shares a digest. Accuracy may use the digest of the code that first computed the same function.
+
+    Predictions made elsewhere do not depend on the code here.
+    """
+    return record.job.network, record.job.spec.quantity == "dice", getattr(record.job.spec, "predicted", "")
 
 
 def sections(
@@ -200,11 +203,13 @@ def _scored(records: Sequence[Record]) -> list[list[Record]]:
 def conditions_of(record: Record) -> tuple[str, str]:
     """The conditions of scoring, and of training without the seed; the second is empty for what was trained elsewhere.
 
-    The folds of a data set are scored and trained alike.
+    The folds of a data set are scored and trained alike; those of own folders are told apart by the folder's
+    name, and those that are not the published data set by how they differ from it.
     """
     spec = record.job.spec
     folds = {"data", "fold"} if spec.fold is not None else set()
     scoring = spec.model_dump_json(exclude={"train", "weights", "predicted", "training"} | folds)
+    scoring += dataset_of(record) + getattr(record.result, "differs", "") if folds else ""
     return scoring, spec.train.model_dump_json(exclude={"seed"}) if spec.train else ""
 
 
@@ -217,11 +222,14 @@ def is_named(dataset: str, record: Record) -> bool:
 
 
 def dataset_of(record: Record) -> str:
-    """The data set of a record's scores. An own folder is told by its name and its digest: "folder mine (3fa2c1)"."""
+    """The data set of a record's scores. An own folder is told by its name and its digest: "folder mine (3fa2c1)".
+
+    The folds of a folder have digests of their own and are told by the name alone.
+    """
     spec, name = record.job.spec, getattr(record.result, "data_name", "")
     if spec.dataset not in OWN:
         return str(spec.dataset)
-    return " ".join(filter(None, (spec.dataset, name, f"({spec.data[:6]})")))
+    return " ".join(filter(None, (spec.dataset, name, f"({spec.data[:6]})" if spec.fold is None else "")))
 
 
 def _timed(records: Sequence[Record], scored: set[tuple[int, int, int]]) -> list[list[Record]]:
@@ -280,9 +288,7 @@ def _section(
     dice: DiceSpec | None = scored[0].job.spec if scored else None
     protocol = protocol or PROTOCOLS[dice.protocol if dice else "per_image"]
     names = sorted(_names(members))
-    rows = tuple(Row(name, found, protocol) for name in names for found in _by_origin(members, name))
-    if any(row.trainings and not row.dice for row in rows):  # known on the images' own grid alone
-        rows = tuple(replace(row, own_grid=True) for row in rows)
+    rows = on_one_grid([Row(name, found, protocol) for name in names for found in _by_origin(members, name)])
     latency, cost = (group[0].job.spec if group else None for group in (timed, counted))
     return Section(dice, latency, cost, first.machine, rows, protocol, size=first.job.spec.size)
 

@@ -25,6 +25,10 @@ def test_a_scores_margin_is_in_its_own_unit():
     assert allowed.low == pytest.approx(0.79)
 
 
+def test_an_own_folder_may_be_named_in_a_claim():
+    assert claim(metric="dice", dataset="folder/mine", relation="at_least", value=0.8).dataset == "folder/mine"
+
+
 def test_against_another_the_bound_is_its_own_figure_or_a_score_level_with_it():
     assert claim(value=None, against="unet").bound == 1
     assert claim(value=None, against="unet", times=0.5).bound == 0.5
@@ -37,6 +41,7 @@ MISTAKES = {
     "itself": ({"value": None, "against": "mdsa_unet"}, "differ from itself"),
     "metric": ({"metric": "parameter"}, "did you mean 'parameters'"),
     "data set": ({"metric": "dice", "dataset": "ddt1"}, "did you mean 'ddti'"),
+    "part of a data set": ({"metric": "dice", "dataset": "ddti/mine"}, "only own folders are told apart"),
     "protocol": ({"metric": "dice", "dataset": "ddti", "protocol": "poled"}, "did you mean 'pooled'"),
     "both bounds": ({"against": "unet"}, "give either `value`"),
     "no bound": ({"value": None}, "give either `value`"),

@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
-from claiming import at, busy, counted, now, timed, trained
+from claiming import at, busy, counted, now, timed, trained, trainings
 from gitting import commit
-from handmade import ENVIRONMENT, record
+from handmade import ENVIRONMENT, altered, fold_record, predicted_record, record, unnamed_record
 
 from bench.judge.compare import compare, history
 from bench.quantities import Memory, MemorySpec, find_metric
@@ -64,12 +65,106 @@ def test_a_disturbed_time_decides_nothing():
     assert (change.outcome, "other processes used 50 %" in change.reason) == ("undecided", True)
 
 
-def test_scores_are_compared_image_by_image():
-    base = [trained("unet", (0.5, 0.7, 0.85))]
-    assert found(base, [trained("unet", (0.6, 0.8, 0.95))])["dice"].outcome == "better"
-    assert found(base, [trained("unet", (0.4, 0.6, 0.75))])["dice"].outcome == "worse"
-    assert found(base, [trained("unet", (0.9, 0.3, 0.85))])["dice"].outcome == "undecided"
+TWENTY = tuple(np.linspace(0.5, 0.8, 20).round(3))
+
+
+def shifted(by: float) -> tuple[float, ...]:
+    """Scores that differ from `TWENTY` by this much, and by a little from patient to patient."""
+    return tuple(d + by + 0.01 * (-1) ** n for n, d in enumerate(TWENTY))
+
+
+def test_scores_of_three_trainings_are_compared_patient_by_patient():
+    base = trainings("unet", TWENTY)
+    better, worse = (found(base, trainings("unet", shifted(by))) for by in (0.1, -0.1))
+    assert {better[name].outcome for name in ("dice", "iou", "precision", "hd95")} == {"better"}
+    assert (worse["dice"].outcome, worse["hd95"].outcome) == ("worse", "worse")
+    assert better["dice"].change == pytest.approx(0.1, abs=1e-3)
+    assert better["dice"].low < better["dice"].change < better["dice"].high
+    assert better["hd95"].change == pytest.approx(-1, abs=1e-2)
+    assert found(base, trainings("unet", shifted(0.0)))["dice"].outcome == "undecided"
+    assert found(base, trainings("unet", shifted(0.1), spread=0.1))["dice"].outcome == "undecided", "seeds could do it"
     assert found(base, base)["dice"].outcome == "same"
+
+
+def test_a_change_of_too_few_trainings_patients_or_images_decides_nothing():
+    def dice(base, head):
+        change = found(base, head)["dice"]
+        assert change.change == pytest.approx(0.1, abs=0.02)
+        return change.outcome, change.reason
+
+    base, head = trainings("unet", TWENTY), trainings("unet", shifted(0.1))
+    assert dice(base[:1], head) == (
+        "undecided", "of these trainings (1 and 3): a change of the network needs 3 on both sides",
+    )  # fmt: skip
+    assert dice(trainings("unet", TWENTY[:8]), trainings("unet", shifted(0.1)[:8])) == (
+        "undecided", "8 patients, 10 needed",
+    )  # fmt: skip
+    old = [[now(unnamed_record("unet", d, seed)) for seed in range(3)] for d in (TWENTY, shifted(0.1))]
+    parts = [[altered(r, test_images=20) for r in side] for side in (base, head)]
+    for sides in (old, parts):
+        outcome, reason = dice(*sides)
+        assert (outcome, "decide nothing" in reason) == ("undecided", True)
+
+
+def test_records_that_were_read_twice_are_the_same_though_a_score_is_undefined():
+    def made():
+        return [trained("unet", (0.5, float("nan"), 0.8))]
+
+    assert {change.outcome for change in compare(made(), made())} == {"same"}
+
+
+def test_folds_are_one_training():
+    sides = [[now(fold_record("unet", scores, fold)) for fold in range(5)] for scores in (TWENTY, shifted(0.1))]
+    (change,) = (c for c in compare(*sides) if c.metric.name == "dice")
+    assert (change.outcome, change.reason.partition(":")[0]) == ("undecided", "of these trainings (1 and 1)")
+    seeds = [
+        [now(fold_record("unet", tuple(d + seed / 100 for d in scores), fold, seed)) for seed in range(3)
+         for fold in range(5)] for scores in (TWENTY, shifted(0.1))
+    ]  # fmt: skip
+    assert found(*seeds)["dice"].outcome == "better"
+    assert "other images or another split" in found(sides[0], sides[1][:4])["dice"].reason
+
+
+def test_two_ways_of_scoring_are_never_compared():
+    old, new = trainings("unet", TWENTY), [altered(r, scoring=2) for r in trainings("unet", shifted(0.1))]
+    (change,) = (c for c in compare(old, new) if c.metric.name == "dice")
+    assert (change.outcome, change.reason) == ("refused", "scored by two versions of the way of scoring: 1 and 2")
+    newest = [r.model_copy(update={"before": at(5)}) for r in new]
+    assert found([*old, *newest], newest)["dice"].outcome == "same", "of one side's, the newest count"
+    hidden = [altered(r, pseudonyms=True) for r in new]
+    assert found(new, hidden)["dice"].reason == "patients under other names: False and True"
+
+
+def test_two_folders_are_never_compared():
+    def folder(name, digest, dice):
+        return [altered(r, {"data_name": name}, dataset="folder", data=digest) for r in trainings("unet", dice)]
+
+    mine, yours = folder("mine", "a" * 12, TWENTY), folder("yours", "b" * 12, shifted(0.1))
+    assert {(c.conditions, c.outcome) for c in compare(mine, yours)} == {
+        ("dataset folder mine, size 224", "vanished"), ("dataset folder yours, size 224", "appeared"),
+    }  # fmt: skip
+    assert "another split" in found(mine, folder("mine", "c" * 12, TWENTY))["dice"].reason
+    assert len({c.conditions for c in compare([*mine, *yours], mine)}) == 2
+
+
+def test_predictions_made_elsewhere_are_trainings_of_their_own():
+    def elsewhere(dice):
+        return [now(predicted_record("unet", tuple(d + n / 100 for d in dice), n)) for n in range(3)]
+
+    here = trainings("unet", TWENTY)
+    changes = [c for c in compare([*here, *elsewhere(TWENTY)], [*here, *elsewhere(shifted(0.1))])
+               if c.metric.name == "dice"]  # fmt: skip
+    assert {(c.conditions, c.outcome) for c in changes} == {
+        ("dataset synthetic, size 224", "same"), ("dataset synthetic, predicted elsewhere, size 224", "better"),
+    }  # fmt: skip
+
+
+def test_scores_without_a_patient_in_common_are_refused():
+    base, head = trainings("unet", TWENTY), trainings("unet", shifted(0.1))
+    images = [tuple(i.model_copy(update={"id": f"b{i.id}", "patient": f"b{i.id}"}) for i in r.result.images)
+              for r in head]  # fmt: skip
+    head = [altered(r, {"images": others}) for r, others in zip(head, images, strict=True)]
+    assert (found(base, head)["dice"].outcome, found(base, head)["dice"].reason) == ("refused", "no patient in common")
 
 
 def test_scores_of_other_images_or_another_training_are_refused():
@@ -119,6 +214,18 @@ def test_a_score_is_of_one_data_set(repository):
     (point,) = history("unet", find_metric("dice"))
     assert (point.value, point.conditions) == (pytest.approx(0.6), "size 224, synthetic")
     assert history("unet", find_metric("dice"), dataset="ddti") == []
+
+
+def test_a_point_of_a_score_is_of_one_way_of_scoring_and_one_folder(repository):
+    old = unnamed_record("unet", (0.5, 0.7))
+    commit(repository, [old], "old")
+    new = altered(trained("unet", (0.6, 0.8), seed=1), scoring=2).model_copy(update={"before": at(5)})
+    commit(repository, [old, new], "both")
+    points = history("unet", find_metric("dice"))
+    assert [(p.value, len(p.records)) for p in points] == [(pytest.approx(0.6), 1), (pytest.approx(0.7), 1)]
+    folders = [altered(new, {"data_name": name}, dataset="folder", data=name[0] * 12) for name in ("mine", "yours")]
+    commit(repository, folders, "folders")
+    assert history("unet", find_metric("dice"), dataset="folder/mine")[-1].records == (folders[0].id,)
 
 
 def test_other_sizes_batches_variants_and_switches_are_no_part_of_it(repository):

@@ -1,15 +1,16 @@
 import pytest
-from claiming import MACHINE, at, busy, claim, counted, now, timed, trained
-from handmade import ENVIRONMENT, record
+from claiming import MACHINE, at, busy, claim, counted, now, timed
+from handmade import ENVIRONMENT, altered, record
 
-from bench.judge.evidence import LEAST, Undecided, exact, fitting, interleaved, preferred, previous, scored
+from bench.judge.evidence import LEAST, exact, fitting, interleaved, measured, preferred, previous
+from bench.judge.figure import Undecided
 from bench.quantities import Energy, EnergySpec, Memory, MemorySpec
 
 MEMORY = {"metric": "memory_inference", "device": "cpu", "against": "unet", "margin": 0.05}
 
 
-def memory(network, peak, machine="here", minute=0, mode="inference"):
-    spec = MemorySpec(machine=machine, device="cpu", threads=2, mode=mode)
+def memory(network, peak, machine="here", minute=0, mode="inference", process=0):
+    spec = MemorySpec(machine=machine, device="cpu", threads=2, mode=mode, process=process)
     made = record(network, spec, Memory(weights_bytes=1, peak_bytes=peak))
     title = ENVIRONMENT.model_copy(update={"cpu": machine})
     return now(made, before=at(minute), machine=title)
@@ -61,18 +62,46 @@ def test_a_named_machine_is_the_only_one():
         exact(claim(**MEMORY, machine="there"), [memory("mdsa_unet", 1), *both], "here")
 
 
+def energy(network, joules, process=0, **facts):
+    spec = EnergySpec(machine="here", device="cpu", threads=2, process=process)
+    result = Energy(joules_per_image=joules, idle_watts=1.0, **facts)
+    return now(record(network, spec, result), before=at(process))
+
+
+ENERGY = {"metric": "energy", "device": "cpu", "margin": 0.05}
+
+
+def test_energy_and_memory_on_a_cpu_are_quotients_of_pairs_of_processes():
+    for made, claimed in ((energy, claim(**ENERGY, against="unet")), (memory, claim(**MEMORY))):
+        records = [made(name, figure, process=n) for n in range(4) for name, figure in (("mdsa_unet", 1), ("unet", 4))]
+        found = measured(claimed, records, "here")
+        assert (found.value, found.n, len(found.records)) == (pytest.approx(0.25), 4, 8)
+        with pytest.raises(Undecided, match=r"^3 sound pairs of processes with unet, 4 needed$"):
+            measured(claimed, records[:6], "here")
+
+
+def test_memory_torch_allocates_on_cuda_needs_one_record_of_each():
+    on_cuda = [altered(memory(name, peak), device="cuda") for name, peak in (("mdsa_unet", 1), ("unet", 2))]
+    assert measured(claim(**MEMORY | {"device": "cuda"}), on_cuda, "here").value == 0.5
+
+
 def test_energy_that_others_spent_too_decides_nothing_and_memory_is_its_own():
-    spec = EnergySpec(machine="here", device="cpu", threads=2)
-    metered = [
-        now(record(name, spec, Energy(joules_per_image=joules, idle_watts=1.0)))
-        for name, joules in (("mdsa_unet", 1.0), ("unet", 4.0))
-    ]
-    spent = claim(metric="energy", device="cpu", against="unet", margin=0.05)
-    assert exact(spent, metered, "here").value == 0.25
-    with pytest.raises(Undecided, match="unet was disturbed while it was measured: other processes used 50 %"):
-        exact(spent, [metered[0], busy(metered[1])], "here")
-    held = [busy(memory("mdsa_unet", 1)), memory("unet", 2)]
-    assert exact(claim(**MEMORY), held, "here").value == 0.5
+    metered = [energy(name, joules, n) for n in range(4) for name, joules in (("mdsa_unet", 1.0), ("unet", 4.0))]
+    with pytest.raises(Undecided, match=r"3 sound pairs .*: 1 of 4 were disturbed, other processes used 50 %"):
+        measured(claim(**ENERGY, against="unet"), [metered[0], busy(metered[1]), *metered[2:]], "here")
+    held = [busy(memory(name, peak, process=n)) for n in range(4) for name, peak in (("mdsa_unet", 1), ("unet", 2))]
+    assert measured(claim(**MEMORY), held, "here").value == pytest.approx(0.5)
+    with pytest.raises(Undecided, match=r"^3 sound pairs of processes with unet, 4 needed$"):
+        measured(claim(**MEMORY), held[2:], "here")
+
+
+def test_a_figure_that_cannot_be_read_decides_nothing():
+    spent = claim(**ENERGY, against="unet")
+    sound = [energy("mdsa_unet", 1.0, n) for n in range(4)]
+    for joules, facts, told in ((None, {"unreadable": "no counter"}, "no counter"), (0.0, {}, "its energy is 0")):
+        theirs = [energy("unet", joules, n, **facts) for n in range(4)]
+        with pytest.raises(Undecided, match=f"^unet is unverified: {told}$"):
+            measured(spent, [*sound, *theirs], "here")
 
 
 def test_only_the_claims_conditions_fit():
@@ -143,64 +172,20 @@ def test_pairs_of_two_protocols_are_not_mixed():
     assert (found.value, found.n) == (pytest.approx(0.5), 4)
 
 
-def test_alone_on_its_machine_it_is_the_median_between_fastest_and_slowest():
-    alone = claim(**LATENCY, value=1.0, machine="A CPU")
-    found = interleaved(alone, timed("mdsa_unet", [1, 2, 4]), MACHINE)
-    assert (found.value, found.low, found.high) == (2, 1, 4)
+@pytest.mark.parametrize("metric", ["latency", "energy", "memory_inference"])
+def test_alone_on_its_machine_it_is_the_median_of_four_processes_or_more(metric):
+    alone = claim(**LATENCY | {"metric": metric}, value=1.0, machine="A CPU")
+
+    def of(*figures):
+        if metric == "latency":
+            return timed("mdsa_unet", list(figures))
+        made = [energy("mdsa_unet", f, n) if metric == "energy" else memory("mdsa_unet", int(f), process=n)
+                for n, f in enumerate(figures)]  # fmt: skip
+        return [r.model_copy(update={"machine": ENVIRONMENT}) for r in made]
+
+    found = interleaved(alone, of(1, 2, 4, 8), MACHINE)
+    assert (found.value, found.low, found.high, found.n, len(found.records)) == (3, 1, 8, 4, 4)
+    with pytest.raises(Undecided, match=r"^3 sound processes of mdsa_unet, 4 needed$"):
+        interleaved(alone, of(1, 2, 4), MACHINE)
     with pytest.raises(Undecided, match="no record of mdsa_unet"):
-        interleaved(claim(**LATENCY, value=1.0, machine="B CPU"), timed("mdsa_unet", [1]), MACHINE)
-
-
-DICE = {"metric": "dice", "dataset": "synthetic", "relation": "at_least"}
-
-
-def longer(record):
-    """The same of twice the steps."""
-    spec = record.job.spec
-    spec = spec.model_copy(update={"train": spec.train.model_copy(update={"steps": 160})})
-    return record.model_copy(update={"job": record.job.model_copy(update={"spec": spec})})
-
-
-def test_the_mean_over_images_with_its_interval():
-    found = scored(claim(**DICE, value=0.5), [trained("mdsa_unet", (0.5, 0.7, 0.9))])
-    assert found.value == pytest.approx(0.7)
-    assert found.low < 0.7 < found.high
-    assert found.n == 3
-
-
-def test_a_lead_is_paired_by_image():
-    found = scored(
-        claim(**DICE, against="unet"), [trained("mdsa_unet", (0.6, 0.8, 0.95)), trained("unet", (0.5, 0.7, 0.85))]
-    )
-    assert (found.value, found.low, found.high) == pytest.approx((0.1, 0.1, 0.1))
-
-
-def test_two_that_were_not_trained_alike_are_not_compared():
-    records = [trained("mdsa_unet", (0.6,)), longer(trained("unet", (0.5,)))]
-    with pytest.raises(Undecided, match="no record of mdsa_unet and unet trained alike on synthetic"):
-        scored(claim(**DICE, against="unet"), records)
-
-
-def test_the_longest_training_counts_and_a_short_one_is_not_what_was_claimed():
-    records = [trained("mdsa_unet", (0.5,)), longer(trained("mdsa_unet", (0.9,)))]
-    assert scored(claim(**DICE, value=0.5, images_seen=640), records).value == pytest.approx(0.9)
-    with pytest.raises(Undecided, match=r"trained on 640 images .*, the claim is of 641 or more") as undecided:
-        scored(claim(**DICE, value=0.5, images_seen=641), records)
-    assert undecided.value.todo.startswith("bench run mdsa_unet --dataset synthetic")
-
-
-def test_seeds_are_put_together_and_protocols_heard():
-    records = [trained("mdsa_unet", (0.5, 0.7)), trained("mdsa_unet", (0.7, 0.9), seed=1)]
-    assert scored(claim(**DICE, value=0.5), records).value == pytest.approx(0.7)
-    with pytest.raises(Undecided, match="has no hd95 by the protocol pooled"):
-        scored(claim(metric="hd95", dataset="synthetic", protocol="pooled", value=3.0), records)
-
-
-def test_no_image_in_common():
-    one, other = trained("mdsa_unet", (0.6,)), trained("unet", (0.5,))
-    images = tuple(image.model_copy(update={"id": "another"}) for image in other.result.images)
-    with pytest.raises(Undecided, match="scored on no image in common"):
-        scored(
-            claim(**DICE, against="unet"),
-            [one, other.model_copy(update={"result": other.result.model_copy(update={"images": images})})],
-        )
+        interleaved(claim(**LATENCY | {"metric": metric}, value=1.0, machine="B CPU"), of(1), MACHINE)

@@ -36,11 +36,26 @@ def test_processes_are_numbered_on_from_those_on_record():
     assert {job.spec.process for job in found} == {5, 6}
 
 
-def test_memory_and_energy_are_measured_under_the_claims_conditions():
-    memory = {"device": "cpu", "against": "unet", "margin": 0.05, "batch": 4}
-    found = jobs(claim(metric="memory_training", **memory), claim(metric="energy", **memory))
-    assert [(job.spec.quantity, job.spec.batch) for job in found] == [("memory", 4)] * 2 + [("energy", 4)] * 2
-    assert found[0].spec.mode == "training"
+PAIR = {"device": "cpu", "against": "unet", "margin": 0.05, "batch": 4}
+
+
+def test_memory_and_energy_come_in_rounds_under_the_claims_conditions():
+    found = jobs(claim(metric="memory_training", **PAIR), claim(metric="energy", **PAIR))
+    names = ("mdsa_unet", "unet")
+    assert [(job.spec.quantity, job.network, job.spec.process) for job in found] == [
+        (quantity, name, process) for process in range(2) for quantity in ("memory", "energy") for name in names
+    ]
+    assert (found[0].spec.mode, {job.spec.batch for job in found}) == ("training", {4})
+
+
+def test_the_window_of_an_energy_is_no_shorter_in_a_quick_budget():
+    spec = jobs(claim(metric="energy", **PAIR))[0].spec
+    assert (spec.seconds, spec.counter_steps) == (5.0, 50)
+
+
+def test_the_memory_that_torch_allocates_is_measured_once():
+    found = jobs(claim(metric="memory_inference", **PAIR | {"device": "cuda"}), device="cuda")
+    assert [(job.network, job.spec.process) for job in found] == [("mdsa_unet", 0), ("unet", 0)]
 
 
 def test_what_cannot_be_measured_here_is_left():

@@ -1,5 +1,6 @@
+import numpy as np
 import pytest
-from handmade import cost_record, dice_record, latency_record
+from handmade import altered, cost_record, dice_record, latency_record, unnamed_record
 
 from bench.errors import UserError
 from bench.judge.pick import choose_section, pick
@@ -26,6 +27,35 @@ def test_what_breaks_a_limit_comes_last_with_the_limit_and_its_figure(section):
 
 def test_what_was_not_measured_does_not_fit(section):
     assert all(candidate.broken[0].value is None for candidate in pick(section, {"memory": 1e9}))
+
+
+TWENTY = tuple(np.linspace(0.5, 0.8, 20).round(3))
+
+
+def test_a_lead_that_chance_cannot_explain_leaves_no_rival():
+    close, far = (tuple(d - by - 0.01 * (-1) ** n for n, d in enumerate(TWENTY)) for by in (0.001, 0.1))
+    (found,) = sections([dice_record("mdsa_unet", TWENTY), dice_record("unet", close), dice_record("unetpp", far)])
+    first = pick(found, {})[0]
+    assert (first.row.network, [row.network for row in first.rivals]) == ("mdsa_unet", ["unet"])
+    (old,) = sections([unnamed_record("mdsa_unet", TWENTY), unnamed_record("unetpp", far)])
+    assert [row.network for row in pick(old, {})[0].rivals] == ["unetpp"], "old records tell no two apart"
+
+
+def test_own_folders_are_named_by_their_name_their_digest_or_both():
+    records = [
+        altered(dice_record(), {"data_name": name}, dataset="folder", data=digest * 12)
+        for name, digest in (("mine", "a"), ("yours", "b"), ("yours", "c"))
+    ]
+    found = sections(records)
+    for given, digest in (("folder/mine", "a"), ("mine", "a"), ("aaaaaa", "a"), ("folder yours (bbbbbb)", "b"),
+                          ("folder/cccccc", "c")):  # fmt: skip
+        assert choose_section(found, given, "", "nowhere").dice.data == digest * 12
+    with pytest.raises(UserError, match=r"names several of these records: folder yours \(bbbbbb\), folder yours"):
+        choose_section(found, "folder/yours", "", "nowhere")
+    with pytest.raises(UserError, match="unknown data set in these records 'theirs'"):
+        choose_section(found, "theirs", "", "nowhere")
+    with pytest.raises(UserError, match=r"give --dataset with one of folder mine \(aaaaaa\)"):
+        choose_section(found, "", "", "nowhere")
 
 
 def test_a_lead_that_chance_could_explain_names_the_rival(section):

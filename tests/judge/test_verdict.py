@@ -1,6 +1,9 @@
+import re
+
+import numpy as np
 import pytest
-from claiming import MACHINE, claim, counted, timed, trained
-from handmade import cost_record
+from claiming import MACHINE, claim, counted, now, timed, trained, trainings
+from handmade import altered, cost_record, predicted_record, unnamed_record
 
 from bench.judge.verdict import judge
 
@@ -46,27 +49,78 @@ def test_a_quotient_near_its_limit_is_undecided_whatever_side_the_noise_puts_it_
         assert "untestable here: the margin of 5 %" in verdict.reason
 
 
-def test_a_lead_on_the_same_images_holds_and_a_lag_fails():
-    ahead = claim(metric="dice", dataset="synthetic", against="unet", relation="at_least")
-    good, bad = trained("mdsa_unet", (0.7, 0.8, 0.9)), trained("unet", (0.5, 0.6, 0.7))
-    assert outcome(ahead, good, bad).outcome == "holds"
-    behind = claim(network="unet", metric="dice", dataset="synthetic", against="mdsa_unet", relation="at_least")
-    assert outcome(behind, good, bad).outcome == "fails"
+DICE = {"metric": "dice", "dataset": "synthetic", "relation": "at_least"}
+GOOD = tuple(np.linspace(0.6, 0.9, 20).round(3))
+BAD = tuple(d - 0.2 - 0.01 * (-1) ** n for n, d in enumerate(GOOD))
 
 
-def test_a_score_whose_interval_spans_the_limit_is_undecided():
-    spread = outcome(
-        claim(metric="dice", dataset="synthetic", relation="at_least", value=0.7), trained("mdsa_unet", (0.5, 0.7, 0.9))
-    )
-    assert (spread.outcome, spread.reason, spread.todo) == (
-        "undecided", "the interval spans the limit", "train with more seeds",
+def test_a_lead_of_three_trainings_on_the_same_patients_holds_and_a_lag_fails():
+    ahead = claim(**DICE, against="unet")
+    good, bad = trainings("mdsa_unet", GOOD), trainings("unet", BAD)
+    assert outcome(ahead, *good, *bad).outcome == "holds"
+    assert outcome(claim(**DICE | {"network": "unet"}, against="mdsa_unet"), *good, *bad).outcome == "fails"
+    assert outcome(claim(**DICE, against="unet", ahead_by=0.2), *good, *bad).outcome == "undecided"
+
+
+def test_a_lead_of_too_few_trainings_or_of_old_records_is_undecided_however_large():
+    ahead, good, bad = claim(**DICE, against="unet"), trainings("mdsa_unet", GOOD), trainings("unet", BAD)
+    assert outcome(ahead, *good, *bad[:2]).outcome == "undecided"
+    assert outcome(ahead, *good, *bad[:2]).measured.low > 0, "it is shown all the same"
+    old = [now(unnamed_record(name, dice, seed)) for seed in range(3)
+           for name, dice in (("mdsa_unet", GOOD), ("unet", BAD))]  # fmt: skip
+    assert (outcome(ahead, *old).outcome, outcome(ahead, *old).measured) == ("undecided", None)
+
+
+def test_a_lead_that_the_seeds_could_have_made_is_undecided():
+    good, bad = trainings("mdsa_unet", GOOD, spread=0.2), trainings("unet", BAD, spread=0.2)
+    assert outcome(claim(**DICE, against="unet"), *good, *bad).outcome == "undecided"
+
+
+def test_a_distance_of_which_less_is_better():
+    ahead = claim(metric="hd95", dataset="synthetic", relation="at_most", against="unet")
+    good, bad = trainings("mdsa_unet", GOOD), trainings("unet", BAD)
+    assert outcome(ahead, *good, *bad).outcome == "holds"
+    assert outcome(ahead, *good, *bad).measured.value == pytest.approx(-2, abs=0.01)
+
+
+@pytest.mark.parametrize(("value", "said"), [(0.5, "holds"), (0.9, "fails")])
+def test_a_score_of_one_training_is_decided_for_these_weights(value, said):
+    found = outcome(claim(**DICE, value=value), trained("mdsa_unet", GOOD))
+    assert (found.outcome, found.measured.scope) == (said, "these weights: 20 patients, 1 training")
+
+
+def test_a_score_whose_interval_spans_the_limit_is_undecided_and_says_how_many_patients_would_decide():
+    spread = outcome(claim(**DICE, value=0.74), trained("mdsa_unet", GOOD))
+    assert (spread.outcome, spread.reason) == ("undecided", "the interval spans the limit")
+    about = re.fullmatch(r"about ([\d,]+) patients", spread.todo)
+    need = int(about[1].replace(",", ""))
+    assert need == pytest.approx(np.var(GOOD, ddof=1) * (2.093 / 0.01) ** 2, rel=0.01)
+
+
+def test_more_trainings_of_one_network_or_of_each_of_two_may_decide():
+    alone = outcome(claim(**DICE, value=0.65), *trainings("mdsa_unet", GOOD, spread=0.1))
+    assert re.fullmatch(r"about \d+ trainings", alone.todo)
+    two = outcome(claim(**DICE, against="unet"), *trainings("mdsa_unet", GOOD, 0.2), *trainings("unet", BAD, 0.2))
+    assert re.fullmatch(r"about \d+ trainings of each network", two.todo)
+
+
+def test_too_few_patients_are_shown_and_decide_nothing():
+    found = outcome(claim(**DICE, value=0.1), trained("mdsa_unet", GOOD[:9]))
+    assert (found.outcome, found.reason, found.measured.value) == (
+        "undecided", "9 patients, 10 needed", pytest.approx(np.mean(GOOD[:9])),
     )  # fmt: skip
+
+
+def test_predictions_made_elsewhere_are_evidence_whatever_the_code_here():
+    made = predicted_record("mdsa_unet", GOOD)
+    assert outcome(claim(**DICE, value=0.5), made).outcome == "holds"
+    assert outcome(
+        claim(**DICE, value=0.5), altered(trained("mdsa_unet", GOOD), weights="0" * 12, train=None)
+    ).outcome == ("undecided")
 
 
 def test_twenty_noisy_runs_give_no_false_alarm():
     """Two names for one network: at most 1 times the other's time is true, and must never be found to fail."""
-    import numpy as np
-
     random = np.random.default_rng(0)
     for _ in range(20):
         drift = np.exp(np.cumsum(random.normal(0, 0.1, 5)))

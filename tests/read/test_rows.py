@@ -2,11 +2,22 @@
 
 import math
 
+import numpy as np
 import pytest
-from handmade import dice_record, latency_record, record
+from handmade import (
+    LATENCY,
+    altered,
+    dice_record,
+    fold_record,
+    latency_record,
+    predicted_record,
+    record,
+    unnamed_record,
+)
 
-from bench.quantities import CostSpec, ImageScore
-from bench.quantities.scores import PROTOCOLS
+from bench.quantities import CostSpec, Energy, EnergySpec, ImageScore, Memory, MemorySpec
+from bench.quantities.scores import PROTOCOLS, SCORES, Score
+from bench.read.rows import longest
 from bench.read.sections import sections
 from bench.run.store import Record
 
@@ -72,3 +83,133 @@ def test_no_hd95_from_records_older_than_the_measure():
     record = scored(("s1", "", 1, 10, 0, 0))
     assert sections([record])[0].rows[0].score("hd95") is None
     assert sections([dice_record(dice=(0.4, 0.6))])[0].rows[0].score("hd95").value == pytest.approx(5)
+
+
+TWENTY = tuple(np.linspace(0.4, 0.9, 20).round(3))
+
+
+def row_of(*records: Record, **options):
+    (section,) = sections(records, **options)
+    return section.rows[0]
+
+
+def test_the_unit_of_an_interval_is_the_patient():
+    from scipy.stats import t
+
+    made = dice_record(dice=TWENTY)
+    images = tuple(i.model_copy(update={"patient": f"p{n // 2}"}) for n, i in enumerate(made.result.images))
+    found = row_of(altered(made, {"images": images})).dice
+    means = np.reshape(TWENTY, (10, 2)).mean(axis=1)
+    expected = t.interval(0.95, 9, means.mean(), means.std(ddof=1) / np.sqrt(10))
+    assert (found.value, found.low, found.high) == pytest.approx((np.mean(TWENTY), *expected), abs=1e-6)
+    assert found.n == 10
+
+
+@pytest.mark.parametrize("count", [9, 10])
+def test_with_fewer_than_ten_patients_there_is_no_interval(count):
+    found = row_of(dice_record(dice=TWENTY[:count])).dice
+    assert (found.value, found.has_interval) == (pytest.approx(np.mean(TWENTY[:count])), count == 10)
+
+
+def test_old_records_are_shown_without_an_interval():
+    row = row_of(unnamed_record(dice=TWENTY))
+    for found in (row.dice, row.pooled_dice, row.score("iou"), row.score("hd95")):
+        assert (found.n, found.has_interval) == (20, False)
+    assert (row.patients, row.dice.value) == ("", pytest.approx(np.mean(TWENTY)))
+    assert row_of(dice_record(dice=TWENTY)).patients == "named"
+    assert row_of(altered(dice_record(dice=TWENTY), {"patients": "images"})).patients == "images"
+
+
+def test_folds_are_put_together_by_patient_and_repeated_ones_are_trainings():
+    folds = [fold_record("unet", TWENTY[4 * n : 4 * n + 4], n) for n in range(5)]
+    row = row_of(*folds)
+    assert (row.dice.n, row.dice.seeds, row.dice.deviation) == (20, 1, None)
+    assert row.dice.value == pytest.approx(np.mean(TWENTY))
+    assert len(row.by_unit("dice")) == 20
+    again = [fold_record("unet", tuple(d + 0.02 for d in TWENTY[4 * n : 4 * n + 4]), n, seed=1) for n in range(5)]
+    both = row_of(*folds, *again).dice
+    assert (both.n, both.seeds, both.deviation) == (20, 2, pytest.approx(0.02 / 2**0.5))
+
+
+def test_quantiles_of_patients_are_averaged_over_trainings():
+    one, other = TWENTY, tuple(d + 0.05 for d in TWENTY[::-1])
+    found = row_of(dice_record(dice=one), dice_record(dice=other, seed=1)).quantiles()
+    expected = (np.quantile(one, (0.05, 0.25, 0.5)) + np.quantile(other, (0.05, 0.25, 0.5))) / 2
+    assert found == pytest.approx(tuple(expected), abs=1e-3)
+    assert row_of(record("unet", CostSpec(), None, status="crashed")).quantiles() == ()
+
+
+def sized(*targets: tuple[str, int, int], fold: int | None = None) -> Record:
+    """A record of (image, pixels of the target, pixels found of them)."""
+    images = [
+        ImageScore(id=name, label=1, tp=found, fp=0, fn=size - found, patient=name) for name, size, found in targets
+    ]
+    facts = {} if fold is None else {"data": f"{fold}" * 12, "fold": fold}
+    return altered(dice_record(), {"images": tuple(images)}, **facts)
+
+
+def test_dice_by_thirds_of_the_targets_size():
+    targets = [("c", 90, 90), ("a", 10, 0), ("b", 30, 15), ("d", 100, 100), ("e", 20, 0), ("f", 40, 20), ("none", 0, 0)]
+    thirds = (0, 2 / 3, 1)  # a and e; b and f; c and d
+    assert row_of(sized(*targets)).dice_by_size == pytest.approx(thirds)
+    folds = [sized(*targets[:3], fold=0), sized(*targets[3:], fold=1)]
+    assert row_of(*folds).dice_by_size == pytest.approx(thirds)
+
+
+def test_without_the_sizes_of_targets_there_are_no_thirds():
+    scores = tuple(ImageScore(id=str(n), label=1, dice=0.5, patient=str(n)) for n in range(12))
+    row = row_of(altered(dice_record(), {"images": scores}))
+    assert (row.dice.value, row.dice_by_size) == (0.5, ())
+
+
+@pytest.fixture
+def own_grid(monkeypatch):
+    for name, parts in (("dice_own", ((2, 0, 0), (2, 1, 1))), ("iou_own", ((1, 0, 0), (1, 1, 1)))):
+        monkeypatch.setitem(SCORES, name, Score(name, name, parts, grid="own"))
+
+
+def on_own_grid(made: Record, alone: bool = True, **counts: int) -> Record:
+    """The record with counts on the images' own grid, and none on the network's if they are known there alone."""
+    gone = {"tp": None, "fp": None, "fn": None, "dice": math.nan, "iou": math.nan} if alone else {}
+    images = (i.model_copy(update={"own_tp": i.tp, "own_fp": i.fp, "own_fn": i.fn} | counts | gone)
+              for i in made.result.images)  # fmt: skip
+    return altered(made, {"images": tuple(images)})
+
+
+def test_what_is_known_on_the_own_grid_alone_switches_the_whole_section(own_grid):
+    here = on_own_grid(dice_record("unet", TWENTY), alone=False, own_fp=0, own_fn=0)
+    (both,) = sections([here, on_own_grid(predicted_record("mdsa_unet", TWENTY))])
+    assert both.own_grid
+    assert {row.title: row.dice.value for row in both.rows} == {
+        "MDSA-UNet (predicted elsewhere)": pytest.approx(np.mean(TWENTY)), "U-Net": 1,
+    }  # fmt: skip
+    assert both.rows[1].score("iou").value == 1
+    assert both.rows[0].dice_by_size
+    (alone,) = sections([here])
+    assert (alone.own_grid, alone.rows[0].dice.value) == (False, pytest.approx(np.mean(TWENTY)))
+
+
+def test_a_network_without_any_dice_does_not_switch_the_section(own_grid):
+    distances = tuple(ImageScore(id=f"image-{n}", label=1, hd95=3.0, patient=f"image-{n}") for n in range(20))
+    without = altered(predicted_record("mdsa_unet", TWENTY), {"images": distances})
+    (section,) = sections([dice_record("unet", TWENTY), without])
+    assert not section.own_grid
+    assert [row.dice and row.dice.value for row in section.rows] == [None, pytest.approx(np.mean(TWENTY))]
+    assert section.rows[0].score("hd95").value == 3
+
+
+def test_a_score_that_one_training_lacks_is_none():
+    lacking = altered(dice_record(dice=TWENTY, seed=1), {"images": tuple(
+        i.model_copy(update={"hd95": math.nan}) for i in dice_record(dice=TWENTY).result.images)})  # fmt: skip
+    row = row_of(dice_record(dice=TWENTY), lacking)
+    assert (row.score("hd95"), row.dice.seeds) == (None, 2)
+
+
+def test_the_longest_protocol_of_what_has_no_number_of_samples():
+    conditions = {"machine": LATENCY.machine, "device": "cpu", "threads": 2}
+    memory = [record("unet", MemorySpec(**conditions, process=n), Memory(weights_bytes=1, peak_bytes=2))
+              for n in range(2)]  # fmt: skip
+    assert longest(memory) == memory
+    energy = [record("unet", EnergySpec(**conditions, seconds=seconds), Energy(joules_per_image=1.0, idle_watts=None))
+              for seconds in (5, 10)]  # fmt: skip
+    assert longest(energy) == energy[1:]

@@ -1,10 +1,21 @@
 """What belongs together is put together; samples become figures with intervals."""
 
 import pytest
-from handmade import DICE, LATENCY, cost_record, dice_record, latency_record, record
+from handmade import (
+    DICE,
+    LATENCY,
+    altered,
+    cost_record,
+    dice_record,
+    fold_record,
+    latency_record,
+    predicted_record,
+    record,
+    unnamed_record,
+)
 
 from bench.quantities import CostSpec, Latency, LatencySpec, Memory, MemorySpec
-from bench.read.sections import outdated, sections
+from bench.read.sections import is_named, named, outdated, sections
 from bench.run.store import Record
 
 
@@ -151,3 +162,86 @@ def test_networks_that_no_data_set_was_scored_with_stand_with_all_that_were_time
 def test_a_network_that_was_counted_alone_is_not_lost_beside_scored_ones():
     found = sections([dice_record("unet"), cost_record("unetpp")])
     assert [[row.network for row in section.rows] for section in found] == [["unet"], ["unetpp"]]
+
+
+def test_predictions_made_elsewhere_join_the_networks_that_were_trained_on_the_same_data():
+    records = [
+        cost_record("unet"), dice_record("unet", (0.5, 0.6)), predicted_record("unet", (0.7, 0.8)),
+        predicted_record("unet", (0.7, 0.8), training=1), predicted_record("mdsa_unet", (0.4, 0.5)),
+    ]  # fmt: skip
+    (section,) = sections(records)
+    assert [(row.title, row.elsewhere, len(row.trainings)) for row in section.rows] == [
+        ("MDSA-UNet (predicted elsewhere)", "theirs-0", 1), ("U-Net", "", 1),
+        ("U-Net (predicted elsewhere)", "theirs-0, theirs-1", 2),
+    ]  # fmt: skip
+    assert [row.cost is not None for row in section.rows] == [False, True, True]
+    assert section.reference is section.rows[0]
+    (alone,) = sections(records[2:])
+    assert [row.title for row in alone.rows] == ["MDSA-UNet (predicted elsewhere)", "U-Net (predicted elsewhere)"]
+    other = altered(predicted_record("unet", (0.7, 0.8)), data="9" * 12)
+    assert [len(found.rows) for found in sections([*records, other])] == [3, 1]
+
+
+def test_what_was_predicted_elsewhere_was_not_trained_on_this_machine():
+    assert len(sections([dice_record()])[0].trained_on) == 1
+    assert sections([predicted_record()])[0].trained_on == set()
+
+
+def test_predictions_made_elsewhere_do_not_depend_on_the_code_here():
+    def of(made: Record, digest: str, at: str) -> Record:
+        job = made.job.model_copy(update={"network_digest": digest})
+        return made.model_copy(update={"job": job, "before": made.before.model_copy(update={"at": at})})
+
+    records = [of(predicted_record(training=0), "a", "2026-01-01"), of(predicted_record(training=1), "b", "2026-02-01")]
+    assert outdated([*records, of(dice_record(), "c", "2026-03-01")]) == []
+
+
+def test_own_folders_are_told_apart():
+    def folder(name: str, digest: str, network: str = "unet") -> Record:
+        return altered(dice_record(network), {"data_name": name}, dataset="folder", data=digest)
+
+    mine, yours = folder("mine", "a1b2c3d4e5f6"), folder("yours too", "b" * 12)
+    found = sections([mine, yours, folder("mine", "a1b2c3d4e5f6", "mdsa_unet")])
+    assert [(section.dataset, len(section.rows)) for section in found] == [
+        ("folder mine (a1b2c3)", 2), ("folder yours too (bbbbbb)", 1),
+    ]  # fmt: skip
+    assert list(named(found)) == ["folder-mine-a1b2c3-224", "folder-yours-too-bbbbbb-224"]
+    names = ("folder", "folder/mine", "folder/a1b2c3", "folder/a1b2c3d4e5f6", "folder/a1b2", "folder/yours too", "ddti")
+    assert [name for name in names if is_named(name, mine)] == list(names[:4])
+    failed = mine.model_copy(update={"status": "crashed", "error": "segfault", "result": None})
+    (section,) = sections([altered(failed, train=failed.job.spec.train.model_copy(update={"seed": 1})), mine])
+    assert (section.dataset, section.rows[0].lost_seeds) == ("folder mine (a1b2c3)", (1, 2))
+
+
+def test_folds_of_one_folder_are_one_section_and_those_of_another_another():
+    def folds(name: str, network: str = "unet") -> list[Record]:
+        made = (fold_record(network, (0.5, 0.6), fold) for fold in range(2))
+        return [altered(r, {"data_name": name}, dataset="folder") for r in made]
+
+    found = sections([*folds("mine"), *folds("mine", "mdsa_unet"), *folds("yours")])
+    assert [(section.dataset, [len(row.records) for row in section.rows]) for section in found] == [
+        ("folder mine", [2, 2]), ("folder yours", [2]),
+    ]  # fmt: skip
+    odd = [altered(r, {"differs": "3 train instead of 4"}) for r in folds("mine")]
+    assert len(sections([*folds("mine"), *odd])) == 2
+
+
+def test_two_ways_of_scoring_are_two_sections():
+    old, new = unnamed_record("unet", (0.5, 0.6)), altered(dice_record("mdsa_unet"), scoring=2)
+    found = sections([old, new])
+    assert [[row.network for row in section.rows] for section in found] == [["unet"], ["mdsa_unet"]]
+    assert [section.patients for section in found] == ["", "named"]
+    assert list(named(found)) == ["synthetic-224", "synthetic-224-2"]
+
+
+def test_a_section_says_how_its_data_differ_from_the_published():
+    odd = altered(dice_record("unet"), {"differs": "3 train instead of 4"})
+    assert sections([dice_record("mdsa_unet"), odd])[0].differs == "3 train instead of 4"
+    assert sections([dice_record("mdsa_unet")])[0].differs == ""
+
+
+def test_trainings_that_all_failed_make_a_section_without_a_comparison():
+    failed = dice_record().model_copy(update={"status": "diverged", "error": "no number", "result": None})
+    (section,) = sections([failed])
+    assert (section.reference, section.paired, section.ranking, section.patients) == (None, [], None, "")
+    assert (section.dataset, section.rows[0].failures) == ("synthetic", ("dice with seed 0 diverged: no number",))
