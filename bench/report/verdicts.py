@@ -144,8 +144,10 @@ def as_text(verdicts: Sequence[Verdict]) -> str:
 
 def _sharing(verdict: Verdict) -> Any:
     """What the claims of one line have in common: undecided ones their table and reason, others all."""
-    table = verdict.claim.name.partition("/")[0]
-    return (table, verdict.reason, found(verdict), scope(verdict)) if verdict.outcome == "undecided" else verdict.claim.name
+    claim = verdict.claim
+    if verdict.outcome != "undecided":
+        return claim.name
+    return claim.name.partition("/")[0], verdict.reason, found(verdict), scope(verdict)
 
 
 def _columns(first: Verdict, *others: Verdict) -> tuple[str, str, str, str]:
