@@ -243,8 +243,9 @@ PAIRED = (
     _of_pair("trainings", "Trainings", "", lambda paired: "{} and {}".format(*paired.statement.trainings), "text"),
     _of_pair("won", "Won", "", lambda paired: paired.statement.won, "share"),
     _of_pair("lost", "Lost", "", lambda paired: paired.statement.lost, "share"),
-    _of_pair("holm_p", "p", "Holm", lambda paired: _decidable(paired).holm_p, "probability"),
-    _of_pair("false_claim", "False claim", "", lambda paired: _decidable(paired).false_claim, "probability"),
+    _of_pair("holm_p", "p", "Holm", lambda paired: _decidable(paired).holm_p, "probability", optional=True),
+    _of_pair("false_claim", "P", "false claim", lambda paired: _decidable(paired).false_claim, "probability",
+             optional=True),
     _of_pair("verdict", "Verdict", "", _verdict, "text"),
 )  # fmt: skip
 RANKS = (
@@ -280,6 +281,12 @@ def accuracy(section: Section) -> tuple[Column, ...]:
         aside("training", "Training", "images/s", lambda row: row.train_images_per_s if alone else None,
               base="images/s", best=max, optional=True),
     )  # fmt: skip
+
+
+def pairs(section: Section) -> list[Column]:
+    """The columns of the paired table; where no patients are named, images or volumes are counted."""
+    counted = "Patients" if section.patients == "named" else section.protocol.units.capitalize()
+    return [replace(column, name=counted) if column.key == "patients" else column for column in PAIRED]
 
 
 def surfaces(section: Section) -> tuple[Column, ...]:

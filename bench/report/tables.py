@@ -17,7 +17,6 @@ from bench.read.rows import Row
 from bench.read.sections import Section
 from bench.report.columns import (
     MAIN,
-    PAIRED,
     RANKS,
     SPREAD,
     Column,
@@ -26,6 +25,7 @@ from bench.report.columns import (
     accuracy,
     main,
     of_score,
+    pairs,
     surfaces,
     table,
 )
@@ -56,7 +56,7 @@ def tables(section: Section) -> list[Table]:
         found.append(table("spread", "Spread of Dice", SPREAD, scored, prose("spread", section)))
     if section.reference and section.paired:
         caption, told = f"Paired with {section.reference.title}", remarks("paired", section, SIGNIFICANCE)
-        found.append(table("paired", caption, PAIRED, section.paired, *told))
+        found.append(table("paired", caption, pairs(section), section.paired, *told))
     if section.ranking and (ranks := section.ranking.ranks()):
         found.append(
             table("ranks", f"Ranks by Dice {_of(section.ranking.of)}", RANKS, ranked(ranks), prose("ranks", section))
@@ -77,7 +77,7 @@ def mean_ranks(found: Sequence[Section]) -> Table | None:
         return None
     of = next(iter(ranks.values())).of
     told = remarks("mean_ranks", list(first.values()), of)
-    return table("mean-ranks", f"Mean ranks over data sets {_of(of)}", RANKS, ranked(ranks), *told)
+    return table("mean-ranks", f"Mean ranks {_of(of)} over data sets", RANKS, ranked(ranks), *told)
 
 
 def _of(statement: Of) -> str:

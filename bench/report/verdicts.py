@@ -79,12 +79,13 @@ def _whose(verdict: Verdict) -> str:
 def false_claim(verdict: Verdict) -> float | None:
     """The probability that the other network is the better one, for a lead that holds; None for all other claims.
 
-    A claim that holds with an interval on both sides of 0, "not worse by 0.01", says of no network that it is better.
+    "Not worse by more than 0.01" may hold of a network that is no better: that is no lead.
     """
-    measured = verdict.measured
-    if measured is None or verdict.outcome != "holds" or measured.low <= 0 <= measured.high:
+    measured, relation = verdict.measured, verdict.claim.relation
+    if measured is None or verdict.outcome != "holds":
         return None
-    return measured.false_claim
+    leads = measured.low > 0 if relation == "at_least" else measured.high < 0 and relation == "at_most"
+    return measured.false_claim if leads else None
 
 
 def command_of(verdict: Verdict) -> str:
