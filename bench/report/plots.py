@@ -35,7 +35,8 @@ def dice_against_latency(section: Section) -> Figure:
             x, y = 1e3 * row.latency_s.value, row.dice.value
             axes.scatter([x], [y], s=max(area, 20), color=look(row.network)[0], alpha=0.35, linewidths=0, zorder=3)
     axes.margins(x=0.18, y=0.18)
-    remark(axes, f"Up and left is better; area = parameters; bars = 95 % interval{line}")
+    bars = "; bars = 95 % interval" if any(row.dice and row.dice.has_interval for row in section.rows) else ""
+    remark(axes, f"Up and left is better; area = parameters{bars}{line}")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), labelspacing=1.1)
     return figure
 

@@ -37,8 +37,8 @@ def test_of_one_training_each_the_weights_are_said_to_be_better_and_of_the_netwo
     assert said([dice_record("unet", WORSE), dice_record("mdsa_unet", BETTER)]) == [
         "Highest Dice: MDSA-UNet, 0.611, of 2 networks, 80 steps of 4 images, one training each. Its weights are "
         "better than those of U-Net: also on other patients (21 patients; probability of a false claim below 0.001), "
-        "but another training may turn it round. Of the networks themselves nothing is said: that takes three trainings "
-        "of each."
+        "but another training may turn it round. Of the networks themselves nothing is said: that takes three "
+        "trainings of each."
     ]
 
 
@@ -163,6 +163,17 @@ def section(reference):
 def test_who_and_why(section):
     told = pick_reason(section, pick(section, {"parameters": 10e6}))
     assert told.startswith("MDSA-UNet: Dice 0.783, the highest of 1 that fit (A CPU, 2 cores")
+
+
+def test_of_rivals_it_is_said_that_nothing_shows_them_to_be_worse():
+    near = tuple(dice + (-1) ** n * 0.1 for n, dice in enumerate(BETTER))
+    records = [dice_record("unet", WORSE), dice_record("mdsa_unet", BETTER), dice_record("unetpp", near)]
+    (one,) = sections(records)
+    told = pick_reason(one, pick(one, {}))
+    assert told.endswith("Nothing here shows that MDSA-UNet is worse: choose among them by cost.")
+    old = [r.model_copy(update={"result": r.result.model_copy(update={"patients": ""})}) for r in records]
+    (one,) = sections(old)
+    assert "Nothing here shows that MDSA-UNet and U-Net are worse" in pick_reason(one, pick(one, {}))
 
 
 def test_nobody_fits(section):

@@ -83,7 +83,17 @@ def test_pairs_without_patients_show_differences_and_decide_nothing():
     names = [column.header for column in found.columns]
     assert names == ["Dice (these weights)", "Images", "Trainings", "Won", "Lost", "Verdict"]
     assert [cell.text for cell in found.lines[0][1]] == ["-0.410", "12", "1 and 1", "0 %", "100 %", "undecided"]
-    assert any("name no patients" in note for note in found.notes)
+    assert found.notes[-1] == "the records name no patients: the differences are shown, and nothing is said of them"
+    assert not [note for note in found.notes if "p-value" in note]
+
+
+def test_why_nothing_is_said_of_pairs_stands_below_them(reference):
+    few = table_of(reference, "paired").notes[-1]
+    assert few == "these are fewer than 10 patients: the differences are shown, and nothing is said of them"
+    records = [dice_record("unet", WORSE), dice_record("mdsa_unet", BETTER)]
+    spec = {"spec": records[0].job.spec.model_copy(update={"test_images": 12})}
+    part = [r.model_copy(update={"job": r.job.model_copy(update=spec)}) for r in records]
+    assert table_of(part, "paired").notes[-1].startswith("only a part of the test split was scored")
 
 
 def test_ranks_say_whose_they_are():
