@@ -79,15 +79,17 @@ class DataOptions:
 
     data_root: Annotated[Path | None, Option(help="The folder with the data set as published.")] = None
     classes: Annotated[str, Option(help="Names of the foreground classes of a plain folder, by commas.")] = ""
+    patient: Annotated[str, Option(help="Whose each image of a plain folder is: '(P\\d+)_', or a CSV file.")] = ""
     split_file: Annotated[Path | None, Option(help="A file of the split. [default: as published, else drawn]")] = None
     fold: Annotated[int, Option(help="Number of a published fold, for TN3K 0 to 4.")] = 0
+    tolerance: Annotated[float | None, Option(help="Distance within which outlines agree. [default: by data]")] = None
 
     @property
     def options(self) -> "Options":
         """The same as `bench.data` takes it."""
         from bench.data import Options
 
-        return Options(classes=names_in(self.classes), split_file=self.split_file, fold=self.fold)
+        return Options(names_in(self.classes), self.split_file, self.fold, self.patient, self.tolerance)
 
     def open(self, dataset: str) -> "DataSet":
         """The data set of this name. UserError where it cannot be opened."""

@@ -61,7 +61,7 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
         raise source.wrong_layout(root, "no folder training, nor a folder data")
     splits, note, recipe = keep_apart("ACDC", splits, problems), "; ".join(notes), f"{form} slices, min-max per volume"
     drawn = f"seed {SEED}" in note
-    return DataSet("acdc", CLASSES, splits, "per_volume", note, recipe, tuple(tallies), drawn=drawn)
+    return DataSet("acdc", CLASSES, splits, "per_volume", note, recipe, tuple(tallies), drawn=drawn, patients=True)
 
 
 def _split(root: Path, samples: list[Sample], patients: set[str], problems: list[str]) -> Found:

@@ -64,13 +64,16 @@ Splits = dict[str, tuple[Sample, ...]]
 class Options:
     """Options of a data set besides its folder. Each reader uses those it knows and ignores the others.
 
-    `classes` names the foreground classes of a plain folder; `split_file` says which group is on which side; `fold` is
-    the number of a published cross-validation fold.
+    `classes` names the foreground classes of a plain folder, and `patient` the patients of its images, by a pattern or
+    a CSV file; `split_file` says which group is on which side; `fold` is the number of a published cross-validation
+    fold; `tolerance` replaces the usual one of the data set, see `DataSet`.
     """
 
     classes: tuple[str, ...] = ()
     split_file: Path | None = None
     fold: int = 0
+    patient: str = ""
+    tolerance: float | None = None
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,8 @@ def _split_path(study: Study, data: DataSet | None, splits: Path | None) -> Path
     root = study.data_root
     if not (splits and root and data and data.drawn) or study.options.split_file:
         return None
-    return splits / f"{study.dataset}-{root.resolve().name}.json"
+    by_patient = "-patients" if study.options.patient else ""
+    return splits / f"{study.dataset}-{root.resolve().name}{by_patient}.json"
 
 
 class Clock:

@@ -36,6 +36,7 @@ def root(tmp_path: Path) -> Path:
 def test_without_test_masks_validation_is_the_test(root: Path) -> None:
     data = sound("isic2017", root)
     assert sizes(data) == [18, 2, 3]
+    assert not data.patients
     assert [sample.id for sample in data.splits["test"]] == ["ISIC_0000030", "ISIC_0000031", "ISIC_0000032"]
     assert data.note.startswith(
         "no test masks here: test is the official validation set, val 10% of training, seed 2017"
