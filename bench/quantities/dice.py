@@ -2,11 +2,11 @@
 
 import math
 from functools import partial
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from bench.quantities.asked import Asked
+from bench.quantities.asked import Asked, AskedData
 from bench.quantities.base import Device, Frozen, Images, Metric, Quantity, Result, pixels
 from bench.quantities.scores import SCORES
 
@@ -198,19 +198,23 @@ def train_spec(asked: Asked, images: int, seed: int) -> TrainSpec:
     )  # fmt: skip
 
 
+def scored_on(data: AskedData, size: int, pseudonyms: bool, **origin: Any) -> DiceSpec:
+    """The conditions of scoring on a data set; `origin` says where the predictions come from."""
+    return DiceSpec(
+        dataset=data.name, data=data.digest, classes=data.maps, size=size, protocol=data.protocol,
+        labels=data.labels if data.maps > 1 else (), scoring=SCORING_VERSION, tolerance=data.tolerance, fold=data.fold,
+        pseudonyms=pseudonyms, **origin,
+    )  # fmt: skip
+
+
 def _jobs(asked: Asked) -> list[DiceSpec]:
     """One job for each seed, or a single job for the user's own weights."""
-    data = asked.data
-    if data is None:
+    if asked.data is None:
         return []
-    spec = partial(
-        DiceSpec, dataset=data.name, data=data.digest, classes=data.maps, size=asked.size, protocol=data.protocol,
-        labels=data.labels if data.maps > 1 else (), test_images=asked.budget.test_images, scoring=SCORING_VERSION,
-        tolerance=data.tolerance, fold=data.fold, pseudonyms=asked.pseudonyms,
-    )  # fmt: skip
+    spec = partial(scored_on, asked.data, asked.size, asked.pseudonyms, test_images=asked.budget.test_images)
     if asked.weights:
         return [spec(weights=asked.weights)]
-    return [spec(train=train_spec(asked, data.images["train"], seed)) for seed in asked.seeds]
+    return [spec(train=train_spec(asked, asked.data.images["train"], seed)) for seed in asked.seeds]
 
 
 def _passes(spec: DiceSpec, asked: Asked) -> float:
