@@ -32,8 +32,8 @@ def check(name: str, root: Path | None, options: Options, done: Done = lambda co
     data, faults = inspect_dataset(name, root, options)
     remarks = [data.note] if data.note else []
     advice = "get the missing files, or remove what is extra"
-    wrong = [tally for tally in data.tallies if tally.published not in (None, tally.found)]
-    faults += [f"{tally.found} {tally.what}, published are {tally.published}; {advice}" for tally in wrong]
+    faults += [f"{one.found} {one.what}, published are {one.published}; {advice}" for one in data.wrong_tallies]
+    remarks += [f"differs from the published data set: {data.differs}"] if data.differs else []
     samples = [sample for split in data.splits.values() for sample in split]
     empty = 0
     with ThreadPoolExecutor() as pool:

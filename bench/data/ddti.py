@@ -17,6 +17,7 @@ from bench.data.sample import SHARES, DataSet, Options, Sample, Tally, draw_spli
 from bench.errors import UserError
 
 SEED = 2015
+OUTLINED = 470  # images of the original release
 
 
 def open(source: Source, root: Path, options: Options, problems: list[str]) -> DataSet:
@@ -60,9 +61,9 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
         f"no official split: by case with seed {SEED}, {SHARES}, cases with an image in common on one side; "
         f"{len(bare)} of {len(images)} images have no outline and are left out"
     )
-    counts = (("images", images, 474), ("images with polygons", samples, 470), ("cases", cases, 389))
+    counts = (("images", images, 474), ("images with polygons", samples, OUTLINED), ("cases", cases, 389))
     tallies = tuple(Tally(what, len(found), published) for what, found, published in counts)
-    return _data_set(samples, note, "polygons filled with their border", tallies, patients=True)
+    return _data_set(samples, note, "polygons filled with their border", tallies)
 
 
 def _crops(source: Source, root: Path, problems: list[str]) -> DataSet:
@@ -74,13 +75,19 @@ def _crops(source: Source, root: Path, problems: list[str]) -> DataSet:
         "their cases are not known, so each image is its own group (equal files one group), and images of one patient "
         "may be on two sides"
     )
-    return _data_set(samples, note, "637 crops", (Tally("crops", len(samples), 637),), patients=False)
+    return _data_set(
+        samples,
+        note,
+        "637 crops",
+        (Tally("crops", len(samples), 637),),
+        instead=f"crops instead of the {OUTLINED} original images",
+    )
 
 
-def _data_set(samples: list[Sample], note: str, recipe: str, tallies: tuple[Tally, ...], patients: bool) -> DataSet:
+def _data_set(samples: list[Sample], note: str, recipe: str, tallies: tuple[Tally, ...], instead: str = "") -> DataSet:
     return DataSet(
         "ddti", ("nodule",), draw_splits(samples, SEED), note=note, recipe=recipe, tallies=tallies, drawn=True,
-        patients=patients,
+        patients=not instead, instead=instead,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """What a run shows: plain lines where there is no terminal, a table that fills where there is one."""
 
 import io
+from dataclasses import replace
 
 from handmade import cost_record, dice_record, record
 from rich.console import Console
@@ -55,6 +56,13 @@ def test_the_announcement_shows_every_setting_of_the_training(tmp_path):
         "stopped after 2 checks without gain",
     ):  # fmt: skip
         assert setting in text
+
+
+def test_the_announcement_tells_that_the_images_are_not_the_published_ones(tmp_path):
+    console = screen(width=200)
+    planned = plan(Study(("unet",), ("dice",), find_budget("smoke"), "synthetic", None, "cpu"))
+    announce(console, replace(planned, data=replace(planned.data, instead="crops instead of images")), tmp_path)
+    assert "differs   from the published data set: crops instead of images  " in console.file.getvalue()
 
 
 def test_without_a_terminal_progress_is_plain_lines():

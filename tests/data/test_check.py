@@ -42,6 +42,7 @@ def test_a_sound_tree_has_no_fault_but_its_counts(isic):
     found = check("isic2017", isic, Options())
     assert faults(isic) == []
     assert any("published are" in fault for fault in found.faults)
+    assert any(told.startswith("differs from the published data set: 4 validation images") for told in found.remarks)
     assert {split: len(samples) for split, samples in found.data.splits.items()} == {"train": 18, "val": 2, "test": 4}
 
 

@@ -194,6 +194,7 @@ class TestCrops:
         assert {side: len(samples) for side, samples in data.splits.items()} == {"train": 7, "val": 1, "test": 2}
         assert "each image is its own group" in data.note
         assert not data.patients
+        assert data.differs == "crops instead of the 470 original images, 10 crops instead of 637"
         assert (data.tallies[0].found, data.tallies[0].published) == (10, 637)
         sample = samples(data)["4"]
         assert sample.image().shape == (6, 8, 3)
