@@ -167,7 +167,7 @@ def of_score(score: Score, distance_unit: str = "", **more: Any) -> Column:
     """A score's column; one that the records may be older than is left out where no row has it."""
     return Column(
         score.name, score.title, distance_unit if score.unit == "distance" else "", lambda row: row.score(score.name),
-        score.unit, min if score.less_is_better else max, MARKS["partial"], "dice", optional=score.counts is None,
+        score.unit, min if score.less_is_better else max, MARKS["partial"], "dice", optional=score.optional,
         alike=True, **more,
     )  # fmt: skip
 
