@@ -87,11 +87,15 @@ def find_masks(
     A mask is called as its image, its volume or its truth, in any case, also with an ending such as `_pred`. `aside`
     are ids of the data set's other splits, for a better error. What does not fit is a line in `problems`.
     """
-    folded = [path for path in sorted(os.listdir(folder)) if not path.startswith(".")]  # noqa: PTH208 - as files_in
+    try:
+        every = [name for name in sorted(os.listdir(folder)) if not name.startswith(".")]  # noqa: PTH208 - as files_in
+    except OSError as error:
+        problems.append(f"cannot list the folder {folder} ({error.strerror}); give one that may be read")
+        return Masks(folder, tuple(samples), classes, {})
     pictures, volumes = files_in(folder, PICTURES), files_in(folder, NIFTI)
     given = {path.name: stem for found in (pictures, volumes) for stem, paths in found.items() for path in paths}
     remarks = []
-    if unread := [name for name in folded if name not in given]:
+    if unread := [name for name in every if name not in given]:
         remarks.append(f"not read in {folder}: {first_few(unread)}; masks are {', '.join((*PICTURES, *NIFTI))}")
     expected = aliases(samples)
     owners, extra = owners_of(given, expected)

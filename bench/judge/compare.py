@@ -27,7 +27,8 @@ from bench.stats.ratio import spread_ratio
 Outcome = Literal["better", "worse", "same", "undecided", "refused", "appeared", "vanished"]
 DRIFT = 0.05  # two runs of the same network, hours apart on a quiet machine, differ by up to this share
 USUAL = {"size": 224, "batch": 1, "channels": 3, "tf32": False, "cudnn_benchmark": False}  # of a history
-LEFT_OUT = {"quantity", "data", "machine", "threads", "train"}  # not shown among the conditions
+# Conditions that are not shown, or that are no conditions but tell one training from another.
+LEFT_OUT = {"quantity", "data", "machine", "threads", "train", "predicted", "training"}
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,10 @@ def _conditions(record: Record) -> str:
 
 
 def _training(record: Record) -> str:
-    train = getattr(record.job.spec, "train", None)
-    return train.model_dump_json(exclude={"seed"}) if train else getattr(record.job.spec, "weights", "")
+    spec = record.job.spec
+    train = getattr(spec, "train", None)
+    elsewhere = "predicted elsewhere" if getattr(spec, "predicted", "") else getattr(spec, "weights", "")
+    return train.model_dump_json(exclude={"seed"}) if train else elsewhere
 
 
 def _change(key: tuple[str, str, str], metric: Metric, base: list[Record], head: list[Record]) -> Change | None:

@@ -239,6 +239,12 @@ def _told(spec: DiceSpec, asked: Asked) -> tuple[str, str]:
     return "training", f"{train.told}; {seeds}; {checks}{train.stopped_early}{scored}"
 
 
+def _origin(spec: DiceSpec) -> str:
+    if spec.train:
+        return f"seed {spec.train.seed}"
+    return f"training {spec.training}, predicted elsewhere" if spec.predicted else f"weights {spec.weights}"
+
+
 def _summary(result: Scores) -> str:
     dice = [image.dice for image in result.images if not math.isnan(image.dice)]
     return f"Dice {sum(dice) / len(dice):.3f}, the mean of {len(dice)} scores" if dice else "no score"
@@ -247,7 +253,7 @@ def _summary(result: Scores) -> str:
 QUANTITY = Quantity(
     "dice", DiceSpec, Scores, _jobs, "training and scoring", start_s=11.0, takes="order", passes=_passes, told=_told,
     summary=_summary,
-    repeat=lambda s: f"{s.dataset}, " + (f"seed {s.train.seed}" if s.train else f"weights {s.weights}"),
+    repeat=lambda s: f"{s.dataset}, {_origin(s)}",
     metrics=tuple(
         Metric(score.name, "score", score.unit, SCORING, less_is_better=score.less_is_better)
         for score in SCORES.values()

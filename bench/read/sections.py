@@ -15,6 +15,7 @@ from bench.read.rows import Paired, Row, grouped, longest, paired, reference_row
 from bench.run.store import Record
 
 USUAL_SIZE = 224
+ELSEWHERE = {"weights", "predicted", "training"}  # conditions that say what was trained elsewhere
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ class Section:
     @property
     def trained_on(self) -> set[str]:
         """The machines that the networks were trained on, in words."""
-        every = ((record.machine, record.result) for row in self.rows for record in row.records)
-        machines = (machine for machine, result in every if isinstance(result, Scores) and not result.weights_file)
+        every = (record for row in self.rows for record in row.records if isinstance(record.result, Scores))
+        machines = (record.machine for record in every if record.job.spec.train)
         return {f"{machine.title}, torch {machine.packages.get('torch')}" for machine in machines}
 
     @property
@@ -90,9 +91,13 @@ def outdated(records: Sequence[Record]) -> list[Record]:
     return [r for r in records if r.job.network_digest != newest[_code(r)]]
 
 
-def _code(record: Record) -> tuple[str, bool]:
-    """What shares a digest. Accuracy may use the digest of the code that first computed the same function."""
-    return record.job.network, record.job.spec.quantity == "dice"
+def _code(record: Record) -> tuple[str, bool, bool]:
+    """What shares a digest. Accuracy may use the digest of the code that first computed the same function.
+
+    Predictions that were made elsewhere have no code here.
+    """
+    spec = record.job.spec
+    return record.job.network, spec.quantity == "dice", bool(getattr(spec, "predicted", ""))
 
 
 def sections(
@@ -147,18 +152,21 @@ def _names(records: Iterable[Record]) -> set[str]:
 
 
 def _scored(records: Sequence[Record]) -> list[list[Record]]:
-    """Groups of networks with the same training, together with users' own weights scored on the same images."""
+    """Groups of networks with the same training, together with what was trained elsewhere, scored on the same images.
+
+    That is users' own weights, and predictions.
+    """
     scored = [record for record in records if isinstance(record.job.spec, DiceSpec)]
-    own = [record for record in scored if record.job.spec.weights]
+    own = [record for record in scored if not record.job.spec.train]
     groups = grouped([record for record in scored if record not in own], "dice", {"train": {"seed"}})
     known = {_scoring(group[0]) for group in groups}
-    alone = grouped([r for r in own if _scoring(r) not in known], "dice", {"weights"})
+    alone = grouped([r for r in own if _scoring(r) not in known], "dice", ELSEWHERE)
     return [[*group, *(r for r in own if _scoring(r) == _scoring(group[0]))] for group in groups] + alone
 
 
 def _scoring(record: Record) -> str:
-    """The conditions of scoring, without the origin of the weights."""
-    return str(record.job.spec.model_dump_json(exclude={"train", "weights"}))
+    """The conditions of scoring, without the origin of the weights or predictions."""
+    return str(record.job.spec.model_dump_json(exclude={"train", *ELSEWHERE}))
 
 
 def _timed(records: Sequence[Record], scored: set[tuple[int, int, int]]) -> list[list[Record]]:
@@ -217,16 +225,24 @@ def _section(
     dice: DiceSpec | None = scored[0].job.spec if scored else None
     protocol = protocol or PROTOCOLS[dice.protocol if dice else "per_image"]
     names = sorted(_names(members))
-    rows = tuple(Row(name, found, protocol) for name in names for found in _by_weights(members, name))
+    rows = tuple(Row(name, found, protocol) for name in names for found in _by_origin(members, name))
     latency, cost = (group[0].job.spec if group else None for group in (timed, counted))
     return Section(dice, latency, cost, first.machine, rows, protocol, size=first.job.spec.size)
 
 
-def _by_weights(members: Sequence[Record], network: str) -> list[tuple[Record, ...]]:
-    """Split a network's records by weights file; records of other quantities are in every part."""
+def _by_origin(members: Sequence[Record], network: str) -> list[tuple[Record, ...]]:
+    """Split a network's records by where its predictions come from; records of other quantities are in every part."""
     own = [record for record in members if record.job.network == network]
-    weights = list(dict.fromkeys(record.job.spec.weights for record in own if isinstance(record.job.spec, DiceSpec)))
-    return [tuple(r for r in own if getattr(r.job.spec, "weights", kind) == kind) for kind in weights or [""]]
+    origins = list(dict.fromkeys(_origin(record) for record in own if isinstance(record.job.spec, DiceSpec)))
+    return [
+        tuple(record for record in own if not isinstance(record.job.spec, DiceSpec) or _origin(record) == origin)
+        for origin in origins or [("", False)]
+    ]
+
+
+def _origin(record: Record) -> tuple[str, bool]:
+    """The digest of the user's own weights, if any; and whether the predictions were made elsewhere."""
+    return record.job.spec.weights, bool(record.job.spec.predicted)
 
 
 def _alike(record: Record, others: list[list[Record]]) -> list[list[Record]]:

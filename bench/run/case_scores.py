@@ -75,6 +75,17 @@ class CaseScores:
         found = {label for by_label in self.lines.values() for label in by_label}
         return sorted(found, key=lambda label: (not label.isdecimal(), int(label) if label.isdecimal() else 0, label))
 
+    @property
+    def names(self) -> set[str]:
+        """The scores that it has."""
+        return {name for by_label in self.lines.values() for line in by_label.values() for name in line.values}
+
+    @property
+    def title(self) -> str:
+        """The file, with the network and the training where the file names them."""
+        told = ", ".join(filter(None, (self.network, self.training)))
+        return f"{self.source} ({told})" if told else self.source
+
     def line(self, case: str, label: str) -> CaseScore:
         """The scores of a class in a case, made where they are new."""
         return self.lines.setdefault(case, {}).setdefault(label, CaseScore())
@@ -99,7 +110,7 @@ def case_name(text: str) -> str:
 
 def _check_whole(found: CaseScores) -> None:
     """Raise UserError where a case lacks a class that another one has, or the scores of another one."""
-    labels, names = found.labels, {name for by in found.lines.values() for one in by.values() for name in one.values}
+    labels, names = found.labels, found.names
     lacking = [
         f"{case} ({label})" for case, by in found.lines.items() for label in labels
         if label not in by or names - by[label].values.keys()
