@@ -175,7 +175,8 @@ def unmatched(
     the names of the data set's other splits. Where all slices of a volume are missing, the volume is named.
     """
     there = {sample.volume for sample in samples if sample.id in found}
-    units = {sample.id: sample.id if sample.volume in there else sample.volume or sample.id for sample in samples}
+    cut = there & {sample.volume for sample in samples if sample.id not in found}  # a slice is here, another is not
+    units = {sample.id: sample.id if sample.volume in cut else sample.volume or sample.id for sample in samples}
     missing = list(dict.fromkeys(unit for name, unit in units.items() if name not in found))
     twice = dict.fromkeys(" and ".join(names) for names in found.values() if len(names) > 1)
     lines = []

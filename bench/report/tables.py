@@ -33,7 +33,7 @@ METRICS = {
 def tables(section: Section) -> list[Table]:
     """Cost beside accuracy; then, where something was scored, accuracy in full and every network against one."""
     found = [table("main", "Accuracy and cost", MAIN, section.rows, *notes(section))]
-    if scored := [row for row in section.rows if row.dice]:
+    if scored := [row for row in section.rows if row.dice or row.score("dice_own")]:
         told = remarks("accuracy_notes", section, SCORES.values())
         found.append(table("accuracy", "Accuracy in full", accuracy(section), scored, *told))
     if section.reference and section.paired:

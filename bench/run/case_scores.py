@@ -275,8 +275,9 @@ def _table(path: Path) -> list[CaseScores]:
         _add_cells(one, cell, values, f"{path}, line {number}")
         units |= {unit for name, unit, _ in values if SCORES[name].unit == "distance"}
     if not any(one.lines for one in found.values()):
+        known = f"known are {', '.join(SCORES)}"
         raise UserError(
-            f"{path} has no line with a score; it has metrics called {first_few(sorted(left_out)) or 'nothing'}"
+            f"{path} has no score that is known here, only {first_few(sorted(left_out)) or 'none'}; {known}"
         )
     if len(units - {""}) > 1:
         raise UserError(f"{path} has distances in mm and in px; give them in one unit")

@@ -236,6 +236,7 @@ def not_kept(found: Cases) -> str:
     if others := sorted(lost - {"nsd"}):
         why.append(f"{', '.join(others)}, for the distances of this data set are in {found.unit}")
     if found.data is not None and found.data.protocol == "per_image":
-        shares = sorted(n for n in found.kept if SCORES[n].grid != "own" and n not in ON_OWN_GRID)
-        why += [f"{', '.join(shares)}, which this data set has at the network's size only"] if shares else []
+        shares = sorted(n for n in found.kept if SCORES[n].grid != "own")
+        own = " (kept as Dice and IoU at the image's own size)" if set(shares) & ON_OWN_GRID.keys() else ""
+        why += [f"{', '.join(shares)}, which are compared at the network's size{own}"] if shares else []
     return f"{found.table.title}: left out {'; '.join(why)}" if why else ""

@@ -76,8 +76,11 @@ class Training:
     @property
     def matched(self) -> str:
         """What was matched, in words."""
-        what = "masks of images" if isinstance(self.found, Masks) else "cases"
-        return f"{len(self.found.samples)} {what} in {self.source}, every one matched"
+        count = len(self.found.samples)
+        if isinstance(self.found, Masks):
+            return f"{self.source}, a mask for each of {count} images"
+        matched = ", each matched" if self.found.data is not None else ""
+        return f"{self.source}, scores of {count} cases{matched}"
 
 
 @dataclass
@@ -120,21 +123,20 @@ def record_elsewhere(given: Sequence[Given], asked: Conditions, out: Path, tell:
     problems, outcome = list[str](), Outcome()
     trainings = _of_folders(given, asked, problems, outcome, tell)
     tables = _tables(given, problems)
-    data, digest = asked.data, ""
+    found, data, seen = list[tuple[str, Cases]](), asked.data, None
     with collected(problems):
-        if data is None:
+        if data is not None:
+            found, seen = _of_data(tables, data, asked, problems), asked_data(data)
+        elif not problems:
             data, cases = alone([table for _, table in tables], asked.options, asked.unit)
-            digest = digest_of_names(data)
             found = [(name, each) for (name, _), each in zip(tables, cases, strict=True)]
-        else:
-            found = _of_data(tables, data, asked, problems)
-        outcome.remarks += [line for _, each in found for line in (*each.table.remarks, not_kept(each)) if line]
+            seen = replace(asked_data(data), digest=digest_of_names(data))
         if not problems:
             trainings += [Training(name, each.table.title, each.digest, each) for name, each in found]
             _refuse_equals(trainings, outcome)
-    if problems or data is None:
+    if problems or data is None or seen is None:
         raise UserError("\n".join(["nothing was recorded, for these predictions do not fit:", *problems]))
-    seen = replace(asked_data(data), digest=digest) if digest else asked_data(data)
+    outcome.remarks += [line for _, each in found for line in (*each.table.remarks, not_kept(each)) if line]
     base = scored_on(seen, asked.size, asked.pseudonyms, predicted=NOT_YET)
     for training, number in _numbered(trainings, base, out):
         spec = base.model_copy(update={"predicted": training.digest, "training": number})
@@ -142,6 +144,7 @@ def record_elsewhere(given: Sequence[Given], asked: Conditions, out: Path, tell:
         outcome.records.append(record)
         known = "" if is_new else "; it is on record already"
         outcome.matched.append(f"{training.network}, training {number}: {training.matched}{known}")
+    outcome.remarks = list(dict.fromkeys(outcome.remarks))
     return outcome
 
 
@@ -158,6 +161,8 @@ def _of_folders(
             f"{folders[0][1]} is a folder of masks, and these are scored against a data set; give --data-root FOLDER "
             "with its images and true masks"
         )
+    if nameless := [path for network, path in folders if not network]:
+        raise UserError(f"{nameless[0]} does not say which network its masks are of; give NAME={nameless[0]}")
     trainings = []
     for network, path in folders:
         assert asked.data
