@@ -122,6 +122,9 @@ class RunOptions:
     devices: Annotated[int, Option(min=1, help="GPUs, or processes on a CPU, that share each batch.")] = 1
     patience: Annotated[int | None, Option(min=1, help="Checks without gain to stop after. [default: never]")] = None
     weights: Annotated[Path | None, Option(help="Score these weights (safetensors, .pt); train nothing.")] = None
+    pseudonyms: Annotated[bool, Option("--pseudonyms", help="Records name no patient and no file, to share them.")] = (
+        False
+    )
     timeout: Annotated[float, Option(min=1, help="Seconds without a sign of life after which a job is stopped.")] = 600
 
     def study(self, data: DataOptions) -> "Study":
@@ -143,7 +146,7 @@ class RunOptions:
             size=size, sizes=tuple(sizes), batches=numbers_in("--batch", self.batch, least=1),
             variants=names_in(self.variant), tf32=self.tf32, cudnn_benchmark=self.cudnn_benchmark,
             seeds=numbers_in("--seeds", self.seeds, least=0), devices=self.devices, patience=self.patience,
-            weights=self.weights, silence_s=self.timeout,
+            weights=self.weights, silence_s=self.timeout, pseudonyms=self.pseudonyms,
         )  # fmt: skip
 
     def _network_names(self) -> tuple[str, ...]:

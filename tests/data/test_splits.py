@@ -55,7 +55,7 @@ def test_other_sides_than_the_published_ones_are_told(data: DataSet, path: Path)
     published = replace(data, drawn=False, tallies=(Tally("images", 20, 20),))
     assert apply_splits(published, path).differs == ""
     rewrite(path, splits={"train": list("cdefghij"), "val": ["a"], "test": ["b"]})
-    assert apply_splits(published, path).differs == "the sides of toy.json instead of the published ones"
+    assert apply_splits(published, path).differs == "the sides of a split file instead of the published ones"
     assert apply_splits(replace(published, drawn=True), path).differs == ""
 
 
