@@ -4,7 +4,7 @@ import csv
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,10 +25,7 @@ def with_patients(given: str, splits: Splits, root: Path) -> tuple[Splits, list[
     patient or two, and for a pattern or a file that cannot be read.
     """
     samples = [sample for part in splits.values() for sample in part]
-    if given.lower().endswith(".csv") or os.path.isfile(given):  # noqa: PTH113 - a pattern may be no possible path
-        patient_of, notes = _by_table(Path(given), samples, root)
-    else:
-        patient_of, notes = _by_pattern(given, samples), [f"patients by the pattern '{given}'"]
+    patient_of, notes = patients_by_file(given, samples, root)
     groups = joined_groups((sample.files[0], patient_of[sample.files[0]]) for sample in samples)
     notes[0] = f"{len(set(patient_of.values()))} {notes[0]}"
     if joined := {patient for patient in patient_of.values() if groups[patient] != patient}:
@@ -40,6 +37,13 @@ def with_patients(given: str, splits: Splits, root: Path) -> tuple[Splits, list[
         split: tuple(replace(sample, group=groups[patient_of[sample.files[0]]]) for sample in part)
         for split, part in splits.items()
     }, notes
+
+
+def patients_by_file(given: str, samples: Sequence[Sample], root: Path) -> tuple[dict[Path, str], list[str]]:
+    """The patient by image file, as `given` tells, and notes on where they come from. No file is opened."""
+    if given.lower().endswith(".csv") or os.path.isfile(given):  # noqa: PTH113 - a pattern may be no possible path
+        return _by_table(Path(given), samples, root)
+    return _by_pattern(given, samples), [f"patients by the pattern '{given}'"]
 
 
 def _by_pattern(given: str, samples: Iterable[Sample]) -> dict[Path, str]:

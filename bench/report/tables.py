@@ -92,7 +92,7 @@ def notes(section: Section) -> list[str]:
 
 def _seeds(section: Section) -> str:
     """The seeds of all networks, then the networks that were trained with more."""
-    seeds = {row.title: row.seeds for row in section.rows if row.dice and not row.weights_file}
+    seeds = {row.title: row.seeds for row in section.rows if row.dice and row.seeds}
     common = set.intersection(*seeds.values()) if seeds else set()
     trained_with: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for title, own in seeds.items():
@@ -127,7 +127,7 @@ def published_table(section: Section) -> Table | None:
     if not section.dice:
         return None
     here = {section.dice.dataset, f"{section.dice.size}x{section.dice.size}"}
-    scored = [row for row in section.rows if row.dice and not row.weights_file]
+    scored = [row for row in section.rows if row.dice and row.seeds]
     of = {row.network: [f for f in published() if f.network == row.network and f.dataset in here] for row in scored}
     rows = [row for row in scored if any(METRICS[f.metric][1].base == "score" for f in of[row.network])]
     shown = [name for name in METRICS if any(f.metric == name for row in rows for f in of[row.network])]
