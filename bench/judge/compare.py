@@ -15,7 +15,7 @@ import numpy as np
 from bench.judge.evidence import times_of
 from bench.machine import Machine
 from bench.quantities import METRICS, QUANTITIES, DiceSpec, Metric
-from bench.quantities.scores import PROTOCOLS
+from bench.quantities.scores import PROTOCOLS, SCORES
 from bench.quantities.variants import PLAIN, name_of
 from bench.read.load import FOLDER, Commit, commits, records_at
 from bench.read.rows import Row, longest
@@ -146,7 +146,7 @@ def _of_figures(metric: Metric, base: list[Record], head: list[Record], before: 
 
 def _of_scores(metric: Metric, base: Row, head: Row) -> dict[str, Any]:
     """The change of a score on the patients of both sides."""
-    found = difference(head.terms(metric.name), base.terms(metric.name))
+    found = difference(head.terms(metric.name), base.terms(metric.name), worst=SCORES[metric.name].worst)
     if found is None:
         return {"outcome": "refused", "reason": "no patient in common"}
     doubt = _doubt(found, (base, head))

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.judge.claim import Claim
 from bench.judge.figure import Measured, Undecided
-from bench.quantities.scores import PROTOCOLS
+from bench.quantities.scores import PROTOCOLS, SCORES
 from bench.read.rows import Row, on_one_grid
 from bench.read.sections import conditions_of, dataset_of, is_named
 from bench.run.store import Record
@@ -49,11 +49,13 @@ def _figure(claim: Claim, row: Row, ids: tuple[str, ...]) -> Measured:
 def _difference(claim: Claim, rows: Sequence[Row], ids: tuple[str, ...]) -> Measured:
     """The difference of two networks. Raises Undecided, with the difference of these trainings, if they are too few."""
     ours, theirs = (row.terms(claim.metric) for row in rows)
-    found = difference(ours, theirs)
+    found = difference(ours, theirs, worst=SCORES[claim.metric].worst)
     if found is None:
         raise Undecided(f"{claim.network} and {claim.against} have no {claim.metric} of one patient in common")
     trainings, whose = of_each(found.trainings), "the networks" if found.of == "the networks" else "these weights"
     scope = f"{whose}: {counted(found.patients, 'patient')}, {trainings}"
+    if found.unseen:
+        scope += f"; misses in fewer than about {100 * found.unseen:.2g} % would not be seen"
     more = need(_gap(claim, found.value), found.patients, found.trainings, found.parts)
     figure = Measured(
         found.value, found.low, found.high, ids, n=found.patients, scope=scope, false_claim=found.false_claim, need=more

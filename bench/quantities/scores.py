@@ -33,6 +33,7 @@ from bench.quantities.base import Unit
 Weights = tuple[int, int, int]
 Grid = Literal["protocol", "own"]
 FAILURE = 0.5  # a target whose Dice is less counts as a failure
+NEAR = 0.1  # a score so near to the worst counts as the worst: a target that is missed but for a few pixels
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,11 @@ class Score:
     def optional(self) -> bool:
         """Whether a record with scores may lack it, because it is older or has no masks."""
         return self.counts is None or self.grid == "own"
+
+    @property
+    def worst(self) -> float | None:
+        """The worst score there is, 0 or 1; None for a distance."""
+        return None if self.unit == "distance" else float(self.less_is_better)
 
 
 SCORES = {
@@ -206,12 +212,19 @@ def patients(scores: Any) -> dict[str, str]:
     return {i.id: i.patient for i in named} | {i.volume: i.patient for i in named if i.volume}
 
 
-def of_patients(found: Mapping[str, np.ndarray], patient: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """Terms of units summed by patient. A unit without a patient stands for itself."""
+def of_patients(
+    found: Mapping[str, np.ndarray], patient: Mapping[str, str], worst: float | None = 0.0
+) -> dict[str, np.ndarray]:
+    """Terms of units summed by patient, with the number of units that have (nearly) the worst score as a third term.
+
+    A unit without a patient stands for itself. `worst` is the worst score; None if there is none.
+    """
     summed: dict[str, np.ndarray] = {}
     for unit, value in found.items():
-        name = patient.get(unit, unit)
-        summed[name] = summed[name] + value if name in summed else value
+        over, under = value[..., 0], value[..., 1]
+        near = (under > 0) & (np.abs(over - (worst or 0) * under) < NEAR * under) if worst is not None else under < 0
+        terms, name = np.concatenate([value, near[..., None].astype(float)], axis=-1), patient.get(unit, unit)
+        summed[name] = summed[name] + terms if name in summed else terms
     return summed
 
 

@@ -115,7 +115,7 @@ class Row:
             measured = (
                 (SCORES[name].counts and found) or any(u[..., 1].any() for u in found.values()) for found in trainings
             )
-            found = estimate(trainings) if all(measured) else None
+            found = estimate(trainings, SCORES[name].worst is not None) if all(measured) else None
             self._kept["score", name] = found and (found if self.patients else found.without_interval())
         return self._kept["score", name]
 
@@ -124,8 +124,8 @@ class Row:
         protocol = protocol or self.protocol
         key = (name, protocol.name)
         if key not in self._kept:
-            scored = [scores for scores in self.trainings if scores.images]
-            self._kept[key] = [of_patients(self._of_units(s, name, protocol), patients(s)) for s in scored]
+            scored, worst = [scores for scores in self.trainings if scores.images], SCORES[name].worst
+            self._kept[key] = [of_patients(self._of_units(s, name, protocol), patients(s), worst) for s in scored]
         return self._kept[key]
 
     def _of_units(self, scores: Scores, name: str, protocol: Protocol) -> Terms:

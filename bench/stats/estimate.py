@@ -16,10 +16,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-COVERAGE = 0.95
+from bench.stats.interval import Part, limits, spread_of_mean
+
 LEAST_PATIENTS = 10  # with fewer there is no interval, and nothing is decided
 LEAST_TRAININGS = 3  # of each network, for a statement about networks
-Terms = dict[str, np.ndarray]  # patient to array (classes, 2): numerator and denominator, to be summed over patients
+# Patient to array (classes, 3): numerator and denominator, to be summed over patients, and how many images (or volumes)
+# have the worst score, or nearly so. The last is needed for differences alone.
+Terms = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Estimate:
     n: int
     deviation: float | None = None
     seeds: int = 1
-    parts: "tuple[Part, ...]" = ()
+    parts: tuple[Part, ...] = ()
 
     @property
     def has_interval(self) -> bool:
@@ -53,6 +56,8 @@ class Estimate:
 class Sample:
     """Scores of a network: `figures` (trainings,), and pseudo-values (trainings, patients) in the order of `patients`.
 
+    `missed` is the number of images with the worst score, over all trainings.
+
     The figure of a training is the mean over classes of the ratio of the sums over patients. Its pseudo-value for a
     patient is P times the figure less P - 1 times the figure without this patient: for a plain mean, the patient's own
     score.
@@ -61,6 +66,7 @@ class Sample:
     patients: tuple[str, ...]
     figures: np.ndarray
     pseudo: np.ndarray
+    missed: int = 0
 
     @property
     def value(self) -> float:
@@ -80,7 +86,8 @@ def sample(trainings: Sequence[Terms], patients: Sequence[str] | None = None) ->
     trained = ~np.isnan(figures)
     count = len(names)
     pseudo = count * figures[:, None] - (count - 1) * left
-    return Sample(tuple(names), figures[trained], pseudo[trained])
+    missed = int(stacked[..., 2].sum()) if stacked.shape[-1] > 2 else 0
+    return Sample(tuple(names), figures[trained], pseudo[trained], missed)
 
 
 def stack(trainings: Sequence[Terms], patients: Sequence[str] | None = None) -> tuple[list[str], np.ndarray]:
@@ -99,7 +106,10 @@ def stack(trainings: Sequence[Terms], patients: Sequence[str] | None = None) -> 
 
 
 def pool_folds(trainings: Sequence[Terms]) -> list[Terms]:
-    """Put trainings together that have no patient in common: the folds of one cross-validation are one result."""
+    """Put trainings together that have no patient in common: the folds of one cross-validation are one result.
+
+    Trainings of only some of the folds are left out where others have all.
+    """
     pooled: list[Terms] = []
     for terms in trainings:
         other = next((found for found in pooled if terms and found.keys().isdisjoint(terms)), None)
@@ -107,61 +117,32 @@ def pool_folds(trainings: Sequence[Terms]) -> list[Terms]:
             pooled.append(dict(terms))
         else:
             other.update(terms)
-    return [terms for terms in pooled if terms]
+    most = max(map(len, pooled), default=0)
+    return [terms for terms in pooled if terms and len(terms) == most]
 
 
-def estimate(trainings: Sequence[Terms]) -> Estimate | None:
+def estimate(trainings: Sequence[Terms], bounded: bool = True) -> Estimate | None:
     """The mean figure of some trainings with its 95 % interval; None if nothing is defined.
 
     Unit: the patient. With fewer than three trainings the interval is that of these trainings on other patients:
-    Student's t interval on the pseudo-values, averaged over trainings. With three or more it is that of the network:
-    the variance of the trainings' mean is added, with Satterthwaite's degrees of freedom. With fewer than ten patients
-    there is no interval. tests/benchmarks/accuracy_coverage.py shows the coverage.
+    `bench.stats.interval.limits` of the pseudo-values, averaged over trainings. With three or more it is that of the
+    network: the variance of the trainings' mean is added. With fewer than ten patients there is no interval. A
+    `bounded` score lies between 0 and 1, and each limit allows for one more patient who scores 0, or 1; the interval of
+    a distance does not, and may be too narrow if few patients are far out.
     """
     found = sample(trainings)
     if found is None:
         return None
-    parts = [patient_part(found.pseudo.mean(axis=0))]
-    if len(found.figures) >= LEAST_TRAININGS:
-        parts.append(training_part(found.figures))
-    half, _ = half_width(parts)
-    if len(found.patients) < LEAST_PATIENTS:
-        half = math.inf
-    value, count = found.value, len(found.figures)
+    value, count, pseudo = found.value, len(found.figures), found.pseudo.mean(axis=0)
+    others = [spread_of_mean(found.figures)] if count >= LEAST_TRAININGS else []
+    low, high = -math.inf, math.inf
+    if len(found.patients) >= LEAST_PATIENTS:
+        low, high = map(float, limits(value, pseudo, (0.0, 1.0) if bounded else None, others))
+    if bounded:
+        low, high = (end if math.isinf(end) else min(1.0, max(0.0, end)) for end in (low, high))
     deviation = float(found.figures.std(ddof=1)) if count > 1 else None
-    return Estimate(value, value - half, value + half, len(found.patients), deviation, count, tuple(parts))
-
-
-Part = tuple[float, int]  # a variance of a mean, and its degrees of freedom
-
-
-def patient_part(pseudo: np.ndarray) -> Part:
-    """The variance over patients of the mean of pseudo-values (patients,)."""
-    count = len(pseudo)
-    return (float(pseudo.var(ddof=1)) / count, count - 1) if count > 1 else (math.inf, 0)
-
-
-def training_part(figures: np.ndarray) -> Part:
-    """The variance over trainings of the mean of their figures (trainings,)."""
-    return patient_part(figures)
-
-
-def freedom(parts: Sequence[Part]) -> float:
-    """Satterthwaite's degrees of freedom of a sum of variances; infinite if there is no variance."""
-    total = sum(variance for variance, _ in parts)
-    below = sum(variance**2 / degrees for variance, degrees in parts if variance)
-    return total**2 / below if below else math.inf
-
-
-def half_width(parts: Sequence[Part], coverage: float = COVERAGE) -> tuple[float, float]:
-    """Half the width of Student's t interval for a sum of variances, and its degrees of freedom."""
-    from scipy.special import stdtrit  # scipy.stats takes half a second to import
-
-    total = sum(variance for variance, _ in parts)
-    if not math.isfinite(total):
-        return math.inf, 0.0
-    degrees = freedom(parts)
-    return (float(stdtrit(degrees, (1 + coverage) / 2)) * math.sqrt(total) if total else 0.0), degrees
+    parts = (spread_of_mean(pseudo), *others)
+    return Estimate(value, low, high, len(found.patients), deviation, count, parts)
 
 
 def by_class(trainings: Sequence[Terms]) -> tuple[float, ...]:

@@ -13,20 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from bench.stats.estimate import (
-    COVERAGE,
-    LEAST_PATIENTS,
-    LEAST_TRAININGS,
-    Part,
-    Sample,
-    Terms,
-    freedom,
-    half_width,
-    of_each,
-    patient_part,
-    sample,
-    training_part,
-)
+from bench.stats.estimate import LEAST_PATIENTS, LEAST_TRAININGS, Sample, Terms, of_each, sample
+from bench.stats.interval import COVERAGE, Part, limits, p_value, spread_of_mean, unseen
 
 SIGNIFICANCE = 1 - COVERAGE  # after Holm's correction
 Of = Literal["these trainings", "the networks"]
@@ -40,7 +28,8 @@ class Difference:
     scored on, `trainings` the number of trainings of each. `p` is two-sided; `holm_p` is corrected for all tests that
     were made together. `false_claim` is the probability that the network that looks better is not. `won` and `lost` are
     shares of patients, averaged over all pairs of a training of one and a training of the other; the rest are ties.
-    `parts` are the variances of the difference: over patients, then over the trainings of each.
+    `parts` are the variances of the difference: over patients, then over the trainings of each. `unseen` is the share
+    of patients with a missed target that the sample may lack, if it has none.
     """
 
     value: float
@@ -54,6 +43,7 @@ class Difference:
     won: float
     lost: float
     parts: tuple[Part, ...]
+    unseen: float | None = None
     holm_p: float = 1.0
 
     @property
@@ -72,15 +62,21 @@ class Difference:
 
 
 def difference(
-    first: Sequence[Terms], second: Sequence[Terms], of: Of | None = None, coverage: float = COVERAGE
-) -> Difference | None:
+    first: Sequence[Terms], second: Sequence[Terms], of: Of | None = None, coverage: float = COVERAGE,
+    worst: float | None = 0.0,
+) -> Difference | None:  # fmt: skip
     """The difference of two networks on the patients of both; None if they have none in common.
 
     The value is the difference of the two figures on these patients. Its variance is that over patients of the paired
     pseudo-values, averaged over trainings (`bench.stats.estimate.Sample`). For a statement of the networks the
-    variances of both means over trainings are added, with Satterthwaite's degrees of freedom. Interval and p-value are
-    Student's. Without `of`, the statement is of the networks if both have three trainings, else of these trainings.
-    With fewer than ten patients there is neither an interval nor a p-value below 1.
+    variances of both means over trainings are added. Interval and p-value are Student's (`bench.stats.interval`).
+    Without `of`, the statement is of the networks if both have three trainings, else of these trainings. With fewer
+    than ten patients there is neither an interval nor a p-value below 1.
+
+    `worst` is the worst score there is (0 for a Dice); None for a distance, of which there is none. If a network has
+    it on an image of this sample, a patient of whom one network misses the target may weigh much, and each limit is
+    taken as if one more had come: missed by one network, with the other's own figure. If neither has, nothing is known
+    of misses in fewer than a share `unseen` of patients, and the statement is of the others.
 
     `false_claim` is the posterior probability, under a flat prior, that the true difference has the other sign (the
     same t distribution). Source: Christodoulou et al., False promises in medical imaging AI, arXiv:2505.04720.
@@ -89,17 +85,23 @@ def difference(
     if pair is None:
         return None
     ours, theirs = pair
-    trainings = (len(ours.figures), len(theirs.figures))
+    trainings, count = (len(ours.figures), len(theirs.figures)), len(ours.patients)
     of = of or ("the networks" if min(trainings) >= LEAST_TRAININGS else "these trainings")
-    parts = [patient_part(ours.pseudo.mean(axis=0) - theirs.pseudo.mean(axis=0))]
-    if of == "the networks":
-        parts += [training_part(side.figures) for side in pair]
-    value, count = ours.value - theirs.value, len(ours.patients)
-    half, p = half_width(parts, coverage)[0], _two_sided(value, parts)
-    if count < LEAST_PATIENTS or (of == "the networks" and min(trainings) < LEAST_TRAININGS):
-        half, p = math.inf, 1.0
+    value, pseudo = ours.value - theirs.value, ours.pseudo.mean(axis=0) - theirs.pseudo.mean(axis=0)
+    others = [spread_of_mean(side.figures) for side in pair] if of == "the networks" else []
+    missed = ours.missed + theirs.missed
+    extremes = None
+    if worst is not None and missed:
+        ends = sorted((worst - theirs.value, ours.value - worst))
+        extremes = (ends[0], ends[1])
+    low, high, p = -math.inf, math.inf, 1.0
+    if count >= LEAST_PATIENTS and (of == "these trainings" or min(trainings) >= LEAST_TRAININGS):
+        low, high = map(float, limits(value, pseudo, extremes, others, coverage))
+        p = float(p_value(value, pseudo, extremes, others))
     won, lost = _won_and_lost(first, second, ours.patients)
-    return Difference(value, value - half, value + half, of, count, trainings, p, p / 2, won, lost, tuple(parts), p)
+    rare = None if worst is None or missed else unseen(count)
+    parts = (spread_of_mean(pseudo), *others)
+    return Difference(value, low, high, of, count, trainings, p, p / 2, won, lost, parts, rare)
 
 
 def _on_common_patients(first: Sequence[Terms], second: Sequence[Terms]) -> tuple[Sample, Sample] | None:
@@ -113,16 +115,6 @@ def _on_common_patients(first: Sequence[Terms], second: Sequence[Terms]) -> tupl
     return (ours, theirs) if common and ours and theirs else None
 
 
-def _two_sided(value: float, parts: Sequence[Part]) -> float:
-    """The two-sided p-value of Student's test that the difference is 0."""
-    from scipy.special import stdtr
-
-    total = sum(variance for variance, _ in parts)
-    if not total:
-        return 0.0 if value else 1.0
-    return float(2 * stdtr(freedom(parts), -abs(value) / math.sqrt(total))) if math.isfinite(total) else 1.0
-
-
 def _won_and_lost(first: Sequence[Terms], second: Sequence[Terms], patients: Sequence[str]) -> tuple[float, float]:
     ours, theirs = of_each(first, patients), of_each(second, patients)
     gaps = ours[:, None] - theirs[None]
@@ -132,8 +124,9 @@ def _won_and_lost(first: Sequence[Terms], second: Sequence[Terms], patients: Seq
 
 
 def against_one(
-    networks: Mapping[str, Sequence[Terms]], reference: str, of: Of | None = None, chosen_after: bool = False
-) -> dict[str, Difference]:
+    networks: Mapping[str, Sequence[Terms]], reference: str, of: Of | None = None, chosen_after: bool = False,
+    worst: float | None = 0.0,
+) -> dict[str, Difference]:  # fmt: skip
     """Every other network less the reference; p-values are corrected together by Holm.
 
     A reference that was `chosen_after` the figures were seen (the best one) is paid for: the correction is over all
@@ -142,11 +135,11 @@ def against_one(
     others = [name for name in networks if name != reference]
     count = len(networks) * (len(networks) - 1) // 2
     coverage = 1 - SIGNIFICANCE / count if chosen_after and count else COVERAGE
-    found = {name: difference(networks[name], networks[reference], of, coverage) for name in others}
+    found = {name: difference(networks[name], networks[reference], of, coverage, worst) for name in others}
     known = {name: one for name, one in found.items() if one}
     p_values = [one.p for one in known.values()]
     if chosen_after:
-        pairs = (difference(networks[a], networks[b], of) for a, b in combinations(others, 2))
+        pairs = (difference(networks[a], networks[b], of, worst=worst) for a, b in combinations(others, 2))
         p_values += [one.p for one in pairs if one]
     corrected = holm(p_values)
     return {name: replace(one, holm_p=p) for (name, one), p in zip(known.items(), corrected, strict=False)}

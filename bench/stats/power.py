@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.stats.estimate import COVERAGE, Part, freedom
+from bench.stats.interval import COVERAGE, Part, degrees
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def need(gap: float, patients: int, trainings: Sequence[int], parts: Sequence[Pa
     known = all(math.isfinite(variance) for variance, _ in parts)
     if not gap or not known:
         return Need(None, None)
-    wanted = (gap / float(stdtrit(max(2.0, freedom(parts)), (1 + COVERAGE) / 2))) ** 2
+    wanted = (gap / float(stdtrit(max(2.0, float(degrees(parts))), (1 + COVERAGE) / 2))) ** 2
     over_patients, over_trainings = parts[0][0], sum(variance for variance, _ in parts[1:])
     more_patients = more_trainings = None
     if over_trainings < wanted:

@@ -12,10 +12,40 @@ from bench.stats.estimate import by_class, by_unit, estimate, of_processes, quan
 
 def test_one_training_of_patients_with_an_image_each_has_students_interval():
     values = np.random.default_rng(1).beta(8, 2, 40)
-    found = estimate([shares(*values)])
+    found = estimate([shares(*values)], bounded=False)
     low, high = stats.t.interval(0.95, 39, values.mean(), stats.sem(values))
     assert (found.value, found.low, found.high, found.n) == pytest.approx((values.mean(), low, high, 40))
     assert found.deviation is None
+
+
+def test_limits_of_a_bounded_score_allow_for_one_more_patient():
+    """Student's, of the sample with a patient who scores 0 for the lower limit, and who scores 1 for the upper."""
+    values = np.random.default_rng(1).beta(8, 2, 40)
+    found = estimate([shares(*values)])
+    worse, better = np.append(values, 0), np.append(values, 1)
+    low, _ = stats.t.interval(0.95, 40, worse.mean(), stats.sem(worse))
+    _, high = stats.t.interval(0.95, 40, better.mean(), stats.sem(better))
+    assert (found.value, found.low, found.high) == pytest.approx((values.mean(), low, high))
+
+
+def test_of_a_share_of_which_nothing_was_seen_the_limit_is_about_three_in_n():
+    for patients in (30, 100, 300):
+        found = estimate([shares(*[0.0] * patients)])
+        assert (found.value, found.low) == (0, 0)
+        assert 2.5 / patients < found.high < 3.5 / patients
+
+
+def test_few_patients_and_rare_misses_leave_the_interval_honest():
+    """A network that misses 3 % of targets: Student's interval of 20 patients holds the truth far too rarely."""
+    rng, students, ours = np.random.default_rng(1), 0, 0
+    truth = 0.97 * 0.93
+    for _ in range(300):
+        values = np.where(rng.random(20) < 0.03, 0, rng.normal(0.93, 0.02, 20))
+        plain, found = estimate([shares(*values)], bounded=False), estimate([shares(*values)])
+        students += plain.low <= truth <= plain.high
+        ours += found.low <= truth <= found.high
+    assert students < 300 * 0.7
+    assert ours > 300 * 0.93
 
 
 def test_images_of_one_patient_count_as_one_unit():
@@ -35,7 +65,7 @@ def test_patients_with_different_numbers_of_images_against_a_cluster_robust_regr
     every = np.concatenate(list(images.values()))
     clusters = np.repeat(np.arange(120), [len(found) for found in images.values()])
     fitted = sm.OLS(every, np.ones(len(every))).fit(cov_type="cluster", cov_kwds={"groups": clusters})
-    found = estimate([several(images)])
+    found = estimate([several(images)], bounded=False)
     half = stats.t.ppf(0.975, 119) * fitted.bse[0]
     assert found.value == pytest.approx(every.mean())
     assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.02)
@@ -44,7 +74,7 @@ def test_patients_with_different_numbers_of_images_against_a_cluster_robust_regr
 def test_three_trainings_have_the_interval_of_the_network():
     """Patients without any spread: what is left is Student's interval over the three trainings' figures."""
     figures = np.array([0.6, 0.7, 0.74])
-    found = estimate([shares(*[figure] * 15) for figure in figures])
+    found = estimate([shares(*[figure] * 15) for figure in figures], bounded=False)
     low, high = stats.t.interval(0.95, 2, figures.mean(), stats.sem(figures))
     assert (found.low, found.high) == pytest.approx((low, high))
     assert (found.deviation, found.seeds) == (pytest.approx(figures.std(ddof=1)), 3)
@@ -52,7 +82,7 @@ def test_three_trainings_have_the_interval_of_the_network():
 
 def test_two_trainings_have_the_interval_of_these_weights():
     values = np.random.default_rng(3).beta(8, 2, (2, 30))
-    found, average = estimate([shares(*one) for one in values]), values.mean(axis=0)
+    found, average = estimate([shares(*one) for one in values], bounded=False), values.mean(axis=0)
     low, high = stats.t.interval(0.95, 29, average.mean(), stats.sem(average))
     assert (found.low, found.high) == pytest.approx((low, high))
 
@@ -61,7 +91,7 @@ def test_variances_over_patients_and_trainings_are_added_with_satterthwaites_deg
     """By Welch's test of two samples, whose variances are added by the same formula."""
     rng = np.random.default_rng(4)
     shifts, values = rng.normal(0, 0.05, 4), rng.normal(0.7, 0.1, 12)
-    found = estimate([shares(*(values + shift)) for shift in shifts])
+    found = estimate([shares(*(values + shift)) for shift in shifts], bounded=False)
     welch = stats.ttest_ind(shifts, values, equal_var=False).confidence_interval(0.95)
     assert found.high - found.low == pytest.approx(welch.high - welch.low)
 
@@ -85,7 +115,7 @@ def test_classes_are_averaged_after_patients_and_undefined_ones_left_out():
 def test_a_ratio_of_sums_is_left_out_as_one():
     """Without any of these patients the ratio is the same, however large they are."""
     pooled = {str(n): np.array([[3.0 * n, 4.0 * n]]) for n in range(1, 20)}
-    found = estimate([pooled])
+    found = estimate([pooled], bounded=False)
     assert (found.value, found.low, found.high) == pytest.approx((0.75, 0.75, 0.75))
 
 

@@ -42,6 +42,32 @@ def test_a_false_claim_is_as_likely_as_the_posterior_says():
     assert difference([shares(*ours)], [shares(*theirs)]).false_claim == pytest.approx(expected)
 
 
+def test_where_a_target_was_missed_each_limit_allows_for_one_more_miss():
+    """Student's interval of the sample with one more patient, whom one network misses and the other does not."""
+    ours, theirs = (side[0].clip(0.2, 1) for side in two(5))
+    ours, theirs[3] = (ours + 0.1).clip(0, 1), 0.0
+    found = difference([missing(ours)], [missing(theirs)])
+    worse, better = np.append(ours - theirs, -theirs.mean()), np.append(ours - theirs, ours.mean())
+    low, _ = stats.t.interval(0.95, 40, worse.mean(), stats.sem(worse))
+    _, high = stats.t.interval(0.95, 40, better.mean(), stats.sem(better))
+    assert (found.low, found.high) == pytest.approx((low, high))
+    tested = stats.ttest_1samp(worse if ours.mean() > theirs.mean() else better, 0)
+    assert found.p == pytest.approx(tested.pvalue)
+    assert found.unseen is None
+
+
+def test_where_none_was_missed_it_is_told_how_rare_a_miss_may_be():
+    ours, theirs = (side[0].clip(0.2, 1) for side in two(5))
+    found = difference([missing(ours)], [missing(theirs)])
+    assert found.unseen == pytest.approx(stats.beta.ppf(0.95, 1, 40))  # Clopper and Pearson's upper limit for 0 of 40
+    assert difference([shares(*ours)], [shares(*theirs)], worst=None).unseen is None  # a distance has no worst
+
+
+def missing(values: np.ndarray) -> dict[str, np.ndarray]:
+    """Terms of patients of whom those with a score under 0.1 are missed."""
+    return {f"{n:03}": np.array([[value, 1.0, float(value < 0.1)]]) for n, value in enumerate(values)}
+
+
 def test_networks_are_compared_by_welchs_test_if_patients_do_not_matter():
     ours, theirs = np.array([0.7, 0.72, 0.8]), np.array([0.6, 0.65, 0.61, 0.62])
     found = difference(*([shares(*[figure] * 12) for figure in side] for side in (ours, theirs)))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scoring import shares
 
-from bench.stats.estimate import estimate, half_width
+from bench.stats.estimate import estimate
+from bench.stats.interval import half_width
 from bench.stats.power import need
 
 
@@ -12,7 +13,7 @@ def test_so_many_patients_would_make_the_interval_as_narrow_as_the_gap():
     found = estimate([shares(*np.random.default_rng(1).normal(0.7, 0.1, 100))])
     wanted = need(0.005, found.n, (1,), found.parts)
     ((variance, _),) = found.parts
-    half, _ = half_width([(variance * found.n / wanted.patients, wanted.patients - 1)])
+    half = half_width([(variance * found.n / wanted.patients, wanted.patients - 1)])
     assert half == pytest.approx(0.005, rel=0.03)
     assert wanted.trainings is None
 
@@ -23,7 +24,7 @@ def test_more_patients_do_not_help_where_trainings_differ_too_much():
     assert wanted.patients is None
     assert 21 < wanted.trainings < 1000
     less = sum(variance * 21 / wanted.trainings for variance, _ in parts[1:])
-    half, _ = half_width([parts[0], (less, 2 * wanted.trainings)])
+    half = half_width([parts[0], (less, 2 * wanted.trainings)])
     assert half == pytest.approx(0.01, rel=0.1)
 
 
