@@ -75,6 +75,11 @@ def test_images_of_one_patient_are_one_patient():
     assert str(undecided(claim(**DICE, value=0.1), [altered(made, {"images": images})])) == "5 patients, 10 needed"
 
 
+def test_images_that_stand_for_patients_are_called_images():
+    made = altered(trained("mdsa_unet", TWENTY), {"patients": "images"})
+    assert scored(claim(**DICE, value=0.1), [made]).scope == "these weights: 20 images, 1 training"
+
+
 REASONS = {
     "patients": (lambda r: now(unnamed_record("mdsa_unet", TWENTY)), "its records name no patients"),
     "part of the test split": (lambda r: altered(r, test_images=20), "only 20 of the test images were scored"),
