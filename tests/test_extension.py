@@ -55,7 +55,7 @@ def modules(network, spec, progress=None):
 '''
 SCORE = '''
 
-def specificity(prediction, truth, spacing=None):
+def specificity(prediction, truth, spacing=None, tolerance=None):
     """The share of the background that was found to be background."""
     background = ~truth
     return float((background & ~prediction).sum() / background.sum()) if background.any() else float("nan")

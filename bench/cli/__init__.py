@@ -3,7 +3,7 @@
 import sys
 
 # Each of these registers its command on the app.
-from bench.cli import check, data, doctor, listing, profile, run, stored  # noqa: F401
+from bench.cli import check, data, doctor, listing, profile, run, score, stored  # noqa: F401
 from bench.cli.options import app
 from bench.errors import UserError
 

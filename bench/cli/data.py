@@ -52,11 +52,15 @@ def show(
 
     Example: bench data show ddti --data-root DDTI
     """
+    from bench.cli.terminal import console, say
     from bench.data.contact_sheet import contact_sheet
 
     path = to or Path("reports") / f"data-{dataset}.png"
     writable(path.parent)
-    echo(str(contact_sheet(data.open(dataset), path, count)))
+    opened = data.open(dataset)
+    if opened.differs:
+        say(console(), ("differs from the published data set: ", "yellow"), opened.differs)
+    echo(str(contact_sheet(opened, path, count)))
 
 
 @command(on=data_app)

@@ -40,6 +40,8 @@ def announce(to: Screen, planned: Plan, out: Path) -> None:
     if data:
         counts = ", ".join(f"{len(data.splits[split])} {split}" for split in SPLITS if split in data.splits)
         lines["data"] = f"{data.name}: {counts} images" + (f" ({data.note})" if data.note else "")
+    if data and data.differs:
+        lines["differs"] = f"from the published data set: {data.differs}"
     for job in planned.jobs:
         if told := QUANTITIES[job.spec.quantity].told(job.spec, planned.asked):
             lines.setdefault(*told)

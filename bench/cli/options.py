@@ -79,15 +79,20 @@ class DataOptions:
 
     data_root: Annotated[Path | None, Option(help="The folder with the data set as published.")] = None
     classes: Annotated[str, Option(help="Names of the foreground classes of a plain folder, by commas.")] = ""
+    patient: Annotated[str, Option(help="Whose each image of a plain folder is: '(P\\d+)_', or a CSV file.")] = ""
     split_file: Annotated[Path | None, Option(help="A file of the split. [default: as published, else drawn]")] = None
     fold: Annotated[int, Option(help="Number of a published fold, for TN3K 0 to 4.")] = 0
+    tolerance: Annotated[float | None, Option(help="Distance within which outlines agree. [default: by data]")] = None
 
     @property
     def options(self) -> "Options":
         """The same as `bench.data` takes it."""
         from bench.data import Options
 
-        return Options(classes=names_in(self.classes), split_file=self.split_file, fold=self.fold)
+        return Options(
+            classes=names_in(self.classes), split_file=self.split_file, fold=self.fold, patient=self.patient,
+            tolerance=self.tolerance,
+        )  # fmt: skip
 
     def open(self, dataset: str) -> "DataSet":
         """The data set of this name. UserError where it cannot be opened."""
@@ -120,6 +125,9 @@ class RunOptions:
     devices: Annotated[int, Option(min=1, help="GPUs, or processes on a CPU, that share each batch.")] = 1
     patience: Annotated[int | None, Option(min=1, help="Checks without gain to stop after. [default: never]")] = None
     weights: Annotated[Path | None, Option(help="Score these weights (safetensors, .pt); train nothing.")] = None
+    pseudonyms: Annotated[bool, Option("--pseudonyms", help="Records name no patient and no file, to share them.")] = (
+        False
+    )
     timeout: Annotated[float, Option(min=1, help="Seconds without a sign of life after which a job is stopped.")] = 600
 
     def study(self, data: DataOptions) -> "Study":
@@ -141,7 +149,7 @@ class RunOptions:
             size=size, sizes=tuple(sizes), batches=numbers_in("--batch", self.batch, least=1),
             variants=names_in(self.variant), tf32=self.tf32, cudnn_benchmark=self.cudnn_benchmark,
             seeds=numbers_in("--seeds", self.seeds, least=0), devices=self.devices, patience=self.patience,
-            weights=self.weights, silence_s=self.timeout,
+            weights=self.weights, silence_s=self.timeout, pseudonyms=self.pseudonyms,
         )  # fmt: skip
 
     def _network_names(self) -> tuple[str, ...]:

@@ -152,11 +152,11 @@ def history(
     from bench.quantities import find_metric
     from bench.report.history import as_text, draw, facts
 
-    find_network(network)
     about = find_metric(metric)
     writable(to)
     points = points_of(network, about, dataset, records)
     if not points:
+        find_network(network)  # a misspelt name; one of no table may have records of predictions made elsewhere
         what = f"{network}'s {metric}" + (f" on {dataset}" if dataset else "")
         raise UserError(f"no commit has a record of {what} below '{records}'; commit what `bench run` wrote")
     if as_json:

@@ -1,8 +1,10 @@
 """The data sets listed in datasets.toml. To add one, add an entry there and a module of the same name here."""
 
+import math
+import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,7 @@ class Source:
     modality: str
     published: str
     layout: str
+    tolerance: float
     short: str = ""
     trace: str = ""
     signs: Mapping[str, str] = field(default_factory=dict)
@@ -45,7 +48,9 @@ class Source:
         Faults of single files are appended to `problems` as sentences, and their samples are left out. Without
         `needs_root` the root may be None.
         """
-        return import_module(f"bench.data.{self.reader or self.name}").open(self, root, options, problems)
+        reader = import_module(f"bench.data.{self.reader or self.name}")
+        data: DataSet = reader.open(self, root, options, problems)
+        return replace(data, tolerance=self.tolerance if options.tolerance is None else options.tolerance)
 
     def wrong_layout(self, root: Path, missing: str) -> UserError:
         """The error for a `root` that does not hold this data set; `missing` says what was looked for.
@@ -76,7 +81,7 @@ def open_dataset(name: str, root: Path | None = None, options: Options = NO_OPTI
     if problems:
         count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         more = f"and {len(problems) - 3} more; " if len(problems) > 3 else ""
-        command = f"bench data check {name}" + (f" --data-root {root}" if root else "")
+        command = shlex.join(["bench", "data", "check", name, *_given(root, options)])
         lines = (f"data set '{name}' has {count}:", *problems[:3], f"{more}list them all with: {command}")
         raise UserError("\n".join(lines))
     return _regrouped(data, options.split_file)
@@ -94,11 +99,14 @@ def _read(name: str, root: Path | None, options: Options) -> tuple[DataSet, list
     if name not in DATASETS:
         raise unknown("data set", name, DATASETS)
     source = DATASETS[name]
-    for option in ("classes", "fold"):
+    for option in ("classes", "fold", "patient"):
         if getattr(options, option) and option not in source.options:
             takers = " and ".join(other.name for other in DATASETS.values() if option in other.options)
             taken = ", ".join(f"--{known}" for known in source.options) or "none"
             raise UserError(f"--{option} is for {takers}; {name} takes {taken}, so leave it out")
+    if options.tolerance is not None and not 0 <= options.tolerance < math.inf:
+        given = f"--tolerance {options.tolerance:g} is no distance"
+        raise UserError(f"{given}; give 0 or more, in millimeters where the files give their spacing, else in pixels")
     if source.needs_root and (root is None or not root.is_dir()):
         fault = "is not a folder" if root and root.exists() else "does not exist"
         given = f"--data-root {root.absolute()} {fault}" if root else "no folder was given"
@@ -106,6 +114,15 @@ def _read(name: str, root: Path | None, options: Options) -> tuple[DataSet, list
         raise UserError(f"data set '{name}' is read from files and {given}; {advice}")
     problems: list[str] = []
     return source.open(root, options, problems), problems
+
+
+def _given(root: Path | None, options: Options) -> list[str]:
+    """The folder and the options as they are given on the command line."""
+    values = {
+        "--data-root": root, "--classes": ",".join(options.classes), "--patient": options.patient,
+        "--split-file": options.split_file, "--fold": options.fold,
+    }  # fmt: skip
+    return [part for option, value in values.items() if value for part in (option, str(value))]
 
 
 def _regrouped(data: DataSet, path: Path | None) -> DataSet:

@@ -39,6 +39,7 @@ LISTS = {"train": "train_slices.list", "val": "val.list", "test": "test.list"}
 WHOLE = -1  # used as the slice number of a whole volume
 SEED = 2018
 SPLIT = "split.json"
+PUBLISHED = 100  # training patients
 USUAL_PATIENTS = {"train": 70, "val": 10, "test": 20}
 USUAL_SLICES = 1312  # of the 70 patients to train on
 
@@ -60,8 +61,12 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
     else:
         raise source.wrong_layout(root, "no folder training, nor a folder data")
     splits, note, recipe = keep_apart("ACDC", splits, problems), "; ".join(notes), f"{form} slices, min-max per volume"
-    drawn = f"seed {SEED}" in note
-    return DataSet("acdc", CLASSES, splits, "per_volume", note, recipe, tuple(tallies), drawn=drawn)
+    found = len({sample.group for samples in splits.values() for sample in samples})
+    instead = f"{found} patients instead of {PUBLISHED}" if not tallies and found != PUBLISHED else ""
+    return DataSet(
+        "acdc", CLASSES, splits, "per_volume", note, recipe, tuple(tallies), drawn=f"seed {SEED}" in note,
+        patients=True, instead=instead,
+    )  # fmt: skip
 
 
 def _split(root: Path, samples: list[Sample], patients: set[str], problems: list[str]) -> Found:
@@ -94,7 +99,7 @@ def _from_volumes(source: Source, root: Path, problems: list[str]) -> Found:
     training, testing = ({path.name: path for path in paths if PATIENT.fullmatch(path.name)} for paths in found)
     if not training:
         raise source.wrong_layout(root, "no folder patientNNN in the folder training")
-    notes, tallies = [], [Tally("patients in training", len(training), 100)]
+    notes, tallies = [], [Tally("patients in training", len(training), PUBLISHED)]
     if testing and not any(files_in(folder, NIFTI, IDS[1]) for folder in testing.values()):
         notes.append(f"testing holds no labels: its {len(testing)} patients are left out")
         testing = {}

@@ -1,17 +1,21 @@
 """Checks every file of a data set and lists all faults."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from bench.data import DataSet, Options, inspect_dataset
+from bench.data.copies import near_copies, thumbnail
 from bench.data.files import same_bytes
 from bench.data.images import check_same_size, checked_labels
 from bench.data.sample import Sample
 from bench.errors import UserError
 
+SHOWN = 20  # pairs of near copies that are named
 Done = Callable[[int, int], None]  # called with how many samples of how many were read
 
 
@@ -25,42 +29,71 @@ class Checked:
 
 
 def check(name: str, root: Path | None, options: Options, done: Done = lambda count, total: None) -> Checked:
-    """Read everything: pairing, counts, readability, sizes, label values, the same image on two sides of the split.
+    """Read everything: pairing, counts, readability, sizes, label values, one image or near copies on two sides.
 
     Raises UserError only if there is nothing to check.
     """
     data, faults = inspect_dataset(name, root, options)
     remarks = [data.note] if data.note else []
     advice = "get the missing files, or remove what is extra"
-    wrong = [tally for tally in data.tallies if tally.published not in (None, tally.found)]
-    faults += [f"{tally.found} {tally.what}, published are {tally.published}; {advice}" for tally in wrong]
-    samples = [sample for split in data.splits.values() for sample in split]
-    empty = 0
+    faults += [f"{one.found} {one.what}, published are {one.published}; {advice}" for one in data.wrong_tallies]
+    remarks += [f"differs from the published data set: {data.differs}"] if data.differs else []
+    samples = [sample for _, sample in _pairs(data)]
+    seen: list[_Seen] = []
     with ThreadPoolExecutor() as pool:
-        for count, (fault, is_empty) in enumerate(pool.map(partial(_look, data), samples), start=1):
-            faults += fault
-            empty += is_empty
+        for count, one in enumerate(pool.map(partial(_look, data), samples), start=1):
+            seen.append(one)
             done(count, len(samples))
-    if empty:
+    faults += [one.fault for one in seen if one.fault]
+    if empty := sum(one.empty for one in seen):
         remarks.append(f"{empty} of {len(samples)} masks are empty; where a prediction is empty too, Dice is undefined")
     twins, published = _twins(data)
-    return Checked(data, (*faults, *twins), (*remarks, *published))
+    return Checked(data, (*faults, *twins), (*remarks, *published, *_near_copies(data, seen)))
 
 
-def _look(data: DataSet, sample: Sample) -> tuple[list[str], bool]:
-    """The faults of one sample, and whether its mask is empty."""
+@dataclass(frozen=True)
+class _Seen:
+    """What was seen of one sample: its fault, whether its mask is empty, and its thumbnail where it has no fault."""
+
+    fault: str = ""
+    empty: bool = False
+    thumbnail: np.ndarray | None = None
+
+
+def _look(data: DataSet, sample: Sample) -> _Seen:
     try:
         image, mask = sample.image(), sample.mask()
         check_same_size(f"the image of {sample.id}", image.shape[:2], "its mask", mask.shape)
-        return [], not checked_labels(mask, f"the mask of {sample.id}", data.classes).any()
+        empty = not checked_labels(mask, f"the mask of {sample.id}", data.classes).any()
+        return _Seen(empty=empty, thumbnail=thumbnail(image))
     except UserError as error:
-        return [str(error)], False
+        return _Seen(str(error))
+
+
+def _pairs(data: DataSet) -> list[tuple[str, Sample]]:
+    """Each sample with its side."""
+    return [(split, sample) for split, samples in data.splits.items() for sample in samples]
+
+
+def _near_copies(data: DataSet, seen: Sequence[_Seen]) -> list[str]:
+    """Remarks on images that look alike on two sides of the split and are not the same byte for byte."""
+    pairs = zip(_pairs(data), seen, strict=True)
+    whole = [(split, sample, one.thumbnail) for (split, sample), one in pairs if one.thumbnail is not None]
+    alike = near_copies(*zip(*whole, strict=True)) if whole else []
+    found = [near for near in alike if not same_bytes(file for sample in near.samples for file in sample.files[:1])]
+    if not found:
+        return []
+    told = f"{len(found)} pair{'s' if len(found) > 1 else ''} of images on two sides of the split look alike"
+    more = [f"near copies: {len(found) - SHOWN} more pairs"] if len(found) > SHOWN else []
+    advice = "a network may be scored on what it learned, so look at them"
+    return [f"{told}; {advice}", *(f"near copies: {near}" for near in found[:SHOWN]), *more]
 
 
 def _twins(data: DataSet) -> tuple[list[str], list[str]]:
     """Images that are the same byte for byte on two sides of the split: faults, and those that were published so."""
-    pairs = ((split, sample) for split, samples in data.splits.items() for sample in samples)
-    where = {sample.files[0]: (split, sample.id) for split, sample in pairs if sample.files and not sample.volume}
+    where = {
+        sample.files[0]: (split, sample.id) for split, sample in _pairs(data) if sample.files and not sample.volume
+    }
     faults, published = [], []
     for alike in same_bytes(where):
         sides, ids = map(set, zip(*(where[path] for path in alike), strict=True))

@@ -11,12 +11,13 @@ from functools import partial
 from pathlib import Path
 
 from bench.data import Source
-from bench.data.files import COMMON_KINDS, JPEG, collected, files_in, no_partner, reading, same_bytes, single_files
+from bench.data.files import COMMON_KINDS, JPEG, collected, files_in, joined_groups, no_partner, reading, single_files
 from bench.data.images import Polygon, paired_samples, read_outlined, read_rgb
 from bench.data.sample import SHARES, DataSet, Options, Sample, Tally, draw_splits
 from bench.errors import UserError
 
 SEED = 2015
+OUTLINED = 470  # images of the original release
 
 
 def open(source: Source, root: Path, options: Options, problems: list[str]) -> DataSet:
@@ -46,13 +47,13 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
         if polygons and name not in all_images:
             file = cases[name.rpartition("_")[0]]
             problems.append(no_partner("DDTI", "case file", file, "outlined image", f"{name}.jpg beside it"))
-    groups = _groups(images, case_of)
+    groups = joined_groups((path, case_of[name]) for name, path in images.items())
     samples = []
     for name, path in images.items():
         if polygons := outlines.get(name, []):
             file = cases[case_of[name]]
             image, mask = partial(read_rgb, path), partial(read_outlined, path, file, polygons)
-            samples.append(Sample(name, groups[name], image, mask, (path, file)))
+            samples.append(Sample(name, groups[case_of[name]], image, mask, (path, file)))
     if not samples and not problems:
         raise UserError(f"DDTI: no image in {root} has an outline; the <svg> of all {len(cases)} case files are empty")
     bare = [name for name, case in case_of.items() if case in read and not outlines.get(name)]
@@ -60,7 +61,7 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
         f"no official split: by case with seed {SEED}, {SHARES}, cases with an image in common on one side; "
         f"{len(bare)} of {len(images)} images have no outline and are left out"
     )
-    counts = (("images", images, 474), ("images with polygons", samples, 470), ("cases", cases, 389))
+    counts = (("images", images, 474), ("images with polygons", samples, OUTLINED), ("cases", cases, 389))
     tallies = tuple(Tally(what, len(found), published) for what, found, published in counts)
     return _data_set(samples, note, "polygons filled with their border", tallies)
 
@@ -74,12 +75,20 @@ def _crops(source: Source, root: Path, problems: list[str]) -> DataSet:
         "their cases are not known, so each image is its own group (equal files one group), and images of one patient "
         "may be on two sides"
     )
-    return _data_set(samples, note, "637 crops", (Tally("crops", len(samples), 637),))
+    return _data_set(
+        samples,
+        note,
+        "637 crops",
+        (Tally("crops", len(samples), 637),),
+        instead=f"crops instead of the {OUTLINED} original images",
+    )
 
 
-def _data_set(samples: list[Sample], note: str, recipe: str, tallies: tuple[Tally, ...]) -> DataSet:
-    splits = draw_splits(samples, SEED)
-    return DataSet("ddti", ("nodule",), splits, note=note, recipe=recipe, tallies=tallies, drawn=True)
+def _data_set(samples: list[Sample], note: str, recipe: str, tallies: tuple[Tally, ...], instead: str = "") -> DataSet:
+    return DataSet(
+        "ddti", ("nodule",), draw_splits(samples, SEED), note=note, recipe=recipe, tallies=tallies, drawn=True,
+        patients=not instead, instead=instead,
+    )  # fmt: skip
 
 
 def read_case(path: Path) -> dict[int, list[Polygon]]:
@@ -111,13 +120,3 @@ def read_case(path: Path) -> dict[int, list[Polygon]]:
             polygons = [tuple((float(at["x"]), float(at["y"])) for at in shape["points"]) for shape in json.loads(svg)]
         outlines[int(number)] += [polygon for polygon in polygons if len(polygon) >= 3]
     return outlines
-
-
-def _groups(images: dict[str, Path], case_of: dict[str, str]) -> dict[str, str]:
-    """The group of each image: its case, or the first of the cases that hold one and the same image file."""
-    head = {case: case for case in case_of.values()}
-    for copies in same_bytes(images.values()):
-        joined = {head[case_of[path.stem]] for path in copies}
-        first = min(joined, key=lambda case: (len(case), case))
-        head = {case: first if group in joined else group for case, group in head.items()}
-    return {name: head[case] for name, case in case_of.items()}

@@ -54,6 +54,21 @@ def same_bytes(paths: Iterable[Path]) -> list[list[Path]]:
     return [group for group in alike.values() if len(group) > 1]
 
 
+def joined_groups(files: Iterable[tuple[Path, str]]) -> dict[str, str]:
+    """The name by which each group goes, from pairs of a file and its group.
+
+    It is the group's own, or where groups have a file in common, byte for byte, the first of their names by length and
+    letters.
+    """
+    group_of = dict(files)
+    head = {group: group for group in group_of.values()}
+    for copies in same_bytes(group_of):
+        joined = {head[group_of[path]] for path in copies}
+        first = min(joined, key=lambda group: (len(group), group))
+        head = {group: first if name in joined else name for group, name in head.items()}
+    return head
+
+
 @contextmanager
 def reading(what: str, path: Path, *errors: type[Exception]) -> Iterator[None]:
     """Turn what libraries raise for a missing, broken or foreign file into a UserError that names it.

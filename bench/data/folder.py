@@ -6,6 +6,7 @@ from pathlib import Path
 from bench.data import Source
 from bench.data.files import COMMON_KINDS, first_few
 from bench.data.images import paired_samples
+from bench.data.patients import with_patients
 from bench.data.sample import SHARES, SPLITS, VAL_SHARE, DataSet, Options, draw_splits, keep_apart
 from bench.errors import UserError
 
@@ -20,15 +21,11 @@ SEED = 1
 def open(source: Source, root: Path, options: Options, problems: list[str]) -> DataSet:
     """The pairs under `root`, by the folders train, val and test where they are there, else split by a fixed seed.
 
-    `options.classes` names the classes; one (or none) is read from what is bright, several from the values. No patient
-    is known, so each image is its own group; a split file may say otherwise. Raises UserError for a folder that is laid
-    out in another way, and for too few images to draw a split from.
+    `options.classes` names the classes; one (or none) is read from what is bright, several from the values.
+    `options.patient` says whose each image is; without it each is its own group. Raises UserError for a folder that is
+    laid out in another way, for images without a patient, and for too few images to draw a split from.
     """
-    classes = tuple(name.strip() for name in options.classes)
-    if not all(classes) or len(set(classes)) < len(classes):
-        given = ",".join(options.classes)
-        raise UserError(f"--classes {given} has an empty name or one twice; name each class once: liver,tumor")
-    classes = classes or ("foreground",)
+    classes = _class_names(options)
     parts = {side: folder for side, names in SIDES.items() if (folder := _folder(root, names)).is_dir()}
     notes: list[str] = []
     for side in ("train", "test"):
@@ -41,23 +38,38 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
         unread = (path.name for path in place.iterdir() if path.suffix.lower() not in KINDS)
         if others := sorted(name for name in unread if not name.startswith(".")):
             notes.append(f"no images, and left out, in {place}: {first_few(others)}")
+    who = ["patients are not known, so each image is a group of its own"]
+    if options.patient:
+        samples, who = with_patients(options.patient, samples, root)
+    unit = "patient" if options.patient else "image"
     if not parts:
         splits = draw_splits(samples[""], SEED)
-        notes.append(f"split by image with seed {SEED}, {SHARES}, equal files together")
+        notes.append(f"split by {unit} with seed {SEED}, {SHARES}, equal files together")
     elif "val" in parts:
         splits = {side: samples[side] for side in SPLITS}
     else:
         splits = draw_splits(samples["train"], SEED, samples["test"])
-        notes.append(f"no folder val: val is {VAL_SHARE:.0%} of train, by image with seed {SEED}")
+        notes.append(f"no folder val: val is {VAL_SHARE:.0%} of train, by {unit} with seed {SEED}")
     splits = keep_apart("folder", splits, problems)
     empty = [side for side in SPLITS if not splits[side]]
     if empty and not problems and not (options.split_file and options.split_file.exists()):
-        fault = f"the {sum(map(len, splits.values()))} images in {root} are too few to split"
-        advice = "add images (5 or more), or make folders train, val and test"
+        count = len({sample.group for part in splits.values() for sample in part})
+        fault = f"the {count} {unit}s in {root} are too few to split"
+        advice = f"add {unit}s (5 or more), or make folders train, val and test"
         raise UserError(f"folder: {fault}, for {' and '.join(empty)} would be empty; {advice}")
-    notes.append("patients are not known, so each image is a group of its own")
-    note, recipe = "; ".join(notes), f"classes {', '.join(classes)}"
-    return DataSet("folder", classes, splits, note=note, recipe=recipe, drawn="val" not in parts)
+    note, recipe, drawn = "; ".join([*notes, *who]), f"classes {', '.join(classes)}", "val" not in parts
+    return DataSet(
+        "folder", classes, splits, note=note, recipe=recipe, drawn=drawn, patients=bool(options.patient),
+        label=root.resolve().name,
+    )  # fmt: skip
+
+
+def _class_names(options: Options) -> tuple[str, ...]:
+    classes = tuple(name.strip() for name in options.classes)
+    if not all(classes) or len(set(classes)) < len(classes):
+        given = ",".join(options.classes)
+        raise UserError(f"--classes {given} has an empty name or one twice; name each class once: liver,tumor")
+    return classes or ("foreground",)
 
 
 def _folder(root: Path, names: tuple[str, ...]) -> Path:

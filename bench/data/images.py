@@ -105,6 +105,16 @@ def read_mask(path: Path) -> np.ndarray:
     brightest channel counts (the usual dark red of class 1 has a luma of 38); a lossless file with no value above 1
     holds 0 and 1; a 16-bit file with no value above 255 holds 8-bit values. Raises as `read_rgb` does.
     """
+    values, lossy = gray_levels(path)
+    holds_classes = not lossy and values.max(initial=0) == 1
+    return (values > (0 if holds_classes else 127)).astype(np.uint8)
+
+
+def gray_levels(path: Path) -> tuple[np.ndarray, bool]:
+    """The brightest channel of each pixel (height, width), and whether the file is lossy. Raises as `read_rgb` does.
+
+    A 16-bit file with no value above 255 holds 8-bit values; other 16 bits are scaled to 8.
+    """
     picture = _load(path)
     if picture.mode[0] in DEEP:
         values = np.asarray(picture)
@@ -113,8 +123,7 @@ def read_mask(path: Path) -> np.ndarray:
         values = np.asarray(picture.convert("L"))
     else:
         values = np.asarray(picture.convert("RGB")).max(axis=2)
-    holds_classes = picture.format != "JPEG" and values.max(initial=0) == 1
-    return (values > (0 if holds_classes else 127)).astype(np.uint8)
+    return values, picture.format == "JPEG"
 
 
 def read_mask_for(image: Path, mask: Path, classes: Sequence[str]) -> np.ndarray:
@@ -124,7 +133,7 @@ def read_mask_for(image: Path, mask: Path, classes: Sequence[str]) -> np.ndarray
     Raises UserError naming the file when it is unreadable, of another size than the image, or holds colors or values
     that name no class.
     """
-    values = read_mask(mask) if len(classes) == 1 else _read_labels(mask, classes)
+    values = read_mask(mask) if len(classes) == 1 else read_labels(mask, classes)
     check_same_size(image, size_of(image), mask, values.shape)
     return values if len(classes) == 1 else checked_labels(values, mask, classes)
 
@@ -173,7 +182,7 @@ def read_outlined(image: Path, source: Path, polygons: Sequence[Polygon]) -> np.
     return np.array(canvas)
 
 
-def _read_labels(path: Path, classes: Sequence[str]) -> np.ndarray:
+def read_labels(path: Path, classes: Sequence[str]) -> np.ndarray:
     """The values of a mask of several classes, (height, width), in the type that the file has."""
     picture = _load(path)
     values = np.asarray(picture)

@@ -30,16 +30,19 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
             # Images are .jpg only: the published folders also hold ISIC_*_superpixels.png and a metadata table.
             pairs = paired_samples(source, root, folders, problems, endings=("_segmentation",), kinds=(JPEG, (".png",)))
             parts[part] = tuple(pairs.values())
-    notes = []
+    notes, instead = [], ""
     if test in parts:
         splits = {"train": parts[training], "val": parts[validation], "test": parts[test]}
     else:
         splits = draw_splits(parts[training], seed, parts[validation])
         share = f"val {VAL_SHARE:.0%} of training, seed {seed}"
         notes.append(f"no test masks here: test is the official validation set, {share}")
+        instead = f"{len(parts[validation])} validation images as the test instead of the {counts[test]} test images"
     here = {part: (len(samples), counts[part]) for part, samples in parts.items()}
     notes += [f"{n} of the {count} published {part} images are here" for part, (n, count) in here.items() if n != count]
     tallies = tuple(Tally(f"{part} pairs", *count) for part, count in here.items())
     splits, twins = keep_apart(source.short, splits, problems), frozenset(map(frozenset, source.edition["twins"]))
     note, drawn = "; ".join(notes), test not in parts
-    return DataSet(source.name, ("lesion",), splits, note=note, tallies=tallies, known_twins=twins, drawn=drawn)
+    return DataSet(
+        source.name, ("lesion",), splits, note=note, tallies=tallies, known_twins=twins, drawn=drawn, instead=instead
+    )

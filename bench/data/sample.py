@@ -64,13 +64,16 @@ Splits = dict[str, tuple[Sample, ...]]
 class Options:
     """Options of a data set besides its folder. Each reader uses those it knows and ignores the others.
 
-    `classes` names the foreground classes of a plain folder; `split_file` says which group is on which side; `fold` is
-    the number of a published cross-validation fold.
+    `classes` names the foreground classes of a plain folder, and `patient` the patients of its images, by a pattern or
+    a CSV file; `split_file` says which group is on which side; `fold` is the number of a published cross-validation
+    fold; `tolerance` replaces the usual one of the data set, see `DataSet`.
     """
 
     classes: tuple[str, ...] = ()
     split_file: Path | None = None
     fold: int = 0
+    patient: str = ""
+    tolerance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,9 @@ class DataSet:
     split. `drawn` says that a seed made the split, or part of it, and not who published the images. `patients` says
     that the groups are patients (cases, lesions); otherwise none is named, and each image stands for one. `tolerance`
     is the distance, in the unit of distances of this data set, within which two outlines agree. `fold` is the number of
-    the fold that is open. `label` is the name of the user's own folder.
+    the fold that is open. `label` is the name of the user's own folder. `instead` says in words what is here in place
+    of the published images or sides, where no count shows it. `known_digest` is given where names were replaced, which
+    must not change the digest.
     """
 
     name: str
@@ -109,6 +114,8 @@ class DataSet:
     tolerance: float | None = None
     fold: int | None = None
     label: str = ""
+    instead: str = ""
+    known_digest: str = ""
 
     def __post_init__(self) -> None:
         for group, sides in groups_on_two_sides(self.splits).items():
@@ -122,13 +129,20 @@ class DataSet:
 
     @property
     def differs(self) -> str:
-        """How its counts differ from the published ones, in words; empty if they do not, or if none are published."""
-        wrong = [tally for tally in self.tallies if tally.published not in (None, tally.found)]
-        return ", ".join(f"{tally.found} {tally.what} instead of {tally.published}" for tally in wrong)
+        """How its images differ from the published ones, in words; empty if they do not, or if none are published."""
+        wrong = [f"{one.found} {one.what} instead of {one.published}" for one in self.wrong_tallies]
+        return ", ".join([*filter(None, [self.instead]), *wrong])
+
+    @property
+    def wrong_tallies(self) -> list[Tally]:
+        """The counts that are not the published ones."""
+        return [tally for tally in self.tallies if tally.published not in (None, tally.found)]
 
     @cached_property
     def digest(self) -> str:
         """12 hexadecimal digits that change when a sample, a file's name or size, or a split changes."""
+        if self.known_digest:
+            return self.known_digest
         lines = [self.name, self.recipe]
         for split in sorted(self.splits):
             for sample in self.splits[split]:
@@ -211,7 +225,10 @@ def apply_splits(data: DataSet, path: Path) -> DataSet:
     as_drawn = all(drawn.get(side, set()) == groups for side, groups in sides.items())
     note = f"split by {path.name}{', which is' if as_drawn else ' instead of'}: {data.note or 'the official splits'}"
     samples = [sample for split in data.splits.values() for sample in split]
-    return replace(data, splits=by_group(samples, sides), note=note)
+    instead = data.instead
+    if data.tallies and not (data.drawn or as_drawn):
+        instead = ", ".join(filter(None, [instead, "the sides of a split file instead of the published ones"]))
+    return replace(data, splits=by_group(samples, sides), note=note, instead=instead)
 
 
 def read_split_file(path: Path) -> tuple[str, dict[str, set[str]]]:

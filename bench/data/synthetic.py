@@ -25,7 +25,8 @@ def open(source: Source, root: Path | None, options: Options, problems: list[str
     numbers = itertools.count()
     splits = {split: tuple(map(_sample, itertools.islice(numbers, count))) for split, count in COUNTS.items()}
     note = "drawn, not photographed: scores show that a network trains, and nothing about patients"
-    return DataSet("synthetic", ("lesion",), splits, note=note, recipe=f"version {VERSION}, seed {SEED}, {SIZE}x{SIZE}")
+    recipe = f"version {VERSION}, seed {SEED}, {SIZE}x{SIZE}"
+    return DataSet("synthetic", ("lesion",), splits, note=note, recipe=recipe, patients=True)  # each image is a case
 
 
 @lru_cache(maxsize=8)

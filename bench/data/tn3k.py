@@ -41,7 +41,7 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
     )
     splits["test"] = tuple(samples["test"].values())
     note = f"fold {fold} of the published {FOLDS}; no patients are published, so each image is a group of its own"
-    return DataSet("tn3k", ("nodule",), splits, note=note, recipe=f"fold {fold}", tallies=tallies)
+    return DataSet("tn3k", ("nodule",), splits, note=note, recipe=f"fold {fold}", tallies=tallies, fold=fold)
 
 
 def _read_fold(source: Source, root: Path, fold: int, count: int) -> dict[str, list[int]]:

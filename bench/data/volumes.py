@@ -125,6 +125,12 @@ def shape_and_spacing(path: Path, key: str) -> tuple[tuple[int, ...], tuple[floa
     return shape, tuple(length * millimeters for length in reversed(lengths))
 
 
+def axes_of(path: Path) -> tuple[str, ...]:
+    """Where the axes x, y, z of a NIfTI file run to, by its header: ("L", "P", "S") is left, posterior, superior."""
+    with _opened(path, "") as stored:
+        return tuple(str(code) for code in nibabel.aff2axcodes(stored.affine))
+
+
 @contextmanager
 def _opened(path: Path, key: str) -> Iterator[Any]:
     """A NIfTI file, or the array called `key` of an HDF5 file; voxels are not read yet."""

@@ -100,8 +100,10 @@ def _conditions(record: Record) -> str:
 
 
 def _training(record: Record) -> str:
-    train = getattr(record.job.spec, "train", None)
-    return train.model_dump_json(exclude={"seed"}) if train else getattr(record.job.spec, "weights", "")
+    spec = record.job.spec
+    train = getattr(spec, "train", None)
+    elsewhere = "predicted elsewhere" if getattr(spec, "predicted", "") else getattr(spec, "weights", "")
+    return train.model_dump_json(exclude={"seed"}) if train else elsewhere
 
 
 def _change(key: tuple[str, str, str], metric: Metric, base: list[Record], head: list[Record]) -> Change | None:

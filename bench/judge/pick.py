@@ -46,7 +46,7 @@ class Broken:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A row and the limits it breaks. `rivals` also meet all limits and are not significantly worse."""
+    """A row and the limits it breaks. `rivals` also meet all limits, and nothing shows them to be worse."""
 
     row: Row
     broken: tuple[Broken, ...]

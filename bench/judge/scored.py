@@ -57,8 +57,8 @@ def _difference(claim: Claim, rows: Sequence[Row], ids: tuple[str, ...]) -> Meas
     found = difference(ours, theirs)
     if found is None:
         raise Undecided(f"{claim.network} and {claim.against} have no {claim.metric} of one patient in common")
-    trainings = " and ".join(counted(count, "training") for count in found.trainings)
-    scope = f"{found.of}: {_over(rows, found.patients)}, {trainings}"
+    trainings, whose = of_each(found.trainings), "the networks" if found.of == "the networks" else "these weights"
+    scope = f"{whose}: {_over(rows, found.patients)}, {trainings}"
     more = need(_gap(claim, found.value), found.patients, found.trainings, found.parts)
     figure = Measured(
         found.value, found.low, found.high, ids, n=found.patients, scope=scope, false_claim=found.false_claim, need=more
@@ -81,6 +81,16 @@ def counted(count: int, what: str) -> str:
     ('1 patient', '2 processes')
     """
     return f"{count} {what}{'' if count == 1 else 'es' if what.endswith('s') else 's'}"
+
+
+def of_each(trainings: Sequence[int]) -> str:
+    """The numbers of trainings of two networks: "3 trainings each", "3 and 1 trainings".
+
+    >>> of_each((1, 1)), of_each((3, 1))
+    ('1 training each', '3 and 1 trainings')
+    """
+    first, second = trainings
+    return f"{counted(first, 'training')} each" if first == second else f"{first} and {second} trainings"
 
 
 def _todo(claim: Claim) -> str:

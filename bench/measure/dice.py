@@ -1,7 +1,7 @@
 """Scores a trained network on a split, for each image and class and for each volume and class."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Literal
@@ -18,7 +18,8 @@ from bench.measure import scores
 from bench.measure.attention import attended_regions
 from bench.measure.switches import random_images
 from bench.quantities import DiceSpec, ImageScore, VolumeScore
-from bench.quantities.scores import SCORES
+from bench.quantities.dice import ProtocolName
+from bench.quantities.scores import SCORES, Grid
 
 BATCH = 8
 VOLUME_SCORES = [
@@ -27,74 +28,99 @@ VOLUME_SCORES = [
 UNDEFINED = dict.fromkeys(VOLUME_SCORES, math.nan)
 
 Done = Callable[[int], object]
+Masks = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Scored:
-    """Scores by image and class, by volume and class, and the unit of all their distances.
+class Compared:
+    """Scores by image and class, by volume and class, and the unit of all their distances."""
+
+    images: tuple[ImageScore, ...]
+    volumes: tuple[VolumeScore, ...]
+    distance_unit: Literal["px", "mm"]
+
+
+@dataclass(frozen=True)
+class Scored(Compared):
+    """The scores of a network's predictions, and the predictions.
 
     `predictions` are the label maps, uint8 (n, size, size), in the order of the prepared images and at the network's
     size. `regions` are the regions selected by its attentions, as returned by `attended_regions`.
     """
 
-    images: tuple[ImageScore, ...]
-    volumes: tuple[VolumeScore, ...]
-    distance_unit: Literal["px", "mm"]
     predictions: np.ndarray
     regions: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class _Case:
-    """Label maps of one image (H, W) or volume (D, H, W), the spacing of its file, if any, and the labels to score."""
+class Case:
+    """Label maps (H, W) of one image, or (D, H, W) of one volume: prediction and truth, and the labels to score.
 
-    id: str
-    volume: str
-    spacing: tuple[float, ...]
-    prediction: np.ndarray
-    truth: np.ndarray
+    `grids` has a pair of them on the grid of the protocol and one on the image's own.
+    """
+
+    sample: Sample
     labels: range
+    grids: Mapping[Grid, Masks]
 
-    def scores(self, names: Iterable[str], label: int, spacing: Sequence[float] | None) -> dict[str, float]:
-        masks = self.prediction == label, self.truth == label
-        return {name: getattr(scores, name)(*masks, spacing) for name in names}
+    def scores(
+        self, names: Iterable[str], label: int, spacing: Sequence[float] | None, tolerance: float | None
+    ) -> dict[str, float]:  # fmt: skip
+        """Scores of one label. `spacing` is that of the own grid."""
+        masks = {grid: (prediction == label, truth == label) for grid, (prediction, truth) in self.grids.items()}
+        spacings = {"protocol": None, "own": spacing}
+        return {name: getattr(scores, name)(*masks[grid], spacings[grid], tolerance)
+                for name in names for grid in [SCORES[name].grid]}  # fmt: skip
+
+    def counts(self, grid: Grid, label: int) -> tuple[int, int, int]:
+        """The label's pixels TP, FP and FN on a grid."""
+        prediction, truth = self.grids[grid]
+        return scores.counts(prediction == label, truth == label)
 
 
 def score(
-    network: nn.Module, prepared: Prepared, device: torch.device, originals: Sequence[Sample] = (),
-    done: Done = lambda count: None,
+    network: nn.Module, prepared: Prepared, device: torch.device, samples: Sequence[Sample],
+    protocol: ProtocolName = "per_image", tolerance: float | None = None, done: Done = lambda count: None,
 ) -> Scored:  # fmt: skip
-    """Predict every image of `prepared` in eval mode and compare it with its mask.
+    """Predict every image of `prepared` in eval mode and compare it with its mask, on two grids.
 
-    `done` is called with the number scored.
-
-    Label maps are compared at the network's size. With `originals`, the samples that were prepared, each prediction is
-    first resized to the size of its original mask by nearest neighbor. Slices of a volume, which must be consecutive
-    and in order, are also stacked to compute distances in 3-D; if slices are missing, the others are treated as
-    adjacent. Distances are in millimeters if all `originals` have a spacing, else in pixels of size 1: a mean over both
-    would have no unit.
+    On the protocol's grid, label maps are compared at the network's size; by `per_volume`, the prediction is resized to
+    the size of the original mask by nearest neighbor. On the image's own grid, the logits are resized to that size,
+    bilinearly (align_corners=False), before they become a label map. `samples` are those that were prepared. See
+    `compare` for the scores; `tolerance` is that of the normalized surface Dice. `done` is called with the number
+    scored. One batch of logits and one volume of label maps are in memory at a time.
     """
     network.eval()
-    in_mm = bool(originals) and all(original.spacing for original in originals)
-    images: list[ImageScore] = []
-    volumes: dict[tuple[str, int], VolumeScore] = {}
     predictions = np.zeros(tuple(prepared.masks.shape), np.uint8)
     with attended_regions(network) as regions:
-        every = _cases(network, prepared, device, originals, predictions, done)
-        for volume, cases in groupby(every, lambda case: case.volume):
-            slices = []
-            for case in cases:
-                images += _image_scores(case, case.spacing[-2:] if in_mm else None)
-                slices += [case] if volume else []
-            whole = _whole(slices)
-            for label in slices[0].labels if slices else ():
-                # The volume appears again after another one: neither part is complete, and keeping all slices would
-                # cost memory.
-                values = UNDEFINED
-                if whole and (volume, label) not in volumes:
-                    values = whole.scores(VOLUME_SCORES, label, whole.spacing if in_mm else None)
-                volumes[volume, label] = VolumeScore(volume=volume, label=label, **values)
-    return Scored(tuple(images), tuple(volumes.values()), "mm" if in_mm else "px", predictions, regions)
+        cases = _cases(network, prepared, device, samples, protocol, predictions, done)
+        found = compare(cases, all(sample.spacing for sample in samples), tolerance)
+    return Scored(found.images, found.volumes, found.distance_unit, predictions, regions)
+
+
+def compare(cases: Iterable[Case], in_mm: bool, tolerance: float | None = None) -> Compared:
+    """The scores of label maps, one after the other.
+
+    Slices of a volume, which must be consecutive and in order, are also stacked for the scores in 3-D that do not
+    follow from the slices' counts; if slices are missing, the others are treated as adjacent. Distances are in
+    millimeters if all samples have a spacing, `in_mm`, else in pixels of size 1: a mean over both would have no unit.
+    """
+    images: list[ImageScore] = []
+    volumes: dict[tuple[str, int], VolumeScore] = {}
+    for volume, slices_of_it in groupby(cases, lambda case: case.sample.volume):
+        slices = []
+        for case in slices_of_it:
+            images += _image_scores(case, case.sample.spacing[-2:] if in_mm else None, tolerance)
+            slices += [case] if volume else []
+        whole = _whole(slices)
+        for label in slices[0].labels if slices else ():
+            # The volume appears again after another one: neither part is complete, and keeping all slices would
+            # cost memory.
+            values = UNDEFINED
+            if whole and (volume, label) not in volumes:
+                values = whole.scores(VOLUME_SCORES, label, whole.sample.spacing if in_mm else None, tolerance)
+            volumes[volume, label] = VolumeScore(volume=volume, label=label, **values)
+    return Compared(tuple(images), tuple(volumes.values()), "mm" if in_mm else "px")
 
 
 def label_maps(logits: Tensor) -> Tensor:
@@ -102,39 +128,50 @@ def label_maps(logits: Tensor) -> Tensor:
     return (logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(1)).to(torch.uint8)
 
 
+def own_label_map(logits: Tensor, shape: tuple[int, ...]) -> np.ndarray:
+    """Class numbers uint8 `shape` from logits (maps, H, W), which are first resized to it bilinearly, in float32."""
+    if logits.shape[1:] != shape:
+        logits = nn.functional.interpolate(logits[None].float(), shape, mode="bilinear", align_corners=False)[0]
+    return label_maps(logits[None])[0].cpu().numpy()
+
+
 def _cases(
-    network: nn.Module, prepared: Prepared, device: torch.device, originals: Sequence[Sample], kept: np.ndarray,
-    done: Done,
-) -> Iterator[_Case]:  # fmt: skip
+    network: nn.Module, prepared: Prepared, device: torch.device, samples: Sequence[Sample], protocol: ProtocolName,
+    kept: np.ndarray, done: Done,
+) -> Iterator[Case]:  # fmt: skip
     """Predict batch by batch into `kept`. `done` is called after all cases of a batch have been consumed."""
     for start in range(0, len(prepared), BATCH):
         with torch.inference_mode():
             logits = network(normalized(prepared.images[start : start + BATCH].to(device)))
-            predictions = label_maps(logits).cpu().numpy()
-        kept[start : start + BATCH] = predictions
-        labels = range(1, max(2, logits.shape[1]))
-        for index, prediction in enumerate(predictions, start):
-            original = originals[index] if originals else None
-            truth = original.mask() if original else prepared.masks[index].numpy()
-            volume, spacing = (original.volume, original.spacing) if original else ("", ())
-            sized = np.asarray(Image.fromarray(prediction).resize(truth.shape[::-1], Image.Resampling.NEAREST))
-            yield _Case(prepared.ids[index], volume, spacing, sized, truth, labels)
+            kept[start : start + BATCH] = label_maps(logits).cpu().numpy()
+        for index, found in enumerate(logits, start):
+            prediction, truth, own_truth = kept[index], prepared.masks[index].numpy(), samples[index].mask()
+            if protocol == "per_volume":
+                sized = Image.fromarray(prediction).resize(own_truth.shape[::-1], Image.Resampling.NEAREST)
+                prediction, truth = np.asarray(sized), own_truth
+            own = own_label_map(found, own_truth.shape), own_truth
+            yield Case(samples[index], range(1, max(2, len(found))), {"protocol": (prediction, truth), "own": own})
         done(min(start + BATCH, len(prepared)))
 
 
-def _image_scores(case: _Case, spacing: Sequence[float] | None) -> Iterator[ImageScore]:
+def _image_scores(case: Case, spacing: Sequence[float] | None, tolerance: float | None) -> Iterator[ImageScore]:
     for label in case.labels:
-        tp, fp, fn = scores.counts(case.prediction == label, case.truth == label)
-        values = case.scores(SCORES, label, spacing)
-        yield ImageScore(id=case.id, label=label, tp=tp, fp=fp, fn=fn, volume=case.volume, **values)
+        (tp, fp, fn), (own_tp, own_fp, own_fn) = case.counts("protocol", label), case.counts("own", label)
+        yield ImageScore(
+            id=case.sample.id, label=label, tp=tp, fp=fp, fn=fn, volume=case.sample.volume, patient=case.sample.group,
+            own_tp=own_tp, own_fp=own_fp, own_fn=own_fn, **case.scores(SCORES, label, spacing, tolerance),
+        )  # fmt: skip
 
 
-def _whole(slices: list[_Case]) -> _Case | None:
+def _whole(slices: list[Case]) -> Case | None:
     """The slices of one volume as one case; None if their shapes or spacings differ."""
-    if len({(case.truth.shape, case.spacing) for case in slices}) != 1:
+    if len({(case.grids["own"][1].shape, case.sample.spacing) for case in slices}) != 1:
         return None
-    prediction, truth = np.stack([case.prediction for case in slices]), np.stack([case.truth for case in slices])
-    return replace(slices[0], prediction=prediction, truth=truth)
+    stacked: dict[Grid, Masks] = {}
+    for grid in slices[0].grids:
+        predictions, truths = zip(*(case.grids[grid] for case in slices), strict=True)
+        stacked[grid] = np.stack(predictions), np.stack(truths)
+    return replace(slices[0], grids=stacked)
 
 
 # ---- before a training -----------------------------------------------------------------------------------------------

@@ -2,11 +2,11 @@
 
 import math
 from functools import partial
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from bench.quantities.asked import Asked
+from bench.quantities.asked import Asked, AskedData
 from bench.quantities.base import Device, Frozen, Images, Metric, Quantity, Result, pixels
 from bench.quantities.scores import SCORES
 
@@ -114,10 +114,19 @@ class CurvePoint(Frozen):
 
 
 class Scored(Frozen):
-    """Base class of scores. A score without a field of its own is stored as an extra field under its name."""
+    """Base class of scores. A score without a field of its own is stored as an extra field under its name.
+
+    Undefined extra fields are dropped, because JSON has no NaN.
+    """
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, float]
+
+    @model_validator(mode="after")
+    def _only_defined(self) -> Self:
+        for name in [name for name, value in self.__pydantic_extra__.items() if math.isnan(value)]:
+            del self.__pydantic_extra__[name]
+        return self
 
     def score(self, name: str) -> float:
         """Return a score by name; NaN if it is undefined, or if the record is older than the score."""
@@ -198,19 +207,23 @@ def train_spec(asked: Asked, images: int, seed: int) -> TrainSpec:
     )  # fmt: skip
 
 
+def scored_on(data: AskedData, size: int, pseudonyms: bool, **origin: Any) -> DiceSpec:
+    """The conditions of scoring on a data set; `origin` says where the predictions come from."""
+    return DiceSpec(
+        dataset=data.name, data=data.digest, classes=data.maps, size=size, protocol=data.protocol,
+        labels=data.labels if data.maps > 1 else (), scoring=SCORING_VERSION, tolerance=data.tolerance, fold=data.fold,
+        pseudonyms=pseudonyms, **origin,
+    )  # fmt: skip
+
+
 def _jobs(asked: Asked) -> list[DiceSpec]:
     """One job for each seed, or a single job for the user's own weights."""
-    data = asked.data
-    if data is None:
+    if asked.data is None:
         return []
-    spec = partial(
-        DiceSpec, dataset=data.name, data=data.digest, classes=data.maps, size=asked.size, protocol=data.protocol,
-        labels=data.labels if data.maps > 1 else (), test_images=asked.budget.test_images, scoring=SCORING_VERSION,
-        tolerance=data.tolerance, fold=data.fold, pseudonyms=asked.pseudonyms,
-    )  # fmt: skip
+    spec = partial(scored_on, asked.data, asked.size, asked.pseudonyms, test_images=asked.budget.test_images)
     if asked.weights:
         return [spec(weights=asked.weights)]
-    return [spec(train=train_spec(asked, data.images["train"], seed)) for seed in asked.seeds]
+    return [spec(train=train_spec(asked, asked.data.images["train"], seed)) for seed in asked.seeds]
 
 
 def _passes(spec: DiceSpec, asked: Asked) -> float:
@@ -235,6 +248,12 @@ def _told(spec: DiceSpec, asked: Asked) -> tuple[str, str]:
     return "training", f"{train.told}; {seeds}; {checks}{train.stopped_early}{scored}"
 
 
+def _origin(spec: DiceSpec) -> str:
+    if spec.train:
+        return f"seed {spec.train.seed}"
+    return f"training {spec.training}, predicted elsewhere" if spec.predicted else f"weights {spec.weights}"
+
+
 def _summary(result: Scores) -> str:
     dice = [image.dice for image in result.images if not math.isnan(image.dice)]
     return f"Dice {sum(dice) / len(dice):.3f}, the mean of {len(dice)} scores" if dice else "no score"
@@ -243,7 +262,7 @@ def _summary(result: Scores) -> str:
 QUANTITY = Quantity(
     "dice", DiceSpec, Scores, _jobs, "training and scoring", start_s=11.0, takes="order", passes=_passes, told=_told,
     summary=_summary,
-    repeat=lambda s: f"{s.dataset}, " + (f"seed {s.train.seed}" if s.train else f"weights {s.weights}"),
+    repeat=lambda s: f"{s.dataset}, {_origin(s)}",
     metrics=tuple(
         Metric(score.name, "score", score.unit, SCORING, less_is_better=score.less_is_better)
         for score in SCORES.values()

@@ -31,6 +31,8 @@ from bench.errors import look_up
 from bench.quantities.base import Unit
 
 Weights = tuple[int, int, int]
+Grid = Literal["protocol", "own"]
+FAILURE = 0.5  # a target whose Dice is less counts as a failure
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,14 @@ class Score:
     Args:
         counts: numerator and denominator of a share, as weights of (tp, fp, fn); None for a score that is computed from
             the masks instead.
-        unit: `score` for a share from 0 to 1, `distance` for pixels or millimeters.
-        grid: the grid that the counts are taken on: that of the protocol, or the image's `own`.
+        unit: `score` for a figure from 0 to 1 that is written like Dice, `share` for one that is written in percent,
+            `distance` for pixels or millimeters.
+        grid: the masks that are compared: those of the protocol, or those of the image's `own` size.
         everywhere: whether it is defined for images without a target too. All others are taken where there is one, so
             that every network is scored on the same images.
         empty: the mask that is empty when the score is undefined and left out; used in a note.
-        note: explanation shown below the table. `{unit}` is replaced by the unit.
+        note: explanation shown below the table. `{unit}` is replaced by the unit of distances, `{tolerance}` by the
+            tolerance of `DiceSpec`.
     """
 
     name: str
@@ -53,10 +57,15 @@ class Score:
     counts: tuple[Weights, Weights] | None = None
     unit: Unit = "score"
     less_is_better: bool = False
-    grid: Literal["protocol", "own"] = "protocol"
+    grid: Grid = "protocol"
     everywhere: bool = False
     empty: str = ""
     note: str = ""
+
+    @property
+    def optional(self) -> bool:
+        """Whether a record with scores may lack it, because it is older or has no masks."""
+        return self.counts is None or self.grid == "own"
 
 
 SCORES = {
@@ -65,9 +74,25 @@ SCORES = {
         Score("dice", "Dice", ((2, 0, 0), (2, 1, 1))),
         Score("iou", "IoU", ((1, 0, 0), (1, 1, 1))),
         Score(
-            "hd95", "HD95", unit="distance", less_is_better=True,
+            "dice_own", "Dice, own size", ((2, 0, 0), (2, 1, 1)), grid="own",
+            note="own size: the network's output is scaled back to the size of the image and compared with the image's "
+            "own mask; so are the outlines and the missed objects",
+        ),
+        Score("iou_own", "IoU, own size", ((1, 0, 0), (1, 1, 1)), grid="own"),
+        Score(
+            "nsd", "NSD", grid="own",
+            note="NSD: normalized surface Dice, the share of both outlines that is within {tolerance} {unit} of the "
+            "other outline",
+        ),
+        Score(
+            "hd95", "HD95", unit="distance", less_is_better=True, grid="own",
             note="HD95: the larger of the two directed 95th percentiles of the outlines' distance, in {unit}, lower is "
-            "better; where only one of truth and prediction is empty, the diagonal of the image",
+            "better; where nothing is predicted, the diagonal of the image",
+        ),
+        Score(
+            "assd", "ASSD", unit="distance", less_is_better=True, grid="own",
+            note="ASSD: average symmetric surface distance, the mean distance of both outlines to the other, in "
+            "{unit}, lower is better; where nothing is predicted, the diagonal of the image",
         ),
         Score(
             "sensitivity", "Sensitivity", ((1, 0, 0), (1, 0, 1)), empty="the truth",
@@ -76,6 +101,20 @@ SCORES = {
         Score(
             "precision", "Precision", ((1, 0, 0), (1, 1, 0)), empty="the prediction",
             note="precision: share of the found pixels that are true",
+        ),
+        Score(
+            "failed", "Failed", unit="share", less_is_better=True,
+            note=f"failed: share of the images or volumes with a target whose Dice is under {FAILURE}, lower is better",
+        ),
+        Score(
+            "missed", "Missed", unit="share", less_is_better=True, grid="own",
+            note="missed: share of an image's separate objects, such as lesions, of which no pixel was found, lower is "
+            "better",
+        ),
+        Score(
+            "false_alarm", "False alarms", unit="share", less_is_better=True, everywhere=True,
+            note="false alarms: share of the images or volumes without a target in which something was found, lower "
+            "is better",
         ),
     )
 }  # fmt: skip

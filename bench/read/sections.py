@@ -63,6 +63,19 @@ class Section:
         return self._kept[key]
 
     @cached_property
+    def unbeaten(self) -> list[Row]:
+        """The row with the highest Dice and all that nothing shows to be worse; empty where nothing can be said.
+
+        Each is compared with the highest, which was chosen after its figure was seen.
+        """
+        scored = [row for row in self.rows if row.dice]
+        best = max(scored, key=lambda row: row.dice.value if row.dice else 0.0, default=None)
+        pairs = self.paired_with(best) if best else []
+        if best is None or not any(pair.statement.has_interval for pair in pairs):
+            return []
+        return [best, *(pair.row for pair in pairs if not pair.behind)]
+
+    @cached_property
     def ranking(self) -> Ranking | None:
         """The ranks of the rows by Dice; None where fewer than two can be ranked."""
         return rank(self.rows)

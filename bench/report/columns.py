@@ -30,11 +30,11 @@ UNVERIFIED, TAINTED, PARTIAL = "†", "‡", "§"
 class Column:
     """A column by its `key`: its header's name and unit, its value of a row, and the base unit that value is in.
 
-    `best` is min or max where one figure is the best. `mark` gives a row's mark; a marked figure is never the best.
+    `best` is min or max where one figure is the best; instead, `leads` may tell for each row whether it is one of the
+    best. `mark` gives a row's mark; a marked figure is never the best.
     `quantity` names the quantity whose records are behind the figures; a published figure has none. A narrow terminal
     leaves out columns `aside`, and shows intervals and deviations only in columns `ranged`. An `optional` column is
-    left out where no row has a value. In a column `alike`, a figure over fewer units than another is never the best,
-    such as a precision of 1 from the two images where something was predicted.
+    left out where no row has a value.
     """
 
     key: str
@@ -48,7 +48,7 @@ class Column:
     aside: bool = False
     ranged: bool = False
     optional: bool = False
-    alike: bool = False
+    leads: Callable[[Any], bool] = lambda row: False
 
     @property
     def header(self) -> str:
@@ -64,7 +64,7 @@ class Column:
 class Cell:
     """A figure as text, its deviation over seeds, its interval, its mark, and whether it is the best or the second.
 
-    The second is the best of what is left without the best and all that equal it.
+    The second is the best of what is left without the best and all that equal it. Of scores there is no second.
     """
 
     figure: str
@@ -99,20 +99,23 @@ def cells(columns: Sequence[Column], rows: Sequence[Any]) -> list[tuple[Cell, ..
 def _cells(column: Column, rows: Sequence[Any]) -> list[Cell]:
     values = [column.value(row) for row in rows]
     marks = ["" if value is None else column.mark(row) for row, value in zip(rows, values, strict=True)]
-    units = max((value.n for value in values if isinstance(value, Estimate)), default=0) if column.alike else 0
-    ranked = [None if mark else number(value, units) for value, mark in zip(values, marks, strict=True)]
+    ranked = [None if mark else number(value) for value, mark in zip(values, marks, strict=True)]
     known = [figure for figure in ranked if figure is not None]
     best = column.best(known) if column.best and len(known) > 1 else math.nan
     others = [figure for figure in known if figure != best]
     second = column.best(others) if column.best and len(others) > 1 else math.nan
-    found = zip(values, marks, ranked, strict=True)
-    return [replace(_cell(column, value), mark=m, best=f == best, second=f == second) for value, m, f in found]
+    leads = [figure is not None and column.leads(row) for figure, row in zip(ranked, rows, strict=True)]
+    found = zip(values, marks, ranked, leads, strict=True)
+    return [
+        replace(_cell(column, value), mark=m, best=leads or f == best, second=f == second)
+        for value, m, f, leads in found
+    ]
 
 
-def number(value: Value, units: int = 0) -> float | None:
-    """A value as a plain number; None where it has none, or where it is over fewer units."""
+def number(value: Value) -> float | None:
+    """A value as a plain number; None where it has none."""
     if isinstance(value, Estimate):
-        value = value.value if value.n >= units else None
+        value = value.value
     return None if value is None or isinstance(value, str) or math.isnan(value) else value
 
 
@@ -170,12 +173,25 @@ def of_quantity(quantity: Quantity, figure: Figure) -> Column:
 
 
 def of_score(score: Score, distance_unit: str = "", **more: Any) -> Column:
-    """A score's column; one that the records may be older than is left out where no row has it."""
+    """A score's column; one that the records may be older than is left out where no row has it.
+
+    No figure is the best by its value alone: a higher score may be chance.
+    """
     return Column(
         score.name, score.title, distance_unit if score.unit == "distance" else "", lambda row: row.score(score.name),
-        score.unit, min if score.less_is_better else max, MARKS["partial"], "dice", optional=score.counts is None,
-        alike=True, **more,
+        score.unit, mark=MARKS["partial"], quantity="dice", optional=score.optional, **more,
     )  # fmt: skip
+
+
+def of_dice(section: Section) -> Column:
+    """The column of Dice, in which all networks lead that nothing shows to be worse than the one with the highest."""
+    unbeaten = {id(row) for row in section.unbeaten} if section.dice else set()
+    return replace(DICE, leads=lambda row: id(row) in unbeaten)
+
+
+def main(section: Section) -> list[Column]:
+    """The columns of cost beside accuracy."""
+    return [replace(of_dice(section), optional=True) if column.key == "dice" else column for column in MAIN]
 
 
 def _of_network(fact: str, row: Row) -> Any:
@@ -227,8 +243,9 @@ PAIRED = (
     _of_pair("trainings", "Trainings", "", lambda paired: "{} and {}".format(*paired.statement.trainings), "text"),
     _of_pair("won", "Won", "", lambda paired: paired.statement.won, "share"),
     _of_pair("lost", "Lost", "", lambda paired: paired.statement.lost, "share"),
-    _of_pair("holm_p", "p", "Holm", lambda paired: _decidable(paired).holm_p, "probability"),
-    _of_pair("false_claim", "False claim", "", lambda paired: _decidable(paired).false_claim, "probability"),
+    _of_pair("holm_p", "p", "Holm", lambda paired: _decidable(paired).holm_p, "probability", optional=True),
+    _of_pair("false_claim", "P", "false claim", lambda paired: _decidable(paired).false_claim, "probability",
+             optional=True),
     _of_pair("verdict", "Verdict", "", _verdict, "text"),
 )  # fmt: skip
 RANKS = (
@@ -255,15 +272,21 @@ def accuracy(section: Section) -> tuple[Column, ...]:
     """The columns of a section's accuracy in full, with one for each class where there are several."""
     labels = section.dice.labels if section.dice else ()
     alone = len(section.trained_on) == 1
-    aside = partial(Column, base="score", best=max, quantity="dice", aside=True)
+    aside = partial(Column, base="score", quantity="dice", aside=True)
     return (
-        DICE,
+        of_dice(section),
         *(aside(f"dice_{label}", "Dice", label, partial(_dice_of_class, place)) for place, label in enumerate(labels)),
         *(of_score(score) for score in SCORES.values() if score.counts and score.name != "dice"),
         aside("dice_pooled", "Dice", "pooled", lambda row: row.pooled_dice),
         aside("training", "Training", "images/s", lambda row: row.train_images_per_s if alone else None,
-              base="images/s", optional=True),
+              base="images/s", best=max, optional=True),
     )  # fmt: skip
+
+
+def pairs(section: Section) -> list[Column]:
+    """The columns of the paired table; where no patients are named, images or volumes are counted."""
+    counted = "Patients" if section.patients == "named" else section.protocol.units.capitalize()
+    return [replace(column, name=counted) if column.key == "patients" else column for column in PAIRED]
 
 
 def surfaces(section: Section) -> tuple[Column, ...]:

@@ -26,7 +26,7 @@ from bench.report.example_images import Examples
 from bench.report.figures import Picture
 from bench.report.plot_style import look
 from bench.report.text import TEMPLATES, joined, slug, template
-from bench.report.verdicts import MARKS, claimed, count, figures, grouped
+from bench.report.verdicts import MARKS, claimed, command_of, count, figures, grouped, scope
 from bench.run.store import Record
 from bench.units import duration, giga, milliseconds, share
 
@@ -50,7 +50,7 @@ def page(document: Document) -> str:
         known={record.id for record in ordered}, old={record.id for record in outdated(ordered)},
         networks=groupby(ordered, lambda record: record.job.network), title_of=title_of, told=_told,
         parts=[_part(part) for part in document.parts], svg=svg_inside, most=MOST, anchor=anchor, hint=hint,
-        claimed=claimed, figures=figures, duration=duration,
+        claimed=claimed, figures=figures, scope=scope, duration=duration,
     )  # fmt: skip
 
 
@@ -63,11 +63,11 @@ def _claims(document: Document) -> dict[str, Any]:
 
     In each table, claims of one sentence and source share their first cells.
     """
-    groups = grouped(document.verdicts, lambda v: (v.outcome, v.claim.says, v.claim.source, v.reason, v.todo))
+    groups = grouped(document.verdicts, lambda v: (v.outcome, v.claim.says, v.claim.source, v.reason, command_of(v)))
     undecided: dict[tuple[str, str], list[list[Verdict]]] = defaultdict(list)
     for group in groups:
         if group[0].outcome == "undecided":
-            undecided[group[0].reason, group[0].todo].append(group)
+            undecided[group[0].reason, command_of(group[0])].append(group)
     decided = [group for group in groups if group[0].outcome != "undecided"]
     return {"count": count(document.verdicts), "decided": decided, "undecided": undecided}
 

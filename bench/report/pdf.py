@@ -16,7 +16,7 @@ from bench.judge.verdict import Verdict
 from bench.report.columns import Table
 from bench.report.document import Document, Part
 from bench.report.text import TEMPLATES, joined, prose, template
-from bench.report.verdicts import MARKS, claimed, count, figures, grouped
+from bench.report.verdicts import MARKS, claimed, command_of, count, figures, grouped, scope
 
 SCALE = 0.72  # from inches as drawn to inches as printed: the widest figures fill the page, and all have type of 7 pt
 COMMAND = 90  # characters in a line of a command
@@ -63,7 +63,7 @@ def _claims(verdicts: Sequence[Verdict]) -> dict[str, Any]:
     return {
         "count": count(verdicts), "groups": [[_verdict(verdict) for verdict in group] for group in groups],
         "sources": list(dict.fromkeys(verdict.claim.source for verdict in told)),
-        "todo": [_in_lines(todo) for todo in dict.fromkeys(verdict.todo for verdict in told) if todo],
+        "todo": [_in_lines(command) for command in dict.fromkeys(map(command_of, told)) if command],
     }  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
     return {
         "outcome": verdict.outcome, "mark": MARKS[verdict.outcome], "says": claim.says, "source": claim.source,
         "claimed": claimed(claim), "figure": figure, "beside": joined(*beside, by=", "), "reason": verdict.reason,
-        "measured": bool(measured), "machine": measured.machine if measured else "",
+        "measured": bool(measured), "machine": measured.machine if measured else "", "scope": scope(verdict),
     }  # fmt: skip
 
 

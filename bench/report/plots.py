@@ -35,7 +35,8 @@ def dice_against_latency(section: Section) -> Figure:
             x, y = 1e3 * row.latency_s.value, row.dice.value
             axes.scatter([x], [y], s=max(area, 20), color=look(row.network)[0], alpha=0.35, linewidths=0, zorder=3)
     axes.margins(x=0.18, y=0.18)
-    remark(axes, f"Up and left is better; area = parameters; bars = 95 % interval{line}")
+    bars = "; bars = 95 % interval" if any(row.dice and row.dice.has_interval for row in section.rows) else ""
+    remark(axes, f"Up and left is better; area = parameters{bars}{line}")
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), labelspacing=1.1)
     return figure
 
@@ -63,7 +64,9 @@ def _dice_against(
         if row.dice.has_interval:
             spread = [[max(0.0, y - row.dice.low)], [max(0.0, row.dice.high - y)]]
             axes.errorbar([x], [y], yerr=spread, color=look(row.network)[0], linewidth=1, capsize=3, zorder=2)
-        point(axes, row.network, x, y, name(row), markersize=size)
+        # What was trained or predicted elsewhere is hollow: a network may be there both ways.
+        hollow = {"markerfacecolor": "white"} if row.elsewhere or row.weights_file else {}
+        point(axes, row.network, x, y, name(row), markersize=size, **hollow)
     plain_log(axes, "x")
     axes.margins(x=0.12, y=0.12)
     axes.set(xlabel=label, ylabel=f"Dice, {section.dataset} test" if section.dice else "Dice")
@@ -75,7 +78,10 @@ def _dice_against(
 
 
 def paired_differences(section: Section) -> Figure:
-    """Every network's Dice less the reference's: a dot an image or volume, the mean with its interval, if any."""
+    """Every network's Dice less the reference's: a dot an image or volume, the mean with its intervals, if any.
+
+    The thin line is the interval of these weights, the thick one that of the networks.
+    """
     reference, found = section.reference, section.paired[::-1]
     assert reference
     theirs = reference.by_unit("dice")
@@ -86,11 +92,15 @@ def paired_differences(section: Section) -> Figure:
         heights = place + jitter.uniform(-0.22, 0.22, len(units))
         color, mean = look(one.row.network)[0], one.difference
         axes.plot(units, heights, ".", color=color, alpha=0.25, markersize=4, linestyle="", zorder=2)
-        if mean.has_interval:
-            axes.plot([mean.low, mean.high], [place, place], color="black", linewidth=2.5, zorder=3)
+        for said, width, shade in ((one.networks, 6.0, "#999"), (one.trainings, 1.5, "black")):
+            if said and said.has_interval:
+                axes.plot([said.low, said.high], [place, place], color=shade, linewidth=width, zorder=3)
         point(axes, one.row.network, mean.value, place, markeredgecolor="black")
     axes.axvline(0, color="#888", linewidth=1)
     axes.set_yticks(range(len(found)), [one.title for one in found])
+    if any(one.trainings.has_interval for one in found):
+        networks = "; thick: of the networks" if any(one.networks for one in found) else ""
+        remark(axes, f"Thin line: 95 % interval of these weights{networks}; a dot: one of the {section.protocol.units}")
     label = f"Dice less {reference.title}'s on the same {section.protocol.units}; left of 0 is worse"
     axes.set_xlabel(textwrap.fill(label, LINE))
     return figure

@@ -15,9 +15,22 @@ from typing import Any
 from bench.quantities.scores import SCORES
 from bench.read.rows import Row
 from bench.read.sections import Section
-from bench.report.columns import MAIN, PAIRED, RANKS, SPREAD, Column, Ranked, Table, accuracy, of_score, surfaces, table
+from bench.report.columns import (
+    MAIN,
+    RANKS,
+    SPREAD,
+    Column,
+    Ranked,
+    Table,
+    accuracy,
+    main,
+    of_score,
+    pairs,
+    surfaces,
+    table,
+)
 from bench.report.text import prose, remarks
-from bench.stats.paired import SIGNIFICANCE
+from bench.stats.paired import SIGNIFICANCE, Of
 from bench.stats.ranking import Rank, over_datasets
 from bench.units import UNITS
 
@@ -25,7 +38,7 @@ OURS = {column.key: replace(column, unit="", best=None, optional=False) for colu
 # By the name of a metric in published.csv: what one of its units is in ours, and the column that shows ours.
 METRICS = {
     "Dice": (0.01, OURS["dice"]),
-    "IoU": (0.01, replace(of_score(SCORES["iou"]), best=None, optional=False)),
+    "IoU": (0.01, replace(of_score(SCORES["iou"]), optional=False)),
     "Params (M)": (1e6, OURS["parameters"]),
     "GMAC": (1e9, OURS["macs_torch"]),
 }
@@ -33,7 +46,7 @@ METRICS = {
 
 def tables(section: Section) -> list[Table]:
     """Cost beside accuracy; then, where something was scored, accuracy in full and every network against one."""
-    found = [table("main", "Accuracy and cost", MAIN, section.rows, *notes(section))]
+    found = [table("main", "Accuracy and cost", main(section), section.rows, *notes(section))]
     if scored := [row for row in section.rows if row.dice]:
         told = remarks("accuracy_notes", section, SCORES.values())
         found.append(table("accuracy", "Accuracy in full", accuracy(section), scored, *told))
@@ -43,9 +56,11 @@ def tables(section: Section) -> list[Table]:
         found.append(table("spread", "Spread of Dice", SPREAD, scored, prose("spread", section)))
     if section.reference and section.paired:
         caption, told = f"Paired with {section.reference.title}", remarks("paired", section, SIGNIFICANCE)
-        found.append(table("paired", caption, PAIRED, section.paired, *told))
+        found.append(table("paired", caption, pairs(section), section.paired, *told))
     if section.ranking and (ranks := section.ranking.ranks()):
-        found.append(table("ranks", "Ranks by Dice", RANKS, ranked(ranks), prose("ranks", section)))
+        found.append(
+            table("ranks", f"Ranks by Dice {_of(section.ranking.of)}", RANKS, ranked(ranks), prose("ranks", section))
+        )
     return found
 
 
@@ -60,8 +75,14 @@ def mean_ranks(found: Sequence[Section]) -> Table | None:
     ranks = over_datasets([one.ranking for one in first.values() if one.ranking]) if len(first) > 1 else {}
     if not ranks:
         return None
-    told = prose("mean_ranks", list(first.values()), next(iter(ranks.values())).of)
-    return table("mean-ranks", "Mean ranks over data sets", RANKS, ranked(ranks), told)
+    of = next(iter(ranks.values())).of
+    told = remarks("mean_ranks", list(first.values()), of)
+    return table("mean-ranks", f"Mean ranks {_of(of)} over data sets", RANKS, ranked(ranks), *told)
+
+
+def _of(statement: Of) -> str:
+    """Of what a statement is, in words."""
+    return "of the networks" if statement == "the networks" else "of these weights"
 
 
 def notes(section: Section) -> list[str]:
@@ -71,7 +92,7 @@ def notes(section: Section) -> list[str]:
 
 def _seeds(section: Section) -> str:
     """The seeds of all networks, then the networks that were trained with more."""
-    seeds = {row.title: row.seeds for row in section.rows if row.dice and not row.weights_file}
+    seeds = {row.title: row.seeds for row in section.rows if row.dice and row.seeds}
     common = set.intersection(*seeds.values()) if seeds else set()
     trained_with: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for title, own in seeds.items():
@@ -106,7 +127,7 @@ def published_table(section: Section) -> Table | None:
     if not section.dice:
         return None
     here = {section.dice.dataset, f"{section.dice.size}x{section.dice.size}"}
-    scored = [row for row in section.rows if row.dice and not row.weights_file]
+    scored = [row for row in section.rows if row.dice and row.seeds]
     of = {row.network: [f for f in published() if f.network == row.network and f.dataset in here] for row in scored}
     rows = [row for row in scored if any(METRICS[f.metric][1].base == "score" for f in of[row.network])]
     shown = [name for name in METRICS if any(f.metric == name for row in rows for f in of[row.network])]

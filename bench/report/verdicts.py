@@ -4,8 +4,10 @@ A claim that fails is one line that says what was measured, what it was before, 
 """
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -14,7 +16,7 @@ from bench.judge.claim import Claim
 from bench.judge.verdict import Verdict
 from bench.networks import find_network, title_of
 from bench.report.text import interval, joined, template
-from bench.units import NONE, in_unit
+from bench.units import NONE, UNITS, in_unit
 
 MARKS = {"fails": "✗", "holds": "✓", "undecided": "?"}  # in the order of importance
 LEVELS = {"fails": "error", "undecided": "notice"}
@@ -59,12 +61,44 @@ def found(verdict: Verdict) -> str:
     return joined(*figures(verdict)[:2])
 
 
+def scope(verdict: Verdict) -> str:
+    """What a score is a figure of, the probability of a false claim of a lead that holds, and what would decide it.
+
+    "the networks: 40 patients, 3 trainings each; probability of a false claim 0.002". Empty where there is none.
+    """
+    more = "" if command_of(verdict) else verdict.todo
+    return joined(_whose(verdict), f"to decide it: {more}" if more else "", by="; ")
+
+
+def _whose(verdict: Verdict) -> str:
+    measured, doubt = verdict.measured, false_claim(verdict)
+    told = f"probability of a false claim {UNITS['probability'].cell(doubt)}" if doubt is not None else ""
+    return joined(measured.scope if measured else "", told, by="; ")
+
+
+def false_claim(verdict: Verdict) -> float | None:
+    """The probability that the other network is the better one, for a lead that holds; None for all other claims.
+
+    "Not worse by more than 0.01" may hold of a network that is no better: that is no lead.
+    """
+    measured, relation = verdict.measured, verdict.claim.relation
+    if measured is None or verdict.outcome != "holds":
+        return None
+    leads = measured.low > 0 if relation == "at_least" else measured.high < 0 and relation == "at_most"
+    return measured.false_claim if leads else None
+
+
+def command_of(verdict: Verdict) -> str:
+    """The command that would decide more; empty where what would help is no command."""
+    return verdict.todo if verdict.todo.startswith("bench ") else ""
+
+
 def _with_before(verdict: Verdict) -> str:
     return joined(found(verdict), figures(verdict)[2], by=", ")
 
 
 def sentence(verdict: Verdict) -> str:
-    """One line: network, metric, what was measured, what it was before, what is claimed, why nothing is decided."""
+    """One line: network, metric, what was measured and before, what is claimed, of whom, why nothing is decided."""
     claim, measured, now, was = verdict.claim, verdict.measured, found(verdict), figures(verdict)[2]
     course = f" is {now}" if measured else ""
     if measured and was:
@@ -72,7 +106,7 @@ def sentence(verdict: Verdict) -> str:
         course = f" {went} from {was.removeprefix('was ')} to {now}"
     about = f"{claim.metric} of {claim.network}{f' at {claim.module}' if claim.module else ''}{course}"
     todo = f"(to decide it: {verdict.todo})" if verdict.reason and verdict.todo else ""
-    return joined(about, f"claimed {claimed(claim)}", joined(verdict.reason, todo), by="; ")
+    return joined(about, f"claimed {claimed(claim)}", _whose(verdict), joined(verdict.reason, todo), by="; ")
 
 
 def count(verdicts: Sequence[Verdict]) -> str:
@@ -91,23 +125,30 @@ def grouped(
 
 
 def as_text(verdicts: Sequence[Verdict]) -> str:
-    """One line per claim in columns, failed claims last; then how to decide the undecided ones.
+    """One line per claim in columns, failed claims last; then the commands that decide the undecided ones.
 
-    Claims of one table that are undecided for the same reason share a line.
+    Claims of one table that are undecided for the same reason share a line. Below the line of a score stands of whom
+    and of how many patients and trainings it is.
     """
     groups = grouped(verdicts, _sharing, ("holds", "undecided", "fails"))
     lines = [_columns(*group) for group in groups]
     widths = [max(len(line[column]) for line in lines) for column in range(3)]
-    text = ["  ".join([*map(str.ljust, line[:3], widths), line[3]]).rstrip() for line in lines]
-    todo = dict.fromkeys(verdict.todo for group in groups for verdict in group if verdict.todo)
+    text = []
+    for line, (first, *_) in zip(lines, groups, strict=True):
+        text.append("  ".join([*map(str.ljust, line[:3], widths), line[3]]).rstrip())
+        if below := scope(first):
+            text.append(f"{' ' * (widths[0] + 2)}{below}")
+    todo = dict.fromkeys(command for group in groups for verdict in group if (command := command_of(verdict)))
     steps = ["", "To decide more:", *(f"  {step}" for step in todo)] if todo else []
     return "\n".join([*text, *steps, "", count(verdicts)])
 
 
 def _sharing(verdict: Verdict) -> Any:
     """What the claims of one line have in common: undecided ones their table and reason, others all."""
-    table = verdict.claim.name.partition("/")[0]
-    return (table, verdict.reason, found(verdict)) if verdict.outcome == "undecided" else verdict.claim.name
+    claim = verdict.claim
+    if verdict.outcome != "undecided":
+        return claim.name
+    return claim.name.partition("/")[0], verdict.reason, found(verdict), scope(verdict)
 
 
 def _columns(first: Verdict, *others: Verdict) -> tuple[str, str, str, str]:
@@ -120,23 +161,36 @@ def _columns(first: Verdict, *others: Verdict) -> tuple[str, str, str, str]:
 
 def as_markdown(verdicts: Sequence[Verdict]) -> str:
     """A table for a person or a step summary, with the source of each claim."""
-    told = {"claimed": claimed, "measured": _with_before, "marks": MARKS, "count": count(verdicts)}
-    return str(template("claims.md").render(verdicts=verdicts, **told))
+    told = {"claimed": claimed, "measured": _with_before, "scope": scope, "command_of": command_of}
+    return str(template("claims.md").render(verdicts=verdicts, marks=MARKS, count=count(verdicts), **told))
 
 
 def as_json(verdicts: Sequence[Verdict]) -> str:
-    """Every fact in base units."""
+    """Every fact in base units; a bound that is not known is null."""
     told = ("line", "says", "source", "network", "metric", "against", "relation", "bound", "margin")
     facts = [
         {
             "claim": v.claim.name, **{name: getattr(v.claim, name) for name in told}, "unit": _unit(v.claim),
-            "outcome": v.outcome, **{name: getattr(v.measured, name, None) for name in ("value", "low", "high", "n")},
+            "outcome": v.outcome, **{name: _finite(v, name) for name in ("value", "low", "high", "n", "false_claim")},
+            "scope": getattr(v.measured, "scope", ""), "need": _needed(v),
             "before": v.before, "reason": v.reason, "todo": v.todo,
             "machine": getattr(v.measured, "machine", ""), "records": getattr(v.measured, "records", ()),
         }
         for v in verdicts
     ]  # fmt: skip
     return json.dumps(facts, indent=1, allow_nan=False)
+
+
+def _finite(verdict: Verdict, name: str) -> float | None:
+    """A number of what was measured; None where it is not known."""
+    value = getattr(verdict.measured, name, None)
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _needed(verdict: Verdict) -> dict[str, int | None] | None:
+    """About how many patients or trainings of each network would decide; None where no number of them is known to."""
+    wanted = verdict.measured.need if verdict.measured else None
+    return asdict(wanted) if wanted and verdict.outcome == "undecided" and not command_of(verdict) else None
 
 
 def as_junit(verdicts: Sequence[Verdict]) -> str:

@@ -8,6 +8,7 @@ import torch
 
 from bench.data import open_dataset
 from bench.data.prepared import Prepared, content, prepare
+from bench.data.pseudonyms import pseudonymous
 from bench.data.sample import Sample, thin
 from bench.errors import UserError
 from bench.measure.dice import refuse_other_outputs, score
@@ -58,18 +59,26 @@ class Scoring:
             if self.data.digest != self.spec.data:
                 raise UserError(f"{self.spec.dataset} changed while the run was under way; start the run again")
         self.cache = f"cache/{self.data.name}-{self.data.digest}"  # relative to the folder of records
+        if self.spec.pseudonyms:
+            self.data = pseudonymous(self.data)
 
     def result(self) -> Scores:
         """Train or load, then score. Predictions are saved next to the record, for figures."""
         origin = self._trained() if self.spec.train else self._loaded()
         test, samples, device = self._prepared("test"), self._samples("test"), torch.device(self.order.device)
-        originals = samples if self.spec.protocol == "per_volume" else ()
         progress = self.work.progress("scoring")
-        found = score(self.network.to(device), test, device, originals, lambda done: progress(done, len(test)))
+        with _for_all_networks():  # the masks are read again, at their own size
+            found = score(
+                self.network.to(device), test, device, samples, self.spec.protocol, self.spec.tolerance,
+                lambda done: progress(done, len(test)),
+            )  # fmt: skip
         cache = f"{self.cache}/{content(samples)}-{self.spec.size}"
         kept = Predictions(test.ids, found.predictions, found.regions, cache)
         kept.save(path_of(self.order.out, self.order.job.key))
-        scores = Scores(**origin, images=found.images, volumes=found.volumes, distance_unit=found.distance_unit)
+        scores = Scores(
+            **origin, images=found.images, volumes=found.volumes, distance_unit=found.distance_unit,
+            patients="named" if self.data.patients else "images", data_name=self.data.label, differs=self.data.differs,
+        )  # fmt: skip
         if self.spec.train:
             complete(self.task().folder, scores, self.spec.protocol)
         return scores
@@ -99,7 +108,8 @@ class Scoring:
             if weights_digest(path) != self.spec.weights:
                 raise UserError(f"weights {path} changed while the run was under way; start the run again")
             load_weights(inside(self.network), path)
-        return {"loaded": True, "best_step": 0, "curve": (), "train_images_per_s": None, "weights_file": path.name}
+        name = f"weights-{self.spec.weights}" if self.spec.pseudonyms else path.name
+        return {"loaded": True, "best_step": 0, "curve": (), "train_images_per_s": None, "weights_file": name}
 
     def _trained(self) -> dict[str, Any]:
         """Load this job's checkpoint, or train. Returns the fields of Scores that describe the training."""

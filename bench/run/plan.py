@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.data import DataSet, apply_splits, open_dataset, write_splits
+from bench.data import DataSet, Options, apply_splits, open_dataset, write_splits
 from bench.machine import this_machine
 from bench.networks import find_network
 from bench.quantities import MACHINE, QUANTITIES, Asked
@@ -36,7 +36,7 @@ def plan(study: Study, splits: Path | None = None) -> Plan:
     from the folder `splits` if `keep_split` stored it there in an earlier run.
     """
     data = open_dataset(study.dataset, study.data_root, study.options) if "dice" in study.measures else None
-    kept = _split_path(study, data, splits)
+    kept = split_path(study.dataset, study.data_root, study.options, data, splits)
     if data and kept and kept.exists():
         data = apply_splits(data, kept)
         study = replace(study, options=replace(study.options, split_file=kept))
@@ -62,17 +62,20 @@ def missing(plan: Plan, store: Store) -> list[Job]:
 
 def keep_split(planned: Plan, splits: Path) -> None:
     """Store a seeded split for later runs, unless it was read from a file the user gave."""
-    path = _split_path(planned.study, planned.data, splits)
+    study = planned.study
+    path = split_path(study.dataset, study.data_root, study.options, planned.data, splits)
     if planned.data and path:
         write_splits(planned.data, path)
 
 
-def _split_path(study: Study, data: DataSet | None, splits: Path | None) -> Path | None:
+def split_path(
+    dataset: str, root: Path | None, options: Options, data: DataSet | None, splits: Path | None
+) -> Path | None:  # fmt: skip
     """The file for the seeded split of this folder of images; None if it is not seeded or the user gave a file."""
-    root = study.data_root
-    if not (splits and root and data and data.drawn) or study.options.split_file:
+    if not (splits and root and data and data.drawn) or options.split_file:
         return None
-    return splits / f"{study.dataset}-{root.resolve().name}.json"
+    by_patient = "-patients" if options.patient else ""
+    return splits / f"{dataset}-{root.resolve().name}{by_patient}.json"
 
 
 class Clock:

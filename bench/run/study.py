@@ -67,12 +67,14 @@ class Study(Settings):
         )  # fmt: skip
         if data is None:
             return asked
-        images = {split: len(samples) for split, samples in data.splits.items()}
-        seen = AskedData(
-            data.name, data.digest, data.maps, data.classes, data.protocol, images, data.tolerance, data.fold
-        )
         digest = weights_digest(self.weights) if self.weights else ""
-        return replace(asked, precision=training_precision(self.device), weights=digest, data=seen)
+        return replace(asked, precision=training_precision(self.device), weights=digest, data=asked_data(data))
+
+
+def asked_data(data: DataSet) -> AskedData:
+    """What the quantities need to know of a data set."""
+    images = {split: len(samples) for split, samples in data.splits.items()}
+    return AskedData(data.name, data.digest, data.maps, data.classes, data.protocol, images, data.tolerance, data.fold)
 
 
 def usual_measures(device: Device) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TextIO
 
+from bench.data.pseudonyms import without_files
 from bench.data.sample import Options
 from bench.errors import Diverged, UserError
 from bench.machine import ALLOCATOR, state, this_machine
@@ -163,8 +164,9 @@ def death(order: Order, code: int) -> dict[str, Any]:
 def _failure(order: Order, end: dict[str, Any], before: Any, wall_s: float) -> Record:
     """Write the record of a job that ended without a result, so that tables can show the reason."""
     status: Status = end["end"]
+    error = without_files(end["error"]) if getattr(order.job.spec, "pseudonyms", False) else end["error"]
     record = Record(
-        job=order.job, status=status, error=end["error"], machine=this_machine(), before=before, after=state(),
+        job=order.job, status=status, error=error, machine=this_machine(), before=before, after=state(),
         wall_s=wall_s,
     )  # fmt: skip
     Store(order.out).write(record)

@@ -125,7 +125,9 @@ def test_the_papers_claims_are_decided_on_the_committed_records_and_on_counts_of
     found = {verdict["claim"]: verdict for verdict in json.loads(done.stdout)}
     outcomes = {name: verdict["outcome"] for name, verdict in found.items()}
     assert outcomes["paper-parameters"] == outcomes["paper-macs"] == "holds"
-    assert outcomes["built-ahead-isic2017/unet"] == "holds"
+    ahead = found["built-ahead-isic2017/unet"]
+    assert (ahead["outcome"], ahead["value"]) == ("undecided", None)
+    assert ahead["reason"] == "its records name no patients: they are shown, and decide nothing"
     assert found["paper-parameters"]["value"] == 6_576_225
     assert outcomes["paper-dice-tn3k"] == "undecided"
 

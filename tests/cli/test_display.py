@@ -1,6 +1,7 @@
 """What a run shows: plain lines where there is no terminal, a table that fills where there is one."""
 
 import io
+from dataclasses import replace
 
 from handmade import cost_record, dice_record, record
 from rich.console import Console
@@ -57,6 +58,13 @@ def test_the_announcement_shows_every_setting_of_the_training(tmp_path):
         assert setting in text
 
 
+def test_the_announcement_tells_that_the_images_are_not_the_published_ones(tmp_path):
+    console = screen(width=200)
+    planned = plan(Study(("unet",), ("dice",), find_budget("smoke"), "synthetic", None, "cpu"))
+    announce(console, replace(planned, data=replace(planned.data, instead="crops instead of images")), tmp_path)
+    assert "differs   from the published data set: crops instead of images  " in console.file.getvalue()
+
+
 def test_without_a_terminal_progress_is_plain_lines():
     console = screen()
     job = dice_record().job
@@ -96,19 +104,29 @@ def test_a_failed_network_is_a_row_that_says_so(reference):
     assert "UNet++: cost crashed: it fell over" in text
 
 
+LEVEL = tuple(0.5 + n / 100 for n in range(12))
+
+
+def of_twelve_patients(reference):
+    """The same networks, with so many patients that intervals are known."""
+    lower = tuple(dice - 0.1 - n % 2 / 50 for n, dice in enumerate(LEVEL))
+    return [*reference[:4], dice_record("unet", lower), dice_record("mdsa_unet", LEVEL)]
+
+
 def test_the_table_fits_a_narrow_terminal(reference):
-    text = printed(sections(reference)[0], 80)
+    text = printed(sections(of_twelve_patients(reference))[0], 80)
     assert max(len(line) for line in text.splitlines()) <= 80
     assert "…" not in text
-    assert text.count("0.783 [0.600, 0.950]") == 2
+    assert text.count("0.555 [0.532, 0.578]") == 2
     assert "images/s" not in text
 
 
 def test_what_does_not_fit_in_a_line_goes_on_below(reference):
-    text = printed(sections(reference)[0], 60)
+    section = sections(of_twelve_patients(reference))[0]
+    text = printed(section, 60)
     assert max(len(line) for line in text.splitlines()) <= 60
     assert "…" not in text
-    assert text.count("Network") > len(tables(sections(reference)[0]))
+    assert text.count("Network") > len(tables(section))
     assert {"Params", "Sensitivity", "Precision", "Holm"} <= set(text.split())
 
 
@@ -120,6 +138,7 @@ def test_a_name_longer_than_half_the_line_is_folded_and_no_figure_is_lost():
 
 
 def test_several_seeds_fit_a_narrow_terminal_too():
-    text = printed(sections([dice_record(dice=(0.4, 0.6), seed=0), dice_record(dice=(0.6, 0.8), seed=1)])[0], 80)
-    assert "0.600 ± 0.141 [" in text
+    higher = tuple(dice + 0.2 for dice in LEVEL)
+    text = printed(sections([dice_record(dice=LEVEL, seed=0), dice_record(dice=higher, seed=1)])[0], 80)
+    assert "0.655 ± 0.141 [" in text
     assert "…" not in text

@@ -67,6 +67,7 @@ def test_a_sample_is_a_slice_of_a_volume(root: Path) -> None:
     data = sound("acdc", root)
     assert (data.protocol, data.classes) == ("per_volume", ("right ventricle", "myocardium", "left ventricle"))
     assert data.maps == 4
+    assert data.patients
     assert sum(len(side) for side in data.splits.values()) == 10 * 2 * SLICES
     sample = samples(data)["patient004_frame12_slice_02"]
     assert (sample.group, sample.volume) == ("patient004", "patient004_frame12")

@@ -125,6 +125,7 @@ def test_without_any_list_it_is_drawn_by_patient(root: Path) -> None:
     data = sound("acdc", root)
     assert sum(sizes(data)) == 24
     assert data.note.startswith("no split.json: by patient with seed 2018")
+    assert data.differs == "4 patients instead of 100"
 
 
 def test_strange_names_and_two_files_with_one_number_are_lines(root: Path) -> None:

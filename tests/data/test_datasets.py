@@ -20,6 +20,7 @@ def test_the_table_is_sorted_and_its_names_agree() -> None:
         assert source.modality
         assert source.layout
         assert source.published
+        assert source.tolerance > 0
 
 
 def test_a_data_set_without_files_opens_without_a_root() -> None:
@@ -47,6 +48,17 @@ def test_an_option_that_a_data_set_does_not_take_is_refused(name: str, options: 
         with pytest.raises(UserError) as caught:
             read(name, None, options)
         assert str(caught.value) == told
+
+
+def test_the_tolerance_is_that_of_the_data_set_or_the_one_that_is_given() -> None:
+    assert open_dataset("synthetic").tolerance == DATASETS["synthetic"].tolerance == 3
+    assert open_dataset("synthetic", options=Options(tolerance=0.0)).tolerance == 0
+
+
+@pytest.mark.parametrize("given", [-1.0, float("inf"), float("nan")])
+def test_a_tolerance_that_is_no_distance_is_refused(given: float) -> None:
+    with pytest.raises(UserError, match=rf"--tolerance {given:g} is no distance; give 0 or more, in millimeters"):
+        open_dataset("synthetic", options=Options(tolerance=given))
 
 
 def own(root: Path, count: int) -> Path:

@@ -95,6 +95,7 @@ def test_the_split_is_by_case_and_always_the_same(root: Path) -> None:
     assert {split: len(samples) for split, samples in data.splits.items()} == {"train": 14, "val": 2, "test": 4}
     sides = [{sample.group for sample in samples} for samples in data.splits.values()]
     assert len(set.union(*sides)) == sum(len(side) for side in sides) == 10
+    assert data.patients
     assert data.digest == sound("ddti", root).digest
     assert data.note.startswith("no official split: by case with seed 2015, test 20%, val 10%")
 
@@ -192,6 +193,8 @@ class TestCrops:
         assert (data.name, data.recipe) == ("ddti", "637 crops")
         assert {side: len(samples) for side, samples in data.splits.items()} == {"train": 7, "val": 1, "test": 2}
         assert "each image is its own group" in data.note
+        assert not data.patients
+        assert data.differs == "crops instead of the 470 original images, 10 crops instead of 637"
         assert (data.tallies[0].found, data.tallies[0].published) == (10, 637)
         sample = samples(data)["4"]
         assert sample.image().shape == (6, 8, 3)

@@ -32,6 +32,7 @@ def test_common_names_pair(tmp_path: Path, names: tuple[str, str], ending: str) 
     data = sound("folder", tmp_path)
     assert (data.name, data.classes, sizes(data)) == ("folder", ("foreground",), [3, 1, 1])
     assert samples(data)["03"].mask().sum() == 4
+    assert data.label == tmp_path.name
 
 
 def test_without_a_split_it_is_drawn_and_the_note_says_so(tmp_path: Path) -> None:

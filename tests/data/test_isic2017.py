@@ -36,6 +36,8 @@ def root(tmp_path: Path) -> Path:
 def test_without_test_masks_validation_is_the_test(root: Path) -> None:
     data = sound("isic2017", root)
     assert sizes(data) == [18, 2, 3]
+    assert not data.patients
+    assert data.differs.startswith("3 validation images as the test instead of the 600 test images, 20 Training pairs")
     assert [sample.id for sample in data.splits["test"]] == ["ISIC_0000030", "ISIC_0000031", "ISIC_0000032"]
     assert data.note.startswith(
         "no test masks here: test is the official validation set, val 10% of training, seed 2017"
@@ -57,6 +59,7 @@ def test_with_test_masks_the_official_splits_stand(root: Path) -> None:
     add(root, "Test_v2", range(40, 45))
     data = sound("isic2017", root)
     assert sizes(data) == [20, 3, 5]
+    assert "validation images as the test" not in data.differs
     assert "seed" not in data.note
 
 
@@ -167,6 +170,7 @@ def test_the_real_files() -> None:
     assert data.digest == "208171df8e73", "stored records name this digest"
     assert [(tally.found, tally.published) for tally in data.tallies] == [(2000, 2000), (150, 150)]
     assert sizes(data) == [1800, 200, 150]
+    assert data.differs == "150 validation images as the test instead of the 600 test images"
     for sample in data.splits["test"][:5]:
         assert sample.image().shape[:2] == sample.mask().shape
         assert set(np.unique(sample.mask())) == {0, 1}

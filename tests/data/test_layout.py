@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bench.data import Source
 
-TOY = Source("toy", "A toy", "any", "nowhere", layout="x/1.png", short="TOY", trace="x")
+TOY = Source("toy", "A toy", "any", "nowhere", layout="x/1.png", tolerance=3, short="TOY", trace="x")
 
 
 def test_an_empty_folder_says_so_and_shows_the_layout(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_two_masks_of_different_endings_are_two_files_with_one_id(root: Path) ->
 def test_equal_images_are_one_group_where_they_are_joined(root: Path) -> None:
     put(root, "a.png b.png c.png", "a.png b.png c.png")
     (root / "images" / "c.png").write_bytes(b"a.png")
-    toy = Source("toy", "A toy", "any", "nowhere", layout="")
+    toy = Source("toy", "A toy", "any", "nowhere", layout="", tolerance=3)
     for join, groups in ((True, ["xa", "xb", "xa"]), (False, ["xa", "xb", "xc"])):
         found = paired_samples(
             toy, root, (root / "images", root / "masks"), [], "x", kinds=(KINDS, KINDS), join_copies=join

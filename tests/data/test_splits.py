@@ -1,11 +1,12 @@
 """Splits that are written down: the same when read back, and every way a split file can be wrong."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench.data.sample import DataSet, Sample, apply_splits, draw_splits, keep_apart, write_splits
+from bench.data.sample import DataSet, Sample, Tally, apply_splits, draw_splits, keep_apart, write_splits
 from bench.errors import UserError
 
 
@@ -47,6 +48,15 @@ def test_all_samples_follow_the_file(data: DataSet, path: Path) -> None:
     assert sum(len(side) for side in again.splits.values()) == 20
     assert again.digest != data.digest
     assert again.note == "split by toy.json instead of: drawn with seed 7"
+    assert again.differs == ""
+
+
+def test_other_sides_than_the_published_ones_are_told(data: DataSet, path: Path) -> None:
+    published = replace(data, drawn=False, tallies=(Tally("images", 20, 20),))
+    assert apply_splits(published, path).differs == ""
+    rewrite(path, splits={"train": list("cdefghij"), "val": ["a"], "test": ["b"]})
+    assert apply_splits(published, path).differs == "the sides of a split file instead of the published ones"
+    assert apply_splits(replace(published, drawn=True), path).differs == ""
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ def dice(predicted: np.ndarray, truth: np.ndarray) -> float:
 def test_counts_ids_and_kinds() -> None:
     data = sound("synthetic", None)
     assert sizes(data) == [400, 40, 80]
+    assert data.patients
     ids = [sample.id for samples in data.splits.values() for sample in samples]
     assert len(set(ids)) == 520
     assert ids[:2] == ["us-0000", "derm-0001"]

@@ -38,6 +38,7 @@ def test_folds_are_as_published(root: Path) -> None:
     for fold in range(5):
         data = sound("tn3k", root, fold=fold)
         assert sizes(data) == [8, 2, 3]
+        assert data.fold == fold
         assert [sample.id for sample in data.splits["val"]] == [f"trainval-{fold:04d}", f"trainval-{fold + 5:04d}"]
     assert len({sound("tn3k", root, fold=fold).digest for fold in range(5)}) == 5
 
@@ -47,9 +48,17 @@ def test_the_published_counts(root: Path) -> None:
     assert [tally.published for tally in sound("tn3k", root, fold=4).tallies] == [2879, 614, 2304, 575]
 
 
+def test_other_images_laid_out_as_tn3k_are_told(root: Path) -> None:
+    assert sound("tn3k", root).differs == (
+        "10 trainval pairs instead of 2879, 3 test pairs instead of 614, 8 train of fold 0 instead of 2303, "
+        "2 val of fold 0 instead of 576"
+    )
+
+
 def test_gray_images_become_color_and_jpeg_masks_are_cut_above_127(root: Path) -> None:
     sample = sound("tn3k", root).splits["test"][1]
     assert (sample.id, sample.group) == ("test-0001", "test-0001")
+    assert not sound("tn3k", root).patients
     assert sample.image().shape == (16, 24, 3)
     assert set(np.unique(np.asarray(Image.open(sample.files[1])))) != {0, 255}
     assert sample.mask().sum() == 64

@@ -10,7 +10,7 @@ from torch import nn
 from bench.data.prepared import Prepared
 from bench.data.sample import Sample
 from bench.errors import UserError
-from bench.measure.dice import Scored, label_maps, refuse_other_outputs, score
+from bench.measure.dice import Case, Scored, compare, label_maps, own_label_map, refuse_other_outputs, score
 from bench.quantities import DiceSpec
 
 CPU = torch.device("cpu")
@@ -33,6 +33,13 @@ def prepared(masks: torch.Tensor) -> Prepared:
     return Prepared(ids, torch.zeros(n, 3, height, width, dtype=torch.uint8), masks.to(torch.uint8))
 
 
+def score_alone(logits: torch.Tensor, masks: torch.Tensor, **more) -> Scored:
+    """Score images that stand alone, whose own masks have the network's size."""
+    ready = prepared(masks)
+    samples = [Sample(name, name, mask.numpy, mask.numpy) for name, mask in zip(ready.ids, ready.masks, strict=True)]
+    return score(Fixed(logits), ready, CPU, samples, **more)
+
+
 def test_one_map_is_foreground_over_one_half():
     assert label_maps(torch.tensor([[[[-0.1, 0.0, 0.1]]]])).tolist() == [[[0, 0, 1]]]
 
@@ -49,7 +56,7 @@ def test_one_score_an_image_with_its_id():
     logits = torch.where(masks > 0, 1.0, -1.0).unsqueeze(1)
     logits[1] = 1.0
     heard = []
-    scored = score(Fixed(logits), prepared(masks), CPU, done=heard.append)
+    scored = score_alone(logits, masks, done=heard.append)
     scores = scored.images
     assert (scored.volumes, scored.distance_unit) == ((), "px")
     assert [s.id for s in scores] == [f"image-{i}" for i in range(10)]
@@ -58,24 +65,87 @@ def test_one_score_an_image_with_its_id():
     # The second batch of the split gets the first logits again: image 9 is predicted as image 1 was, all foreground.
     assert (scores[1].dice, scores[9].dice) == (2 * 8 / 24, 2 * 8 / 24)
     assert math.isnan(scores[3].dice)
+    assert [scores[n].score("false_alarm") for n in (0, 3)] == pytest.approx([math.nan, 0.0], nan_ok=True)
 
 
 def test_each_class_of_several_has_its_own_score():
     masks = torch.tensor([[[1, 2, 3, 0]]])
     logits = torch.nn.functional.one_hot(torch.tensor([[[1, 2, 0, 0]]]), 4).permute(0, 3, 1, 2).float()
-    scores = score(Fixed(logits), prepared(masks), CPU).images
+    scores = score_alone(logits, masks).images
     assert [(s.label, s.dice) for s in scores] == [(1, 1.0), (2, 1.0), (3, 0.0)]
     assert [(s.sensitivity, s.hd95) for s in scores] == [(1.0, 0.0), (1.0, 0.0), (0.0, 3.0)]
     assert [s.precision for s in scores] == pytest.approx([1.0, 1.0, math.nan], nan_ok=True)
 
 
-def test_a_slice_is_scored_at_its_own_size_and_names_its_volume():
-    truth = np.zeros((8, 4), np.uint8)
-    truth[:4] = 1
-    original = Sample("slice", "patient", truth.copy, truth.copy, volume="patient_frame")
-    logits = torch.tensor([[[[1.0, 1.0], [-1.0, -1.0]]]])
-    (found,) = score(Fixed(logits), prepared(torch.zeros(1, 2, 2)), CPU, originals=[original]).images
-    assert (found.tp, found.fp, found.fn, found.volume) == (16, 0, 0, "patient_frame")
+# Of a network of 2 x 2 pixels, surer of its left column than of its right one, for images of 2 x 8. Scaled back, a row
+# of the logits is 3, 3, 2.5, 1.5, 0.5, -0.5, -1, -1: one column more is foreground than by nearest neighbor.
+SURE_LEFT = torch.tensor([[[[3.0, -1.0], [3.0, -1.0]]]])
+HALF = np.repeat([[1, 1, 1, 1, 0, 0, 0, 0]], 2, 0).astype(np.uint8)
+
+
+def score_half(protocol: str, truth: np.ndarray = HALF):
+    sample = Sample("slice", "patient", truth.copy, truth.copy, volume="patient_frame")
+    (found,) = score(Fixed(SURE_LEFT), prepared(torch.tensor([[[1, 0], [1, 0]]])), CPU, [sample], protocol).images
+    return found
+
+
+@pytest.mark.parametrize(("protocol", "counts"), [("per_image", (2, 0, 0)), ("per_volume", (8, 0, 0))])
+def test_each_line_has_counts_on_the_grid_of_the_protocol_and_on_its_own(protocol, counts):
+    found = score_half(protocol)
+    assert (found.tp, found.fp, found.fn) == counts
+    assert (found.own_tp, found.own_fp, found.own_fn) == (8, 2, 0)
+    assert (found.dice, found.iou) == (1.0, 1.0)
+    assert (found.score("dice_own"), found.score("iou_own")) == (16 / 18, 8 / 10)
+    assert (found.id, found.volume, found.patient) == ("slice", "patient_frame", "patient")
+
+
+@pytest.mark.parametrize("protocol", ["per_image", "per_volume"])
+def test_outlines_and_missed_objects_are_compared_on_the_images_own_grid(protocol):
+    found = score_half(protocol)
+    # On the protocol's grid the two outlines are the same.
+    assert found.hd95 == pytest.approx(1.0)
+    assert found.score("assd") == pytest.approx(2 / 18)
+    corner = np.zeros((2, 8), np.uint8)
+    corner[0, 4] = 1
+    assert score_half(protocol, corner).score("missed") == 0.0
+
+
+def test_failures_and_false_alarms_are_counted_on_the_grid_of_the_protocol():
+    """As Dice is: by nearest neighbor column 4 is background, scaled back it is foreground."""
+    column = np.zeros((2, 8), np.uint8)
+    column[:, 4] = 1
+    found = score_half("per_volume", column)
+    assert (found.dice, found.score("failed"), found.own_tp) == (0.0, 1.0, 2)
+
+
+@pytest.mark.parametrize("maps", [1, 4])
+@pytest.mark.parametrize("shape", [(9, 14), (5, 5), (3, 21)])
+def test_scaling_back_is_bilinear_with_the_corners_of_the_outer_pixels_aligned(maps, shape):
+    """Against the plain formula of a pixel's weights, one axis after the other."""
+    logits = torch.randn(maps, 6, 7, generator=torch.Generator().manual_seed(maps))
+
+    def weights(old: int, new: int) -> np.ndarray:
+        at = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+        return np.maximum(0, 1 - np.abs(at[:, None] - np.arange(old)))
+
+    by_hand = np.einsum("yi,mij,xj->myx", weights(6, shape[0]), logits.numpy(), weights(7, shape[1]))
+    expected = by_hand[0] > 0 if maps == 1 else by_hand.argmax(0)
+    assert (own_label_map(logits, shape) == expected).all()
+
+
+def test_an_image_of_the_networks_size_has_the_same_figures_on_both_grids():
+    logits = torch.randn(3, 1, 12, 12, generator=torch.Generator().manual_seed(0))
+    for found in score_alone(logits, torch.arange(432).reshape(3, 12, 12) % 5 > 2).images:
+        assert (found.tp, found.fp, found.fn) == (found.own_tp, found.own_fp, found.own_fn)
+        assert (found.dice, found.iou) == (found.score("dice_own"), found.score("iou_own"))
+
+
+def test_the_tolerance_is_that_of_the_normalized_surface_dice():
+    masks = torch.zeros(1, 1, 8)
+    masks[..., :3] = 1
+    logits = torch.where(torch.arange(8) < 5, 1.0, -1.0).reshape(1, 1, 1, 8)  # two pixels too many
+    within = [score_alone(logits, masks, tolerance=t).images[0].score("nsd") for t in (None, 0.0, 1.0, 2.0)]
+    assert within == pytest.approx([math.nan, 6 / 8, 7 / 8, 1.0], nan_ok=True)
 
 
 SPACING = (10.0, 2.0, 0.5)
@@ -94,7 +164,7 @@ NOTHING = np.zeros((4, 4), np.uint8)
 def score_slices(predictions: list[np.ndarray], samples: list[Sample]) -> Scored:
     stack = torch.from_numpy(np.stack(predictions))
     logits = torch.where(stack > 0, 1.0, -1.0).unsqueeze(1)
-    return score(Fixed(logits), prepared(torch.zeros_like(stack)), CPU, samples)
+    return score(Fixed(logits), prepared(torch.zeros_like(stack)), CPU, samples, "per_volume", tolerance=1.0)
 
 
 def slices(truths: list[np.ndarray], volumes: str, spacing: tuple[float, ...] = SPACING) -> list[Sample]:
@@ -129,6 +199,27 @@ def test_a_volume_is_measured_across_its_slices():
 def test_a_volume_that_is_missed_costs_its_diagonal():
     found = score_slices([NOTHING] * 3, slices([dot(1, 1)] * 3, "aaa"))
     assert [v.hd95 for v in found.volumes] == pytest.approx([math.hypot(20, 6, 1.5)])
+
+
+def test_a_volume_has_every_score_that_does_not_follow_from_counts():
+    """Two objects, one of them over two slices: the found slice is enough for it, the other is missed."""
+    truths = [dot(0, 0), dot(1, 1), NOTHING, dot(3, 3)]
+    found = score_slices([dot(0, 0), NOTHING, NOTHING, NOTHING], slices(truths, "aaaa"))
+    assert [image.score("missed") for image in found.images] == pytest.approx([0.0, 1.0, math.nan, 1.0], nan_ok=True)
+    (volume,) = found.volumes
+    names = ("missed", "failed", "false_alarm", "nsd")
+    # Dice is 2 / 4, which is no failure. Of the outlines' four pixels, two lie on the other outline.
+    assert [volume.score(name) for name in names] == pytest.approx([0.5, 0.0, math.nan, 2 / 4], nan_ok=True)
+    near, far = math.hypot(10, 2, 0.5), math.hypot(30, 6, 1.5)
+    assert volume.score("assd") == pytest.approx((0 + 0 + near + far) / 4)
+
+
+def test_masks_predicted_elsewhere_are_compared_without_a_network():
+    sample = Sample("x", "p", dot(0, 2).copy, dot(0, 2).copy, spacing=(0.5, 0.25))
+    masks = (dot(0, 0), dot(0, 2))
+    found = compare([Case(sample, range(1, 2), {"protocol": masks, "own": masks})], in_mm=True, tolerance=0.5)
+    (image,) = found.images
+    assert (found.distance_unit, image.hd95, image.score("nsd"), image.patient) == ("mm", 0.5, 1.0, "p")
 
 
 def test_a_volume_may_be_longer_than_a_batch():

@@ -22,8 +22,12 @@ def test_text_shows_what_is_worse_last_and_only_counts_what_is_the_same():
 def test_intervals_are_written_in_the_changes_unit():
     changes = compare(timed("unet", [1.0, 1.1]), timed("unet", [2.0, 2.2]))
     assert moved(changes[0]).startswith("+100.0 % [")
-    scores = compare([trained("unet", (0.5, 0.7))], [trained("unet", (0.6, 0.9))])
-    assert moved(next(c for c in scores if c.metric.name == "dice")) == "+0.150 [+0.100, +0.200]"
+    few = compare([trained("unet", (0.5, 0.7))], [trained("unet", (0.6, 0.9))])
+    assert moved(next(c for c in few if c.metric.name == "dice")) == "+0.150"  # of two patients there is no interval
+    before, after = (tuple(0.5 + n / 100 + k * (0.1 + n % 2 / 10) for n in range(20)) for k in (0, 1))
+    scores = compare([trained("unet", before)], [trained("unet", after)])
+    # Twenty differences of 0.1 and 0.2: mean 0.15, Student's 2.093 times 0.0513 over the root of 20 is 0.024.
+    assert moved(next(c for c in scores if c.metric.name == "dice")) == "+0.150 [+0.126, +0.174]"
 
 
 def test_json_has_null_for_an_endless_interval():

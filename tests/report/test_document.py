@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from handmade import cost_record, latency_record, record
+from handmade import cost_record, dice_record, latency_record, record
 
 from bench.read.sections import sections
 from bench.read.speeds import speeds
@@ -15,8 +15,20 @@ def test_a_part_a_section_and_one_for_speed(reference):
     found = made(reference)
     assert [part.title for part in found.parts] == ["SYNTHETIC at 224x224, cpu", "Speed and memory, cpu"]
     assert [table.caption for table in found.parts[0].tables] == [
-        "Accuracy and cost", "Accuracy in full", "Paired with MDSA-UNet",
+        "Accuracy and cost", "Accuracy in full", "Outlines and failures", "Spread of Dice", "Paired with MDSA-UNet",
     ]  # fmt: skip
+
+
+def test_networks_on_two_data_sets_have_mean_ranks_that_say_whose_they_are():
+    dice = [tuple(start + n / 100 for n in range(12)) for start in (0.2, 0.6)]
+    here = [dice_record(name, one) for name, one in zip(("unet", "mdsa_unet"), dice, strict=True)]
+    there = [record(r.job.network, r.job.spec.model_copy(update={"dataset": "ddti"}), r.result) for r in here]
+    ranks = made([*here, *there]).parts[-1].tables[0]
+    assert ranks.caption == "Mean ranks of these weights over data sets"
+    assert [(title, cells[0].figure, cells[1].figure) for title, cells in ranks.lines] == [
+        ("MDSA-UNet", "1", "1 to 1"), ("U-Net", "2", "2 to 2"),
+    ]  # fmt: skip
+    assert "another training may change them" in ranks.notes[0]
 
 
 def test_every_picture_can_be_drawn(reference):

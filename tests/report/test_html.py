@@ -172,6 +172,30 @@ def test_a_report_without_claims_scores_and_times():
     assert "claims" not in found.ids
 
 
+WORSE = tuple(0.3 + n / 100 for n in range(12))
+BETTER = tuple(0.7 + n / 100 + n % 2 / 50 for n in range(12))
+
+
+def test_whose_score_it_is_stands_beside_its_verdict():
+    lead = claim(metric="dice", dataset="synthetic", against="unet", relation="at_least")
+    three = [trained(name, dice, seed) for name, dice in (("mdsa_unet", BETTER), ("unet", WORSE)) for seed in range(3)]
+    text = page(made(three, [lead]))
+    assert "<small>the networks: 12 patients, 3 trainings each; probability of a false claim &lt; 0.001</small>" in text
+    open_ = page(made(three[::3], [lead]))
+    assert "<small>these weights: 12 patients, 1 training each</small>" in open_
+    assert "To decide it: <code>bench run --all" in open_
+
+
+def test_mean_ranks_which_are_of_no_section_link_to_no_record():
+    here = [dice_record("unet", WORSE), dice_record("mdsa_unet", BETTER)]
+    there = [record(r.job.network, r.job.spec.model_copy(update={"dataset": "ddti"}), r.result) for r in here]
+    text = page(made([*here, *there])).partition('<section id="part-ranks">')[2].partition("</section>")[0]
+    assert "Mean ranks of these weights over data sets" in text
+    assert '<th scope="row">MDSA-UNet</th>' in text
+    assert "<a " not in text
+    assert "<details" not in text
+
+
 def test_two_devices_of_one_name_share_no_id():
     machines = [LatencySpec(machine=name, device="cpu", threads=2) for name in ("a", "b")]
     records = [record(name, spec, latency_record().result) for spec in machines for name in ("unet", "u", "v")]

@@ -19,7 +19,7 @@ def test_best_is_bold_and_special_characters_are_escaped(tmp_path, reference):
     text = path.read_text()
     assert r"\textbf{6.58}" in text
     assert "%" not in text.replace(r"\%", "").replace("{%", "").replace("% Needs", "")
-    assert text.count(r"\toprule") == text.count(r"\bottomrule") == 3
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") == 5
 
 
 def test_names_of_strangers(tmp_path):

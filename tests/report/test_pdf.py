@@ -101,6 +101,15 @@ def test_claims_stand_on_the_first_page_by_verdict_sign_and_source(tmp_path):
 
 
 @needs_poppler
+def test_whose_score_it_is_stands_below_its_claim(tmp_path):
+    lead = claim(metric="dice", dataset="synthetic", against="unet", relation="at_least")
+    low, high = (tuple(start + n / 100 + n % 2 * start / 50 for n in range(12)) for start in (0.3, 0.7))
+    records = [trained(name, dice, seed) for name, dice in (("mdsa_unet", high), ("unet", low)) for seed in range(3)]
+    first, *_ = pages(made(records, [lead]), tmp_path)
+    assert squeezed("the networks: 12 patients, 3 trainings each; probability of a false claim < 0.001") in first
+
+
+@needs_poppler
 def test_names_and_errors_are_printed_as_they_are(tmp_path):
     records = [*measured(HOSTILE), *measured(LONG), record(HOSTILE, CostSpec(size=320), None, "crashed", HOSTILE)]
     text = "".join(pages(made(records), tmp_path))

@@ -8,8 +8,10 @@ from bench.report.tables import notes, tables
 
 def test_cost_beside_accuracy_then_accuracy_in_full_then_the_pairs(reference):
     found = tables(sections(reference)[0])
-    assert [table.caption for table in found] == ["Accuracy and cost", "Accuracy in full", "Paired with MDSA-UNet"]
-    assert [[title for title, _ in table.lines] for table in found] == [["MDSA-UNet", "U-Net"]] * 2 + [["U-Net"]]
+    assert [table.caption for table in found] == [
+        "Accuracy and cost", "Accuracy in full", "Outlines and failures", "Spread of Dice", "Paired with MDSA-UNet",
+    ]  # fmt: skip
+    assert [[title for title, _ in table.lines] for table in found] == [["MDSA-UNet", "U-Net"]] * 4 + [["U-Net"]]
 
 
 def test_where_nothing_was_scored_there_is_one_table():
@@ -21,12 +23,15 @@ def test_another_network_to_compare_with(reference):
 
 
 def test_seeds_are_told_with_their_deviation():
-    section = sections([dice_record(dice=(0.4, 0.6), seed=0), dice_record(dice=(0.6, 0.8), seed=1)])[0]
+    low, high = (tuple(start + n / 100 for n in range(11)) for start in (0.45, 0.65))
+    section = sections([dice_record(dice=low, seed=0), dice_record(dice=high, seed=1)])[0]
     dice = dict(zip((c.header for c in tables(section)[0].columns), tables(section)[0].lines[0][1], strict=True))[
         "Dice"
     ]
     assert dice.text.startswith("0.600 ± 0.141 [")
-    assert "after ± the standard deviation over seeds; no pre-training" in notes(section)[-1]
+    assert (
+        "of these weights alone, after ± the standard deviation over trainings; no pre-training" in notes(section)[-1]
+    )
     assert "seeds 0, 1" in notes(section)[-1]
 
 
@@ -46,3 +51,66 @@ def test_conventions_stand_below_the_table(reference):
     assert "one multiply-add counted as one" in text
     assert "mean over images (per_image)" in text
     assert "batch 1, cpu, float32, 2 threads" in text
+
+
+WORSE = tuple(0.3 + n / 100 for n in range(12))
+BETTER = tuple(0.7 + n / 100 + n % 2 / 50 for n in range(12))
+
+
+def table_of(records, key):
+    (section,) = sections(records)
+    (found,) = (table for table in tables(section) if table.key == key)
+    return found
+
+
+def test_pairs_say_what_holds_of_these_weights_and_what_of_the_networks():
+    seeds = [
+        dice_record(name, dice, seed) for name, dice in (("mdsa_unet", BETTER), ("unet", WORSE)) for seed in range(3)
+    ]
+    found = table_of([*seeds, dice_record("unetpp", WORSE)], "paired")
+    keys = [column.key for column in found.columns]
+    lines = {title: dict(zip(keys, (cell.text for cell in cells), strict=True)) for title, cells in found.lines}
+    assert (lines["U-Net"]["trainings"], lines["U-Net"]["verdict"]) == ("3 and 3", "worse (networks)")
+    assert lines["U-Net"]["networks"].startswith("-0.410 [")
+    assert (lines["UNet++"]["trainings"], lines["UNet++"]["verdict"]) == ("1 and 3", "worse (these weights)")
+    assert lines["UNet++"]["networks"] == "–"
+
+
+def test_pairs_without_patients_show_differences_and_decide_nothing():
+    records = [dice_record("unet", WORSE), dice_record("mdsa_unet", BETTER)]
+    old = [r.model_copy(update={"result": r.result.model_copy(update={"patients": ""})}) for r in records]
+    found = table_of(old, "paired")
+    names = [column.header for column in found.columns]
+    assert names == ["Dice (these weights)", "Images", "Trainings", "Won", "Lost", "Verdict"]
+    assert [cell.text for cell in found.lines[0][1]] == ["-0.410", "12", "1 and 1", "0 %", "100 %", "undecided"]
+    assert found.notes[-1] == "the records name no patients: the differences are shown, and nothing is said of them"
+    assert not [note for note in found.notes if "p-value" in note]
+
+
+def test_why_nothing_is_said_of_pairs_stands_below_them(reference):
+    few = table_of(reference, "paired").notes[-1]
+    assert few == "these are fewer than 10 patients: the differences are shown, and nothing is said of them"
+    records = [dice_record("unet", WORSE), dice_record("mdsa_unet", BETTER)]
+    spec = {"spec": records[0].job.spec.model_copy(update={"test_images": 12})}
+    part = [r.model_copy(update={"job": r.job.model_copy(update=spec)}) for r in records]
+    assert table_of(part, "paired").notes[-1].startswith("only a part of the test split was scored")
+
+
+def test_ranks_say_whose_they_are():
+    one = [dice_record("unet", WORSE), dice_record("mdsa_unet", BETTER)]
+    assert table_of(one, "ranks").caption == "Ranks by Dice of these weights"
+    three = [
+        dice_record(name, dice, seed) for name, dice in (("unet", WORSE), ("mdsa_unet", BETTER)) for seed in range(3)
+    ]
+    found = table_of(three, "ranks")
+    assert found.caption == "Ranks by Dice of the networks"
+    assert [(title, *(cell.text for cell in cells)) for title, cells in found.lines] == [
+        ("MDSA-UNet", "1", "1 to 1", "1.000"), ("U-Net", "2", "2 to 2", "< 0.001"),
+    ]  # fmt: skip
+
+
+def test_what_bold_means_stands_below_the_table_where_anything_of_dice_is_bold(reference):
+    told = "Dice in bold: the highest, and all that nothing here shows to be worse"
+    few = notes(sections(reference)[0])
+    many = notes(sections([dice_record("unet", WORSE), dice_record("mdsa_unet", BETTER)])[0])
+    assert [any(note.startswith(told) for note in found) for found in (few, many)] == [False, True]

@@ -4,6 +4,7 @@ import csv
 
 import pandas as pd
 import pytest
+from handmade import dice_record
 
 from bench.read.sections import sections
 from bench.report.document import document
@@ -22,8 +23,19 @@ def test_csv_is_unrounded_and_leads_back_to_the_records(tmp_path, reference):
 
 def test_pairs_name_both_networks_and_what_was_tested(reference):
     (row,) = paired_rows(sections(reference))
-    assert (row["network"], row["reference"], row["units"], row["n"]) == ("unet", "mdsa_unet", "images", 3)
-    assert row["dice_difference_low"] <= row["dice_difference"] <= row["dice_difference_high"]
+    assert (row["network"], row["reference"], row["of"], row["patients"]) == ("unet", "mdsa_unet", "these trainings", 3)
+    assert row["dice_difference"] == pytest.approx((2.1 - 2.35) / 3)
+    assert (row["dice_difference_low"], row["dice_difference_high"], row["verdict"]) == (None, None, "undecided")
+
+
+def test_pairs_of_three_trainings_each_are_of_the_networks():
+    dice = tuple(0.3 + n / 100 for n in range(12))
+    seeds = [dice_record("unet", tuple(value + seed / 1000 for value in dice), seed) for seed in range(3)]
+    better = [dice_record("mdsa_unet", tuple(value + 0.3 + seed / 1000 for value in dice), seed) for seed in range(3)]
+    (row,) = paired_rows(sections([*seeds, *better]))
+    assert (row["of"], row["trainings"], row["reference_trainings"]) == ("the networks", 3, 3)
+    assert row["dice_difference_low"] < row["dice_difference"] < row["dice_difference_high"] < 0
+    assert (row["verdict"], row["reference_chosen_after"]) == ("worse", False)
 
 
 def test_parquet_rows_come_back_typed(tmp_path, reference):

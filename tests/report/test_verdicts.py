@@ -79,14 +79,84 @@ def test_markdown_escapes_what_would_break_its_table(verdicts):
 
 
 def test_quotients_and_leads_are_written_with_their_intervals():
-    lead = claim(metric="dice", dataset="synthetic", against="unet", relation="at_least")
-    (verdict,) = judge([lead], [trained("mdsa_unet", (0.6, 0.9)), trained("unet", (0.5, 0.7))], MACHINE)
-    assert found(verdict) == "+0.150 [+0.100, +0.200]"
-    assert claimed(lead) == "at least U-Net's"
+    verdict = judged(3)
+    value, low, high = (float(part.strip("[],")) for part in found(verdict).split())
+    assert (value, claimed(verdict.claim)) == (0.2, "at least U-Net's")
+    assert low < value < high
     ratio = claim(metric="latency", device="cpu", against="unet", times=0.5, margin=0.1)
     (verdict,) = judge([ratio], [*timed("mdsa_unet", [1.0] * 5), *timed("unet", [4.0] * 5, 1)], MACHINE)
     assert found(verdict) in ("0.250 times", "0.250 times [0.250, 0.250]")
     assert claimed(ratio) == "at most 0.500 times U-Net's ± 10 %"
+
+
+WORSE = tuple(0.3 + n / 100 for n in range(20))
+LEAD = claim(name="lead", metric="dice", dataset="synthetic", against="unet", relation="at_least")
+
+
+def judged(seeds, of=LEAD, by=0.2, patients=20):
+    """The verdict on a lead of 0.2, of so many trainings each."""
+    dice = {"unet": WORSE, "mdsa_unet": tuple(value + by + n % 2 / 100 - 0.005 for n, value in enumerate(WORSE))}
+    records = [
+        trained(name, tuple(value + seed / 1000 for value in values[:patients]), seed)
+        for name, values in dice.items()
+        for seed in range(seeds)
+    ]
+    (verdict,) = judge([of], records, MACHINE)
+    return verdict
+
+
+@pytest.mark.parametrize("form", ["text", "markdown", "junit", "github"])
+def test_whose_score_it_is_stands_beside_every_verdict_on_one(form):
+    """JUnit and GitHub tell of failures and open claims alone."""
+    behind = LEAD.model_copy(update={"ahead_by": 0.5})
+    alone = claim(metric="dice", dataset="synthetic", value=0.9, relation="at_least")
+    told = [FORMATS[form]([verdict]) for verdict in (judged(3, behind), judged(1), judged(1, alone), judged(3, alone))]
+    assert "the networks: 20 patients, 3 trainings each" in told[0]
+    assert "these weights: 20 patients, 1 training each" in told[1]
+    assert "these weights: 20 patients, 1 training" in told[2]
+    assert "each" not in told[2]
+    assert "the network: 20 patients, 3 trainings" in told[3]
+
+
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_the_probability_of_a_false_claim_stands_beside_a_lead_that_holds_and_nowhere_else(form):
+    told = "probability of a false claim < 0.001"
+    no_worse = LEAD.model_copy(update={"margin": 0.4})
+    holds = judged(3), judged(3, no_worse), judged(3, no_worse, by=0.005), judged(3, no_worse, by=-0.2)
+    assert [verdict.outcome for verdict in holds] == ["holds"] * 4
+    # Two are better by more than chance; one cannot be told apart; one is worse, and by less than the margin.
+    assert [told in FORMATS[form]([verdict]).replace("&lt;", "<") for verdict in holds] == [True, True, False, False]
+    assert "false claim" not in FORMATS[form]([judged(1)])
+
+
+def test_how_much_more_would_decide_is_told_beside_the_claim_and_is_no_command():
+    near = judged(3, LEAD.model_copy(update={"ahead_by": 0.1995}))
+    assert near.outcome == "undecided"
+    first, second, *rest = as_text([near]).splitlines()
+    assert first.endswith("the interval spans the limit")
+    assert second.strip().startswith("the networks: 20 patients, 3 trainings each; to decide it: ")
+    assert "To decide more:" not in rest
+    assert "`" not in as_markdown([near])
+    trainings = judged(1)
+    assert "To decide more:\n  bench run" in as_text([trainings])
+    assert max(map(len, as_text([near, trainings]).splitlines())) < 160
+
+
+def test_json_has_whose_score_it_is_and_null_for_what_is_not_known():
+    def strict(text):
+        return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+    (holds,) = strict(as_json([judged(3)]))
+    assert (holds["outcome"], holds["scope"]) == ("holds", "the networks: 20 patients, 3 trainings each")
+    assert 0 <= holds["false_claim"] < 0.001
+    assert holds["need"] is None
+    (few,) = strict(as_json([judged(3, patients=5)]))
+    assert (few["outcome"], few["n"], few["low"], few["high"]) == ("undecided", 5, None, None)
+    assert few["value"] == pytest.approx(0.199)
+    (near,) = strict(as_json([judged(3, LEAD.model_copy(update={"ahead_by": 0.1995}))]))
+    assert set(near["need"]) == {"patients", "trainings"}
+    (one,) = strict(as_json([judged(1)]))
+    assert (one["scope"], one["need"]) == ("these weights: 20 patients, 1 training each", None)
 
 
 def test_nothing_measured_is_a_dash(verdicts):

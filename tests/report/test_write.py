@@ -23,7 +23,7 @@ def test_report_tables_and_figures(tmp_path, reference):
     text = paths[0].read_text()
     assert {"dice-latency-synthetic-224-cpu.svg", "learning-curves-synthetic-224-cpu.svg"} <= set(figures)
     assert all(f"]({name})" in text for name in figures)
-    assert "Most accurate: MDSA-UNet" in text
+    assert "Highest Dice: MDSA-UNet" in text
     assert "bench run mdsa_unet unet --dataset synthetic" in text
     assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == sorted(names)
 

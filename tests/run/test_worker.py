@@ -13,7 +13,7 @@ import pytest
 from orders import ignored, order
 
 from bench.errors import UserError
-from bench.quantities import CostSpec
+from bench.quantities import CostSpec, DiceSpec
 from bench.run import worker
 from bench.run.job import Job
 from bench.run.store import Store
@@ -126,3 +126,11 @@ def test_memory_is_measured_in_a_process_of_its_own(tmp_path):
     assert record.status == "ok"
     assert record.result.peak_bytes > record.result.weights_bytes > 4 * 6_500_000
     assert 0 < record.window_s < record.wall_s
+
+
+def test_the_record_of_a_failure_names_no_file_where_names_are_replaced(asked, program):
+    spec = DiceSpec(dataset="folder", data="d", classes=1, size=64, weights="w", pseudonyms=True)
+    job = Job(network="unet", network_digest="d", spec=spec)
+    program('print(\'{"end": "crashed", "error": "OSError: scans/anna_1.png is gone"}\')')
+    for given, told in ((job, "OSError: (a file) is gone"), (asked.job, "OSError: scans/anna_1.png is gone")):
+        assert run(asked.model_copy(update={"job": given}), ignored).error == told

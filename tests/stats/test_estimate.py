@@ -1,39 +1,80 @@
-"""Figures and their intervals, from terms of units."""
+"""Figures and their intervals, from terms of patients: against scipy, statsmodels, closed forms and simulation."""
 
 import math
 
 import numpy as np
 import pytest
+from scipy import stats
+from scoring import several, shares
 
-from bench.stats.estimate import by_class, by_unit, estimate, mean, of_processes, undefined
-
-
-def shares(*values: float) -> dict[str, np.ndarray]:
-    """Terms of units of one class each; NaN is undefined."""
-    return {
-        f"{n:03}": np.array([[0.0, 0.0] if math.isnan(value) else [value, 1.0]]) for n, value in enumerate(values)
-    }  # fmt: skip
+from bench.stats.estimate import by_class, by_unit, estimate, of_processes, quantiles, sample, undefined
 
 
-def test_the_interval_covers_the_mean_about_95_times_in_100():
-    rng = np.random.default_rng(1)
-    covered = 0
-    for _ in range(200):
-        found = estimate([shares(*rng.beta(8, 2, size=100))])
-        covered += found.low <= 0.8 <= found.high
-    assert 180 <= covered <= 199
-
-
-def test_it_is_the_same_every_time_and_that_of_the_mean():
-    values = np.linspace(0, 1, 30)
+def test_one_training_of_patients_with_an_image_each_has_students_interval():
+    values = np.random.default_rng(1).beta(8, 2, 40)
     found = estimate([shares(*values)])
-    assert found == estimate([shares(*values)])
-    assert (found.value, found.low, found.high) == pytest.approx(
-        (mean(values).value, mean(values).low, mean(values).high)
-    )
+    low, high = stats.t.interval(0.95, 39, values.mean(), stats.sem(values))
+    assert (found.value, found.low, found.high, found.n) == pytest.approx((values.mean(), low, high, 40))
+    assert found.deviation is None
 
 
-def test_classes_are_averaged_after_units_and_undefined_ones_left_out():
+def test_images_of_one_patient_count_as_one_unit():
+    """Five copies of each image change neither the figure nor its interval, and are no more patients."""
+    values = np.random.default_rng(1).beta(8, 2, 20)
+    once = estimate([shares(*values)])
+    copied = estimate([several({f"{n:03}": [value] * 5 for n, value in enumerate(values)})])
+    assert (copied.value, copied.low, copied.high, copied.n) == pytest.approx((once.value, once.low, once.high, 20))
+
+
+def test_patients_with_different_numbers_of_images_against_a_cluster_robust_regression():
+    """The jackknife is close to the variance that statsmodels finds for clusters of unequal size."""
+    import statsmodels.api as sm
+
+    rng = np.random.default_rng(2)
+    images = {f"{n:03}": list(rng.normal(0.7, 0.1) + rng.normal(0, 0.05, rng.integers(1, 6))) for n in range(120)}
+    every = np.concatenate(list(images.values()))
+    clusters = np.repeat(np.arange(120), [len(found) for found in images.values()])
+    fitted = sm.OLS(every, np.ones(len(every))).fit(cov_type="cluster", cov_kwds={"groups": clusters})
+    found = estimate([several(images)])
+    half = stats.t.ppf(0.975, 119) * fitted.bse[0]
+    assert found.value == pytest.approx(every.mean())
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.02)
+
+
+def test_three_trainings_have_the_interval_of_the_network():
+    """Patients without any spread: what is left is Student's interval over the three trainings' figures."""
+    figures = np.array([0.6, 0.7, 0.74])
+    found = estimate([shares(*[figure] * 15) for figure in figures])
+    low, high = stats.t.interval(0.95, 2, figures.mean(), stats.sem(figures))
+    assert (found.low, found.high) == pytest.approx((low, high))
+    assert (found.deviation, found.seeds) == (pytest.approx(figures.std(ddof=1)), 3)
+
+
+def test_two_trainings_have_the_interval_of_these_weights():
+    values = np.random.default_rng(3).beta(8, 2, (2, 30))
+    found, average = estimate([shares(*one) for one in values]), values.mean(axis=0)
+    low, high = stats.t.interval(0.95, 29, average.mean(), stats.sem(average))
+    assert (found.low, found.high) == pytest.approx((low, high))
+
+
+def test_variances_over_patients_and_trainings_are_added_with_satterthwaites_degrees_of_freedom():
+    """By Welch's test of two samples, whose variances are added by the same formula."""
+    rng = np.random.default_rng(4)
+    shifts, values = rng.normal(0, 0.05, 4), rng.normal(0.7, 0.1, 12)
+    found = estimate([shares(*(values + shift)) for shift in shifts])
+    welch = stats.ttest_ind(shifts, values, equal_var=False).confidence_interval(0.95)
+    assert found.high - found.low == pytest.approx(welch.high - welch.low)
+
+
+def test_fewer_than_ten_patients_have_a_figure_and_no_interval():
+    nine, ten = (estimate([shares(*np.linspace(0.5, 0.9, count))]) for count in (9, 10))
+    assert nine.value == pytest.approx(0.7)
+    assert not nine.has_interval
+    assert ten.has_interval
+    assert not ten.without_interval().has_interval
+
+
+def test_classes_are_averaged_after_patients_and_undefined_ones_left_out():
     two = {"a": np.array([[1.0, 1.0], [0.0, 0.0]]), "b": np.array([[0.0, 1.0], [0.3, 1.0]])}
     assert by_class([two]) == pytest.approx((0.5, 0.3))
     assert estimate([two]).value == pytest.approx(0.4)
@@ -41,28 +82,31 @@ def test_classes_are_averaged_after_units_and_undefined_ones_left_out():
     assert undefined([two]) == 1
 
 
-def test_a_ratio_of_sums_is_resampled_as_one():
-    """Every resample of equal units has their own ratio, however large they are."""
+def test_a_ratio_of_sums_is_left_out_as_one():
+    """Without any of these patients the ratio is the same, however large they are."""
     pooled = {str(n): np.array([[3.0 * n, 4.0 * n]]) for n in range(1, 20)}
     found = estimate([pooled])
     assert (found.value, found.low, found.high) == pytest.approx((0.75, 0.75, 0.75))
 
 
+def test_pseudo_values_of_a_plain_mean_are_the_scores_themselves():
+    values = np.linspace(0.2, 0.9, 11)
+    found = sample([shares(*values)])
+    assert found.pseudo[0] == pytest.approx(values)
+    assert found.patients == tuple(f"{n:03}" for n in range(11))
+
+
 def test_nothing_defined_is_no_figure():
     assert estimate([]) is None
+    assert estimate([{}]) is None
     assert estimate([shares(math.nan)]) is None
     assert by_class([shares(math.nan)]) == ()
     assert math.isnan(by_unit([shares(math.nan)])["000"])
+    assert quantiles([shares(math.nan)], (0.5,)) == ()
 
 
-def test_seeds_have_a_deviation_and_one_seed_has_none():
-    found = estimate([shares(0.2, 0.4), shares(0.4, 0.6), shares(0.6, 0.8)])
-    assert (found.value, found.deviation, found.seeds) == (pytest.approx(0.5), pytest.approx(0.2), 3)
-    assert estimate([shares(0.2, 0.4)]).deviation is None
-
-
-def test_a_class_that_few_units_have_does_not_push_the_interval_off_the_figure():
-    """Twelve of thirteen classes are defined on one unit each: most resamples miss most of them."""
+def test_a_class_that_few_patients_have_does_not_push_the_interval_off_the_figure():
+    """Twelve of thirteen classes are defined for one patient each: without this patient they are undefined."""
     rng, terms = np.random.default_rng(0), {}
     for n in range(50):
         found = np.zeros((13, 2))
@@ -72,6 +116,21 @@ def test_a_class_that_few_units_have_does_not_push_the_interval_off_the_figure()
         terms[f"{n:03}"] = found
     found = estimate([terms])
     assert found.low <= found.value <= found.high
+
+
+def test_folds_are_one_result_pooled_by_patient_and_seeds_are_not():
+    values = np.linspace(0.3, 0.9, 20)
+    every = shares(*values)
+    halves = [dict(list(every.items())[:10]), dict(list(every.items())[10:])]
+    assert estimate(halves) == estimate([every])
+    assert estimate([*halves, *halves]).seeds == 2  # two seeds of two folds
+    assert estimate([every, every]).seeds == 2
+
+
+def test_quantiles_are_of_each_training_and_do_not_depend_on_their_number():
+    values = np.random.default_rng(5).beta(2, 1, (4, 25))
+    found = quantiles([shares(*one) for one in values], (0.05, 0.25, 0.5))
+    assert found == pytest.approx(np.quantile(values, (0.05, 0.25, 0.5), axis=1).mean(axis=1))
 
 
 def test_processes_count_alike_however_many_samples_they_have():

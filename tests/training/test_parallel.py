@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from toys import LEFT, SPEC, Small, discs, job, left_in, same, small, task
 
+from bench.data.sample import Sample
 from bench.errors import Diverged
 from bench.measure.dice import score
 from bench.training.devices import Process
@@ -122,7 +123,11 @@ def test_without_batch_norm_two_processes_come_to_what_one_does(found, tmp_path)
 def test_a_check_is_of_the_network_that_is_kept_and_of_all_images(found):
     for name, checked in (("whole", 1), ("resumed", 1), ("plain", 3)):
         network, card = found[0][name]
-        images = score(network, discs(checked), torch.device("cpu")).images
+        held_out = discs(checked)
+        samples = [
+            Sample(name, name, mask.numpy, mask.numpy) for name, mask in zip(held_out.ids, held_out.masks, strict=True)
+        ]
+        images = score(network, held_out, torch.device("cpu"), samples).images
         assert card.val_dice == pytest.approx(sum(image.dice for image in images) / checked, abs=1e-6)
 
 

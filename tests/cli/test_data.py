@@ -1,0 +1,57 @@
+"""`bench data` and the options about data, as a user types them."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commanding import bench
+from PIL import Image
+
+from bench.cli.options import DataOptions, RunOptions
+from bench.run.plan import plan
+
+
+@pytest.fixture
+def crops(tmp_path: Path) -> Path:
+    """Ten crops of DDTI, which are not its original images."""
+    for kind in ("image", "mask"):
+        (tmp_path / "crops" / kind).mkdir(parents=True)
+        for n in range(10):
+            noise = np.random.default_rng([n, kind == "mask"]).integers(0, 256, (40, 40), np.uint8)
+            Image.fromarray(noise).save(tmp_path / "crops" / kind / f"{n}.png")
+    return tmp_path / "crops"
+
+
+def test_images_that_are_not_the_published_ones_are_told_wherever_data_is_shown(crops, tmp_path):
+    root = ["ddti", "--data-root", str(crops)]
+    told = "differs from the published data set: crops instead of the 470 original images"
+    assert told in bench("data", "check", *root).stdout
+    shown = bench("data", "show", *root, "--count", "2", cwd=tmp_path)
+    assert (shown.stdout, told in shown.stderr) == ("reports/data-ddti.png\n", True)
+    asked = ["--dataset", *root, "--measure", "dice", "--budget", "smoke", "--device", "cpu", "--show-plan"]
+    planned = bench("run", "unet", *asked, cwd=tmp_path, COLUMNS="200")
+    assert "from the published data set: crops instead of the 470 original images" in planned.stderr
+
+
+def test_near_copies_are_remarks_and_no_fault(tmp_path):
+    for number, part in enumerate(("train", "val", "test")):
+        for kind in ("images", "masks"):
+            (tmp_path / part / kind).mkdir(parents=True)
+        coarse = np.random.default_rng(number // 2).integers(0, 256, (8, 8), np.uint8)  # train and val show the same
+        picture = Image.fromarray(coarse).resize((64, 64)).convert("RGB")
+        picture.save(tmp_path / part / "images" / f"{part}.jpg", quality=90 - 10 * number)
+        Image.new("L", (64, 64), 255).save(tmp_path / part / "masks" / f"{part}.png")
+    done = bench("data", "check", "folder", "--data-root", str(tmp_path))
+    assert done.returncode == 0
+    assert "remark: near copies: train (train) and val (val): " in done.stdout
+    assert "folder: no fault" in done.stdout
+
+
+def test_pseudonyms_are_a_condition_of_scoring():
+    given = {field.name: field.default for field in fields(RunOptions)} | {"networks": ["unet"], "device": "cpu"}
+    study = RunOptions(**{**given, "measure": "dice", "budget": "smoke", "pseudonyms": True}).study(DataOptions())
+    plain, hidden = plan(replace(study, pseudonyms=False)).jobs[0], plan(study).jobs[0]
+    assert (plain.spec.pseudonyms, hidden.spec.pseudonyms) == (False, True)
+    assert plain.key != hidden.key
+    assert plain.training_key == hidden.training_key

@@ -1,0 +1,452 @@
+"""Masks and scores made elsewhere: matched by name, refused in words where something does not fit, scored as ours."""
+
+import json
+import math
+import os
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from handmade import cost_record, dice_record
+from PIL import Image
+from predicting import SIZE, counted, names, predicted, save, save_nifti, scored, square, summary, truth
+
+from bench.data import Options, open_dataset
+from bench.data.prepared import prepare
+from bench.errors import UserError
+from bench.measure.dice import score
+from bench.read.sections import outdated, sections
+from bench.run.case_scores import read_case_scores
+from bench.run.predictions import find
+from bench.run.store import read_record
+
+
+def refusal(*given, **more) -> str:
+    with pytest.raises(UserError) as refused:
+        scored(*given, **more)
+    return str(refused.value)
+
+
+# ---- masks -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_perfect_prediction_is_perfect_and_its_record_says_where_it_is_from(tmp_path):
+    outcome = scored({"nnunet": predicted(tmp_path / "preds")}, tmp_path / "out", truth(tmp_path / "truth"))
+    (record,) = outcome.records
+    assert (record.job.network, record.job.network_digest, record.status) == ("nnunet", "", "ok")
+    assert record.notes == ("predicted elsewhere, from preds",)
+    assert (record.result.source, record.result.patients, record.result.data_name) == ("preds", "named", "truth")
+    assert [image.id for image in record.result.images] == names()
+    assert {image.patient for image in record.result.images} == {"P30", "P31", "P32"}
+    assert {(image.dice, image.own_tp, image.own_fp, image.hd95) for image in record.result.images} == {(1, 400, 0, 0)}
+    read = read_record(tmp_path / "out" / f"{record.id}.json")
+    assert (read.id, read.notes, len(read.result.images)) == (record.id, record.notes, 6)
+    assert outcome.matched == ["nnunet, training 0: preds, a mask for each of 6 images"]
+
+
+def test_counts_are_taken_on_both_grids(tmp_path):
+    """A square of 20 by 20 moved by 10 of 128 columns; at half the size, 10 by 20 pixels moved by 5."""
+    shape = (SIZE, 2 * SIZE)
+    preds, root = predicted(tmp_path / "preds", 10, shape), truth(tmp_path / "truth", shape)
+    (record,) = scored({"a": preds}, tmp_path / "out", root).records
+    first = record.result.images[0]
+    assert (first.own_tp, first.own_fp, first.own_fn, first.dice_own) == (200, 200, 200, 0.5)
+    assert (first.tp, first.fp, first.fn, first.dice) == (100, 100, 100, 0.5)
+    assert first.hd95 == 10
+    kept, _ = find(record, [tmp_path / "out"])
+    assert kept.masks.shape == (6, SIZE, SIZE)
+
+
+class Known(torch.nn.Module):
+    """A network whose output is known: the number of the image is its gray level."""
+
+    def __init__(self, maps: list[np.ndarray]) -> None:
+        super().__init__()
+        self.maps, self.place = maps, 0
+
+    def forward(self, x):
+        found = torch.tensor(np.stack(self.maps[self.place : self.place + len(x)])).float()[:, None] - 0.5
+        self.place += len(x)
+        return found
+
+
+def test_masks_are_scored_as_a_network_that_outputs_them(tmp_path):
+    root, preds = truth(tmp_path / "truth"), predicted(tmp_path / "preds", 3)
+    (record,) = scored({"a": preds}, tmp_path / "out", root).records
+    data = open_dataset("folder", root, Options(patient=r"(P\d+)_"))
+    samples = data.splits["test"]
+    network = Known([square(number, shift=3) for number in range(6)])
+    ours = score(network, prepare(samples, SIZE, tmp_path / "c"), torch.device("cpu"), samples, "per_image", 3.0)
+    assert record.job.spec.tolerance == 3.0
+    theirs = [image.model_dump() for image in record.result.images]
+    assert [pytest.approx(image.model_dump(), nan_ok=True) for image in ours.images] == theirs
+
+
+def test_all_that_does_not_fit_is_named_at_once_and_nothing_is_recorded(tmp_path):
+    root, preds, other = truth(tmp_path / "truth"), predicted(tmp_path / "preds"), predicted(tmp_path / "other")
+    (preds / "P30_0.png").rename(preds / "P30_O.png")
+    save(preds / "P31_2_seg.png", square(2))
+    save(preds / "P10_0.png", square(0))
+    save(other / "P30_0.png", square(0, (32, 32)))
+    save(other / "P30_1.png", square(0) * 2 + square(8))
+    (other / "P31_2.png").write_bytes(b"no picture")
+    told = refusal({"a": preds, "b": other}, tmp_path / "out", root)
+    assert f"{preds}: 1 of 6 masks are missing: P30_0" in told
+    assert "P31_2.png and P31_2_seg.png" in told
+    assert "2 masks belong to no image (1 of another split" in told
+    assert "P30_O.png (did you mean 'P30_0'?)" in told
+    assert "P30_0.png is 32x32 and the truth of P30_0 is 64x64" in told
+    assert "P30_1.png holds the values 0, 1, 2, 3; a mask of one class holds 0 and one other" in told
+    assert "cannot read the image" in told
+    assert "P31_2.png" in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_are_forgiving_in_case_endings_accents_and_hidden_files(tmp_path):
+    root = tmp_path / "truth"
+    composed, apart = (unicodedata.normalize(form, "Ähre 1") for form in ("NFC", "NFD"))
+    for side, name in (("train", "b"), ("val", "c"), ("test", composed), ("test", "Two")):
+        save(root / side / "images" / f"{name}.png", np.full((64, 64, 3), len(name) + len(side), np.uint8))
+        save(root / side / "masks" / f"{name}.png", square(1) * np.uint8(255))
+    save(tmp_path / "preds" / f"{apart}_pred.TIF", square(1))
+    save(tmp_path / "preds" / "two_Mask.bmp", square(1) * np.uint8(255))
+    (tmp_path / "preds" / "._Two.png").write_bytes(b"")
+    (tmp_path / "preds" / "plans.json").write_text("{}")
+    outcome = scored({"a": tmp_path / "preds"}, tmp_path / "out", root, options=Options())
+    assert [image.dice for image in outcome.records[0].result.images] == [1, 1]
+    assert outcome.remarks[0].startswith(f"not read in {tmp_path / 'preds'}: plans.json")
+
+
+def test_an_empty_folder_and_one_that_may_not_be_read(tmp_path):
+    root = truth(tmp_path / "truth")
+    (tmp_path / "empty").mkdir()
+    assert "6 of 6 masks are missing" in refusal({"a": tmp_path / "empty"}, tmp_path / "out", root)
+    assert "folder of masks" in refusal({"a": tmp_path / "empty"}, tmp_path / "out")
+    if os.getuid():
+        (tmp_path / "empty").chmod(0)
+        assert "cannot list the folder" in refusal({"a": tmp_path / "empty"}, tmp_path / "out", root)
+        (tmp_path / "empty").chmod(0o700)
+
+
+def test_two_trainings_are_numbered_and_the_same_one_twice_is_refused(tmp_path):
+    root, one, two = truth(tmp_path / "truth"), predicted(tmp_path / "one", 1), predicted(tmp_path / "two", 2)
+    copy = predicted(tmp_path / "copy", 1, value=1)
+    assert "two trainings of a that are the same" in refusal({"a": (one, copy)}, tmp_path / "out", root)
+    outcome = scored({"a": (one, two), "b": copy}, tmp_path / "out", root)
+    assert [(r.job.network, r.job.spec.training) for r in outcome.records] == [("a", 0), ("a", 1), ("b", 0)]
+    assert outcome.remarks == ["a and b have the same predictions"]
+
+
+def test_a_training_keeps_its_number_and_others_are_not_mistaken_for_more(tmp_path):
+    root, out = truth(tmp_path / "truth"), tmp_path / "out"
+    one, two, three = (predicted(tmp_path / str(n), n) for n in (1, 2, 3))
+    first = scored({"a": one}, out, root).records
+    again = scored({"a": (two, one)}, out, root)
+    assert [record.job.spec.training for record in again.records] == [1, 0]
+    assert (again.records[1].id, again.records[1].before) == (first[0].id, first[0].before)
+    assert again.matched[1].endswith("it is on record already")
+    assert "has other predictions of a on this data" in refusal({"a": three}, out, root)
+    assert len(scored({"a": one}, out, root).records) == 1
+    assert len(list(out.glob("a-dice-*.json"))) == 2
+
+
+def test_pictures_in_nifti_have_the_axes_of_a_picture(tmp_path):
+    root, right, wrong, deep = truth(tmp_path / "truth"), *(tmp_path / name for name in ("right", "wrong", "deep"))
+    for number, name in enumerate(names()):
+        save_nifti(right / f"{name}.nii.gz", square(number)[None])
+        save_nifti(wrong / f"{name}.nii.gz", square(number), np.eye(4))
+        save_nifti(deep / f"{name}.nii", np.stack([square(number)] * 2))
+    (record,) = scored({"a": right}, tmp_path / "out", root).records
+    assert {image.dice for image in record.result.images} == {1}
+    assert "has the axes R, A, and those of a picture are L, P" in refusal({"a": wrong}, tmp_path / "x", root)
+    assert "is 2x64x64 and so no picture" in refusal({"a": deep}, tmp_path / "x", root)
+
+
+def test_pseudonyms_hide_every_name(tmp_path):
+    root, out = truth(tmp_path / "secret"), tmp_path / "out"
+    (record,) = scored({"a": predicted(tmp_path / "hidden")}, out, root, pseudonyms=True).records
+    text = "".join(path.read_text() for path in out.glob("a-dice*") if path.suffix in (".json", ".csv"))
+    assert not any(name in text for name in ("P30", "secret", "hidden", str(tmp_path)))
+    assert len({image.patient for image in record.result.images}) == 3
+
+
+def test_several_classes_are_numbers_as_in_the_truth(tmp_path):
+    root, preds = truth(tmp_path / "truth", value=1), tmp_path / "preds"
+    for split, count in (("train", 4), ("val", 2), ("test", 6)):
+        for number in range(count):
+            (path,) = (root / split / "masks").glob(f"P*_{number}.png")
+            save(path, square(number) + 2 * square(number, shift=25))
+    for number, name in enumerate(names()):
+        save(preds / f"{name}.png", square(number) + 2 * square(number, shift=27))
+    options = Options(classes=("liver", "tumor"), patient=r"(P\d+)_")
+    (record,) = scored({"a": preds}, tmp_path / "out", root, options=options).records
+    assert (record.job.spec.classes, record.job.spec.labels) == (3, ("liver", "tumor"))
+    assert [(i.label, i.dice) for i in record.result.images[:2]] == [(1, 1.0), (2, 0.9)]
+    save(preds / "P30_0.png", square(0) * 3)
+    assert "holds the label 3; allowed are 0 (background), 1 (liver)" in refusal(
+        {"a": preds}, tmp_path / "x", root, options=options
+    )
+
+
+# ---- volumes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def acdc(tmp_path: Path) -> Path:
+    """Ten patients of two frames of three slices; the labels lie in one corner, so that a flip is another mask."""
+    affine = np.diag([1.5, 1.5, 10, 1])
+    for patient in range(1, 11):
+        folder = tmp_path / "acdc" / "training" / f"patient{patient:03d}"
+        for frame in (1, 12):
+            stem = f"{folder.name}_frame{frame:02d}"
+            save_nifti(folder / f"{stem}.nii.gz", np.arange(3 * 8 * 6).reshape(3, 8, 6).astype(np.int16), affine)
+            save_nifti(folder / f"{stem}_gt.nii.gz", labels(), affine)
+    return tmp_path / "acdc"
+
+
+def labels() -> np.ndarray:
+    """Classes 1 to 3 in a volume of three slices, 8 rows and 6 columns."""
+    found = np.zeros((3, 8, 6), np.uint8)
+    found[:, 0, :3] = (1, 2, 3)
+    return found
+
+
+def volumes(folder: Path, root: Path, values: np.ndarray, affine: np.ndarray) -> Path:
+    for name in {sample.volume for sample in open_dataset("acdc", root).splits["test"]}:
+        save_nifti(folder / f"{name}.nii.gz", values, affine)
+    return folder
+
+
+def test_volumes_are_scored_whole_in_millimeters(tmp_path, acdc):
+    moved = np.roll(labels(), 1, axis=1)
+    preds = volumes(tmp_path / "preds", acdc, moved, np.diag([1.5, 1.5, 10, 1]))
+    (record,) = scored({"nnunet": preds}, tmp_path / "out", acdc, "acdc").records
+    assert (record.job.spec.protocol, record.result.distance_unit) == ("per_volume", "mm")
+    assert len(record.result.volumes) == 4 * 3
+    assert {volume.hd95 for volume in record.result.volumes} == {1.5}
+    assert {(image.tp, image.own_fp) for image in record.result.images} == {(0, 1)}
+
+
+def test_volumes_that_are_flipped_turned_or_missing_are_named(tmp_path, acdc):
+    flipped = volumes(tmp_path / "flipped", acdc, labels()[:, :, ::-1], np.diag([-1.5, 1.5, 10, 1]))
+    told = refusal({"a": flipped}, tmp_path / "out", acdc, "acdc")
+    assert "its axes run along L, A, S, and those of" in told
+    assert "along R, A, S" in told
+    turned = volumes(tmp_path / "turned", acdc, labels().swapaxes(1, 2), np.diag([1.5, 1.5, 10, 1]))
+    assert "is 3x6x8 and the truth of" in refusal({"a": turned}, tmp_path / "out", acdc, "acdc")
+    one = sorted(turned.iterdir())[0]
+    one.unlink()
+    assert f"1 of 4 masks are missing: {one.name.removesuffix('.nii.gz')}" in refusal(
+        {"a": turned}, tmp_path / "out", acdc, "acdc"
+    )
+
+
+def test_a_summary_of_volumes_gives_their_dice(tmp_path, acdc):
+    found = sorted({sample.volume for sample in open_dataset("acdc", acdc).splits["test"]})
+    cases = {name: {"1": counted(8, 1, 1), "2": counted(6, 2, 2), "3": counted(0, 0, 0)} for name in found}
+    (record,) = scored({"nnunet": summary(tmp_path / "summary.json", cases)}, tmp_path / "out", acdc, "acdc").records
+    (section,) = sections([record])
+    assert section.rows[0].dice_by_class[:2] == pytest.approx((16 / 18, 12 / 16))
+    first = record.result.images[0]
+    assert (first.id, first.volume, first.tp, first.own_tp, first.patient) == (found[0], found[0], 8, 8, found[0][:10])
+
+
+# ---- files of scores -------------------------------------------------------------------------------------------------
+
+
+def test_a_summary_over_images_tells_dice_on_their_own_grid(tmp_path):
+    path = summary(tmp_path / "summary.json", {name: {"1": counted(300, 100, 100)} for name in names()})
+    outcome = scored({"nnunet": path}, tmp_path / "out", truth(tmp_path / "truth"))
+    first = outcome.records[0].result.images[0]
+    assert (first.own_tp, first.tp, first.dice_own, first.patient) == (300, None, 0.75, "P30")
+    assert math.isnan(first.dice)
+    assert "kept as Dice and IoU at the image's own size" in outcome.remarks[0]
+    del (cases := json.loads(path.read_text()))["metric_per_case"][0]
+    path.write_text(json.dumps(cases))
+    assert "summary.json: 1 of 6 cases are missing: P30_0" in refusal({"a": path}, tmp_path / "out", tmp_path / "truth")
+
+
+def test_cases_stand_for_themselves_and_files_over_the_same_cases_are_compared(tmp_path):
+    two = {f"case_{n:02d}": {"1": counted(10 + n, 5, 5), "(1, 2)": counted(20, n, 5)} for n in range(4)}
+    path = summary(tmp_path / "summary.json", two)
+    tidy = tmp_path / "mine.csv"
+    tidy.write_text("case,class,dice,hd95_mm\n" + "".join(
+        f"case_{n:02d}.nii.gz,{name},{0.5 + n / 10},{n}\n" for n in range(4) for name in ('1', '"(1, 2)"')
+    ))  # fmt: skip
+    first = scored({"nnunet": path}, tmp_path / "out").records
+    second = scored({"mine": tidy}, tmp_path / "out").records
+    (section,) = sections([*first, *second])
+    assert (section.dice.dataset, section.dice.classes, section.dice.labels) == ("cases", 3, ("1", "(1, 2)"))
+    assert [row.network for row in section.rows] == ["mine", "nnunet"]
+    mine, nnunet = section.rows
+    assert mine.dice.value == pytest.approx(0.65)
+    assert nnunet.dice_by_class[0] == pytest.approx(np.mean([2 * t / (2 * t + 10) for t in range(10, 14)]))
+    assert mine.score("hd95").value == pytest.approx(1.5)
+    assert second[0].result.distance_unit == "mm"
+    assert section.paired[0].difference.n == 4
+
+
+def test_the_first_version_of_nnu_nets_summary(tmp_path):
+    """Two pixels of 8 predicted and 4 true ones agree: Dice is 4 / 12."""
+    facts = {
+        "Dice": 1 / 3, "Jaccard": 0.2, "Precision": 0.25, "Recall": 0.5, "Accuracy": 0.9, "Total Positives Test": 8,
+        "Total Positives Reference": 4, "Hausdorff Distance 95": 7.5, "False Positive Rate": 0.1,
+    }  # fmt: skip
+    case = {"0": {"Dice": 0.99}, "1": facts, "test": "C:\\out\\a.nii.gz", "reference": "/gt/a.nii.gz"}
+    path = tmp_path / "summary.json"
+    path.write_text(json.dumps({"author": "Fabian", "results": {"all": [case], "mean": {}}}))
+    (found,) = read_case_scores(path)
+    line = found.lines["a"]["1"]
+    assert list(found.lines["a"]) == ["1"]
+    assert line.counts == (2, 6, 2)
+    assert line.values == {"dice": 1 / 3, "iou": 0.2, "precision": 0.25, "sensitivity": 0.5, "hd95": 7.5}
+    assert "Accuracy, False Positive Rate" in found.remarks[0]
+
+
+def test_empty_truths_are_undefined_or_false_alarms(tmp_path):
+    cases = {"a": {"1": counted(0, 0, 0)}, "b": {"1": counted(0, 5, 0)}, "c": {"1": counted(5, 5, 5)}}
+    (record,) = scored({"x": summary(tmp_path / "s.json", cases)}, tmp_path / "out").records
+    (section,) = sections([record])
+    assert section.rows[0].dice.value == 0.5
+    assert section.rows[0].score("false_alarm").value == 0.5
+
+
+TEAMS = """\ufeffTeam;Case;Metric;Value;Seed;Patient
+"A, or so";a;DSC;0,8;0;p1
+"A, or so";b;DSC;0,6;0;p1
+"A, or so";a;DSC;0,7;1;p1
+"A, or so";b;DSC;0,5;1;p1
+
+Équipe;a;DSC;nan;0;p1
+Équipe;b;DSC;0,9;0;p1
+Équipe;b;Elegance;3;0;p1
+"""
+
+
+def test_a_table_of_teams_with_a_mark_semicolons_and_other_line_ends(tmp_path):
+    path = tmp_path / "teams.csv"
+    path.write_bytes(TEAMS.replace("\n", "\r\n").encode())
+    outcome = scored({"": path}, tmp_path / "out")
+    assert [(r.job.network, r.job.spec.training) for r in outcome.records] == [
+        ("A, or so", 0),
+        ("A, or so", 1),
+        ("Équipe", 0),
+    ]
+    assert [image.dice for image in outcome.records[1].result.images] == [0.7, 0.5]
+    assert {image.patient for record in outcome.records for image in record.result.images} == {"p1"}
+    assert outcome.records[0].result.patients == "named"
+    assert "no scores known here" in outcome.remarks[0]
+    assert "Elegance" in outcome.remarks[0]
+    (section,) = sections(outcome.records)
+    assert [row.title for row in section.rows] == ["A, or so", "Équipe"]
+
+
+def test_folds_without_a_common_case_are_one_training(tmp_path):
+    path = tmp_path / "folds.csv"
+    path.write_text("case,fold,dice\na,0,0.5\nb,0,0.6\nc,1,0.7\nd,1,0.8\n")
+    outcome = scored({"x": path}, tmp_path / "out")
+    assert [image.id for image in outcome.records[0].result.images] == ["a", "b", "c", "d"]
+    assert len(outcome.records) == 1
+    assert "2 folds without a common case, taken as one training" in outcome.remarks[0]
+
+
+def test_patients_of_cases_by_a_pattern(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("case,dice\nP1_a,0.5\nP1_b,0.6\nP2_a,0.7\n")
+    (record,) = scored({"x": path}, tmp_path / "out", options=Options(patient=r"(P\d+)_")).records
+    assert [image.patient for image in record.result.images] == ["P1", "P1", "P2"]
+    assert "finds no patient" in refusal({"x": path}, tmp_path / "y", options=Options(patient=r"(Q\d+)_"))
+
+
+WRONG = {
+    "percent": ("case,dice\na,85.3\n", "line 2: dice is 85.3, which seems to be percent"),
+    "negative": ("case,dice,hd95_px\na,0.5,-1\n", "hd95 is -1; allowed is 0 or more"),
+    "infinite": ("case,dice,hd95_px\na,0.5,inf\n", "hd95 is infinite"),
+    "a word": ("case,dice\na,good\n", "dice is 'good', which is no number"),
+    "twice": ("case,metric,value\na,dice,0.5\na,DSC,0.5\n", "line 3: dice of 'a' is there a second time"),
+    "a mean": ("case,dice\na,0.5\nMean,0.5\n", "line 3: it names the case 'Mean', which seems to sum up others"),
+    "ragged": ("case,dice\na,0.5,7\n", "line 2, has 3 cells, and the header 2"),
+    "a class missing": ("case,class,dice\na,1,0.5\na,2,0.5\nb,1,0.5\n", "b (2) lack what other cases have"),
+    "a metric missing": ("case,metric,value\na,dice,0.5\na,iou,0.5\nb,dice,0.5\n", "b (foreground) lack"),
+    "no unit": ("case,dice,hd95\na,0.5,3\n", "does not say whether hd95 are in mm or px"),
+    "no case": ("name of it,dice\na,0.5\n", "has no column of cases"),
+    "no metric": ("case,elegance\na,0.5\n", "has no column of a metric"),
+    "no score": ("case,metric,value\na,elegance,0.5\n", "has no score that is known here, only elegance"),
+    "no value": ("case,metric\na,dice\n", "a column metric and none of values"),
+    "two patients": ("case,patient,metric,value\na,1,dice,0.5\na,2,iou,0.5\n", "of two patients, '2' and '1'"),
+    "some patients": ("case,patient,dice\na,1,0.5\nb,,0.5\n", "names no patient of 1 cases: b"),
+    "only a header": ("case,dice\n", "has 1 lines; a header and a line for each case are needed"),
+    "nothing": ("", "has 0 lines"),
+    "an open quote": ('case,dice\n"a,0.5\n', "cannot read the file of scores"),
+    "a header twice": ("case,dice,case\na,0.5,b\n", "two columns called case"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_tables_that_are_wrong_are_refused_in_words(tmp_path, wrong):
+    content, told = WRONG[wrong]
+    (tmp_path / "x.csv").write_text(content)
+    assert told in refusal({"x": tmp_path / "x.csv"}, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_networks_with_other_cases_or_classes_are_refused(tmp_path):
+    for name, content in {
+        "one": "case,dice\na,0.5\nb,0.5\n", "less": "case,dice\na,0.5\n", "other": "case,class,dice\na,x,1\nb,x,1\n",
+        "teams": "team,case,dice\nA,a,0.5\nA,b,0.5\nB,a,0.6\n",
+    }.items():  # fmt: skip
+        (tmp_path / f"{name}.csv").write_text(content)
+    one, less, other, teams = (tmp_path / f"{name}.csv" for name in ("one", "less", "other", "teams"))
+    assert "less.csv lacks 1 of the 2 cases of one.csv: b" in refusal({"x": one, "y": less}, tmp_path / "out")
+    assert "have other classes: foreground and x" in refusal({"x": one, "y": other}, tmp_path / "out")
+    assert "teams.csv (B) lacks 1 of the 2 cases of teams.csv (A): b" in refusal({"": teams}, tmp_path / "out")
+    assert "names its networks itself" in refusal({"x": teams}, tmp_path / "out")
+    assert "does not say which network" in refusal({"": one}, tmp_path / "out")
+
+
+CASE = '{"metric_per_case": [{"prediction_file": "a", "metrics": {%s}}]}'
+JSON = [
+    "[]", "{}", '{"metric_per_case": []}', '{"metric_per_case": [3]}', '{"results": {"all": "x"}}', "[" * 99999, "\0",
+    "",
+    '{"metric_per_case": [{"metrics": {"1": {"Dice": 0.5}}}]}', '{"results": 1e999}', CASE % "",
+    CASE % '"1": {"Dice": Infinity}', CASE % '"1": {"Dice": [1]}',
+    CASE % '"1": {"Dice": 0.5, "TP": "x", "FP": 1, "FN": 1}', CASE % '"1": {"Dice": 0.5, "TP": 9, "FP": 1, "FN": 1}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", JSON, ids=range(len(JSON)))
+def test_other_json_is_refused_in_words(tmp_path, content):
+    (tmp_path / "x.json").write_text(content)
+    assert "x.json" in refusal({"x": tmp_path / "x.json"}, tmp_path / "out")
+
+
+# ---- beside networks trained here ------------------------------------------------------------------------------------
+
+
+def test_predictions_stand_beside_a_network_trained_here_and_do_not_outdate_it(tmp_path):
+    """Of the same name, too: two rows, each beside the network's cost."""
+    root = truth(tmp_path / "truth")
+    (theirs,) = scored({"unet": predicted(tmp_path / "preds", 2)}, tmp_path / "out", root).records
+    ours = dice_record("unet")
+    spec = theirs.job.spec.model_copy(update={"predicted": "", "train": ours.job.spec.train})
+    ours = ours.model_copy(update={"job": ours.job.model_copy(update={"spec": spec}), "result": theirs.result})
+    cost = cost_record("unet")
+    cost = cost.model_copy(
+        update={"job": cost.job.model_copy(update={"spec": cost.job.spec.model_copy(update={"size": SIZE})})}
+    )
+    for order in ([ours, theirs, cost], [theirs, cost, ours]):
+        assert outdated(order) == []
+        (section,) = sections(order)
+        assert [row.network for row in section.rows] == ["unet", "unet"]
+        assert all(row.cost for row in section.rows)
+        assert sorted(len(row.trainings) for row in section.rows) == [1, 1]
+
+
+def test_the_images_themselves_are_kept_for_figures(tmp_path):
+    (record,) = scored({"a": predicted(tmp_path / "preds", 2)}, tmp_path / "out", truth(tmp_path / "truth")).records
+    kept, folder = find(record, [tmp_path / "out"])
+    truths = np.load(folder / kept.cache / "masks.npy")
+    assert (truths[0] == np.asarray(Image.fromarray(square(0)).resize((SIZE, SIZE), 0))).all()
+    assert (kept.masks[0] == square(0, shift=2)).all()
