@@ -63,6 +63,8 @@ def choose_section(found: Sequence[Section], dataset: str, device: str, machine:
 
     Raises UserError if there is none, or if several data sets were scored and none is named.
     """
+    if not found:
+        raise UserError("these records are of no network; measure some with `bench run`, or name another folder")
     datasets = sorted({section.dataset for section in found if section.dice})
     if dataset:
         dataset = _named(dataset, datasets)

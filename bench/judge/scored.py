@@ -31,8 +31,13 @@ def scored(claim: Claim, records: Sequence[Record]) -> Measured:
     ids = tuple(record.id for row in rows for record in row.records)
     found = _difference(claim, rows, ids) if claim.is_lead else _figure(claim, rows[0], ids)
     if found.n < LEAST_PATIENTS:
-        raise Undecided(f"{counted(found.n, 'patient')}, {LEAST_PATIENTS} needed", measured=found)
+        raise Undecided(f"{_over(rows, found.n)}, {LEAST_PATIENTS} needed", measured=found)
     return found
+
+
+def _over(rows: Sequence[Row], count: int) -> str:
+    """A number of patients, or of images where these stand for one each."""
+    return counted(count, "image" if any(row.patients == "images" for row in rows) else "patient")
 
 
 def _figure(claim: Claim, row: Row, ids: tuple[str, ...]) -> Measured:
@@ -41,7 +46,7 @@ def _figure(claim: Claim, row: Row, ids: tuple[str, ...]) -> Measured:
     if found is None:
         raise Undecided(f"{claim.network} has no {claim.metric} by the protocol {row.protocol.name}")
     whose = "the network" if found.seeds >= LEAST_TRAININGS else "these weights"
-    scope = f"{whose}: {counted(found.n, 'patient')}, {counted(found.seeds, 'training')}"
+    scope = f"{whose}: {_over([row], found.n)}, {counted(found.seeds, 'training')}"
     more = need(_gap(claim, found.value), found.n, (found.seeds,), found.parts)
     return Measured(found.value, found.low, found.high, ids, n=found.n, scope=scope, need=more)
 
@@ -53,7 +58,7 @@ def _difference(claim: Claim, rows: Sequence[Row], ids: tuple[str, ...]) -> Meas
     if found is None:
         raise Undecided(f"{claim.network} and {claim.against} have no {claim.metric} of one patient in common")
     trainings, whose = of_each(found.trainings), "the networks" if found.of == "the networks" else "these weights"
-    scope = f"{whose}: {counted(found.patients, 'patient')}, {trainings}"
+    scope = f"{whose}: {_over(rows, found.patients)}, {trainings}"
     if found.unseen:
         scope += f"; misses in fewer than about {100 * found.unseen:.2g} % would not be seen"
     more = need(_gap(claim, found.value), found.patients, found.trainings, found.parts)

@@ -78,6 +78,11 @@ def test_the_section_is_of_the_data_set_and_device(reference):
         choose_section(found, "", "cuda", "nowhere")
 
 
+def test_records_of_no_network_are_answered_in_words():
+    with pytest.raises(UserError, match="these records are of no network"):
+        choose_section(sections([]), "", "", "nowhere")
+
+
 def test_several_data_sets_want_one_to_be_named(reference):
     other = dice_record("unet")
     spec = other.job.spec.model_copy(update={"dataset": "ddti"})

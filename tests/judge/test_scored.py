@@ -49,13 +49,13 @@ def test_a_lead_needs_three_trainings_of_each_network():
     found = scored(lead, [*ours, *theirs])
     assert found.value == pytest.approx(0.1, abs=1e-3)
     assert 0 < found.low < 0.1 < found.high
-    assert found.scope == "the networks: 20 patients, 3 trainings and 3 trainings"
+    assert found.scope == "the networks: 20 patients, 3 trainings each"
     assert (found.n, len(found.records), found.false_claim < 0.01) == (20, 6, True)
-    for count, told in ((1, "1 training"), (2, "2 trainings")):
+    for count in (1, 2):
         why = undecided(lead, [*ours, *theirs[:count]])
-        assert str(why) == f"3 trainings and {told}: 3 of each network are needed to speak of networks"
+        assert str(why) == f"3 and {count} trainings: 3 of each network are needed to speak of networks"
         assert why.todo == "bench run --all --dataset synthetic --data-root FOLDER --budget paper --seeds 0,1,2"
-        assert why.measured.scope.startswith("these trainings: 20 patients")
+        assert why.measured.scope.startswith("these weights: 20 patients")
         assert why.measured.value == pytest.approx(0.1, abs=0.02)
 
 
@@ -73,6 +73,11 @@ def test_images_of_one_patient_are_one_patient():
     made = trained("mdsa_unet", TWENTY)
     images = tuple(i.model_copy(update={"patient": f"p{n // 4}"}) for n, i in enumerate(made.result.images))
     assert str(undecided(claim(**DICE, value=0.1), [altered(made, {"images": images})])) == "5 patients, 10 needed"
+
+
+def test_images_that_stand_for_patients_are_called_images():
+    made = altered(trained("mdsa_unet", TWENTY), {"patients": "images"})
+    assert scored(claim(**DICE, value=0.1), [made]).scope == "these weights: 20 images, 1 training"
 
 
 REASONS = {
