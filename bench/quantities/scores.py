@@ -62,11 +62,6 @@ class Score:
     empty: str = ""
     note: str = ""
 
-    @property
-    def optional(self) -> bool:
-        """Whether a record with scores may lack it, because it is older or has no masks."""
-        return self.counts is None or self.grid == "own"
-
 
 SCORES = {
     score.name: score

@@ -164,10 +164,10 @@ def of_quantity(quantity: Quantity, figure: Figure) -> Column:
 
 
 def of_score(score: Score, distance_unit: str = "", **more: Any) -> Column:
-    """A score's column; one that the records may be older than is left out where no row has it."""
+    """A score's column; one that no row has is left out: records are older than it, or were made elsewhere."""
     return Column(
         score.name, score.title, distance_unit if score.unit == "distance" else "", lambda row: row.score(score.name),
-        score.unit, min if score.less_is_better else max, MARKS["partial"], "dice", optional=score.optional,
+        score.unit, min if score.less_is_better else max, MARKS["partial"], "dice", optional=score.name != "dice",
         alike=True, **more,
     )  # fmt: skip
 

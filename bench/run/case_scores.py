@@ -312,7 +312,12 @@ def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     With semicolons, 0,85 is a number with a decimal comma.
     """
     with reading("file of scores", path, csv.Error):
-        text = path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            advice = "give a summary.json, or a table saved as CSV in UTF-8"
+            raise UserError(f"{path} is no text in UTF-8 (its byte {error.start} is not); {advice}") from None
         first = next((line for line in text.splitlines() if line.strip()), "")
         separator = max(",;\t|", key=first.count)
         rows = csv.reader(text.splitlines(keepends=True), delimiter=separator, strict=True)
