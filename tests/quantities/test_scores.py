@@ -56,7 +56,8 @@ OWN = scores(
 )
 OTHER = {  # of the images a to d; b and d have no target
     "failed": (0.0, math.nan, 1.0, math.nan), "missed": (0.5, math.nan, 0.25, math.nan),
-    "nsd": (0.25, 0.0, 0.75, math.nan), "assd": (2.0, 9.0, 4.0, math.nan), "false_alarm": (math.nan, 1.0, math.nan, 0.0),
+    "nsd": (0.25, 0.0, 0.75, math.nan), "assd": (2.0, 9.0, 4.0, math.nan),
+    "false_alarm": (math.nan, 1.0, math.nan, 0.0),
 }  # fmt: skip
 
 
