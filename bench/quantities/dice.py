@@ -114,10 +114,19 @@ class CurvePoint(Frozen):
 
 
 class Scored(Frozen):
-    """Base class of scores. A score without a field of its own is stored as an extra field under its name."""
+    """Base class of scores. A score without a field of its own is stored as an extra field under its name.
+
+    Undefined extra fields are dropped, because JSON has no NaN.
+    """
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, float]
+
+    @model_validator(mode="after")
+    def _only_defined(self) -> Self:
+        for name in [name for name, value in self.__pydantic_extra__.items() if math.isnan(value)]:
+            del self.__pydantic_extra__[name]
+        return self
 
     def score(self, name: str) -> float:
         """Return a score by name; NaN if it is undefined, or if the record is older than the score."""

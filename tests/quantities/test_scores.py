@@ -51,6 +51,39 @@ def test_by_hand(measure, protocol, expected):
     assert figure(measure, protocol) == pytest.approx(expected)
 
 
+OWN = scores(
+    ("a", "", 10, 0, 10, 4.0), ("b", "", 0, 5, 0, 20.0), ("c", "", 10, 0, 0, 1.0), ("d", "", 0, 0, 0, math.nan)
+)
+OTHER = {  # of the images a to d; b and d have no target
+    "failed": (0.0, math.nan, 1.0, math.nan), "missed": (0.5, math.nan, 0.25, math.nan),
+    "nsd": (0.25, 0.0, 0.75, math.nan), "assd": (2.0, 9.0, 4.0, math.nan),
+    "false_alarm": (math.nan, 1.0, math.nan, 0.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("measure", "expected", "units"),
+    [("failed", 0.5, 2), ("missed", 0.375, 2), ("nsd", 0.5, 2), ("assd", 3.0, 2), ("false_alarm", 0.5, 2)],
+)
+def test_only_false_alarms_are_counted_where_there_is_no_target(measure, expected, units):
+    images = tuple(
+        ImageScore(**{**image.model_dump(), measure: OTHER[measure][n]}) for n, image in enumerate(OWN.images)
+    )
+    found = np.array(list(terms(OWN.model_copy(update={"images": images}), measure, PROTOCOLS["per_image"]).values()))
+    assert found[:, 0].sum(0).tolist() == [expected * units, units]
+
+
+def test_dice_on_the_own_grid_is_of_the_counts_there_and_of_no_others():
+    (image,) = scores(("a", "v", 10, 0, 10, 4.0)).images
+    own = image.model_copy(update={"own_tp": 3, "own_fp": 1, "own_fn": 1})
+    with_own, without = (SLICES.model_copy(update={"images": (one,), "volumes": ()}) for one in (own, image))
+    for protocol in ("per_image", "per_volume", "nnunet"):
+        (found,) = terms(with_own, "dice_own", PROTOCOLS[protocol]).values()
+        assert found.tolist() == [[6 / 8, 1.0]]
+    assert [value[..., 1].any() for value in terms(without, "dice_own", PROTOCOLS["per_image"]).values()] == [False]
+    assert terms(without, "dice_own", PROTOCOLS["pooled"]) == {}
+
+
 def test_by_transunets_convention_two_empty_masks_are_0():
     found = terms(scores(("a", "", 0, 0, 0, math.nan)), "dice", PROTOCOLS["transunet"])
     assert found["a"].tolist() == [[0.0, 1.0]]

@@ -5,7 +5,18 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from bench.quantities import Cost, CostSpec, Count, DiceSpec, ImageScore, LatencySpec, Memory, ModuleCost, TrainSpec
+from bench.quantities import (
+    Cost,
+    CostSpec,
+    Count,
+    DiceSpec,
+    ImageScore,
+    LatencySpec,
+    Memory,
+    ModuleCost,
+    TrainSpec,
+    VolumeScore,
+)
 from bench.quantities.variants import FORMS
 
 TRAIN = TrainSpec(steps=1, checkpoint_interval=1, batch=1)
@@ -88,3 +99,10 @@ def test_a_score_that_is_no_field_is_kept_and_one_that_a_record_lacks_is_undefin
     assert math.isnan(image.score("asd"))
     with pytest.raises(ValidationError):
         ImageScore(id="a", label=1, tp=1, fp=0, fn=0, dice=1.0, iou=1.0, nsd="high")
+
+
+def test_an_undefined_score_that_is_no_field_is_left_out_of_what_is_written():
+    volume = VolumeScore(volume="v", label=1, hd95=1.0, nsd=math.nan, assd=2.5)
+    assert volume.model_dump() == {"volume": "v", "label": 1, "hd95": 1.0, "assd": 2.5}
+    assert volume == VolumeScore.model_validate_json(volume.model_dump_json())
+    assert math.isnan(volume.score("nsd"))

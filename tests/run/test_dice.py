@@ -1,6 +1,7 @@
 """The quantity Dice: trained in a process of its own, resumed, on two processes, and of somebody's own weights."""
 
 import json
+import math
 import shutil
 import signal
 from dataclasses import replace
@@ -12,7 +13,8 @@ from orders import LINUX, changed, ignored, kill_children, order, tiny
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from bench.data import Options
+from bench.data import Options, open_dataset
+from bench.data.sample import Tally
 from bench.quantities.budget import find_budget
 from bench.run.dice import dice
 from bench.run.plan import plan
@@ -71,6 +73,54 @@ def test_a_job_leaves_a_record_and_tells_what_it_does(trained):
     assert "MALLOC_TRIM_THRESHOLD_" in record.machine.variables
     assert not record.result.loaded
     assert 0 < record.window_s < record.wall_s
+
+
+def test_each_line_names_its_patient_and_has_counts_on_two_grids(trained):
+    _, record, _ = trained
+    scores = record.result
+    assert (scores.patients, scores.data_name, scores.differs) == ("named", "", "")
+    for image in scores.images:
+        assert image.patient == image.id
+        assert (image.own_tp + image.own_fn) / 256**2 == pytest.approx((image.tp + image.fn) / 64**2, rel=0.05)
+        assert 2 * image.own_tp / (2 * image.own_tp + image.own_fp + image.own_fn) == image.score("dice_own")
+        assert math.isnan(image.score("nsd"))  # this data set has no tolerance
+
+
+def test_a_tolerance_gives_the_normalized_surface_dice_and_trains_nothing(trained, tmp_path):
+    found = here(changed(elsewhere(trained[0], tmp_path), tolerance=1e3))
+    assert found.loaded
+    assert [image.score("nsd") for image in found.images] == [1.0] * 6
+
+
+def test_patients_counts_and_the_folders_name_are_those_of_the_data_set(trained, tmp_path, monkeypatch):
+    def opened(*arguments):
+        data = open_dataset(*arguments)
+        samples = tuple(replace(sample, group=f"patient {n // 2}") for n, sample in enumerate(data.splits["test"]))
+        more = {"patients": True, "label": "my images", "tallies": (Tally("images", 520, 600),)}
+        return replace(data, splits={**data.splits, "test": samples}, **more)
+
+    monkeypatch.setattr("bench.run.dice.open_dataset", opened)
+    data = opened("synthetic", None)
+    found = here(changed(elsewhere(trained[0], tmp_path), data=data.digest))
+    assert (found.patients, found.data_name, found.differs) == ("named", "my images", "520 images instead of 600")
+    assert {image.id: image.patient for image in found.images}.items() <= {
+        s.id: s.group for s in data.splits["test"]
+    }.items()
+
+
+def test_with_pseudonyms_a_record_names_neither_patients_nor_files(trained, tmp_path):
+    asked, record, _ = trained
+    path = tmp_path / "of mrs. smith.safetensors"
+    shutil.copy(next(asked.out.glob("checkpoints/*/weights.safetensors")), path)
+    hidden = {"train": None, "weights": weights_digest(path), "pseudonyms": True}
+    found = here(changed(asked.model_copy(update={"out": tmp_path, "weights": path}), **hidden))
+    assert found.weights_file == f"weights-{weights_digest(path)}"
+    assert "smith" not in found.model_dump_json()
+    assert list(scored(found).values()) == pytest.approx(list(scored(record.result).values()), nan_ok=True)
+    names = {name for image in record.result.images for name in (image.id, image.patient)}
+    assert names.isdisjoint(name for image in found.images for name in (image.id, image.patient))
+    again = here(changed(asked.model_copy(update={"out": tmp_path, "weights": path}), **hidden))
+    assert [image.id for image in again.images] == [image.id for image in found.images]
 
 
 def test_the_summary_of_a_training_knows_the_test_dice(trained):
