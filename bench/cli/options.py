@@ -89,7 +89,10 @@ class DataOptions:
         """The same as `bench.data` takes it."""
         from bench.data import Options
 
-        return Options(names_in(self.classes), self.split_file, self.fold, self.patient, self.tolerance)
+        return Options(
+            classes=names_in(self.classes), split_file=self.split_file, fold=self.fold, patient=self.patient,
+            tolerance=self.tolerance,
+        )  # fmt: skip
 
     def open(self, dataset: str) -> "DataSet":
         """The data set of this name. UserError where it cannot be opened."""

@@ -30,7 +30,9 @@ def with_patients(given: str, splits: Splits, root: Path) -> tuple[Splits, list[
     notes[0] = f"{len(set(patient_of.values()))} {notes[0]}"
     if joined := {patient for patient in patient_of.values() if groups[patient] != patient}:
         shared = sorted(joined | {groups[patient] for patient in joined})
-        notes.append(f"{len(shared)} patients share image files and stay together as one: {first_few(shared)}")
+        notes.append(
+            f"{len(shared)} patients have image files in common and count as one with them: {first_few(shared)}"
+        )
     return {
         split: tuple(replace(sample, group=groups[patient_of[sample.files[0]]]) for sample in part)
         for split, part in splits.items()
@@ -88,6 +90,8 @@ def _by_table(path: Path, samples: Iterable[Sample], root: Path) -> tuple[dict[P
 
 def _read_table(path: Path) -> dict[str, str]:
     """The patient by name of an image, from a CSV file with commas, semicolons or tabs."""
+    if not path.is_file():
+        raise UserError(f"--patient {path} is no file; give the path of a CSV file, or a pattern: {EXAMPLE}")
     with reading("list of patients", path, csv.Error):
         text = path.read_text(encoding="utf-8-sig")
     header = text.partition("\n")[0]

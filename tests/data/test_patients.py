@@ -101,7 +101,7 @@ def test_a_csv_may_name_images_by_their_path_and_name_others(root: Path) -> None
         (r"P\d+", "has no groups in parentheses; exactly one is needed"),
         (r"(P)(\d+)", "has 2 groups in parentheses; exactly one is needed"),
         ("(P", "is no regular expression (missing ), unterminated subpattern at position 0) and no file; give"),
-        ("lost.csv", "no such list of patients: lost.csv"),
+        ("lost.csv", "--patient lost.csv is no file; give the path of a CSV file, or a pattern: --patient"),
     ],
 )
 def test_a_pattern_that_does_not_do(root: Path, given: str, told: str) -> None:
@@ -139,7 +139,17 @@ def test_patients_who_share_an_image_file_are_one(root: Path) -> None:
     copy(root / "images" / "P2_0.png", root / "images" / "P7_1.png")
     data = sound("folder", root, patient=PATTERN)
     assert {group for name, group in groups(data).items() if name[:2] in ("P2", "P7")} == {"P2"}
-    assert data.note.endswith("; 2 patients share image files and stay together as one: P2, P7")
+    assert data.note.endswith("; 2 patients have image files in common and count as one with them: P2, P7")
+
+
+def test_patients_who_share_an_image_file_across_the_users_own_split_are_named(tmp_path: Path) -> None:
+    for part, names in {"train": ["P1_0", "P2_0"], "val": ["P3_0"], "test": ["P4_0", "P5_0"]}.items():
+        add(tmp_path / part, names)
+    copy(tmp_path / "train" / "images" / "P2_0.png", tmp_path / "test" / "images" / "P4_0.png")
+    problems = listed("folder", tmp_path, patient=PATTERN)[1]
+    assert [problem.partition("; ")[0] for problem in problems] == [
+        f"folder: 'P2' is in train ({tmp_path}/train/images/P2_0.png) and test ({tmp_path}/test/images/P4_0.png)"
+    ]
 
 
 def test_a_patient_on_two_sides_of_the_users_own_split_is_named(tmp_path: Path) -> None:
