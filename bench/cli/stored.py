@@ -1,5 +1,6 @@
 """`bench report`, `pick`, `compare` and `history`: answers from stored records. Nothing is measured."""
 
+import glob
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -153,10 +154,11 @@ def history(
     from bench.report.history import as_text, draw, facts
 
     about = find_metric(metric)
+    if not any(Path(records).rglob(f"{glob.escape(network)}-{about.quantity}-*.json")):  # as of predictions elsewhere
+        find_network(network)
     writable(to)
     points = points_of(network, about, dataset, records)
     if not points:
-        find_network(network)  # a misspelt name; one of no table may have records of predictions made elsewhere
         what = f"{network}'s {metric}" + (f" on {dataset}" if dataset else "")
         raise UserError(f"no commit has a record of {what} below '{records}'; commit what `bench run` wrote")
     if as_json:

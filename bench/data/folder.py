@@ -25,7 +25,7 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
     `options.patient` says whose each image is; without it each is its own group. Raises UserError for a folder that is
     laid out in another way, for images without a patient, and for too few images to draw a split from.
     """
-    classes = _class_names(options)
+    classes = class_names(options)
     parts = {side: folder for side, names in SIDES.items() if (folder := _folder(root, names)).is_dir()}
     notes: list[str] = []
     for side in ("train", "test"):
@@ -64,7 +64,8 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
     )  # fmt: skip
 
 
-def _class_names(options: Options) -> tuple[str, ...]:
+def class_names(options: Options) -> tuple[str, ...]:
+    """The foreground classes that the user named, or the one that has no name. UserError for a name given twice."""
     classes = tuple(name.strip() for name in options.classes)
     if not all(classes) or len(set(classes)) < len(classes):
         given = ",".join(options.classes)

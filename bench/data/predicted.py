@@ -5,6 +5,7 @@ Nothing is guessed: what is missing, left over, named twice, of another size or 
 
 import hashlib
 import os
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,6 +27,7 @@ from bench.errors import UserError
 PICTURES = (".png", ".tif", ".tiff", ".bmp")
 NIFTI = (".nii.gz", ".nii")
 NAMED = (*ENDINGS, "_pred", "_prediction", "_predicted", "_predictions", "_out", "_output")
+SUFFIX = re.compile(r"\.(nii(\.gz)?|png|jpe?g|tiff?|bmp|gif|webp|npz|npy|mha|mhd|nrrd|dcm)$", re.IGNORECASE)
 AS_A_PICTURE = ("L", "P")  # x to the right and y down, as SimpleITK writes pictures
 
 Owners = dict[str, list[str]]  # for each name that is expected, the names given that mean it
@@ -127,8 +129,8 @@ def aliases(samples: Sequence[Sample]) -> dict[str, set[str]]:
     """The names that each sample, by its id, and each volume goes by: its own, and those of its files."""
     found: dict[str, set[str]] = {}
     for sample in samples:
-        own = {path.name.partition(".")[0] for path in sample.files} if not sample.volume else set()
-        found[sample.id] = {sample.id, sample.id.rpartition("/")[2], *own}
+        own = {stem for path in sample.files if (stem := without_suffix(path.name)) != path.name}
+        found[sample.id] = {sample.id, sample.id.rpartition("/")[2], *(own if not sample.volume else ())}
         if sample.volume:
             found.setdefault(sample.volume, {sample.volume})
     return found
@@ -160,6 +162,15 @@ def owners_of(given: Mapping[str, str], expected: Mapping[str, Iterable[str]]) -
     return dict(owners), extra
 
 
+def without_suffix(name: str) -> str:
+    """The name of a file of an image without its suffix; other names are left as they are.
+
+    >>> without_suffix("case.1.nii.gz"), without_suffix("case.1")
+    ('case.1', 'case.1')
+    """
+    return SUFFIX.sub("", name)
+
+
 def composed(name: str) -> str:
     """A name with each accented letter as one character: macOS writes two, the letter and its accent."""
     return unicodedata.normalize("NFC", name)
@@ -185,7 +196,7 @@ def unmatched(
     if twice:
         lines.append(f"{where}: there are two {what} where one is needed, {len(twice)} times: {first_few([*twice])}")
     if extra:
-        others = owners_of({name: name.partition(".")[0] for name in extra}, {name: [name] for name in aside})[0]
+        others = owners_of({name: without_suffix(name) for name in extra}, {name: [name] for name in aside})[0]
         shown = [name + _nearest(name, missing or [*units.values()]) for name in extra[:3]]
         more = f" and {len(extra) - 3} more" if len(extra) > 3 else ""
         known = sum(map(len, others.values()))
@@ -195,7 +206,7 @@ def unmatched(
 
 
 def _nearest(name: str, names: Sequence[str]) -> str:
-    near = get_close_matches(name.partition(".")[0], names, n=1)
+    near = get_close_matches(without_suffix(name), names, n=1)
     return f" (did you mean '{near[0]}'?)" if near else ""
 
 

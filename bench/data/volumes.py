@@ -38,7 +38,7 @@ def slices_of_volume(volume: str, image: Path, label: Path, classes: tuple[str, 
     return [
         Sample(
             f"{volume}_slice_{at + 1:02d}", volume.partition("_")[0], partial(image_slice, (image,), at),
-            partial(_label_slice, label, classes, at), tuple(dict.fromkeys((image, label))), volume, spacing,
+            partial(label_slice, label, classes, at), tuple(dict.fromkeys((image, label))), volume, spacing,
         )
         for at in range(shape[0])
     ]  # fmt: skip
@@ -50,7 +50,8 @@ def image_slice(paths: tuple[Path, ...], at: int) -> np.ndarray:
         return gray_rgb(_image_volume(paths)[at])
 
 
-def _label_slice(path: Path, classes: tuple[str, ...], at: int) -> np.ndarray:
+def label_slice(path: Path, classes: tuple[str, ...], at: int) -> np.ndarray:
+    """uint8 (height, width) class numbers of one slice of a volume of labels."""
     with LOCKS[path]:
         return _label_volume(path, classes)[at].copy()
 

@@ -64,11 +64,6 @@ class Score:
     note: str = ""
 
     @property
-    def optional(self) -> bool:
-        """Whether a record with scores may lack it, because it is older or has no masks."""
-        return self.counts is None or self.grid == "own"
-
-    @property
     def worst(self) -> float | None:
         """The worst score there is, 0 or 1; None for a distance."""
         return None if self.unit == "distance" else float(self.less_is_better)

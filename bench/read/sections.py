@@ -82,7 +82,7 @@ class Section:
 
     def shows(self, score: str) -> bool:
         """Whether any row has the score."""
-        return any(row.score(score) for row in self.rows if row.dice)
+        return any(row.score(score) for row in self.rows)
 
     @property
     def distance_unit(self) -> str:

@@ -173,13 +173,13 @@ def of_quantity(quantity: Quantity, figure: Figure) -> Column:
 
 
 def of_score(score: Score, distance_unit: str = "", **more: Any) -> Column:
-    """A score's column; one that the records may be older than is left out where no row has it.
+    """A score's column; one that no row has is left out: records are older than it, or were made elsewhere.
 
     No figure is the best by its value alone: a higher score may be chance.
     """
     return Column(
         score.name, score.title, distance_unit if score.unit == "distance" else "", lambda row: row.score(score.name),
-        score.unit, mark=MARKS["partial"], quantity="dice", optional=score.optional, **more,
+        score.unit, mark=MARKS["partial"], quantity="dice", optional=score.name != "dice", **more,
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from bench.data.files import first_few, reading
-from bench.data.predicted import composed
+from bench.data.predicted import composed, without_suffix
 from bench.errors import UserError
 from bench.quantities.scores import SCORES
 
@@ -36,7 +36,6 @@ METRICS = {
     "nsd": ("surfacedice", "normalizedsurfacedistance", "normalizedsurfacedice", "normalisedsurfacedistance"),
     "assd": ("asd", "avgsymmetricsurfacedistance", "averagesymmetricsurfacedistance"),
 }
-SUFFIX = re.compile(r"\.(nii(\.gz)?|png|jpe?g|tiff?|bmp|gif|webp|npz|npy|mha|mhd|nrrd|dcm|h5)$", re.IGNORECASE)
 UNIT = re.compile(r"(?<=\w)(mm|px|pixels?|voxels?)$")
 NO_CASES = {"mean", "average", "avg", "median", "std", "sd", "min", "max", "total", "sum", "overall", "all"}
 UNDEFINED = {"", "nan", "na", "n/a", "none", "null", "-"}
@@ -105,7 +104,7 @@ def case_name(text: str) -> str:
     >>> case_name("case_01.nii.gz"), case_name(" P1/slice.2 ")
     ('case_01', 'P1/slice.2')
     """
-    return composed(SUFFIX.sub("", text.strip().replace("\\", "/")))
+    return composed(without_suffix(text.strip().replace("\\", "/")))
 
 
 def _check_whole(found: CaseScores) -> None:
@@ -312,7 +311,12 @@ def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     With semicolons, 0,85 is a number with a decimal comma.
     """
     with reading("file of scores", path, csv.Error):
-        text = path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            advice = "give a summary.json, or a table saved as CSV in UTF-8"
+            raise UserError(f"{path} is no text in UTF-8 (its byte {error.start} is not); {advice}") from None
         first = next((line for line in text.splitlines() if line.strip()), "")
         separator = max(",;\t|", key=first.count)
         rows = csv.reader(text.splitlines(keepends=True), delimiter=separator, strict=True)

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bench.data import DataSet, apply_splits, open_dataset, write_splits
+from bench.data import DataSet, apply_splits, open_dataset
 from bench.data.files import collected
 from bench.data.predicted import Masks, find_masks
 from bench.data.pseudonyms import pseudonymous
 from bench.data.sample import SPLITS, Options, Sample
+from bench.data.truths import holds_truths_alone, open_truths
 from bench.errors import UserError
 from bench.machine import state, this_machine
 from bench.quantities import DiceSpec, Scores
@@ -97,17 +98,18 @@ def open_split(
 ) -> tuple[DataSet, tuple[str, ...]]:  # fmt: skip
     """A data set whose split `test` is the `split` (or `all`) that is to be scored, and the names of other samples.
 
-    A split that was drawn is kept in the folder `splits`, as by `bench run`.
-    A record of another split than `test` has another digest of the data, so that the two are never compared.
+    A split that `bench run` drew is read from the folder `splits`. A folder of true masks without images is scored as
+    a whole. A record of another split than `test` has another digest of the data, so the two are never compared.
     """
+    if dataset == "folder" and root and root.is_dir() and holds_truths_alone(root):
+        return open_truths(root, options), ()
     data = open_dataset(dataset, root, options)
     if split == ALL:
         every = tuple(sample for part in data.splits.values() for sample in part)
         data, others = replace(data, splits={"test": every}), tuple[str, ...]()
     else:
-        if kept := split_path(dataset, root, options, data, splits):
-            data = apply_splits(data, kept) if kept.exists() else data
-            write_splits(data, kept)
+        kept = split_path(dataset, root, options, data, splits)
+        data = apply_splits(data, kept) if kept and kept.exists() else data
         others = tuple(sample.id for name in SPLITS if name != split for sample in data.splits.get(name, ()))
         data = data if split == "test" else replace(data, splits={"test": data.splits[split]})
     if split != "test":

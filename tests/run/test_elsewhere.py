@@ -19,6 +19,7 @@ from bench.errors import UserError
 from bench.measure.dice import score
 from bench.read.sections import outdated, sections
 from bench.run.case_scores import read_case_scores
+from bench.run.elsewhere import Conditions, Given, open_split, record_elsewhere
 from bench.run.predictions import find
 from bench.run.store import read_record
 
@@ -243,6 +244,17 @@ def test_volumes_that_are_flipped_turned_or_missing_are_named(tmp_path, acdc):
     )
 
 
+def test_a_picture_of_each_slice_does_too(tmp_path, acdc):
+    samples = open_dataset("acdc", acdc).splits["test"]
+    for sample in samples:
+        save(tmp_path / "preds" / f"{sample.id}.png", sample.mask())
+    (record,) = scored({"a": tmp_path / "preds"}, tmp_path / "out", acdc, "acdc").records
+    assert {volume.hd95 for volume in record.result.volumes} == {0}
+    (tmp_path / "preds" / f"{samples[4].id}.png").unlink()
+    told = refusal({"a": tmp_path / "preds"}, tmp_path / "x", acdc, "acdc")
+    assert f"1 of 6 masks are missing: {samples[4].id}" in told  # one of 3 slices, and 3 whole volumes
+
+
 def test_a_summary_of_volumes_gives_their_dice(tmp_path, acdc):
     found = sorted({sample.volume for sample in open_dataset("acdc", acdc).splits["test"]})
     cases = {name: {"1": counted(8, 1, 1), "2": counted(6, 2, 2), "3": counted(0, 0, 0)} for name in found}
@@ -251,6 +263,39 @@ def test_a_summary_of_volumes_gives_their_dice(tmp_path, acdc):
     assert section.rows[0].dice_by_class[:2] == pytest.approx((16 / 18, 12 / 16))
     first = record.result.images[0]
     assert (first.id, first.volume, first.tp, first.own_tp, first.patient) == (found[0], found[0], 8, 8, found[0][:10])
+
+
+# ---- true masks alone ------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_of_true_masks_is_enough(tmp_path):
+    """Equal masks do not make two patients one: many are empty."""
+    for number, name in enumerate(names()):
+        save(tmp_path / "truth" / f"{name}_gt.png", square(number % 2) * np.uint8(255))
+    options = Options(patient=r"(P\d+)_")
+    data, aside = open_split("folder", tmp_path / "truth", options, "test", tmp_path / "splits")
+    assert (data.label, data.protocol, data.maps, aside) == ("truth", "per_image", 1, ())
+    assert [(sample.id, sample.group) for sample in data.splits["test"][:2]] == [("P30_0", "P30"), ("P30_1", "P30")]
+    preds = predicted(tmp_path / "preds")
+    asked = Conditions(data, options, SIZE)
+    (record,) = record_elsewhere([Given("a", (preds,))], asked, tmp_path / "out", print).records
+    assert [image.dice for image in record.result.images[:3]] == [1, 1, 0.9]
+
+
+def test_true_volumes_alone_are_scored_whole(tmp_path):
+    affine = np.diag([2.0, 2, 3, 1])
+    for name in ("case_1", "case_2"):
+        save_nifti(tmp_path / "labelsTs" / f"{name}.nii.gz", labels(), affine)
+        save_nifti(tmp_path / "preds" / f"{name}.nii.gz", np.roll(labels(), 1, axis=1), affine)
+    options = Options(classes=("a", "b", "c"))
+    data, _ = open_split("folder", tmp_path / "labelsTs", options, "test", tmp_path / "splits")
+    asked = Conditions(data, options, SIZE)
+    (record,) = record_elsewhere([Given("a", (tmp_path / "preds",))], asked, tmp_path / "out", print).records
+    assert (record.job.spec.protocol, record.result.distance_unit) == ("per_volume", "mm")
+    assert [(v.volume, v.label, v.hd95) for v in record.result.volumes[:2]] == [("case_1", 1, 2.0), ("case_1", 2, 2.0)]
+    save(tmp_path / "labelsTs" / "x.png", square(1))
+    with pytest.raises(UserError, match="give one kind"):
+        open_split("folder", tmp_path / "labelsTs", options, "test", tmp_path / "splits")
 
 
 # ---- files of scores -------------------------------------------------------------------------------------------------
