@@ -51,6 +51,7 @@ REFERENCE = Path(__file__).parents[2] / "results/reference"
 MISSED = 0.1  # Dice below this counts as a miss where the model is fitted
 BINS = 4096  # of the table from standard normal numbers to logits of Dice, over -REACH to REACH
 REACH = 4.5
+Random = np.random.Generator
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Model:
     def logits(self) -> np.ndarray:
         """(BINS,): logit of the Dice at the middle of each bin."""
         middle = (np.arange(BINS) + 0.5) / BINS * 2 * REACH - REACH
-        found = np.interp(norm.cdf(middle), np.linspace(0, 1, len(self.dice)), self.dice)
+        found = np.interp(norm.cdf(middle), np.linspace(0, 1, 101), self.dice)
         return np.log(found / (1 - found)).astype(np.float32)
 
     @cached_property
@@ -92,8 +93,7 @@ class Model:
 
     def spread(self, deviation: float) -> float:
         """Standard deviation in logits that moves the mean (without misses) by this much, to first order."""
-        slope = (self.mean(np.array(0.02), 0) - self.mean(np.array(-0.02), 0)) / 0.04
-        return float(deviation / slope)
+        return float(deviation * 0.04 / np.diff(self.mean(np.array([-0.02, 0.02]), 0))[0])
 
     def mean_over_seeds(self, moved: float, deviation: float, share: float) -> float:
         """The mean also over all trainings; by Gauss-Hermite quadrature."""
@@ -123,15 +123,11 @@ class Draw:
     def sums(self, network: int, moved: np.ndarray, share: float) -> np.ndarray:
         """(seeds, replications, patients): sums of Dice over images, for logits moved by (seeds, replications)."""
         dice = _dice(self.logits[network] + moved[..., None, None].astype(np.float32))
-        dice *= self.present
-        if share:
-            dice *= self.misses[network] > norm.ppf(share)
+        dice *= self.present & ~self.missed(network, share)
         return dice.sum(-1, dtype=float)
 
 
-def draw(
-    model: Model, patients: int, images: int | str, seeds: int, replications: int, random: np.random.Generator
-) -> Draw:
+def draw(model: Model, patients: int, images: int | str, seeds: int, replications: int, random: Random) -> Draw:
     """Draw two networks' trainings. `images` a patient; "1-5" draws each patient's number, all five alike often."""
     most = 5 if images == "1-5" else int(images)
     number = random.integers(1, 6, (replications, patients)) if images == "1-5" else np.full((1, 1), most)
@@ -142,7 +138,7 @@ def draw(
     return Draw(model, present, model.logits[bins], misses, random.standard_normal((2, seeds, replications)))
 
 
-def _numbers(random: np.random.Generator, agreement: Agreement, shape: tuple[int, ...]) -> np.ndarray:
+def _numbers(random: Random, agreement: Agreement, shape: tuple[int, ...]) -> np.ndarray:
     """Standard normal numbers (networks, seeds, replications, patients, images) that agree as stated."""
     networks, seeds, *rest = shape
     leading = ((1, 1), (networks, 1), (networks, seeds))
@@ -173,9 +169,8 @@ def fit() -> list[Model]:
     together = _tetrachoric(isic < MISSED)
     misses = Agreement(together, (1 + together) / 2, shares)
     frames = (max(0.0, _icc(acdc.apply(_normal_scores).iloc[:, 0])), *shares[1:])
-    ventricle = Model(
-        "acdc", _quantiles(acdc), Agreement((nets + in_isic) / 2, seeds, frames), replace(misses, patient=frames)
-    )
+    between = Agreement((nets + in_isic) / 2, seeds, frames)
+    ventricle = Model("acdc", _quantiles(acdc), between, replace(misses, patient=frames))
     return [
         Model("ddti", _quantiles(ddti), scores, misses),
         Model("isic2017", _quantiles(isic), replace(scores, nets=in_isic), misses),
@@ -197,11 +192,9 @@ def _tables(dataset: str) -> Iterator[tuple[tuple[str, int], pd.DataFrame]]:
 
 
 def _scores(dataset: str) -> pd.DataFrame:
-    """Dice by (patient, image) in rows and (network, seed) in columns; an id is `patient` or `patient_image`."""
+    """Dice by (patient, image) in rows and (network, seed) in columns; DDTI's ids are `case_image`."""
     found = pd.DataFrame({key: table.set_index("id")["dice"] for key, table in _tables(dataset)}).dropna()
-    patients = [name.split("_")[0] if dataset == "ddti" else name for name in found.index]
-    found.index = pd.MultiIndex.from_arrays([patients, found.index], names=["patient", "image"])
-    return found
+    return _by_patient(found, [name.split("_")[0] if dataset == "ddti" else name for name in found.index])
 
 
 def _volumes(label: int) -> pd.DataFrame:
@@ -211,9 +204,11 @@ def _volumes(label: int) -> pd.DataFrame:
         counts = table[table["label"] == label].groupby("volume")[["tp", "fp", "fn"]].sum()
         columns[key] = 2 * counts["tp"] / (2 * counts["tp"] + counts["fp"] + counts["fn"])
     found = pd.DataFrame(columns)
-    patients = [volume.split("_")[0] for volume in found.index]
-    found.index = pd.MultiIndex.from_arrays([patients, found.index], names=["patient", "image"])
-    return found
+    return _by_patient(found, [volume.split("_")[0] for volume in found.index])
+
+
+def _by_patient(found: pd.DataFrame, patients: list[str]) -> pd.DataFrame:
+    return found.set_index(pd.MultiIndex.from_arrays([patients, found.index], names=["patient", "image"]))
 
 
 def _quantiles(scores: pd.DataFrame) -> np.ndarray:
@@ -227,8 +222,7 @@ def _normal_scores(column: pd.Series) -> np.ndarray:
 
 def _correlations(scores: pd.DataFrame) -> tuple[float, float]:
     """Mean correlations of normal scores: of different networks, and of seeds of one network (NaN if there is none)."""
-    found = scores.apply(_normal_scores).corr()
-    pairs = list(combinations(scores, 2))
+    found, pairs = scores.apply(_normal_scores).corr(), list(combinations(scores, 2))
     between = [found.loc[a, b] for a, b in pairs if a[0] != b[0]]
     within = [found.loc[a, b] for a, b in pairs if a[0] == b[0]]
     return float(np.mean(between)), float(np.mean(within)) if within else float("nan")
