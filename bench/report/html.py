@@ -165,14 +165,18 @@ def plotted(section: Section | None) -> dict[str, Any]:
 
 
 def _point(row: Row, costs: Sequence[Column], line: Sequence[Cell]) -> dict[str, Any]:
-    """A network in the plot: its place, its look, and its figures as text. Costs are above 0: their axis is a log."""
+    """A network in the plot: its place, its look, and its figures as text. Costs are above 0: their axis is a log.
+
+    Without an interval its bar has no length.
+    """
     assert row.dice
     color, marker = look(row.network)
+    low, high = (row.dice.low, row.dice.high) if row.dice.has_interval else (row.dice.value, row.dice.value)
     told = [f"{column.header}: {cell.text}" for column, cell in zip(costs, line[1:], strict=True)]
     return {
         "name": row.title, "color": "currentColor" if color == INK else color, "marker": marker,
         "x": {c.header: value * SCALES[c.key] for c in costs if (value := number(c.value(row)) or 0.0) > 0},
-        "y": row.dice.value, "low": row.dice.low, "high": row.dice.high,
+        "y": row.dice.value, "low": low, "high": high,
         "text": [row.title, f"Dice: {line[0].text}", *told],
     }  # fmt: skip
 

@@ -32,6 +32,7 @@ def template(name: str) -> Any:
         loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape(["html", "xml"]), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    found.policies["json.dumps_kwargs"] = {"sort_keys": True, "allow_nan": False}  # browsers know no Infinity
     found.globals.update(zip=zip, NONE=NONE, END=END)
     found.tests.update(nan=math.isnan)
     found.filters.update(markdown=markdown, slug=slug, quoted=quote, in_unit=in_unit, row=markdown_row)

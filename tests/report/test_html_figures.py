@@ -51,10 +51,19 @@ def test_a_point_has_its_costs_in_the_axes_units_and_its_figures_as_text(referen
     assert data["axes"] == ["Latency (ms)", "GMAC (fvcore)", "Params (M)"]
     first = next(point for point in data["points"] if point["name"] == "MDSA-UNet")
     assert first["x"] == pytest.approx({"Latency (ms)": 110.0, "GMAC (fvcore)": 4.456852840, "Params (M)": 6.576225})
-    assert first["low"] <= first["y"] <= first["high"]
+    assert first["low"] == first["y"] == first["high"]  # of three patients there is no interval
     assert first["text"][0] == "MDSA-UNet"
     assert "Latency (ms): 110" in first["text"]
     assert "Params (M): 6.58" in first["text"]
+
+
+def test_a_point_has_the_interval_of_its_dice_and_browsers_can_read_the_data_without_one(reference):
+    dice = tuple(0.5 + n / 100 for n in range(12))
+    (point,) = plotted([cost_record(), dice_record(dice=dice)])["points"]
+    assert (point["y"], point["low"], point["high"]) == pytest.approx((0.555, 0.5321, 0.5779), abs=1e-4)
+    (data,) = re.findall(r'<script type="application/json">(.*?)</script>', made(reference))
+    points = json.loads(data, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))["points"]
+    assert [one["name"] for one in points] == ["MDSA-UNet", "U-Net"]
 
 
 def test_a_network_keeps_its_color_and_black_is_the_pages_ink(reference):
