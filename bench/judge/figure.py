@@ -11,7 +11,8 @@ class Measured:
 
     The interval of a count is the count itself. `noise` is the relative difference among the second network's
     processes. `n` is the number of patients, processes or pairs. Of a score, `scope` says what it is a figure of, and
-    `need` about how much more would decide; `false_claim` is the probability that the other network is the better one.
+    `need` about how much more would decide; `false_claim` is the probability that the other network is the better one,
+    and `unseen` the share of patients with a missed target that the sample may lack, if it has none.
     """
 
     value: float
@@ -23,6 +24,7 @@ class Measured:
     n: int = 1
     scope: str = ""
     false_claim: float | None = None
+    unseen: float | None = None
     need: Need | None = None
 
 

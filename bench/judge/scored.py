@@ -59,11 +59,17 @@ def _difference(claim: Claim, rows: Sequence[Row], ids: tuple[str, ...]) -> Meas
         raise Undecided(f"{claim.network} and {claim.against} have no {claim.metric} of one patient in common")
     trainings, whose = of_each(found.trainings), "the networks" if found.of == "the networks" else "these weights"
     scope = f"{whose}: {_over(rows, found.patients)}, {trainings}"
-    if found.unseen:
-        scope += f"; misses in fewer than about {100 * found.unseen:.2g} % would not be seen"
     more = need(_gap(claim, found.value), found.patients, found.trainings, found.parts)
     figure = Measured(
-        found.value, found.low, found.high, ids, n=found.patients, scope=scope, false_claim=found.false_claim, need=more
+        found.value,
+        found.low,
+        found.high,
+        ids,
+        n=found.patients,
+        scope=scope,
+        false_claim=found.false_claim,
+        unseen=found.unseen,
+        need=more,
     )
     if found.of != "the networks":
         reason = f"{trainings}: {LEAST_TRAININGS} of each network are needed to speak of networks"

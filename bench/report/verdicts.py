@@ -72,8 +72,11 @@ def scope(verdict: Verdict) -> str:
 
 def _whose(verdict: Verdict) -> str:
     measured, doubt = verdict.measured, false_claim(verdict)
-    told = f"probability of a false claim {UNITS['probability'].cell(doubt)}" if doubt is not None else ""
-    return joined(measured.scope if measured else "", told, by="; ")
+    if measured is None or doubt is None:
+        return measured.scope if measured else ""
+    told = f"probability of a false claim {UNITS['probability'].cell(doubt)}"
+    rare = f"misses in fewer than about {100 * measured.unseen:.2g} % would not be seen" if measured.unseen else ""
+    return joined(measured.scope, told, rare, by="; ")
 
 
 def false_claim(verdict: Verdict) -> float | None:

@@ -25,9 +25,12 @@ def test_two_folders_and_a_summary_from_the_command_to_the_report(tmp_path):
     reported = bench("report", "results", "--to", "report", "--format", "markdown,csv,html", cwd=tmp_path)
     assert reported.returncode == 0
     text = (tmp_path / "report" / "report.md").read_text()
-    for line in ("mine: predicted elsewhere, from predsA", "nnunet: predicted elsewhere, from summary.json"):
+    for line in (
+        "mine (predicted elsewhere): predicted elsewhere, from predsA",
+        "nnunet (predicted elsewhere): predicted elsewhere, from summary.json",
+    ):
         assert line in text
-    rows = [line for line in text.splitlines() if line.startswith(("| mine |", "| nnunet |"))]
+    rows = [line for line in text.splitlines() if line.startswith(("| mine (predicted", "| nnunet (predicted"))]
     assert any("0.925" in row for row in rows if "mine" in row)
     assert any("0.875" in row for row in rows if "nnunet" in row)
     table = (tmp_path / "report" / "table.csv").read_text().splitlines()

@@ -25,11 +25,13 @@ def undecided(claimed, records) -> Undecided:
     return raised.value
 
 
-def test_a_score_of_one_training_is_that_of_these_weights_by_students_interval():
-    from scipy.stats import t
+def test_a_score_of_one_training_is_that_of_these_weights_with_one_more_patient_at_each_bound():
+    from scipy.stats import sem, t
 
     found = scored(claim(**DICE, value=0.5), [trained("mdsa_unet", TWENTY)])
-    low, high = t.interval(0.95, 19, np.mean(TWENTY), np.std(TWENTY, ddof=1) / np.sqrt(20))
+    worse, better = (*TWENTY, 0.0), (*TWENTY, 1.0)
+    low = t.interval(0.95, 20, np.mean(worse), sem(worse))[0]
+    high = t.interval(0.95, 20, np.mean(better), sem(better))[1]
     assert (found.value, found.low, found.high) == pytest.approx((np.mean(TWENTY), low, high))
     assert (found.n, found.scope) == (20, "these weights: 20 patients, 1 training")
     assert (found.need.trainings, found.need.patients > 0) == (None, True)
@@ -50,6 +52,7 @@ def test_a_lead_needs_three_trainings_of_each_network():
     assert found.value == pytest.approx(0.1, abs=1e-3)
     assert 0 < found.low < 0.1 < found.high
     assert found.scope == "the networks: 20 patients, 3 trainings each"
+    assert found.unseen == pytest.approx(1 - 0.05 ** (1 / 20))
     assert (found.n, len(found.records), found.false_claim < 0.01) == (20, 6, True)
     for count in (1, 2):
         why = undecided(lead, [*ours, *theirs[:count]])

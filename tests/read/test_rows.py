@@ -94,14 +94,16 @@ def row_of(*records: Record, **options):
 
 
 def test_the_unit_of_an_interval_is_the_patient():
-    from scipy.stats import t
+    from scipy.stats import sem, t
 
     made = dice_record(dice=TWENTY)
     images = tuple(i.model_copy(update={"patient": f"p{n // 2}"}) for n, i in enumerate(made.result.images))
     found = row_of(altered(made, {"images": images})).dice
     means = np.reshape(TWENTY, (10, 2)).mean(axis=1)
-    expected = t.interval(0.95, 9, means.mean(), means.std(ddof=1) / np.sqrt(10))
-    assert (found.value, found.low, found.high) == pytest.approx((np.mean(TWENTY), *expected), abs=1e-6)
+    worse, better = np.append(means, 0), np.append(means, 1)  # one more patient at each bound
+    low = t.interval(0.95, 10, worse.mean(), sem(worse))[0]
+    high = t.interval(0.95, 10, better.mean(), sem(better))[1]
+    assert (found.value, found.low, found.high) == pytest.approx((np.mean(TWENTY), low, high), abs=1e-6)
     assert found.n == 10
 
 

@@ -180,7 +180,10 @@ def test_whose_score_it_is_stands_beside_its_verdict():
     lead = claim(metric="dice", dataset="synthetic", against="unet", relation="at_least")
     three = [trained(name, dice, seed) for name, dice in (("mdsa_unet", BETTER), ("unet", WORSE)) for seed in range(3)]
     text = page(made(three, [lead]))
-    assert "<small>the networks: 12 patients, 3 trainings each; probability of a false claim &lt; 0.001</small>" in text
+    assert (
+        "<small>the networks: 12 patients, 3 trainings each; probability of a false claim &lt; 0.001; "
+        "misses in fewer than about 22 % would not be seen</small>" in text
+    )
     open_ = page(made(three[::3], [lead]))
     assert "<small>these weights: 12 patients, 1 training each</small>" in open_
     assert "To decide it: <code>bench run --all" in open_

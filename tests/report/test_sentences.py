@@ -36,9 +36,9 @@ def said(records, protocol=None):
 def test_of_one_training_each_the_weights_are_said_to_be_better_and_of_the_networks_nothing():
     assert said([dice_record("unet", WORSE), dice_record("mdsa_unet", BETTER)]) == [
         "Highest Dice: MDSA-UNet, 0.611, of 2 networks, 80 steps of 4 images, one training each. Its weights are "
-        "better than those of U-Net: also on other patients (21 patients; probability of a false claim below 0.001), "
-        "but another training may turn it round. Of the networks themselves nothing is said: that takes three "
-        "trainings of each."
+        "better than those of U-Net: also on other patients (21 patients; probability of a false claim below 0.001; "
+        "misses in fewer than about 13 % of the patients would not be seen), but another training may turn it round. "
+        "Of the networks themselves nothing is said: that takes three trainings of each."
     ]
 
 
@@ -46,7 +46,7 @@ def test_of_three_trainings_each_a_clear_winner_is_called_one():
     assert said([*trainings("unet", WORSE), *trainings("mdsa_unet", BETTER)]) == [
         "Most accurate: MDSA-UNet, 0.612, of 2 networks, 80 steps of 4 images, 3 trainings each. As a network it is "
         "better than U-Net: also when both are trained again and on other patients (21 patients; probability of a "
-        "false claim below 0.001)."
+        "false claim below 0.001; misses in fewer than about 13 % of the patients would not be seen)."
     ]
 
 

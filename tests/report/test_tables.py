@@ -30,7 +30,8 @@ def test_seeds_are_told_with_their_deviation():
     ]
     assert dice.text.startswith("0.600 ± 0.141 [")
     assert (
-        "of these weights alone, after ± the standard deviation over trainings; no pre-training" in notes(section)[-1]
+        "with a score of 0 or of 1, after ± the standard deviation over trainings; no pre-training"
+        in notes(section)[-1]
     )
     assert "seeds 0, 1" in notes(section)[-1]
 

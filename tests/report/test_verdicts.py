@@ -147,7 +147,10 @@ def test_json_has_whose_score_it_is_and_null_for_what_is_not_known():
         return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
 
     (holds,) = strict(as_json([judged(3)]))
-    assert (holds["outcome"], holds["scope"]) == ("holds", "the networks: 20 patients, 3 trainings each")
+    assert (holds["outcome"], holds["scope"]) == (
+        "holds",
+        "the networks: 20 patients, 3 trainings each",
+    )
     assert 0 <= holds["false_claim"] < 0.001
     assert holds["need"] is None
     (few,) = strict(as_json([judged(3, patients=5)]))

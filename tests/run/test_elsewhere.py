@@ -385,7 +385,7 @@ def test_a_table_of_teams_with_a_mark_semicolons_and_other_line_ends(tmp_path):
     assert "no scores known here" in outcome.remarks[0]
     assert "Elegance" in outcome.remarks[0]
     (section,) = sections(outcome.records)
-    assert [row.title for row in section.rows] == ["A, or so", "Équipe"]
+    assert [row.title for row in section.rows] == ["A, or so (predicted elsewhere)", "Équipe (predicted elsewhere)"]
 
 
 def test_folds_without_a_common_case_are_one_training(tmp_path):

@@ -46,9 +46,9 @@ def test_what_was_scored_is_added_to_the_summary(tmp_path):
     assert load(small(), tmp_path, KEY, SPEC) == summary.model_copy(update={"test_dice": 0.75})
 
 
-def test_the_mean_dice_is_over_classes_of_what_is_defined():
+def test_the_mean_dice_is_over_classes_of_the_images_with_a_target():
     found = scores(("a", 1, 1, 1, 1), ("b", 1, 0, 0, 0), ("a", 2, 1, 0, 0), ("b", 2, 0, 1, 0))
-    assert mean_dice(found, "per_image") == pytest.approx((0.5 + (1 + 0) / 2) / 2)
+    assert mean_dice(found, "per_image") == pytest.approx((0.5 + 1) / 2)
     assert mean_dice(scores(("a", 1, 0, 0, 0)), "per_image") is None
     assert mean_dice(scores(("a", 1, 1, 0, 0), ("b", 1, 0, 1, 1), volume="v"), "per_volume") == pytest.approx(0.5)
 
