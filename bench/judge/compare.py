@@ -151,7 +151,8 @@ def _of_scores(metric: Metric, base: Row, head: Row) -> dict[str, Any]:
         return {"outcome": "refused", "reason": "no patient in common"}
     doubt = _doubt(found, (base, head))
     outcome = "undecided" if doubt else _judged(metric, found.low, found.high, 0.0)
-    return {"outcome": outcome, "change": found.value, "low": found.low, "high": found.high, "reason": doubt}
+    chance = f"probability of a false claim {found.false_claim:.2g}" if outcome in ("better", "worse") else ""
+    return {"outcome": outcome, "change": found.value, "low": found.low, "high": found.high, "reason": doubt or chance}
 
 
 def _doubt(found: Difference, rows: Iterable[Row]) -> str:

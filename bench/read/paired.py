@@ -7,6 +7,7 @@ from itertools import chain, count
 from bench.read.rows import Row
 from bench.stats.estimate import LEAST_TRAININGS, Estimate, pool_folds
 from bench.stats.paired import Difference, against_one
+from bench.stats.power import Need, need
 from bench.stats.ranking import Ranking, ranking
 
 SUBJECT = "mdsa_unet"  # the network of this project, the default reference of comparisons
@@ -41,6 +42,12 @@ class Paired:
         """The difference with the interval of the statement."""
         said = self.statement
         return Estimate(said.value, said.low, said.high, said.patients)
+
+    @property
+    def need(self) -> Need:
+        """About how many patients, or trainings of each network, would decide the statement."""
+        said = self.statement
+        return need(abs(said.value), said.patients, said.trainings, said.parts)
 
     @property
     def behind(self) -> bool:
