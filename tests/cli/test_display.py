@@ -114,10 +114,11 @@ def of_twelve_patients(reference):
 
 
 def test_the_table_fits_a_narrow_terminal(reference):
-    text = printed(sections(of_twelve_patients(reference))[0], 80)
+    section = sections(of_twelve_patients(reference))[0]
+    text, dice = printed(section, 80), section.rows[0].dice
     assert max(len(line) for line in text.splitlines()) <= 80
     assert "…" not in text
-    assert text.count("0.555 [0.532, 0.578]") == 2
+    assert text.count(f"{dice.value:.3f} [{dice.low:.3f}, {dice.high:.3f}]") == 2
     assert "images/s" not in text
 
 
