@@ -11,7 +11,7 @@ import os
 import re
 import site
 import sysconfig
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
 from itertools import product
@@ -24,9 +24,9 @@ BASELINES = REPOSITORY / "baselines"
 LEFT_OUT = ("kind", "type_comment", "type_ignores")  # of strings written u"...", and of comments
 
 
-def digest_of(files: Mapping[str, Path]) -> str:
+def digest_of(files: Iterable[tuple[str, Path]]) -> str:
     """12 hexadecimal digits of the hash of files and their names; of Python files the normal form counts."""
-    contents = [(name, _content(path)) for name, path in sorted(files.items())]
+    contents = sorted((name, _content(path)) for name, path in files)
     return hashlib.sha256(json.dumps(contents).encode()).hexdigest()[:12]
 
 
@@ -149,7 +149,7 @@ def place_of(module: str) -> Path:
     """The file of an importable module, found without importing it. Raises ModuleNotFoundError."""
     top, *parts = module.split(".")
     spec = find_spec(top) if top else None
-    if spec and not parts and spec.origin:
+    if spec and not parts and spec.origin and Path(spec.origin).is_file():
         return Path(spec.origin).resolve()
     for folder in (spec and spec.submodule_search_locations) or ():
         place = Path(folder, *parts)
@@ -174,7 +174,7 @@ def roots_of(path: Path) -> list[Path]:
     """
     top, _ = importable(path)
     marks = (".git", "pyproject.toml", "setup.py")
-    above = [] if is_installed(path.resolve()) else [top, *top.parents]
+    above = [] if is_installed(path.resolve()) else [top, *top.parents][:-1]  # never the root of all files
     return [top, *(one for one in above if one == Path.cwd() or any((one / mark).exists() for mark in marks))]
 
 
@@ -202,8 +202,8 @@ def _installed() -> tuple[Path, ...]:
     )
 
 
-def named(files: Iterable[Path], roots: Iterable[Path]) -> dict[str, Path]:
-    """Files by names that do not depend on where a repository lies: relative to the nearest root that holds them.
+def named(files: Iterable[Path], roots: Iterable[Path]) -> list[tuple[str, Path]]:
+    """Files with names that do not depend on where a repository lies: relative to the nearest root that holds them.
 
     Outside all roots it is the path from the folder that the file shares with the first root.
     """
@@ -214,7 +214,7 @@ def named(files: Iterable[Path], roots: Iterable[Path]) -> dict[str, Path]:
         nearest = max(holding, key=lambda root: len(root.parts), default=first)
         return re.sub(r"^(\.\./)+", "", Path(os.path.relpath(file, nearest)).as_posix())
 
-    return {name(file): file for file in files}
+    return [(name(file), file) for file in files]
 
 
 @cache

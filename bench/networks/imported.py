@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.files import write_whole
-from bench.networks.code import BENCH, closure, digest_of, importable, is_installed, is_networks_code, named
+from bench.networks.code import BENCH, closure, digest_of, importable, is_installed, is_networks_code, named, roots_of
 from bench.networks.libraries import imported_by, packages_beside
 
 FORMAT = 1  # of kept answers; raise it when another digest would be given for the same files
@@ -31,7 +31,8 @@ LARGEST_TEXT = 4 * 2**20  # bytes
 COMPILED = (".so", ".pyd")
 LISTED = (".py", ".yaml", ".yml", ".json", ".toml", ".txt", ".ini", ".cfg")  # whose appearance may change the answer
 CACHES = ("TORCH_HOME", "HF_HOME")
-SYSTEM = tuple(map(Path, ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/run")))
+VIRTUAL = tuple(map(Path, ("/proc", "/sys", "/dev")))
+SYSTEM = tuple(map(Path, ("/etc", "/usr", "/lib", "/opt", "/run")))
 _ANSWERS: dict[Path, str] = {}  # those of this process, for where the cache folder cannot be written
 START = (
     "import json, sys; order = json.loads(sys.argv[1]); sys.path[:] = order['path']; "
@@ -69,12 +70,13 @@ def _kept(place: Path) -> Code | None:
 def _found(name: str, file: Path, kept: Path) -> Code:
     started, (top, parts) = time.time_ns(), importable(file)
     packages = packages_beside(top, parts[0]) if is_installed(file) else []
-    roots = [*roots_of(file), *(Path(path or ".").resolve() for path in sys.path)]
+    others = (Path(path or ".").resolve() for path in sys.path)
+    roots = [*roots_of(file), *(path for path in others if path.parent != path and not is_installed(path))]
     told = seen(name)
     files = own_files(file, told, packages, roots)
     states = {str(path): _state(path) for path in {*files, *(path.parent for path in files), *_missing(told)}}
     code = Code(digest_of(named(files, roots)), imported_by(files, told))
-    if all(path.stat().st_ctime_ns < started for path in files):  # else it may have changed since it was imported
+    if all((state := states[str(path)]) and state[2] < started for path in files):  # else changed since it was imported
         _ANSWERS[kept] = json.dumps({**asdict(code), "states": states})
         with suppress(OSError):  # it is kept for this process alone
             write_whole(kept, _ANSWERS[kept])
@@ -93,16 +95,19 @@ def own_files(file: Path, told: Iterable[Path], packages: Sequence[Path], roots:
 
 def _is_its_text(path: Path, roots: Sequence[Path]) -> bool:
     """Whether a file that was read is a text of the network: none of Python, a library, the system or a cache."""
-    (name,) = named([path], roots)
+    ((name, _),) = named([path], roots)
     hidden = any(part.startswith(".") for part in name.split("/"))
-    caches = [_cache().parent.parent, *(Path(os.environ[one]) for one in CACHES if one in os.environ)]
-    elsewhere = (*SYSTEM, BENCH, Path(sys.prefix), Path(sys.base_prefix), *caches)
-    if hidden or is_installed(path) or path.stat().st_size > LARGEST_TEXT:
+    if hidden or is_installed(path) or _lies_in(path, (*VIRTUAL, BENCH)) or path.stat().st_size > LARGEST_TEXT:
         return False
-    if not path.is_relative_to(roots[0]) and any(path.is_relative_to(folder) for folder in elsewhere):
+    caches = [_cache().parent.parent, *(Path(os.environ[one]) for one in CACHES if one in os.environ)]
+    if _lies_in(path, (*SYSTEM, Path(sys.prefix), Path(sys.base_prefix), *caches)) and not _lies_in(path, roots):
         return False
     content = path.read_bytes()
     return b"\0" not in content and content.decode(errors="ignore").encode() == content
+
+
+def _lies_in(path: Path, folders: Iterable[Path]) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)
 
 
 def _missing(told: Iterable[Path]) -> set[Path]:
