@@ -14,7 +14,7 @@ import sysconfig
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
-from itertools import product
+from itertools import islice
 from pathlib import Path
 
 BENCH = Path(__file__).resolve().parents[1]
@@ -114,21 +114,24 @@ def closure(start: Iterable[Path], roots: Sequence[Path], is_own: Callable[[Path
         file = waiting.pop()
         if file not in found and is_own(file):
             found.add(file)
-            waiting += [_package_of(file), *_imported(file, roots)]
-            waiting = [one for one in waiting if one.is_file()]
+            waiting += [*_package_of(file), *_imported(file, roots)]
     return found
 
 
-def _package_of(file: Path) -> Path:
-    return (file.parent.parent if file.stem == "__init__" else file.parent) / "__init__.py"
+def _package_of(file: Path) -> Iterator[Path]:
+    """The file of the package that holds a file or package, which Python imports first."""
+    package = (file.parent.parent if file.stem == "__init__" else file.parent) / "__init__.py"
+    yield from [package] if package.is_file() else []
 
 
 def _imported(file: Path, roots: Sequence[Path]) -> Iterator[Path]:
-    """The places where what a file imports may lie: each name may be a module, a package, or neither."""
+    """The files that a file imports, each from the first root that has it."""
     for level, names in imports_of(file):
-        for folder, name in product([file.parents[level - 1]] if level else roots, names):
-            place = folder.joinpath(*filter(None, name.split(".")))
-            yield from (place.with_name(f"{place.name}.py"), place / "__init__.py")
+        folders = [file.parents[level - 1]] if level else roots
+        for name in names:
+            places = (folder.joinpath(*filter(None, name.split("."))) for folder in folders)
+            files = (one for place in places for one in (place / "__init__.py", place.with_name(f"{place.name}.py")))
+            yield from islice(filter(Path.is_file, files), 1)
 
 
 def imports_of(file: Path) -> Iterator[tuple[int, list[str]]]:

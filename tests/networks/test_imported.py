@@ -58,6 +58,14 @@ def repository(tmp_path, monkeypatch):
     return laid_out(tmp_path / "repository", monkeypatch)
 
 
+@pytest.fixture
+def told(repository, monkeypatch):
+    """Stands for the process, which takes seconds: the files that it tells of the repository. Another test holds it."""
+    files = [repository / name for name in ("net.py", "blocks.py", "late.py", "net.json")]
+    monkeypatch.setattr(imported, "seen", lambda name: files)
+    return files
+
+
 def laid_out(folder: Path, monkeypatch, files=FILES) -> Path:
     folder.mkdir(parents=True)
     for name, text in files.items():
@@ -74,14 +82,19 @@ def digest(name: str = "net.py:Net") -> str:
     return find_network(name).digest
 
 
-def test_what_it_imports_and_reads_counts_and_nothing_else(repository, monkeypatch):
-    before = digest()
-    found = {path.name for path in imported.seen("net.py:Net") if path.is_relative_to(repository)}
-    assert found == {"net.py", "blocks.py", "late.py", "net.json"}
+@pytest.mark.slow
+def test_a_process_tells_what_is_imported_and_read(repository, told, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.chdir(repository)
+    found = {path for path in imported.seen("net.py:Net") if path.is_relative_to(repository) and path.exists()}
+    assert found == set(told)
+
+
+def test_an_edit_of_what_it_imports_and_reads_counts_and_no_other(repository, told):
+    seen = [digest()]
     for name in ("other.py", "notes.txt"):
         (repository / name).write_text("other")
-    assert digest() == before
-    seen = [before]
+    assert digest() == seen[0]
     for name, text in {"blocks.py": "X = 1\n", "late.py": "X = 2\n", "net.json": " ", "net.py": "X = 3\n"}.items():
         with (repository / name).open("a") as file:
             file.write(text)
@@ -89,7 +102,7 @@ def test_what_it_imports_and_reads_counts_and_nothing_else(repository, monkeypat
         seen.append(digest())
 
 
-def test_a_comment_does_not_count_and_a_second_question_starts_no_process(repository, monkeypatch):
+def test_a_comment_does_not_count_and_a_second_question_starts_no_process(repository, told, monkeypatch):
     before = digest()
     with monkeypatch.context() as context:
         context.setattr(imported, "seen", no_process)
@@ -104,18 +117,50 @@ def test_a_comment_does_not_count_and_a_second_question_starts_no_process(reposi
     assert digest() == before
 
 
-def test_a_clone_elsewhere_has_the_same_digest(repository, tmp_path, monkeypatch):
+def test_an_edit_while_the_process_runs_is_not_missed(repository, told, monkeypatch):
+    def edited(name: str) -> list[Path]:
+        (repository / "net.py").write_text(f"{NET}X = 1\n")
+        return told
+
+    time.sleep(0.01)  # longer than a tick of the clock of files
+    with monkeypatch.context() as context:
+        context.setattr(imported, "seen", edited)
+        digest()
+    monkeypatch.setattr(imported, "seen", no_process)
+    with pytest.raises(AssertionError, match="a process was started"):
+        digest()
+
+
+def test_a_clone_elsewhere_has_the_same_digest(repository, told, tmp_path, monkeypatch):
     before = digest()
-    shutil.copytree(repository, tmp_path / "else" / "where" / "copy")
+    copy = shutil.copytree(repository, tmp_path / "else" / "where" / "copy")
+    monkeypatch.setattr(imported, "seen", lambda name: [copy / file.name for file in told])
     monkeypatch.chdir(tmp_path / "else")
     assert digest("where/copy/net.py:Net") == before
 
 
+def test_weights_caches_and_files_of_the_system_do_not_count(repository, told, tmp_path, monkeypatch):
+    before = digest()
+    others = {
+        "weights.pth": b"\x80\x02\0", "image.png": b"\x89PNG\xff", ".git/config": b"[core]", "big.csv": b"1," * 2**22,
+        "../cache/library/model.json": b"{}",
+    }  # fmt: skip
+    for name, content in others.items():
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / name).write_bytes(content)
+    files = ["/etc/hostname", "/proc/version", json.__file__, pytest.__file__, *(repository / name for name in others)]
+    monkeypatch.setattr(imported, "seen", lambda name: [*told, *(Path(file).resolve() for file in files)])
+    imported._ANSWERS.clear()
+    shutil.rmtree(tmp_path / "cache" / "mdsa-bench")
+    assert digest() == before
+
+
+@pytest.mark.slow
 def test_a_repositorys_own_folders_are_imported_from_its_root_and_count(tmp_path, monkeypatch):
     """As in many repositories: no __init__.py, and absolute imports from the root."""
     root = tmp_path / "root"
-    laid_out(root / "networks", monkeypatch, {"model.py": FILES["net.py"].replace("from blocks", "from networks.blocks")
-             .replace('"late"', '"networks.late"').replace("__file__", "__file__, '..', '..', 'configs', 'x'"),
+    laid_out(root / "networks", monkeypatch, {"model.py": NET.replace("from blocks", "from networks.blocks")
+             .replace('"late"', '"networks.late"').replace("__file__", "__file__).parents[1].joinpath('configs', 'x'"),
              "blocks.py": FILES["blocks.py"], "late.py": FILES["late.py"]})  # fmt: skip
     laid_out(root / "configs", monkeypatch, {"net.json": FILES["net.json"]})
     monkeypatch.chdir(root)
@@ -129,15 +174,18 @@ def test_a_repositorys_own_folders_are_imported_from_its_root_and_count(tmp_path
     assert digest("networks/model.py:Net") == before
 
 
-def test_a_file_that_was_looked_for_in_vain_counts_once_it_is_there(tmp_path, monkeypatch):
-    text = "try:\n    open('more/net.yaml').close()\nexcept OSError:\n    pass\n" + TINY
-    folder = laid_out(tmp_path / "lab", monkeypatch, {"tiny.py": text})
-    (folder / "more").mkdir()
-    before = digest("tiny.py:net")
-    (folder / "more" / "net.yaml").write_text("width: 8\n")
-    assert digest("tiny.py:net") != before
+@pytest.mark.parametrize("name", ["more/net.yaml", "net.yaml"])
+def test_a_file_that_was_looked_for_in_vain_counts_once_it_is_there(repository, told, name):
+    """With `open`, or beside the network by other means, such as `exists`."""
+    (repository / "more").mkdir()
+    told += [repository / name] if "/" in name else []
+    before = digest()
+    (repository / name).write_text("width: 8\n")
+    told.append(repository / name)
+    assert digest() != before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [
@@ -167,6 +215,7 @@ def test_a_network_that_misbehaves_has_the_code_that_it_names(tmp_path, monkeypa
     assert digest("tiny.py:net") != before
 
 
+@pytest.mark.slow
 def test_processes_that_it_leaves_behind_are_ended(tmp_path, monkeypatch):
     fault = "import os, time\nif os.fork() == 0:\n    open('child', 'w').write(str(os.getpid()))\n    time.sleep(600)\n"
     folder = laid_out(tmp_path / "lab", monkeypatch, {"tiny.py": f"{fault}time.sleep(0.5)\n{TINY}"})
@@ -176,22 +225,20 @@ def test_processes_that_it_leaves_behind_are_ended(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"states": {}}', '{"states": {"/": 1}, "digest": 1}', "\0"])
-def test_an_answer_that_cannot_be_read_is_found_anew(tmp_path, monkeypatch, content):
-    laid_out(tmp_path / "lab", monkeypatch, {"tiny.py": TINY})
-    before = digest("tiny.py:net")
+def test_an_answer_that_cannot_be_read_is_found_anew(told, tmp_path, content):
+    before = digest()
     (kept,) = (tmp_path / "cache").rglob("*.json")
     kept.write_text(content)
     imported._ANSWERS.clear()
-    assert digest("tiny.py:net") == before
+    assert digest() == before
     assert json.loads(kept.read_text())["digest"] == before
 
 
-def test_where_the_cache_cannot_be_written_the_answer_is_kept_in_the_process(tmp_path, monkeypatch):
-    laid_out(tmp_path / "lab", monkeypatch, {"tiny.py": TINY})
+def test_where_the_cache_cannot_be_written_the_answer_is_kept_in_the_process(told, tmp_path, monkeypatch):
     (tmp_path / "cache").write_text("not a folder")
-    before = digest("tiny.py:net")
+    before = digest()
     monkeypatch.setattr(imported, "seen", no_process)
-    assert digest("tiny.py:net") == before
+    assert digest() == before
 
 
 @pytest.mark.slow
@@ -202,19 +249,20 @@ def test_processes_that_ask_at_once_get_the_same_answer(repository, tmp_path):
         for _ in range(4)
     ]
     answers = {process.communicate()[0] for process in processes}
-    assert len(answers) == 1
-    assert all(json.loads(path.read_text())["digest"] in answers.pop() for path in (tmp_path / "cache").rglob("*.json"))
+    (kept,) = (tmp_path / "cache").rglob("*.json")
+    assert answers == {f"{json.loads(kept.read_text())['digest']}\n"}
 
 
 def test_a_package_installed_or_in_a_clone_has_the_same_digest(tmp_path, monkeypatch):
     """Its own packages are its code wherever they lie; of other distributions the version counts."""
-    clone = laid_out(tmp_path / "clone" / "lab", monkeypatch, {"__init__.py": "", "net.py": f"import lab.more\n{TINY}"})
-    (clone / "more.py").write_text("import timm\n")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(clone.parent)
-    before = find_network("lab.net:net")
-    assert before.digest
-    assert before.libraries == {"timm": version("timm")}
+    files = {"__init__.py": "", "net.py": f"import lab.more\n{TINY}", "more.py": "import timm\n"}
+    clone = laid_out(tmp_path / "clone" / "lab", monkeypatch, files)
+    monkeypatch.setattr(imported, "seen", lambda name: [])
+    with monkeypatch.context() as context:
+        context.syspath_prepend(clone.parent)
+        before = find_network("lab.net:net")
+        assert before.digest
+        assert before.libraries == {"timm": version("timm")}
     installed = tmp_path / "lib" / "site-packages"
     shutil.copytree(clone, installed / "lab")
     monkeypatch.syspath_prepend(installed)
@@ -225,6 +273,7 @@ def test_a_package_installed_or_in_a_clone_has_the_same_digest(tmp_path, monkeyp
     assert find_network("lab.net:net").digest != before.digest
 
 
+@pytest.mark.slow
 def test_libraries_are_those_that_the_code_imports_by_any_means_and_what_they_are_built_on(tmp_path, monkeypatch):
     by_name = "from importlib import import_module\nimport_module('segmentation_models_pytorch')\n"
     text = f"import yaml, torchvision, numpy\n{by_name}{TINY}"
