@@ -173,12 +173,12 @@ def importable(path: Path) -> tuple[Path, list[str]]:
 def roots_of(path: Path) -> list[Path]:
     """The folders that a file may import from: that from which it is imported itself, and its repository's root.
 
-    The root is where we are, or where files say that it is a project's.
+    The root is where we are, or the nearest folder with a file that only the root of a project has.
     """
     top, _ = importable(path)
-    marks = (".git", "pyproject.toml", "setup.py")
     above = [] if is_installed(path.resolve()) else [top, *top.parents][:-1]  # never the root of all files
-    return [top, *(one for one in above if one == Path.cwd() or any((one / mark).exists() for mark in marks))]
+    projects = [one for one in above if any((one / mark).exists() for mark in (".git", "pyproject.toml", "setup.py"))]
+    return list(dict.fromkeys([top, *(one for one in above if one == Path.cwd()), *projects[:1]]))
 
 
 def is_networks_code(path: Path, own_packages: Sequence[Path] = ()) -> bool:

@@ -97,10 +97,10 @@ def _is_its_text(path: Path, roots: Sequence[Path]) -> bool:
     """Whether a file that was read is a text of the network: none of Python, a library, the system or a cache."""
     ((name, _),) = named([path], roots)
     hidden = any(part.startswith(".") for part in name.split("/"))
-    if hidden or is_installed(path) or _lies_in(path, (*VIRTUAL, BENCH)) or path.stat().st_size > LARGEST_TEXT:
-        return False
     caches = [_cache().parent.parent, *(Path(os.environ[one]) for one in CACHES if one in os.environ)]
-    if _lies_in(path, (*SYSTEM, Path(sys.prefix), Path(sys.base_prefix), *caches)) and not _lies_in(path, roots):
+    if hidden or is_installed(path) or _lies_in(path, (*VIRTUAL, BENCH, *caches)) or path.stat().st_size > LARGEST_TEXT:
+        return False
+    if _lies_in(path, (*SYSTEM, Path(sys.prefix), Path(sys.base_prefix))) and not _lies_in(path, roots):
         return False
     content = path.read_bytes()
     return b"\0" not in content and content.decode(errors="ignore").encode() == content
