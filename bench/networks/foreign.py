@@ -1,8 +1,8 @@
 """Networks outside this repository: in a file, by its path, or in an installed package, by its module.
 
-The file of `nets/mine.py:TinyNet` is parsed, and is run only to build the network. `package.module:Name` needs the
-package installed. A package can also register names of networks in its pyproject.toml; `bench list networks` then shows
-them:
+The file of `nets/mine.py:TinyNet` is parsed, and is run only to build the network: to measure it, and once in a process
+of its own to see what its code imports. `package.module:Name` needs the package installed. A package can also register
+names of networks in its pyproject.toml; `bench list networks` then shows them:
 
     [project.entry-points."bench.networks"]
     tiny = "my_package.nets:TinyNet"
