@@ -17,7 +17,7 @@ def claim(**facts) -> Claim:
 
 def now(record: Record, **changes) -> Record:
     """The record as of the network's present code."""
-    digest = find_network(record.job.network).digest_for(record.job.spec.quantity)
+    digest = find_network(record.job.network).digest
     job = record.job.model_copy(update={"network_digest": digest})
     return record.model_copy(update={"job": job, **changes})
 

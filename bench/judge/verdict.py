@@ -53,7 +53,7 @@ def _is_of_present_code(record: Record) -> bool:
         network = find_network(record.job.network)
     except UserError:  # the job is about the machine, or the network's file no longer exists
         return False
-    return record.job.network_digest == network.digest_for(record.job.spec.quantity)
+    return record.job.network_digest in (network.digest, network.legacy_digest(record.job.spec.quantity))
 
 
 def _verdict(claim: Claim, present: Sequence[Record], older: Sequence[Record], machine: str) -> Verdict:

@@ -1,8 +1,8 @@
 """Networks outside this repository: in a file, by its path, or in an installed package, by its module.
 
-The file of `nets/mine.py:TinyNet` is parsed, and is run only to build the network. `package.module:Name` needs the
-package installed. A package can also register names of networks in its pyproject.toml; `bench list networks` then shows
-them:
+The file of `nets/mine.py:TinyNet` is parsed, and is run only to build the network: to measure it, and once in a process
+of its own to see what its code imports. `package.module:Name` needs the package installed. A package can also register
+names of networks in its pyproject.toml; `bench list networks` then shows them:
 
     [project.entry-points."bench.networks"]
     tiny = "my_package.nets:TinyNet"
@@ -10,7 +10,7 @@ them:
 
 import ast
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
@@ -21,8 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import UserError, unknown
+from bench.networks.code import importable, place_of, roots_of
+from bench.networks.imported import Code, code_of
+from bench.networks.libraries import versions
 from bench.networks.names import Name
-from bench.networks.table import Network, Shapes, code_digest, files_of
+from bench.networks.table import Network, Shapes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,13 +35,13 @@ if TYPE_CHECKING:
 class ForeignNetwork(Network):
     """A network made by a class or function outside this repository.
 
-    `builder` imports and returns it, `file` is its source file, and `code` returns the digest of its code.
+    `builder` imports and returns it, `file` is its source file, and `code` returns its digest and its libraries.
     """
 
     arguments: Mapping[str, Any]
     builder: Callable[[], Callable[..., Any]]
     file: str
-    code: Callable[[], str]
+    code: Callable[[], Code]
 
     @property
     def place(self) -> str:
@@ -46,9 +49,21 @@ class ForeignNetwork(Network):
         return self.file
 
     @cached_property
+    def _code(self) -> Code:
+        return self.code()
+
+    @property
     def digest(self) -> str:
         """12 hexadecimal digits that change with its code."""
-        return self.code()
+        return self._code.digest
+
+    @property
+    def libraries(self) -> dict[str, str]:
+        """The versions of the distributions that its code imports, by name, without torch, torchvision and numpy."""
+        return versions(self._code.libraries)
+
+    def legacy_digest(self, quantity: str) -> None:
+        """None: records of the first format do not tell which code outside this repository they are of."""
 
     def build(self, in_channels: int, classes: int, image_size: int) -> "nn.Module":
         """Build the network, adapted to these images and classes."""
@@ -67,13 +82,13 @@ def from_package(name: Name, target: str) -> ForeignNetwork:
     """The network of a target `module:Name`. Raises UserError if the module is not installed."""
     module, _, attribute = target.partition(":")
     try:
-        files = files_of(module)
-    except (ImportError, ValueError, AttributeError):
+        file = place_of(module)
+    except (ImportError, ValueError):
         advice = "install its package, or give the file: path/to/file.py:Name"
         raise UserError(f"'{name.base}': no module '{module}' is installed; {advice}") from None
     return ForeignNetwork(
-        str(name), name.base, source=module.partition(".")[0], arguments=name.values, file=str(files[0]),
-        builder=lambda: _attribute(module, attribute), code=lambda: code_digest(files),
+        str(name), name.base, source=module.partition(".")[0], arguments=name.values, file=str(file),
+        builder=lambda: _attribute(module, attribute), code=lambda: code_of(str(name), file),
     )  # fmt: skip
 
 
@@ -102,7 +117,7 @@ def from_file(name: Name) -> ForeignNetwork:
     return ForeignNetwork(
         str(name), attribute, source=path, arguments=name.values, file=Path(path).as_posix(),
         builder=lambda: getattr(_imported(Path(path)), attribute),
-        code=lambda: code_digest(_with_neighbors(Path(path).resolve())),
+        code=lambda: code_of(str(name), Path(path)),
     )  # fmt: skip
 
 
@@ -117,46 +132,13 @@ def _parsed(path: Path) -> ast.Module:
         raise UserError(f"'{path}' cannot be read ({error})") from None
 
 
-def _with_neighbors(path: Path) -> list[Path]:
-    """The file and all that it imports, directly or indirectly, from its folder or package: its code."""
-    found, waiting = set(), [path]
-    while waiting:
-        file = waiting.pop()
-        if file not in found:
-            found.add(file)
-            waiting += _neighbors(file)
-    return sorted(found)
-
-
-def _neighbors(path: Path) -> Iterator[Path]:
-    top, parts = _importable(path)
-    own = top / parts[0] if len(parts) > 1 else top
-    for node in ast.walk(_parsed(path)):
-        folder, modules = top, []
-        if isinstance(node, ast.Import):
-            modules = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            folder = path.parents[node.level - 1] if node.level else top
-            prefix = [node.module] if node.module else []
-            modules = prefix + [".".join([*prefix, alias.name]) for alias in node.names]
-        for module in modules:
-            place = folder.joinpath(*module.split("."))
-            if place.is_relative_to(own):
-                yield from (file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file())
-
-
-def _importable(path: Path) -> tuple[Path, list[str]]:
-    """The folder from which a file is imported, and the parts of its module name (several in a package)."""
-    top, parts = path.resolve().parent, [path.stem]
-    while (top / "__init__.py").exists():
-        top, parts = top.parent, [top.name, *parts]
-    return top, parts
-
-
 def _imported(path: Path) -> Any:
     """Import a file, as part of its package if its folder is one. Raises UserError if it cannot be imported."""
-    top, parts = _importable(path)
+    top, parts = importable(path)
     sys.path.insert(0, str(top))  # for imports from the same folder
+    sys.path += map(
+        str, roots_of(path)[1:]
+    )  # as Python runs it from its repository's root; the last, for others' names
     try:
         return import_module(".".join(parts)) if len(parts) > 1 else _loaded(path)
     except UserError:

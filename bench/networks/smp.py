@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.errors import UserError, first_line, unknown
 from bench.networks.foreign import ForeignNetwork
+from bench.networks.imported import Code
 from bench.networks.names import PRETRAINED, WEIGHTS, Name
 
 PREFIX = "smp:"
@@ -46,14 +47,14 @@ def from_spec(name: Name) -> ForeignNetwork:
     return ForeignNetwork(
         str(name), f"{architecture}/{encoder}", source=LIBRARIES[0], groups=("smp",), file=str(name),
         arguments={WEIGHTS: "imagenet" if values.pop(PRETRAINED, False) else None, **values},
-        builder=lambda: build, code=_versions,
+        builder=lambda: build, code=_code,
     )  # fmt: skip
 
 
-def _versions() -> str:
-    """A digest of the libraries' versions, used in place of a digest of their code."""
+def _code() -> Code:
+    """The libraries; the digest is that of their versions."""
     versions = " ".join(f"{library} {version(library)}" for library in LIBRARIES)
-    return hashlib.sha256(versions.encode()).hexdigest()[:12]
+    return Code(hashlib.sha256(versions.encode()).hexdigest()[:12], LIBRARIES)
 
 
 def _explained(error: Exception, architecture: str, encoder: str, weights: str | None) -> str:

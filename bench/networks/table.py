@@ -3,18 +3,17 @@
 A description says how the network is built, which figures were published, and which files are its code.
 """
 
-import ast
-import hashlib
 import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.errors import unknown
+from bench.networks.code import closure, digest_of, importable, is_networks_code, legacy_digest, named, place_of
+from bench.networks.libraries import imported_by, versions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,11 +34,9 @@ class Network:
     Published figures are for 3 channels and 1 class; None if nothing was published. `macs` counts one multiply-add
     as one, for images of `macs_size` pixels a side. `groups` are keys of GROUPS; `source` names its origin.
 
-    Two declarations keep records of earlier code valid. Each is a pair of digests: of the later and of the earlier
-    code. `renamed` is for changes of module names and private names only: records of all quantities stay valid.
-    `same_function` is for code rewritten to be faster that computes the same function: trainings stay valid, but cost
-    and times are measured again; it refers to the digest given by `renamed`. Any further edit of the code invalidates
-    both.
+    `renamed` and `same_function` concern records of the first format alone (`legacy_digest`). Each is a pair of such
+    digests, of later and of earlier code: for changes of module names and private names only, whose records of all
+    quantities are of the later code too; and for code rewritten to be faster, whose trainings are.
     """
 
     name: str
@@ -64,23 +61,36 @@ class Network:
         return self.groups[0]
 
     @property
+    def module(self) -> str:
+        """The module that builds it."""
+        return f"{self.package}.{self.name}"
+
+    @cached_property
     def files(self) -> tuple[Path, ...]:
-        """The files of its code: its module, or all files of its package."""
-        return files_of(f"{self.package}.{self.name}")
+        """The files of its code: those of its module, and all that they import from this repository."""
+        file = place_of(self.module)
+        return tuple(sorted(closure([file], [importable(file)[0]], is_networks_code)))
 
     @property
     def place(self) -> str:
         """Its source file (the first of a package), relative to this repository if it is part of it."""
-        return f"{self.package}/{self.name}{'/__init__' if self.files[0].stem == '__init__' else ''}.py"
+        file = place_of(self.module)
+        return file.relative_to(importable(file)[0]).as_posix()
 
     @cached_property
     def digest(self) -> str:
         """12 hexadecimal digits that change with the network's code. After a change the network is measured again."""
-        return code_digest(self.files)
+        return digest_of(named(self.files, [importable(place_of(self.module))[0]]))
 
-    def digest_for(self, quantity: str) -> str:
-        """The digest used for records of a quantity, with the declarations of earlier code applied."""
-        digest = self.renamed[1] if self.renamed[0] == self.digest else self.digest
+    @property
+    def libraries(self) -> dict[str, str]:
+        """The versions of the distributions that its code imports, by name, without torch, torchvision and numpy."""
+        return versions(imported_by(self.files))
+
+    def legacy_digest(self, quantity: str) -> str | None:
+        """The digest that records of the first format hold if they are of its present code; None if there are none."""
+        digest = legacy_digest(self.module)
+        digest = self.renamed[1] if self.renamed[0] == digest else digest
         return self.same_function[1] if quantity == "dice" and self.same_function[0] == digest else digest
 
     def build(self, in_channels: int, classes: int, image_size: int) -> "nn.Module":
@@ -88,29 +98,7 @@ class Network:
 
         In training it may return several such maps, the main one first. Weights are random unless it is pre-trained.
         """
-        return import_module(f"{self.package}.{self.name}").build(in_channels, classes, image_size)
-
-
-def files_of(module: str) -> tuple[Path, ...]:
-    """The files of an importable module: the module itself, or all files directly in its package."""
-    spec = find_spec(module)
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(module)
-    file = Path(spec.origin)
-    return tuple(sorted(file.parent.glob("*.py"))) if file.stem == "__init__" else (file,)
-
-
-def code_digest(files: Iterable[Path]) -> str:
-    """12 hexadecimal digits of the hash of Python files, ignoring comments, docstrings and layout."""
-    return hashlib.sha256("\n".join(map(_code, files)).encode()).hexdigest()[:12]
-
-
-def _code(file: Path) -> str:
-    tree = ast.parse(file.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
+        return import_module(self.module).build(in_channels, classes, image_size)
 
 
 def in_groups(groups: Iterable[str]) -> list[str]:

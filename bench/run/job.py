@@ -25,8 +25,7 @@ class Job(Frozen):
     @classmethod
     def of(cls, network: str, spec: Any) -> "Job":
         """Create the job that measures a network, with its present code, under some conditions."""
-        digest = find_network(network).digest_for(spec.quantity)
-        return cls(network=network, network_digest=digest, spec=spec)
+        return cls(network=network, network_digest=find_network(network).digest, spec=spec)
 
     @property
     def key(self) -> str:

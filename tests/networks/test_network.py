@@ -1,32 +1,54 @@
-"""A network's digest goes with its code and with nothing else."""
+"""A network of the table: its digest goes with its code and with nothing else; older records are told apart."""
+
+import pytest
 
 from bench.networks import Network
 
 
-def row(tmp_path, monkeypatch, name: str, text: str, **declared) -> Network:
-    """A network of the package `nets`, whose code is this text."""
-    (tmp_path / "nets").mkdir(exist_ok=True)
-    (tmp_path / "nets" / f"{name}.py").write_text(text)
+@pytest.fixture
+def row(tmp_path, monkeypatch):
+    """Writes a package `nets`, and gives its network."""
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    return Network(name, "", package="nets", **declared)
+
+    def write(text: str, **declared) -> Network:
+        (tmp_path / "nets" / "net.py").write_text(text)
+        return Network("net", "", package="nets", **declared)
+
+    return write
 
 
-def test_a_digest_follows_the_code_and_not_its_comments(tmp_path, monkeypatch):
-    plain = row(tmp_path, monkeypatch, "plain_network", "def build(a):\n    return a + 1\n")
-    text = '"""Doc."""\n\ndef build(a):\n    """Doc."""\n    return a+1 # why\n'
-    same = row(tmp_path, monkeypatch, "same_network", text)
-    other = row(tmp_path, monkeypatch, "other_network", "def build(a):\n    return a + 2\n")
-    assert plain.digest == same.digest != other.digest
-    assert plain.place == "nets/plain_network.py"
+def test_a_digest_follows_the_code_and_not_its_comments(row):
+    plain = row("def build(a):\n    return a + 1\n").digest
+    assert row('"""Doc."""\n\ndef build(a):\n    """Doc."""\n    return a+1 # why\n').digest == plain
+    other = row("def build(a):\n    return a + 2\n")
+    assert other.digest != plain
+    assert other.place == "nets/net.py"
 
 
-def test_declared_code_keeps_its_records_until_it_is_edited(tmp_path, monkeypatch):
-    now = row(tmp_path, monkeypatch, "fast_network", "def build(a):\n    return 1 + a\n").digest
+def test_a_digest_holds_what_the_code_imports_in_a_function_too(row, tmp_path):
+    helper, beside = tmp_path / "nets" / "helper.py", tmp_path / "nets" / "beside.py"
+    text = "def build(a):\n    from nets.helper import WIDTH\n    return a + WIDTH\n"
+    helper.write_text("WIDTH = 8\n")
+    before = row(text)
+    assert before.files == (tmp_path / "nets" / "__init__.py", helper, tmp_path / "nets" / "net.py")
+    beside.write_text("WIDTH = 8\n")
+    assert row(text).digest == before.digest
+    helper.write_text("WIDTH = 9\n")
+    assert row(text).digest != before.digest
 
-    def found(**declared: tuple[str, str]) -> tuple[str, str]:
-        fast = Network("fast_network", "", package="nets", **declared)
-        return fast.digest_for("dice"), fast.digest_for("latency")
 
+def test_records_of_the_first_format_are_told_by_their_digest_and_by_declarations(row):
+    text = "def build(a):\n    return 1 + a\n"
+    now = row(text).legacy_digest("latency")
+
+    def found(**declared: tuple[str, str]) -> tuple[str | None, str | None]:
+        fast = row(text, **declared)
+        assert fast.digest == row(text).digest, "declarations are for older records alone"
+        return fast.legacy_digest("dice"), fast.legacy_digest("latency")
+
+    assert found() == (now, now)
     assert found(same_function=(now, "slow")) == ("slow", now)
     assert found(renamed=(now, "before")) == ("before", "before")
     assert found(renamed=(now, "before"), same_function=("before", "slow")) == ("slow", "before")

@@ -1,6 +1,7 @@
 """The contract of every network in the table; a new one is tested by being there."""
 
 import re
+from importlib.metadata import version
 
 import pytest
 import torch
@@ -8,6 +9,8 @@ from torch import nn
 
 from bench.errors import UserError
 from bench.networks import GROUPS, NETWORKS
+from bench.networks.code import SUBJECT, is_networks_code, legacy_digest
+from bench.networks.imported import seen
 from bench.networks.output_maps import logit_maps
 from bench.networks.table import in_groups
 
@@ -97,12 +100,41 @@ def test_groups_are_joined_in_the_order_of_the_table():
         in_groups(["cnns"])
 
 
-def test_declarations_of_earlier_code_are_of_the_code_as_it_is():
+def test_a_network_counts_no_harness_and_its_code_alone():
+    """An edit of the harness measures nothing anew; of `bench` the networks import only errors."""
+    assert [file.name for file in NETWORKS["unet"].files] == ["__init__.py", "unet.py"]
+    assert {file.parent for file in NETWORKS["mdsa_unet"].files} == {SUBJECT}
+    assert {"kernel.py", "network.py"} <= {file.name for file in NETWORKS["mdsa_unet"].files}
+
+
+def test_libraries_are_those_that_the_code_imports():
+    assert NETWORKS["swin_unet"].libraries == {"timm": version("timm")}
+    assert NETWORKS["unet"].libraries == {}
+
+
+# Records of the first format in results/reference hold these.
+LEGACY = {"unet": "a563ac8465b9", "swin_unet": "c3002f40136e", "unetpp": "daead9c38a8e"}
+
+
+@pytest.mark.parametrize("name", LEGACY)
+def test_records_of_the_first_format_are_of_the_code_as_it_is(name):
+    assert NETWORKS[name].legacy_digest("cost") == LEGACY[name] != NETWORKS[name].digest
+
+
+def test_declarations_for_the_first_format_are_of_the_code_as_it_is():
     for network in NETWORKS.values():
-        assert network.renamed[0] in ("", network.digest), network.name
-        assert network.same_function[0] in ("", network.digest_for("latency")), network.name
+        assert network.renamed[0] in ("", legacy_digest(network.module)), network.name
+        assert network.same_function[0] in ("", network.legacy_digest("latency")), network.name
 
 
-def test_mdsa_unet_keeps_the_records_of_its_code_before_it_was_renamed():
-    assert NETWORKS["mdsa_unet"].digest_for("latency") == "6b652b709fa6"
-    assert NETWORKS["mdsa_unet"].digest_for("dice") == "ec4126e8aab2"
+def test_mdsa_unet_keeps_its_records_of_the_first_format():
+    assert NETWORKS["mdsa_unet"].legacy_digest("latency") == "6b652b709fa6"
+    assert NETWORKS["mdsa_unet"].legacy_digest("dice") == "ec4126e8aab2"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=list(NETWORKS))
+def test_the_files_found_by_reading_are_those_that_a_process_imports(network):
+    """Without a GPU the kernel for CUDA is not imported."""
+    imported = {path for path in seen(network.name) if path.suffix == ".py" and is_networks_code(path)}
+    assert imported == {*network.files} - {SUBJECT / "kernel.py"}

@@ -1,0 +1,206 @@
+"""A network's code as imported: a fresh process builds and runs it, and tells which files it imported and read.
+
+What is imported while it runs counts, and so does a text file that it reads, such as a configuration. The answer is
+kept in the user's cache folder until one of the files changes, so that a second question starts no process.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from importlib.util import source_from_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench.files import write_whole
+from bench.networks.code import BENCH, closure, digest_of, importable, is_installed, is_networks_code, named, roots_of
+from bench.networks.libraries import imported_by, packages_beside
+
+FORMAT = 1  # of kept answers; raise it when another digest would be given for the same files
+LIMIT_S = 180.0
+SIDE = 224  # pixels of the images it is tried on
+LARGEST_TEXT = 4 * 2**20  # bytes
+COMPILED = (".so", ".pyd")
+LISTED = (".py", ".yaml", ".yml", ".json", ".toml", ".txt", ".ini", ".cfg")  # whose appearance may change the answer
+CACHES = ("TORCH_HOME", "HF_HOME")
+VIRTUAL = tuple(map(Path, ("/proc", "/sys", "/dev")))
+SYSTEM = tuple(map(Path, ("/etc", "/usr", "/lib", "/opt", "/run")))
+_ANSWERS: dict[Path, str] = {}  # those of this process, for where the cache folder cannot be written
+START = (
+    "import json, sys; order = json.loads(sys.argv[1]); sys.path[:] = order['path']; "
+    "from bench.networks.imported import report; report(order['name'], order['to'])"
+)
+
+
+@dataclass(frozen=True)
+class Code:
+    """The digest of a network's code, and the names of the distributions that it imports."""
+
+    digest: str
+    libraries: Sequence[str]
+
+
+def code_of(name: str, file: Path) -> Code:
+    """The code of the network `name`, which is defined in `file`.
+
+    Of a network that cannot be built, or not in time, it is the files that its imports name.
+    """
+    facts = [FORMAT, name, str(file.resolve()), str(Path.cwd()), sys.path, sys.version, _installations()]
+    kept = _cache() / f"{sha256(json.dumps(facts).encode()).hexdigest()[:32]}.json"
+    return _kept(kept) or _found(name, file.resolve(), kept)
+
+
+def _kept(place: Path) -> Code | None:
+    """The answer that is kept, if the files are as they were; None also if it cannot be read."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        answer = json.loads(_ANSWERS.get(place) or place.read_text())
+        if all(_state(Path(path)) == state for path, state in answer["states"].items()):
+            return Code(str(answer["digest"]), [str(one) for one in answer["libraries"]])
+    return None
+
+
+def _found(name: str, file: Path, kept: Path) -> Code:
+    started, (top, parts) = time.time_ns(), importable(file)
+    packages = packages_beside(top, parts[0]) if is_installed(file) else []
+    others = (Path(path or ".").resolve() for path in sys.path)
+    roots = [*roots_of(file), *(path for path in others if path.parent != path and not is_installed(path))]
+    told = seen(name)
+    files = own_files(file, told, packages, roots)
+    states = {str(path): _state(path) for path in {*files, *(path.parent for path in files), *_missing(told)}}
+    code = Code(digest_of(named(files, roots)), imported_by(files, told))
+    if all((state := states[str(path)]) and state[2] < started for path in files):  # else changed since it was imported
+        _ANSWERS[kept] = json.dumps({**asdict(code), "states": states})
+        with suppress(OSError):  # it is kept for this process alone
+            write_whole(kept, _ANSWERS[kept])
+    return code
+
+
+def own_files(file: Path, told: Iterable[Path], packages: Sequence[Path], roots: Sequence[Path]) -> set[Path]:
+    """The files of a network's code: what it imported and read, and what its imports name but did not run here."""
+    found = {file}
+    for path in told:
+        is_code = path.suffix in (".py", *COMPILED)
+        if path.is_file() and (is_networks_code(path, packages) if is_code else _is_its_text(path, roots)):
+            found.add(path)
+    return found | closure(found, roots, lambda path: path == file or is_networks_code(path, packages))
+
+
+def _is_its_text(path: Path, roots: Sequence[Path]) -> bool:
+    """Whether a file that was read is a text of the network: none of Python, a library, the system or a cache."""
+    ((name, _),) = named([path], roots)
+    hidden = any(part.startswith(".") for part in name.split("/"))
+    caches = [_cache().parent.parent, *(Path(os.environ[one]) for one in CACHES if one in os.environ)]
+    if hidden or is_installed(path) or _lies_in(path, (*VIRTUAL, BENCH, *caches)) or path.stat().st_size > LARGEST_TEXT:
+        return False
+    if _lies_in(path, (*SYSTEM, Path(sys.prefix), Path(sys.base_prefix))) and not _lies_in(path, roots):
+        return False
+    content = path.read_bytes()
+    return b"\0" not in content and content.decode(errors="ignore").encode() == content
+
+
+def _lies_in(path: Path, folders: Iterable[Path]) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)
+
+
+def _missing(told: Iterable[Path]) -> set[Path]:
+    """Files that it looked for in vain: it may read them once they are there."""
+    return {path for path in told if path.suffix in LISTED and not path.exists() and not is_installed(path)}
+
+
+def _state(path: Path) -> Any:
+    """What changes when a file is written or replaced, or when a file is added to a folder; None if it is missing."""
+    try:
+        if path.is_dir():
+            return sorted(one.name for one in path.iterdir() if one.suffix in LISTED)
+        facts = path.stat()
+    except OSError:
+        return None
+    return [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino]
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mdsa-bench" / "code"
+
+
+def _installations() -> list[int]:
+    """What changes when a distribution is installed or removed."""
+    folders = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    return [Path(folder).stat().st_mtime_ns for folder in sorted(folders) if Path(folder).exists()]
+
+
+def seen(name: str) -> list[Path]:
+    """The files that a fresh process imports and reads to build and run a network; none if it does not tell in time.
+
+    What it prints is dropped, and processes that it leaves behind are ended. It sees no GPU, so that machines with and
+    without one agree.
+    """
+    with TemporaryDirectory(prefix="bench-code-") as folder:
+        to = Path(folder, "seen.json")
+        order = json.dumps({"name": name, "to": str(to), "path": sys.path})
+        path = os.pathsep.join([str(BENCH.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+        hidden = {"CUDA_VISIBLE_DEVICES": "", "TORCHINDUCTOR_CACHE_DIR": folder, "TRITON_CACHE_DIR": folder}
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-B", "-c", START, order], env={**os.environ, **hidden, "PYTHONPATH": path},
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        try:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(LIMIT_S)
+        finally:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+        return [Path(os.path.realpath(one)) for one in json.loads(to.read_text())] if to.exists() else []
+
+
+def report(name: str, to: str) -> None:
+    """Build and run a network in this process, write the files that were imported and read to `to`, and end.
+
+    A file that the process itself wrote is left out. If the network fails, what it imported until then is written.
+    """
+    process, before, read, written = os.getpid(), set(sys.modules), set[str](), set[str]()
+
+    def hear(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and len(arguments) == 3 and isinstance(arguments[0], str | bytes):
+            opened = os.path.abspath(os.fsdecode(arguments[0]))  # noqa: PTH100 - a path like any other
+            (written if arguments[2] & (os.O_WRONLY | os.O_RDWR) else read).add(opened)
+
+    sys.addaudithook(hear)
+    try:
+        _run(name)
+    finally:
+        if os.getpid() == process:  # not in a copy that the network made of it
+            modules = [getattr(sys.modules[one], "__dict__", {}).get("__file__") for one in {*sys.modules} - before]
+            files = {*map(_source, read), *(one for one in modules if isinstance(one, str))} - written
+            write_whole(Path(to), json.dumps(sorted(files)))
+        os._exit(0)  # without waiting for threads
+
+
+def _source(path: str) -> str:
+    """The source of a compiled file that was read in its place."""
+    try:
+        return source_from_cache(path) if path.endswith(".pyc") else path
+    except ValueError:
+        return path
+
+
+def _run(name: str) -> None:
+    """One forward pass for inference, and one for training where the network takes one."""
+    import torch
+
+    from bench.networks.find import find_network
+
+    torch.manual_seed(0)
+    network = find_network(name).build(3, 1, SIDE)
+    with torch.no_grad():
+        network.eval()(torch.rand(1, 3, SIDE, SIDE))
+        with suppress(Exception):
+            network.train()(torch.rand(2, 3, SIDE, SIDE))
