@@ -6,7 +6,7 @@ A score between two bounds can be moved far by a patient of a kind that the samp
 missed has a Dice of 0. Student's interval of few patients knows nothing of it, and held the truth in as few as 73 of
 100 simulated samples. So each limit is taken as if one more patient had come, who has the worst score for the lower
 limit and the best for the upper. With no such patient among n, the limit lies about 3 / n away, as for a share of which
-nothing was seen. tests/benchmarks/accuracy_coverage.py compares this with fourteen other intervals.
+nothing was seen. tests/benchmarks/accuracy_coverage.py compares this with five other intervals.
 
 Sources: Student, Biometrika 6(1), 1908; Satterthwaite, Biometrics Bulletin 2(6), 1946; an added observation at each
 bound as in Agresti and Coull, The American Statistician 52(2), 1998, for shares.
