@@ -3,7 +3,7 @@
 All functions take arrays of any leading shape, so that a simulation can try many samples at once.
 
 A score between two bounds can be moved far by a patient of a kind that the sample does not hold: a target that is
-missed has a Dice of 0. Student's interval of few patients knows nothing of it, and held the truth in as few as 73 of
+missed has a Dice of 0. Student's interval of few patients knows nothing of it, and held the truth in as few as 41 of
 100 simulated samples. So each limit is taken as if one more patient had come, who has the worst score for the lower
 limit and the best for the upper. With no such patient among n, the limit lies about 3 / n away, as for a share of which
 nothing was seen. tests/benchmarks/accuracy_coverage.py compares this with five other intervals.
