@@ -64,7 +64,8 @@ def scored(
     """Record what is given, of a data set or without one."""
     options = options or Options(patient=r"(P\d+)_" if root and dataset == "folder" else "")
     data = open_dataset(dataset, root, options) if root else None
-    aside = [sample.id for split in ("train", "val") for sample in data.splits[split]] if data else []
+    others = [sample for split in ("train", "val") for sample in data.splits[split]] if data else []
+    aside = [name for sample in others for name in (sample.id, sample.volume) if name]
     asked = Conditions(data, options, **{"size": SIZE, "aside": tuple(aside), **more})
     both = [Given(name, paths if isinstance(paths, tuple) else (paths,)) for name, paths in given.items()]
     return record_elsewhere(both, asked, out, lambda doing, done, total: None)

@@ -197,10 +197,11 @@ def unmatched(
         lines.append(f"{where}: there are two {what} where one is needed, {len(twice)} times: {first_few([*twice])}")
     if extra:
         others = owners_of({name: without_suffix(name) for name in extra}, {name: [name] for name in aside})[0]
-        shown = [name + _nearest(name, missing or [*units.values()]) for name in extra[:3]]
+        known = {name for names in others.values() for name in names}
+        near = missing or [*units.values()]
+        shown = [name + (_nearest(name, near) if name not in known else "") for name in extra[:3]]
         more = f" and {len(extra) - 3} more" if len(extra) > 3 else ""
-        known = sum(map(len, others.values()))
-        hint = f" ({known} of another split; --split names the one that is scored)" if known else ""
+        hint = f" ({len(known)} of another split; --split test, val or all is what is scored)" if known else ""
         lines.append(f"{where}: {len(extra)} {what} belong to no image{hint}: {', '.join(shown)}{more}")
     return lines
 

@@ -80,7 +80,10 @@ def paired(rows: Sequence[Row], reference: Row, chosen_after: bool = False) -> l
     by_place = {place: row.terms("dice") for place, row in scored.items()}
     trainings = against_one(by_place, place, "these trainings", chosen_after)
     enough = {p: found for p, found in by_place.items() if len(pool_folds(found)) >= LEAST_TRAININGS}
-    networks = against_one(enough, place, "the networks", chosen_after) if place in enough else {}
+    # A reference that was chosen among all is paid for as one of all, also by those that have too few trainings.
+    family = by_place if chosen_after else enough
+    networks = against_one(family, place, "the networks", chosen_after) if place in enough else {}
+    networks = {place: one for place, one in networks.items() if place in enough}
 
     def sound(one: Difference | None, row: Row) -> Difference | None:
         return one and (one if all(map(_decides, (row, reference))) else one.without_interval())

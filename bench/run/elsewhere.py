@@ -4,6 +4,7 @@ All that does not fit is named at once, and then nothing is recorded.
 """
 
 import glob
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from bench.data import DataSet, apply_splits, open_dataset
-from bench.data.files import collected
+from bench.data.files import collected, first_few
 from bench.data.predicted import Masks, find_masks
 from bench.data.pseudonyms import pseudonymous
 from bench.data.sample import SPLITS, Options, Sample
@@ -110,7 +111,8 @@ def open_split(
     else:
         kept = split_path(dataset, root, options, data, splits)
         data = apply_splits(data, kept) if kept and kept.exists() else data
-        others = tuple(sample.id for name in SPLITS if name != split for sample in data.splits.get(name, ()))
+        aside = [sample for name in SPLITS if name != split for sample in data.splits.get(name, ())]
+        others = tuple(dict.fromkeys(name for sample in aside for name in (sample.volume, sample.id) if name))
         data = data if split == "test" else replace(data, splits={"test": data.splits[split]})
     if split != "test":
         data = replace(data, label=f"{data.label or data.name}, split {split}")
@@ -125,6 +127,7 @@ def record_elsewhere(given: Sequence[Given], asked: Conditions, out: Path, tell:
     problems, outcome = list[str](), Outcome()
     trainings = _of_folders(given, asked, problems, outcome, tell)
     tables = _tables(given, problems)
+    _refuse_gaps([table for _, table in tables], problems)
     found, data, seen = list[tuple[str, Cases]](), asked.data, None
     with collected(problems):
         if data is not None:
@@ -199,6 +202,25 @@ def _refuse_other_names(network: str, table: CaseScores) -> None:
     if not (network or table.network):
         advice = f"give NAME={table.source}, or a column network"
         raise UserError(f"{table.source} does not say which network its scores are of; {advice}")
+
+
+def _refuse_gaps(tables: Sequence[CaseScores], problems: list[str]) -> None:
+    """Name the cases whose Dice a table leaves empty where another one has one above 0: there is a target, then.
+
+    Left out, a case that was missed would raise the figure of the network that missed it.
+    """
+    found = {
+        case for table in tables for case, by in table.lines.items()
+        if any(line.values.get("dice", 0) > 0 for line in by.values())
+    }  # fmt: skip
+    for table in tables:
+        empty = [
+            case for case, by in table.lines.items()
+            if case in found and all(math.isnan(line.values.get("dice", 0)) for line in by.values())
+        ]  # fmt: skip
+        if empty:
+            gap = f"{table.title}: no dice of {first_few(empty)}, and others have one above 0, so there is a target"
+            problems.append(f"{gap}; write 0 where nothing was found, or leave it empty for all")
 
 
 def _joined_folds(tables: Sequence[CaseScores]) -> list[CaseScores]:

@@ -128,7 +128,7 @@ def estimate(trainings: Sequence[Terms], bounded: bool = True) -> Estimate | Non
     `bench.stats.interval.limits` of the pseudo-values, averaged over trainings. With three or more it is that of the
     network: the variance of the trainings' mean is added. With fewer than ten patients there is no interval. A
     `bounded` score lies between 0 and 1, and each limit allows for one more patient who scores 0, or 1; the interval of
-    a distance does not, and may be too narrow if few patients are far out.
+    a distance does not, and may be too narrow if few patients are far out. No limit is below 0.
     """
     found = sample(trainings)
     if found is None:
@@ -138,8 +138,8 @@ def estimate(trainings: Sequence[Terms], bounded: bool = True) -> Estimate | Non
     low, high = -math.inf, math.inf
     if len(found.patients) >= LEAST_PATIENTS:
         low, high = map(float, limits(value, pseudo, (0.0, 1.0) if bounded else None, others))
-    if bounded:
-        low, high = (end if math.isinf(end) else min(1.0, max(0.0, end)) for end in (low, high))
+    most = 1.0 if bounded else math.inf
+    low, high = (end if math.isinf(end) else min(most, max(0.0, end)) for end in (low, high))
     deviation = float(found.figures.std(ddof=1)) if count > 1 else None
     parts = (spread_of_mean(pseudo), *others)
     return Estimate(value, low, high, len(found.patients), deviation, count, parts)

@@ -90,7 +90,7 @@ def test_masks_of_all_splits_can_be_scored(tmp_path):
     asked = ["score", "mine=preds", "--data-root", "truth", "--size", "64"]
     refused = bench(*asked, cwd=tmp_path)
     assert refused.returncode == 2
-    assert "5 of another split; --split names the one that is scored" in refused.stderr
+    assert "5 of another split; --split test, val or all is what is scored" in refused.stderr
     done = bench(*asked, "--split", "all", "--json", cwd=tmp_path)
     assert done.returncode == 0
     assert json.loads(done.stdout)["records"][0]["images"] == 6

@@ -166,3 +166,16 @@ def test_five_trainings_against_one_bias_nothing():
     assert sum(one.decided for one in found) <= 100 * 0.05 + 2.5 * np.sqrt(100 * 0.05 * 0.95)
     averages = scores[:, :5].mean(axis=1) - scores[:, 5]
     assert (wilcoxon(averages, axis=1).pvalue < 0.05).mean() > 0.35
+
+
+def test_a_reference_chosen_among_all_is_paid_for_by_the_networks_as_by_the_trainings():
+    """Else the statement on networks could be the surer one, only because a third network has too few trainings."""
+    records = [*seeds("unet", CLEAR), *seeds("unetpp", BASE), dice_record("segnet", BASE)]
+    (found,) = sections(records)
+    by_network = {one.row.network: one for one in found.paired}
+    both = by_network["unetpp"]
+    assert both.chosen_after
+    assert by_network["segnet"].networks is None
+    widths = [one.high - one.low for one in (both.trainings, both.networks)]
+    assert widths[0] <= widths[1]
+    assert both.trainings.holm_p <= both.networks.holm_p

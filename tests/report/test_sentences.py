@@ -1,7 +1,7 @@
 """The answer in sentences."""
 
 import pytest
-from handmade import DICE, STATE, cost_record, dice_record, image_score, latency_record, record
+from handmade import DICE, STATE, altered, cost_record, dice_record, image_score, latency_record, record
 
 from bench.judge.pick import pick
 from bench.quantities import CostSpec, Count
@@ -163,6 +163,11 @@ def section(reference):
 def test_who_and_why(section):
     told = pick_reason(section, pick(section, {"parameters": 10e6}))
     assert told.startswith("MDSA-UNet: Dice 0.783, the highest of 1 that fit (A CPU, 2 cores")
+
+
+def test_a_choice_on_other_data_than_the_published_says_so():
+    (one,) = sections([altered(dice_record("unet", BETTER), {"differs": "15 test pairs instead of 614"})])
+    assert ", not the published data set)" in pick_reason(one, pick(one, {}))
 
 
 def test_of_rivals_it_is_said_that_nothing_shows_them_to_be_worse():

@@ -364,7 +364,7 @@ TEAMS = """\ufeffTeam;Case;Metric;Value;Seed;Patient
 "A, or so";a;DSC;0,7;1;p1
 "A, or so";b;DSC;0,5;1;p1
 
-Équipe;a;DSC;nan;0;p1
+Équipe;a;DSC;0,4;0;p1
 Équipe;b;DSC;0,9;0;p1
 Équipe;b;Elegance;3;0;p1
 """
@@ -495,3 +495,22 @@ def test_the_images_themselves_are_kept_for_figures(tmp_path):
     truths = np.load(folder / kept.cache / "masks.npy")
     assert (truths[0] == np.asarray(Image.fromarray(square(0)).resize((SIZE, SIZE), 0))).all()
     assert (kept.masks[0] == square(0, shift=2)).all()
+
+
+def test_masks_of_another_split_are_called_so_and_no_other_name_is_suggested(tmp_path, acdc):
+    every = [sample for part in open_dataset("acdc", acdc).splits.values() for sample in part]
+    for sample in every:
+        save(tmp_path / "preds" / f"{sample.id}.png", sample.mask())
+    aside = len(every) - len(open_dataset("acdc", acdc).splits["test"])
+    told = refusal({"a": tmp_path / "preds"}, tmp_path / "out", acdc, "acdc")
+    assert f"{aside} masks belong to no image ({aside} of another split; --split test, val or all" in told
+    assert "did you mean" not in told
+
+
+def test_a_case_that_one_team_leaves_empty_is_named_where_others_found_its_target(tmp_path):
+    table = tmp_path / "teams.csv"
+    table.write_text("case,team,metric,value\n1,a,dice,0.9\n2,a,dice,\n1,b,dice,0.8\n2,b,dice,0.7\n")
+    told = refusal({"": table}, tmp_path / "out")
+    assert "teams.csv (a): no dice of 2, and others have one above 0" in told
+    table.write_text("case,team,metric,value\n1,a,dice,0.9\n2,a,dice,\n1,b,dice,0.8\n2,b,dice,0\n")
+    assert len(scored({"": table}, tmp_path / "out").records) == 2

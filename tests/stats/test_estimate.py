@@ -167,3 +167,8 @@ def test_processes_count_alike_however_many_samples_they_have():
     found = of_processes([(0.1, 0.2, 0.9), (0.4,) * 9, (0.1, 0.3, 0.3)])
     assert (found.value, found.low, found.high, found.n) == (0.3, 0.2, 0.4, 3)
     assert of_processes([]) is None
+
+
+def test_a_distance_is_never_below_zero():
+    found = estimate([shares(*[1.0] * 11, 90.0)], bounded=False)
+    assert (found.low, found.high) == (0, pytest.approx(found.value + 2.200985 * 89 / 12, rel=1e-5))
