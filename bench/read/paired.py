@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 
+from bench.quantities.scores import SCORES
 from bench.read.rows import Row
 from bench.stats.estimate import LEAST_TRAININGS, Estimate, pool_folds
 from bench.stats.paired import Difference, against_one
@@ -96,15 +97,15 @@ def _decides(row: Row) -> bool:
     return bool(row.patients) and row.whole_split
 
 
-def rank(rows: Sequence[Row]) -> Ranking | None:
-    """Rank the rows that may be ranked, by Dice on the patients that all have; None if there are fewer than two.
+def rank(rows: Sequence[Row], score: str = "dice") -> Ranking | None:
+    """Rank the rows that may be ranked, by a score on the patients that all have; None if there are fewer than two.
 
     Their order is that of their figures; how stable it is follows from the patients, and from the trainings if every
     network has three. They are named by their titles; a number is appended to repeated titles.
     """
     named: dict[str, Row] = {}
     for row in rows:
-        if row.dice and _decides(row):
+        if row.score(score) and _decides(row):
             titles = chain([row.title], (f"{row.title} ({number})" for number in count(2)))
             named[next(title for title in titles if title not in named)] = row
-    return ranking({title: row.terms("dice") for title, row in named.items()})
+    return ranking({title: row.terms(score) for title, row in named.items()}, SCORES[score].less_is_better)

@@ -11,12 +11,12 @@ from bench.machine import Machine
 from bench.networks import is_pretrained
 from bench.quantities import QUANTITIES, CostSpec, DiceSpec, LatencySpec, Scores
 from bench.quantities.base import SAME_PASS
-from bench.quantities.scores import PROTOCOLS, Protocol
+from bench.quantities.scores import PROTOCOLS, SCORES, Protocol
 from bench.quantities.variants import PLAIN, name_of
 from bench.read.paired import SUBJECT, Paired, paired, rank, reference_row
 from bench.read.rows import Row, grouped, longest, on_one_grid
 from bench.run.store import Record
-from bench.stats.ranking import Ranking
+from bench.stats.ranking import Rank, Ranking
 
 USUAL_SIZE = 224
 OWN = ("folder", "cases")  # data sets of the user's own: a folder of images, and a list of cases with scores
@@ -110,6 +110,12 @@ class Section:
         """What the scores are over: `named` patients, `images` that stand for one each; empty where it is unknown."""
         kinds = {row.patients for row in self.rows if row.dice}
         return "" if "" in kinds or not kinds else "images" if "images" in kinds else "named"
+
+    @cached_property
+    def ranks_by(self) -> dict[str, dict[str, Rank]]:
+        """Ranks of the rows by every score that tells them apart; none with too few patients."""
+        found = {name: one.ranks() for name in SCORES if self.shows(name) and (one := rank(self.rows, name))}
+        return {name: ranks for name, ranks in found.items() if len({one.rank for one in ranks.values()}) > 1}
 
     @property
     def trained_on(self) -> set[str]:

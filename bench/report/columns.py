@@ -268,6 +268,16 @@ class Ranked(NamedTuple):
     rank: Rank
 
 
+def ranks_by(section: Section) -> list[Column]:
+    """A column for each score: a network's rank by it, with its interval."""
+
+    def of(name: str, ranked: Ranked) -> str | None:
+        found = section.ranks_by[name].get(ranked.title)
+        return f"{found.rank:g} ({found.low:g} to {found.high:g})" if found else None
+
+    return [_of_pair(name, SCORES[name].title, "", partial(of, name), "text") for name in section.ranks_by]
+
+
 def accuracy(section: Section) -> tuple[Column, ...]:
     """The columns of a section's accuracy in full, with one for each class where there are several."""
     labels = section.dice.labels if section.dice else ()

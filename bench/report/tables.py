@@ -26,6 +26,7 @@ from bench.report.columns import (
     main,
     of_score,
     pairs,
+    ranks_by,
     surfaces,
     table,
 )
@@ -47,12 +48,15 @@ METRICS = {
 def tables(section: Section) -> list[Table]:
     """Cost beside accuracy; then, where something was scored, accuracy in full and every network against one."""
     found = [table("main", "Accuracy and cost", main(section), section.rows, *notes(section))]
-    if scored := [row for row in section.rows if row.dice]:
+    scored = [row for row in section.rows if row.dice]
+    if scored:
         told = remarks("accuracy_notes", section, SCORES.values())
         found.append(table("accuracy", "Accuracy in full", accuracy(section), scored, *told))
-        if any(row.score(score.name) for row in scored for score in SCORES.values() if not score.counts):
-            told = remarks("surface_notes", section, SCORES.values())
-            found.append(table("surfaces", "Outlines and failures", surfaces(section), scored, *told))
+    rows = [row for row in section.rows if any(row.score(s.name) for s in SCORES.values() if not s.counts)]
+    if rows:  # predictions made elsewhere may have distances and no Dice
+        told = remarks("surface_notes", section, SCORES.values())
+        found.append(table("surfaces", "Outlines and failures", surfaces(section), rows, *told))
+    if scored:
         found.append(table("spread", "Spread of Dice", SPREAD, scored, prose("spread", section)))
     if section.reference and section.paired:
         caption, told = f"Paired with {section.reference.title}", remarks("paired", section, SIGNIFICANCE)
@@ -61,6 +65,10 @@ def tables(section: Section) -> list[Table]:
         found.append(
             table("ranks", f"Ranks by Dice {_of(section.ranking.of)}", RANKS, ranked(ranks), prose("ranks", section))
         )
+    if section.ranks_by.keys() - {"dice"}:
+        first = next(iter(section.ranks_by.values()))
+        note = prose("ranks_by", section)
+        found.append(table("ranks-by", "Ranks by each score", ranks_by(section), ranked(first), note))
     return found
 
 

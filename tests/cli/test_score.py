@@ -17,7 +17,7 @@ def test_two_folders_and_a_summary_from_the_command_to_the_report(tmp_path):
     summary(tmp_path / "summary.json", {name: {"1": counted(350, 50, 50)} for name in names()})
     asked = ["score", "mine=predsA,predsB", "nnunet=summary.json", "--data-root", "truth", *PATIENT]
     done = bench(*asked, cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr  # a slow machine tells its progress there
     assert "mine, training 1: predsB, a mask for each of 6 images" in done.stdout
     assert "nnunet, training 0: summary.json, scores of 6 cases, each matched" in done.stdout
     assert "0.925" in done.stdout  # the mean of 0.95 and 0.9

@@ -196,6 +196,17 @@ def test_predictions_made_elsewhere_do_not_depend_on_the_code_here():
     assert outdated([*records, of(dice_record(), "c", "2026-03-01")]) == []
 
 
+def test_ranks_by_each_score_that_tells_the_networks_apart():
+    """Distances rank the other way round, and a score that all have alike ranks none."""
+    better, worse = tuple(0.7 + n / 100 for n in range(12)), tuple(0.6 + n / 100 for n in range(12))
+    (section,) = sections([dice_record("unet", worse), dice_record("mdsa_unet", better)])
+    assert {name: ranks["MDSA-UNet"].rank for name, ranks in section.ranks_by.items()} == dict.fromkeys(
+        ("dice", "iou", "hd95", "sensitivity", "precision"), 1.0
+    )
+    assert sections([dice_record("unet", worse), dice_record("mdsa_unet", worse)])[0].ranks_by == {}
+    assert sections([dice_record("unet", worse[:9]), dice_record("mdsa_unet", better[:9])])[0].ranks_by == {}
+
+
 def test_own_folders_are_told_apart():
     def folder(name: str, digest: str, network: str = "unet") -> Record:
         return altered(dice_record(network), {"data_name": name}, dataset="folder", data=digest)
