@@ -235,15 +235,20 @@ def _counts(scores: Any, score: Score, in_volumes: bool) -> dict[str, np.ndarray
     return {} if any(None in counts for _, _, counts in lines) else _by_unit(lines)
 
 
-def _without_target(scores: Any, in_volumes: bool) -> set[tuple[str, int]]:
-    """Units and labels whose truth is known to be empty."""
+def target_pixels(scores: Any, in_volumes: bool) -> dict[tuple[str, int], int]:
+    """Pixels of the truth of each image or volume and label, for those whose counts are known."""
     true: dict[tuple[str, int], int] = {}
     for i in scores.images:
         tp, fn = (i.tp, i.fn) if i.tp is not None else (i.own_tp, i.own_fn)
         if tp is not None:
             key = (_unit(i, in_volumes), i.label)
             true[key] = true.get(key, 0) + tp + fn
-    return {key for key, pixels in true.items() if not pixels}
+    return true
+
+
+def _without_target(scores: Any, in_volumes: bool) -> set[tuple[str, int]]:
+    """Units and labels whose truth is known to be empty."""
+    return {key for key, pixels in target_pixels(scores, in_volumes).items() if not pixels}
 
 
 def _by_unit(lines: Any) -> dict[str, np.ndarray]:

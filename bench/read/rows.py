@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.networks import title_of
 from bench.quantities import Cost, Latency, Memory, Scores
-from bench.quantities.scores import PROTOCOLS, SCORES, Protocol, of_patients, patients, terms
+from bench.quantities.scores import PROTOCOLS, SCORES, Protocol, of_patients, patients, target_pixels, terms
 from bench.run.store import Record
 from bench.stats.estimate import (
     Estimate,
@@ -226,13 +226,11 @@ def on_one_grid(rows: Sequence[Row]) -> tuple[Row, ...]:
 
 def _target_sizes(scores: Scores, protocol: Protocol) -> dict[str, int]:
     """Pixels of the target of each image or volume that has one; empty if they are not known."""
+    if any(image.tp is None and image.own_tp is None for image in scores.images):
+        return {}
     sizes: dict[str, int] = {}
-    for image in scores.images:
-        tp, fn = (image.tp, image.fn) if image.tp is not None else (image.own_tp, image.own_fn)
-        if tp is None or fn is None:
-            return {}
-        unit = image.volume or image.id if protocol.units == "volumes" else image.id
-        sizes[unit] = sizes.get(unit, 0) + tp + fn
+    for (unit, _), pixels in target_pixels(scores, protocol.units == "volumes").items():
+        sizes[unit] = sizes.get(unit, 0) + pixels
     return {unit: size for unit, size in sizes.items() if size}
 
 
