@@ -6,9 +6,11 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pytest
 from PIL import Image
 
 from bench.data import Options, open_dataset
+from bench.errors import UserError
 from bench.run.elsewhere import Conditions, Given, Outcome, record_elsewhere
 
 SIZE = 64
@@ -88,3 +90,9 @@ def summary(path: Path, cases: Mapping[str, Mapping[str, dict]]) -> Path:
     ]
     path.write_text(json.dumps({"foreground_mean": {}, "mean": {}, "metric_per_case": lines}))
     return path
+
+
+def refusal(*given, **more) -> str:
+    with pytest.raises(UserError) as refused:
+        scored(*given, **more)
+    return str(refused.value)

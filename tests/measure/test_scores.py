@@ -101,6 +101,13 @@ def blob(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return (noise > np.quantile(noise, 0.65)).astype(bool)
 
 
+def two_blobs(seed: int, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, tuple[float, ...]]:
+    """A prediction, a truth and a spacing."""
+    rng = np.random.default_rng(seed)
+    prediction, truth = blob(rng, shape), blob(rng, shape)
+    return prediction, truth, tuple(rng.uniform(0.5, 3, len(shape)).tolist())
+
+
 def outline(mask: np.ndarray) -> np.ndarray:
     """Coordinates of the pixels with a neighbor by an edge or a face that is not of the mask, one pixel at a time."""
     pixels = {tuple(pixel) for pixel in np.argwhere(mask).tolist()}
@@ -172,9 +179,7 @@ def test_nothing_found_is_no_better_than_the_opposite_corner():
 @pytest.mark.parametrize("shape", [(24, 31), (5, 14, 12)])
 @pytest.mark.parametrize("seed", range(3))
 def test_agrees_with_every_pair_of_outline_pixels_and_with_monai(shape, seed):
-    rng = np.random.default_rng(seed)
-    prediction, truth = blob(rng, shape), blob(rng, shape)
-    spacing = tuple(rng.uniform(0.5, 3, len(shape)).tolist())
+    prediction, truth, spacing = two_blobs(seed, shape)
     expected = by_every_pair(prediction, truth, spacing)
     as_tensors = [torch.from_numpy(mask[None, None]) for mask in (prediction, truth)]
     monai = HausdorffDistanceMetric(include_background=True, percentile=95)(*as_tensors, spacing=list(spacing))
@@ -211,9 +216,7 @@ def test_spacing_is_one_positive_number_an_axis(score, spacing):
 @pytest.mark.parametrize("shape", [(24, 31), (5, 14, 12)])
 @pytest.mark.parametrize("seed", range(3))
 def test_assd_and_nsd_agree_with_every_pair_with_scipy_and_with_monai(shape, seed):
-    rng = np.random.default_rng(seed)
-    prediction, truth = blob(rng, shape), blob(rng, shape)
-    spacing = tuple(rng.uniform(0.5, 3, len(shape)).tolist())
+    prediction, truth, spacing = two_blobs(seed, shape)
     tensors = [torch.from_numpy(mask[None, None]) for mask in (prediction, truth)]
     monai = SurfaceDistanceMetric(include_background=True, symmetric=True)(*tensors, spacing=list(spacing)).item()
     assert assd(prediction, truth, spacing) == pytest.approx(monai)
