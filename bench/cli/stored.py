@@ -43,7 +43,7 @@ def report(
     by = find_protocol(protocol) if protocol else None
     records = records_of(folders or [])
     for record in outdated(records):
-        echo(f"left out: {record.id}, for {record.job.network}'s code was edited since", err=True)
+        echo(f"left out: {record.id}, for {record.job.network}'s code or its libraries changed since", err=True)
     if names := names_in(group):
         wanted = in_groups(names)
         records = [r for r in records if r.job.network in (*wanted, MACHINE)]

@@ -17,6 +17,7 @@ from bench.machine import Machine
 from bench.quantities import METRICS, QUANTITIES, DiceSpec, Metric
 from bench.quantities.scores import PROTOCOLS, SCORES
 from bench.quantities.variants import PLAIN, name_of
+from bench.read.code import digest_of
 from bench.read.load import FOLDER, Commit, commits, records_at
 from bench.read.rows import Row, longest
 from bench.read.sections import conditions_of, is_named
@@ -85,7 +86,8 @@ def of_one_state(group: list[Record]) -> list[Record]:
 def _state(record: Record) -> tuple[Any, ...]:
     spec = record.job.spec
     scored = (conditions_of(record)[0], bool(spec.predicted)) if isinstance(spec, DiceSpec) else ()
-    return record.job.network_digest, record.machine_id, _training(record), *scored
+    code = digest_of(record), *sorted(record.job.libraries.items())
+    return code, record.machine_id, _training(record), *scored
 
 
 def _conditions(record: Record) -> str:

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.errors import UserError
 from bench.judge.claim import Claim
 from bench.judge.evidence import measured, previous
 from bench.judge.figure import Measured, Undecided
-from bench.networks import find_network
+from bench.read.code import is_of_present_code
 from bench.run.store import Record
 from bench.stats.power import Need
 
@@ -42,18 +41,8 @@ def judge(claims: Sequence[Claim], records: Sequence[Record], machine: str) -> l
     present: list[Record] = []
     older: list[Record] = []
     for record in records:
-        (present if _is_of_present_code(record) else older).append(record)
+        (present if is_of_present_code(record) else older).append(record)
     return [_verdict(claim, present, older, machine) for claim in claims]
-
-
-def _is_of_present_code(record: Record) -> bool:
-    if getattr(record.job.spec, "predicted", ""):  # elsewhere, whatever the code here
-        return True
-    try:
-        network = find_network(record.job.network)
-    except UserError:  # the job is about the machine, or the network's file no longer exists
-        return False
-    return record.job.network_digest in (network.digest, network.legacy_digest(record.job.spec.quantity))
 
 
 def _verdict(claim: Claim, present: Sequence[Record], older: Sequence[Record], machine: str) -> Verdict:

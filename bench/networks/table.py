@@ -82,7 +82,7 @@ class Network:
         """12 hexadecimal digits that change with the network's code. After a change the network is measured again."""
         return digest_of(named(self.files, [importable(place_of(self.module))[0]]))
 
-    @property
+    @cached_property
     def libraries(self) -> dict[str, str]:
         """The versions of the distributions that its code imports, by name, without torch, torchvision and numpy."""
         return versions(imported_by(self.files))

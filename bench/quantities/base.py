@@ -26,7 +26,6 @@ class Frozen(BaseModel):
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=True, ser_json_inf_nan="strings", validate_by_name=True,
-        serialize_by_alias=True,
     )  # fmt: skip
 
 
@@ -138,6 +137,7 @@ class Quantity:
             time left.
         takes: argument of the measuring function: the `network`, its `builder`, none for a quantity of the `machine`,
             or the whole `order` with data and training.
+        libraries: distributions whose versions decide the figure, besides those that the network's code imports.
         usual: whether it is measured on a device by default, without `--measure`.
         quiet: whether nothing else may run on the machine during the measurement.
         grows: fields that make a job larger. After a job ran out of memory or time, larger ones are skipped.
@@ -156,6 +156,7 @@ class Quantity:
     start_s: float
     passes: Callable[[Any, Any], float] = lambda spec, asked: 0.0
     takes: Literal["network", "builder", "machine", "order"] = "network"
+    libraries: tuple[str, ...] = ()
     usual: Callable[[str], bool] = lambda device: True
     quiet: bool = False
     grows: tuple[str, ...] = ()

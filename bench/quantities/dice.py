@@ -29,7 +29,7 @@ class TrainSpec(Frozen):
     """
 
     steps: int = Field(ge=1)
-    checkpoint_interval: int = Field(ge=1, alias="leg")  # the name in stored records, which their keys depend on
+    checkpoint_interval: int = Field(ge=1, alias="leg")  # the name in records of the first format
     batch: int = Field(ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)

@@ -12,7 +12,8 @@ from datetime import datetime
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.run.store import NAMED, Record, read_record
+from bench.read.code import is_of_present_code
+from bench.run.store import FORMAT, NAMED, Record, read_record
 
 FOLDER = "results"
 
@@ -52,13 +53,23 @@ def load(folders: list[Path]) -> Loaded:
 
 def _together(parts: Sequence[Loaded]) -> Loaded:
     """Merge the parts, without older duplicates."""
-    records = [record for part in parts for record in part.records]
+    every = [record for part in parts for record in part.records]
+    anew = {id(record) for record in _measured_anew(every)}
+    records = [record for record in every if id(record) not in anew]
     kept = {record.id: record for record in sorted(records, key=lambda r: (r.status == "ok", r.before.at))}
     replaced = [line for part in parts for line in part.replaced]
     ours = ((record, kept[record.id].before) for record in records)  # a file that is read twice is not a duplicate
     replaced += [f"{record.id}: measured again at {before.at}" for record, before in ours if before != record.before]
+    replaced += [f"{r.id}: measured again, in the present format of records" for r in every if id(r) in anew]
     problems = [line for part in parts for line in part.problems]
     return Loaded([kept[key] for key in dict.fromkeys(r.id for r in records)], problems, replaced)
+
+
+def _measured_anew(records: Sequence[Record]) -> list[Record]:
+    """The records of the first format of what has a finished record of the present one: same code, same conditions."""
+    done = {(r.job.network, r.job.spec) for r in records if r.schema_version == FORMAT and r.status == "ok"}
+    first = (r for r in records if r.schema_version != FORMAT and (r.job.network, r.job.spec) in done)
+    return [record for record in first if is_of_present_code(record)]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, count
+from typing import Any
 
 from bench.machine import Machine
 from bench.networks import is_pretrained
@@ -13,6 +14,7 @@ from bench.quantities import QUANTITIES, CostSpec, DiceSpec, LatencySpec, Scores
 from bench.quantities.base import SAME_PASS
 from bench.quantities.scores import PROTOCOLS, SCORES, Protocol
 from bench.quantities.variants import PLAIN, name_of
+from bench.read.code import digest_of
 from bench.read.paired import SUBJECT, Paired, paired, rank, reference_row
 from bench.read.rows import Row, grouped, longest, on_one_grid
 from bench.run.store import Record
@@ -142,17 +144,23 @@ def named(found: Sequence[Section]) -> dict[str, Section]:
 
 
 def outdated(records: Sequence[Record]) -> list[Record]:
-    """Records of networks whose code was edited since, which are treated as different networks."""
-    newest = {_code(r): r.job.network_digest for r in sorted(records, key=lambda r: r.before.at)}
-    return [r for r in records if r.job.network_digest != newest[_code(r)]]
+    """Records of networks whose code or libraries changed since, which are treated as different networks."""
+    newest: dict[Any, str] = {}
+    for record in sorted(records, key=lambda r: r.before.at):
+        newest |= _code(record)
+    return [record for record in records if not _code(record).items() <= newest.items()]
 
 
-def _code(record: Record) -> tuple[str, bool, str]:
-    """What shares a digest. Accuracy may use the digest of the code that first computed the same function.
+def _code(record: Record) -> dict[Any, str]:
+    """The digest of the network's code and the versions of libraries, each by those that must share it.
 
-    Predictions made elsewhere do not depend on the code here.
+    Accuracy may have the digest of the code that first computed the same function. Predictions made elsewhere do not
+    depend on the code here. Figures of two machines are never in one row, so their libraries may differ.
     """
-    return record.job.network, record.job.spec.quantity == "dice", getattr(record.job.spec, "predicted", "")
+    spec = record.job.spec
+    shared = record.job.network, spec.quantity == "dice", getattr(spec, "predicted", "")
+    libraries = {(*shared, record.machine_id, name): version for name, version in record.job.libraries.items()}
+    return {shared: digest_of(record), **libraries}
 
 
 def sections(

@@ -5,8 +5,11 @@ import json
 import re
 from typing import Any
 
+from pydantic import Field
+
 from bench.networks import find_network
-from bench.quantities import Frozen, Spec
+from bench.networks.libraries import versions
+from bench.quantities import QUANTITIES, Frozen, Spec
 
 SCORING = {"protocol", "test_images", "scoring", "tolerance", "fold", "pseudonyms"}  # which do not change a training
 LONGEST = 60  # characters of a network's name in a file name
@@ -15,29 +18,43 @@ LONGEST = 60  # characters of a network's name in a file name
 class Job(Frozen):
     """A measurement to make.
 
-    `network_digest` is the digest of the network's code, so edited code gives a different job.
+    `network_digest` is the digest of the network's code, so edited code gives a different job. `libraries` are the
+    versions, by name, of the distributions that the code imports and of those that decide the quantity's figures.
     """
 
     network: str
     network_digest: str
+    libraries: dict[str, str] = Field(default_factory=dict)
     spec: Spec
 
     @classmethod
-    def of(cls, network: str, spec: Any) -> "Job":
-        """Create the job that measures a network, with its present code, under some conditions."""
-        return cls(network=network, network_digest=find_network(network).digest, spec=spec)
+    def of(cls, name: str, spec: Any) -> "Job":
+        """Create the job that measures a network, with its present code and libraries, under some conditions."""
+        network = find_network(name)
+        libraries = versions(QUANTITIES[spec.quantity].libraries) | network.libraries
+        return cls(network=name, network_digest=network.digest, libraries=libraries, spec=spec)
 
     @property
     def key(self) -> str:
         """A readable name followed by a hash of the whole job: "unet-latency-0f3a9c51d2e4"."""
-        return f"{_for_files(self.network)}-{self.spec.quantity}-{_hash(self, leave_out=set())}"
+        return self._named(_hash(self.model_dump(mode="json")))
+
+    @property
+    def first_key(self) -> str:
+        """The key of a record of the first format, which left out libraries and conditions with default values."""
+        facts = self.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"libraries"})
+        return self._named(_hash(facts))
 
     @property
     def training_key(self) -> str:
         """The name of the checkpoint that this job trains or loads. It depends on the training, not on the scoring."""
         if getattr(self.spec, "train", None) is None:
             raise TypeError(f"{self.network}: {self.spec.quantity} trains nothing")
-        return f"{_for_files(self.network)}-{self.spec.dataset}-{_hash(self, leave_out=SCORING)}"
+        facts = self.model_dump(mode="json", exclude={"spec": SCORING})
+        return f"{_for_files(self.network)}-{self.spec.dataset}-{_hash(facts)}"
+
+    def _named(self, digits: str) -> str:
+        return f"{_for_files(self.network)}-{self.spec.quantity}-{digits}"
 
 
 def _for_files(network: str) -> str:
@@ -45,11 +62,6 @@ def _for_files(network: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.]+", "-", network)[-LONGEST:].strip("-.")
 
 
-def _hash(job: Job, leave_out: set[str]) -> str:
-    """12 hexadecimal digits of the hash of a job, without the conditions `leave_out`.
-
-    Fields with default values are left out. So a new condition whose default is the previous behavior does not change
-    the keys of stored records.
-    """
-    facts = job.model_dump(mode="json", exclude_defaults=True, exclude={"spec": leave_out})
+def _hash(facts: dict[str, Any]) -> str:
+    """12 hexadecimal digits of the hash of facts, which no order of their names changes."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,8 +1,11 @@
-"""Records of measurements: one JSON file each, named by the job's key, with per-image scores in a CSV file.
+"""Records of measurements: one JSON file each, named by the job's key.
 
 Records are written atomically (to a temporary file, then renamed) and never change, so many processes and machines can
 write into one folder without a lock. Only the record of a failure is replaced, by a later attempt at the same job. The
-file contains a digest of the record and its per-image scores, so that edits are detected; older files have none.
+file contains a digest of all that is in it, so that edits are detected.
+
+Records of the first format are read, and shown as what they say. They are of no job that is asked for today: their keys
+left out defaults and libraries. They have their per-image scores in a CSV file beside them, and the oldest no digest.
 """
 
 import csv
@@ -23,6 +26,7 @@ from bench.machine import Machine, State, taint
 from bench.quantities import Frozen, ImageScore, Result, Scores
 from bench.run.job import Job
 
+FORMAT: Literal[2] = 2  # 2: the key names defaults and libraries; the scores of images are in the file
 LEFT = "it is left alone"
 NAMED = re.compile(r".+-[a-z]+-[0-9a-f]{12}\.json")  # file names made by Store.path
 Status = Literal["ok", "refused", "crashed", "out_of_memory", "timed_out", "diverged"]
@@ -35,11 +39,11 @@ class Record(Frozen):
     how the network's input and output were adapted so that it could be measured.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = FORMAT
     job: Job
     status: Status
     error: str = ""
-    machine: Machine = Field(alias="environment")  # the name in stored records
+    machine: Machine = Field(alias="environment")  # the name in records of the first format
     before: State
     after: State
     wall_s: float
@@ -49,8 +53,8 @@ class Record(Frozen):
 
     @property
     def id(self) -> str:
-        """The job's key, by which tables refer to this record."""
-        return self.job.key
+        """The job's key, by which tables refer to this record, and its file's name."""
+        return self.job.key if self.schema_version == FORMAT else self.job.first_key
 
     @property
     def outcome(self) -> str:
@@ -91,7 +95,7 @@ class Store:
     def find(self, job: Job) -> Record | None:
         """The job's record, which may be a failure.
 
-        None if there is none, or if the file is not a record of this job.
+        None if there is none, or if the file is not a record of this job in the present format.
         """
         path = self.path(job)
         if not path.exists():
@@ -100,8 +104,7 @@ class Store:
             record = read_record(path)
         except UserError:
             return None
-        # Keys leave out defaults, so a job made with other defaults may have the same file name.
-        return record if record.job == job else None
+        return record if (record.job, record.schema_version) == (job, FORMAT) else None
 
     def write(self, record: Record) -> Path:
         """Write a record atomically and return its path.
@@ -114,11 +117,11 @@ class Store:
             return path
         if before is None and path.exists():
             path.replace(_unused(path.with_suffix(".json.damaged")))
-        facts, scores = record.model_dump(mode="json", exclude={"result": {"images"}}), ""
+        assert record.schema_version == FORMAT, "records of the first format are only read"
+        facts = record.model_dump(mode="json", exclude={"result": {"images"}})
         if isinstance(record.result, Scores):
-            scores = _scores_text(record.result.images)
-            write_whole(_scores_path(path), scores)
-        return write_whole(path, json.dumps({**facts, "digest": _digest(facts, scores)}, indent=1) + "\n")
+            facts["result"]["images"] = _lines(record.result.images)
+        return write_whole(path, json.dumps({**facts, "digest": _digest(facts)}, indent=1) + "\n")
 
 
 def read_record(path: Path) -> Record:
@@ -130,16 +133,15 @@ def read_record(path: Path) -> Record:
     try:
         text = path.read_text()
         facts = json.loads(text)
-        digest, scores = facts.pop("digest", ""), ""
-        result = facts.get("result")
-        if result and result.get("quantity") == "dice":
-            scores = _scores_path(path).read_text()
-        if digest and digest != _digest(facts, scores):
+        digest, result, is_first = facts.pop("digest", ""), facts.get("result"), facts.get("schema_version", 1) == 1
+        is_scored = bool(result) and result.get("quantity") == "dice"
+        beside = path.with_suffix(".scores.csv").read_text() if is_scored and is_first else ""
+        if (digest or not is_first) and digest != _digest(facts, beside):
             raise UserError(f"{path}: was edited after it was written, it or its scores; {LEFT}")
-        if scores:
-            lines = csv.DictReader(io.StringIO(scores))
+        if is_scored and (beside or not is_first):
+            lines = csv.DictReader(io.StringIO(beside) if is_first else result.get("images"))
             result["images"] = [{name: text for name, text in line.items() if text != ""} for line in lines]
-        record = Record.model_validate(facts)
+        record = Record.model_validate({"schema_version": 1, **facts})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "record"
@@ -149,14 +151,14 @@ def read_record(path: Path) -> Record:
         raise UserError(f"{path}:{error.lineno}: cannot be read as a record ({error.msg}); {LEFT}") from None
     except (OSError, ValueError, AttributeError, TypeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read as a record ({error}); {LEFT}") from None
-    if not digest and record.id != path.stem:
+    if not digest and record.id != path.stem:  # of the first format, where the oldest have none
         raise UserError(f"{path}: its conditions are those of {record.id}, so it was edited or renamed; {LEFT}")
     return record
 
 
-def _digest(facts: dict[str, Any], scores: str) -> str:
-    """12 hexadecimal digits of the hash of a record's JSON, without its own digest, and its scores file."""
-    whole = json.dumps(json.loads(json.dumps(facts)), sort_keys=True) + scores
+def _digest(facts: dict[str, Any], beside: str = "") -> str:
+    """12 hexadecimal digits of the hash of a record's JSON, without its own digest, and of the scores beside it."""
+    whole = json.dumps(json.loads(json.dumps(facts)), sort_keys=True) + beside
     return hashlib.sha256(whole.encode()).hexdigest()[:12]
 
 
@@ -169,17 +171,18 @@ def _line_of(text: str, keys: Iterable[Any]) -> int:
     return text.count("\n", 0, place) + 1
 
 
-def _scores_path(path: Path) -> Path:
-    return path.with_suffix(".scores.csv")
-
-
-def _scores_text(images: tuple[ImageScore, ...]) -> str:
-    text = io.StringIO()
+def _lines(images: tuple[ImageScore, ...]) -> list[str]:
+    """Per-image scores as lines of CSV, the first with the names: they take a tenth of the place of JSON's objects."""
     more = sorted({name for image in images for name in image.model_extra or {}})
-    lines = csv.DictWriter(text, [*ImageScore.model_fields, *more], lineterminator="\n")
-    lines.writeheader()
-    lines.writerows(image.model_dump() for image in images)
-    return text.getvalue()
+    names = [*ImageScore.model_fields, *more]
+    rows = ([facts.get(name, "") for name in names] for facts in (image.model_dump() for image in images))
+    return [_line(row) for row in (names, *rows)]
+
+
+def _line(values: Iterable[Any]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(values)  # so that it quotes names with one of the two
+    return text.getvalue().removesuffix("\r\n")
 
 
 def _unused(path: Path) -> Path:

@@ -74,7 +74,7 @@ def test_a_record_of_edited_code_says_so():
     job = old.job.model_copy(update={"network_digest": "2" * 12})
     later = old.before.model_copy(update={"at": "2026-02-01T00:00:00+00:00"})
     text = html(old, old.model_copy(update={"job": job, "before": later, "after": later}))
-    assert text.count("older code") == text.count("edited since") == 1
+    assert text.count("older code") == text.count("libraries changed since") == 1
     assert "older code" not in html(old)
 
 

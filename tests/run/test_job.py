@@ -1,5 +1,6 @@
 """A job's key: the same for the same work, another for any other."""
 
+from importlib.metadata import version
 from typing import get_args
 
 import pytest
@@ -28,9 +29,21 @@ def changed(job: Job, **spec: object) -> Job:
     return job.model_copy(update={"spec": job.spec.model_copy(update=spec)})
 
 
-def test_the_key_is_frozen():
-    """Keys name the committed records, so a change here throws every one of them away."""
-    assert COST.key == "unet-cost-61ba1c8f61dc"
+def test_the_first_key_is_frozen():
+    """It names the committed records of the first format, so a change here throws every one of them away."""
+    assert COST.first_key == "unet-cost-61ba1c8f61dc" != COST.key
+    assert COST.model_copy(update={"libraries": {"torch": "2"}}).first_key == COST.first_key
+
+
+def test_a_condition_is_in_the_key_also_if_it_is_the_default():
+    class Later(CostSpec):
+        """A later version of the program, in which images are larger if nothing is said."""
+
+        size: int = 256
+
+    later = COST.model_copy(update={"spec": Later()})
+    assert later.key != COST.key
+    assert changed(later, size=224).key == COST.key
 
 
 LATENCY = Job(network="unet", network_digest="d", spec=LatencySpec(machine="m", device="cpu", threads=1))
@@ -55,13 +68,15 @@ def test_every_condition_changes_the_key(job):
     conditions = [name for name in type(job.spec).model_fields if name not in ("quantity", "train")]
     keys = {changed(job, **another(job.spec, name)).key for name in conditions}
     keys |= {job.key, job.model_copy(update={"network_digest": "other"}).key}
-    assert len(keys) == len(conditions) + 2
+    keys |= {job.model_copy(update={"libraries": {"timm": version}}).key for version in ("1.0", "1.1")}
+    assert len(keys) == len(conditions) + 4
 
 
 def test_every_condition_of_training_changes_the_checkpoint():
     trainings = [TRAIN.model_copy(update=another(TRAIN, name)) for name in TrainSpec.model_fields]
     keys = {changed(DICE, train=training).training_key for training in [TRAIN, *trainings]}
-    assert len(keys) == len(TrainSpec.model_fields) + 1
+    keys |= {DICE.model_copy(update={"libraries": {"timm": "1.1"}}).training_key}
+    assert len(keys) == len(TrainSpec.model_fields) + 2
 
 
 def test_a_job_of_a_network_is_of_its_code_as_it_is_now():
@@ -69,6 +84,15 @@ def test_a_job_of_a_network_is_of_its_code_as_it_is_now():
     assert job.network_digest == find_network("unet").digest
     with pytest.raises(UserError, match="unknown network 'unett'"):
         Job.of("unett", CostSpec())
+
+
+def test_a_job_names_the_libraries_that_count_and_those_that_the_network_imports():
+    def libraries(network: str, spec: object) -> set[str]:
+        return set(Job.of(network, spec).libraries)
+
+    assert Job.of("unet", CostSpec()).libraries == {name: version(name) for name in ("fvcore", "timm", "torch")}
+    assert libraries("unet", LATENCY.spec) == libraries("unet", DICE.spec) == set()
+    assert libraries("swin_unet", LATENCY.spec) == libraries("swin_unet", DICE.spec) == {"timm"}
 
 
 def test_a_key_survives_the_way_through_json():
