@@ -12,6 +12,8 @@ from bench.quantities.scores import SCORES
 
 TrainingPrecision = Literal["float32", "bfloat16"]
 ProtocolName = Literal["per_image", "per_volume"]
+# Who changes how networks are trained or scored raises the number; tests/training/test_golden.py notices a change.
+TRAINING_VERSION = 2  # 2: grouped and dilated convolutions are kept from a wrong gradient; threads are written down
 SCORING_VERSION = 2  # 2: every line names its patient; distances and a second Dice are taken on the image's own grid
 SCORING = ("size", "dataset", "protocol", "images_seen")  # conditions of a claim about a score
 
@@ -26,6 +28,9 @@ class TrainSpec(Frozen):
     After every `checkpoint_interval` steps the network is scored on `val_images` of the validation split and saved.
     Training stops early after `patience` checks in a row without improvement; with None it never does. An image limit
     of None uses all images.
+
+    `version` is that of the way of training (`TRAINING_VERSION`). `threads` of CPU operators change the order of sums;
+    None in records that are older than it.
     """
 
     steps: int = Field(ge=1)
@@ -43,11 +48,14 @@ class TrainSpec(Frozen):
     seed: int = Field(0, ge=0)
     devices: int = Field(1, ge=1)
     patience: int | None = Field(None, ge=1)
+    version: int = Field(1, ge=1)
+    threads: int | None = Field(None, ge=1)
 
     @property
     def told(self) -> str:
         """The training settings in words, without the seed."""
         devices = f" on {self.devices} devices" if self.devices > 1 else ""
+        devices += f", {self.threads} threads" if self.threads else ""
         limited = f" (of {self.train_images} images only)" if self.train_images else ""
         return (
             f"{self.steps} steps of {self.batch} images{limited} in {self.precision}{devices}, Dice + cross-entropy, "
@@ -204,6 +212,7 @@ def train_spec(asked: Asked, images: int, seed: int) -> TrainSpec:
         device=asked.device, steps=steps, checkpoint_interval=interval, batch=budget.batch,
         precision=asked.precision, augmentation=budget.augmentation, train_images=budget.train_images,
         val_images=budget.val_images, seed=seed, devices=asked.devices, patience=asked.patience,
+        version=TRAINING_VERSION, threads=asked.threads,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ import pytest
 from bench.errors import UserError
 from bench.quantities import Asked, TrainSpec
 from bench.quantities.budget import BUDGETS, Budget, find_budget
-from bench.quantities.dice import train_spec
+from bench.quantities.dice import TRAINING_VERSION, train_spec
 
 MORE = {"devices": 2, "patience": 3}
 
@@ -59,3 +59,11 @@ def test_a_checkpoint_interval_is_never_longer_than_the_training(budget):
 def test_refusals(name, more, text):
     with pytest.raises(UserError, match=text):
         find_budget(name, **more)
+
+
+def test_a_training_names_its_threads_and_the_version_of_the_way_of_training():
+    for device in ("cpu", "cuda"):
+        asked = Asked(("dice",), BUDGETS["quick"], "m", device, 3)
+        spec = train_spec(asked, 100, 0)
+        assert (spec.threads, spec.version) == (3, TRAINING_VERSION)
+        assert ", 3 threads," in spec.told
