@@ -36,7 +36,6 @@ that are trained to the end: ACDC's, with half the spread of logits and a higher
 of one video are: two thirds of every part belong to the patient.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -47,6 +46,8 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.stats import multivariate_normal, norm, rankdata
+
+from bench.run.store import read_record
 
 REFERENCE = Path(__file__).parents[2] / "results/reference"
 MISSED = 0.1  # Dice below this counts as a miss where the model is fitted
@@ -195,10 +196,11 @@ def _strong(dice: np.ndarray) -> np.ndarray:
 
 
 def _tables(dataset: str) -> Iterator[tuple[tuple[str, int], pd.DataFrame]]:
-    for path in sorted(REFERENCE.glob("*-dice-*.scores.csv")):
-        job = json.loads(path.with_name(path.name.replace(".scores.csv", ".json")).read_text())["job"]
-        if job["spec"]["dataset"] == dataset:
-            yield (job["network"], job["spec"]["train"]["seed"]), pd.read_csv(path, dtype={"id": str, "volume": str})
+    for record in map(read_record, sorted(REFERENCE.glob("*-dice-*.json"))):
+        job = record.job
+        if job.spec.dataset == dataset:
+            images = pd.DataFrame([image.model_dump() for image in record.result.images])
+            yield (job.network, job.spec.train.seed), images
 
 
 def _scores(dataset: str) -> pd.DataFrame:

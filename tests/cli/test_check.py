@@ -120,12 +120,12 @@ def test_stored_records_are_judged_without_torch_or_pandas(place):
 
 
 def test_the_papers_claims_are_decided_on_the_committed_records_and_on_counts_of_the_code_as_it_is(tmp_path):
-    asked = ("--only", "paper-parameters,paper-macs,paper-dice-tn3k,built-ahead-isic2017/unet", "--measure-missing")
+    asked = ("--only", "paper-parameters,paper-macs,paper-dice-tn3k,built-ahead-ddti/unet", "--measure-missing")
     done = bench("check", "results/reference", *asked, "--quiet", "--out", str(tmp_path), "--format", "json", cwd=ROOT)
     found = {verdict["claim"]: verdict for verdict in json.loads(done.stdout)}
     outcomes = {name: verdict["outcome"] for name, verdict in found.items()}
     assert outcomes["paper-parameters"] == outcomes["paper-macs"] == "holds"
-    ahead = found["built-ahead-isic2017/unet"]
+    ahead = found["built-ahead-ddti/unet"]
     assert (ahead["outcome"], ahead["value"]) == ("undecided", None)
     assert ahead["reason"] == "its records name no patients: they are shown, and decide nothing"
     assert found["paper-parameters"]["value"] == 6_576_225
