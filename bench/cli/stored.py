@@ -126,10 +126,14 @@ def compare(
       bench compare HEAD~1 HEAD --fail-on worse
     """
     from bench.judge.compare import compare as compare_records
+    from bench.read.versions import uncommitted
     from bench.report.changes import FORMATS
 
-    changes = compare_records(records_of([base]), records_of([head]))
+    sides = {given: records_of([given]) for given in (base, head)}
+    changes = compare_records(sides[base], sides[head])
     echo(FORMATS[format_](changes))
+    for given, note in ((given, note) for given, records in sides.items() for note in uncommitted(records)):
+        echo(f"{given}: {note}", err=True)
     if changes and all(change.outcome == "refused" for change in changes):
         raise UserError(f"nothing in {base} and {head} can be compared: {changes[0].reason}")
     raise Exit(int(fail_on == "worse" and any(change.outcome == "worse" for change in changes)))

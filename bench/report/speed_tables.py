@@ -1,6 +1,7 @@
 """The tables of speed, memory and energy on one machine."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from operator import methodcaller
 from typing import NamedTuple
@@ -8,6 +9,7 @@ from typing import NamedTuple
 from bench.quantities import Latency
 from bench.quantities.variants import PLAIN, name_of
 from bench.read.speeds import SATURATED, Speed, Speeds
+from bench.read.versions import origins
 from bench.report.columns import MARKS, TAINTED, Column, Table, number, table
 from bench.report.text import prose
 from bench.stats.estimate import Estimate
@@ -17,7 +19,7 @@ from bench.stats.order import PERCENTILES, growth
 def speed_tables(speeds: Speeds) -> list[Table]:
     """Single figures; batches, sizes and variants, each where more than one was measured; memory; energy.
 
-    A table without figures is left out.
+    A table without figures is left out. The first has the notes on where the records come from.
     """
     wanted = {
         _single: any(row.latency_s() for row in speeds.rows),
@@ -27,7 +29,8 @@ def speed_tables(speeds: Speeds) -> list[Table]:
         _memory: any(row.memory(mode) for row in speeds.rows for mode in ("inference", "training")),
         _energy: any(row.energy for row in speeds.rows),
     }
-    return [make(speeds) for make, worth in wanted.items() if worth]
+    found = [make(speeds) for make, worth in wanted.items() if worth]
+    return [replace(one, notes=(*one.notes, *origins(speeds.rows))) for one in found[:1]] + found[1:]
 
 
 _timed = partial(Column, quantity="latency")

@@ -15,6 +15,7 @@ from typing import Any
 from bench.quantities.scores import SCORES
 from bench.read.rows import Row
 from bench.read.sections import Section
+from bench.read.versions import origins
 from bench.report.columns import (
     MAIN,
     RANKS,
@@ -94,8 +95,8 @@ def _of(statement: Of) -> str:
 
 
 def notes(section: Section) -> list[str]:
-    """Conditions, conventions, doubts and failures: what a reader must know beside the figures."""
-    return remarks("section_notes", section, _seeds(section))
+    """Conditions, conventions, doubts, failures and origins: what a reader must know beside the figures."""
+    return [*remarks("section_notes", section, _seeds(section)), *origins(section.rows)]
 
 
 def _seeds(section: Section) -> str:

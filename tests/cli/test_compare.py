@@ -65,3 +65,11 @@ def test_a_history_is_listed_drawn_and_written_as_json(tmp_path, bench):
     ]
     nothing = bench("history", "unet", "dice")
     assert (nothing.returncode, "no commit has a record of unet's dice" in nothing.stderr) == (2, True)
+
+
+def test_records_of_uncommitted_code_are_told_of(tmp_path, bench):
+    commit(tmp_path, [counted(parameters=100)], "first")
+    machine = ENVIRONMENT.model_copy(update={"commit": "abc+"})
+    commit(tmp_path, [counted(parameters=103).model_copy(update={"machine": machine})], "second")
+    done = bench("compare", "HEAD~1", "HEAD")
+    assert done.stderr.strip() == "HEAD: 1 of 1 record is of a tree with uncommitted changes"
