@@ -34,6 +34,9 @@ class Network:
     Published figures are for 3 channels and 1 class; None if nothing was published. `macs` counts one multiply-add
     as one, for images of `macs_size` pixels a side. `groups` are keys of GROUPS; `source` names its origin.
 
+    `same_function_as` names the network that computes the same function, if this is another writing of it. It is
+    counted and timed, but not trained: it shares that network's Dice, and is not ranked.
+
     `renamed` and `same_function` concern records of the first format alone (`legacy_digest`). Each is a pair of such
     digests, of later and of earlier code: for changes of module names and private names only, whose records of all
     quantities are of the later code too; and for code rewritten to be faster, whose trainings are.
@@ -49,6 +52,7 @@ class Network:
     package: str = "baselines"
     same_function: Sequence[str] = ("", "")
     renamed: Sequence[str] = ("", "")
+    same_function_as: str = ""
 
     @property
     def macs_at_224(self) -> float | None:

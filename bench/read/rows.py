@@ -31,6 +31,8 @@ OWN_GRID = {"dice": "dice_own", "iou": "iou_own"}  # the same scores on the imag
 class Row:
     """One network under one set of conditions, from its records. Figures that were not measured are None.
 
+    `twin` is the row of the network that computes the same function and whose Dice it shares.
+
     With `own_grid`, Dice and IoU are those on the images' own grid, for a section in which some are known there alone.
     """
 
@@ -38,6 +40,7 @@ class Row:
     records: tuple[Record, ...]
     protocol: Protocol = PROTOCOLS["per_image"]
     own_grid: bool = False
+    twin: "Row | None" = None
     _kept: dict[tuple[str, str], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property

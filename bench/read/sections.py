@@ -9,7 +9,7 @@ from itertools import chain, count
 from typing import Any
 
 from bench.machine import Machine
-from bench.networks import is_pretrained
+from bench.networks import is_pretrained, twin_of
 from bench.quantities import QUANTITIES, CostSpec, DiceSpec, LatencySpec, Scores
 from bench.quantities.base import SAME_PASS
 from bench.quantities.scores import PROTOCOLS, SCORES, Protocol
@@ -190,7 +190,7 @@ def _sections(records: Sequence[Record], protocol: Protocol | None, running: boo
     timed = _timed(records, {_shape(scored[0]) for scored in dice})
     wanted = _names(record for scored in dice for record in scored) if running else _names(records)
     found = [
-        _section(records, scored, group, wanted - _names(scored), protocol)
+        _section(records, scored, group, wanted - _sharing(_names(scored), wanted), protocol)
         for scored in dice
         for group in _alike(scored[0], timed) or [[]]
     ]
@@ -199,7 +199,7 @@ def _sections(records: Sequence[Record], protocol: Protocol | None, running: boo
         """Whether a network of the group is missing from the scored sections of the same shape."""
         scored = _names(record for other in _alike(group[0], dice) for record in other)
         ours = _names([*group, *_beside(records, group[0])])
-        return not _alike(group[0], dice) or (not running and bool(ours - scored))
+        return not _alike(group[0], dice) or (not running and bool(ours - _sharing(scored, ours)))
 
     found += [_section(records, [], group, set(), protocol) for group in timed if is_left_over(group)]
     swept = {_shape(r) for r in records if isinstance(r.job.spec, LatencySpec)}
@@ -212,6 +212,11 @@ def _sections(records: Sequence[Record], protocol: Protocol | None, running: boo
 
 def _names(records: Iterable[Record]) -> set[str]:
     return {record.job.network for record in records}
+
+
+def _sharing(scored: set[str], names: set[str]) -> set[str]:
+    """The scored networks, and those that share the Dice of one of them."""
+    return scored | {name for name in names if twin_of(name) in scored}
 
 
 def _scored(records: Sequence[Record]) -> list[list[Record]]:
@@ -315,7 +320,9 @@ def _section(
     dice: DiceSpec | None = scored[0].job.spec if scored else None
     protocol = protocol or PROTOCOLS[dice.protocol if dice else "per_image"]
     names = sorted(_names(members))
-    rows = on_one_grid([Row(name, found, protocol) for name in names for found in _by_origin(members, name)])
+    single = on_one_grid([Row(name, own, protocol) for name in names for own in _by_origin(members, name)])
+    by_name = {row.network: row for row in reversed(single)}
+    rows = tuple(replace(row, twin=by_name.get(twin_of(row.network))) for row in single)
     latency, cost = (group[0].job.spec if group else None for group in (timed, counted))
     return Section(dice, latency, cost, first.machine, rows, protocol, size=first.job.spec.size)
 

@@ -21,9 +21,9 @@ from bench.stats.ranking import Rank
 from bench.units import UNITS
 
 Value = float | str | Estimate | None
-# Marks of an unverified count, of a disturbed time, and of a score without a failed seed: never the best.
+# Marks of an unverified count, a disturbed time, a score without a failed seed, a shared score: never the best.
 NOTHING = SimpleNamespace(holm_p=None, false_claim=None)
-UNVERIFIED, TAINTED, PARTIAL = "†", "‡", "§"
+UNVERIFIED, TAINTED, PARTIAL, SHARED = "†", "‡", "§", "="
 
 
 @dataclass(frozen=True)
@@ -159,6 +159,7 @@ MARKS: dict[str, Callable[[Any], str]] = {
     "unverified": lambda row: UNVERIFIED if row.cost and row.cost.doubt else "",
     "tainted": lambda row: TAINTED if row.taints else "",
     "partial": lambda row: PARTIAL if row.lost_seeds[0] else "",
+    "shared": lambda row: SHARED if row.twin else MARKS["partial"](row),
 }
 BEST = {"least": min, "most": max}
 
@@ -191,7 +192,8 @@ def of_dice(section: Section) -> Column:
 
 def main(section: Section) -> list[Column]:
     """The columns of cost beside accuracy."""
-    return [replace(of_dice(section), optional=True) if column.key == "dice" else column for column in MAIN]
+    dice = replace(of_dice(section), value=lambda row: (row.twin or row).dice, mark=MARKS["shared"], optional=True)
+    return [dice if column.key == "dice" else column for column in MAIN]
 
 
 def _of_network(fact: str, row: Row) -> Any:

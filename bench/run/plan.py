@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.data import DataSet, Options, apply_splits, open_dataset, write_splits
 from bench.machine import this_machine
-from bench.networks import find_network
+from bench.networks import find_network, twin_of
 from bench.quantities import MACHINE, QUANTITIES, Asked
 from bench.run.job import Job
 from bench.run.store import Store
@@ -46,7 +46,8 @@ def plan(study: Study, splits: Path | None = None) -> Plan:
         if quantity.takes == "machine":
             jobs += [Job(network=MACHINE, network_digest="", spec=spec) for spec in quantity.jobs(asked)]
         elif name in study.measures:
-            jobs += [Job.of(network, spec) for spec in quantity.jobs(asked) for network in study.networks]
+            names = [name for name in study.networks if quantity.name != "dice" or not twin_of(name)]
+            jobs += [Job.of(network, spec) for spec in quantity.jobs(asked) for network in names]
     return Plan(study, tuple(jobs), data, asked)
 
 

@@ -7,7 +7,7 @@ from bench.data import DataSet
 from bench.data.sample import Options
 from bench.errors import UserError, unknown
 from bench.machine import this_machine, training_precision
-from bench.networks import find_network
+from bench.networks import find_network, twin_of
 from bench.quantities import MEASURABLE, QUANTITIES, Asked, AskedData, Device, Settings
 from bench.quantities.budget import Budget
 from bench.quantities.variants import conditions
@@ -38,6 +38,10 @@ class Study(Settings):
     def __post_init__(self) -> None:
         for name in self.networks:
             find_network(name)
+            if self.measures == ("dice",) and (twin := twin_of(name)):
+                raise UserError(
+                    f"{name} computes the same function as {twin} and shares its Dice, so it is not trained; give {twin}"
+                )
         for measure in self.measures:
             if measure not in MEASURABLE:
                 raise unknown("measure", measure, MEASURABLE)

@@ -6,9 +6,10 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from plain_mdsa_unet import PlainMDSAUNet
 from torch import nn
 
+from baselines import mdsa_unet_plain
+from baselines.mdsa_unet_plain import PlainMDSAUNet
 from bench.mdsa_unet import MDSAUNet, build
 from bench.measure.counters import by_fvcore
 
@@ -52,9 +53,10 @@ VECTORS = {
 
 
 @pytest.mark.parametrize("size", VECTORS)
-def test_vectors(size):
-    """The table declares on these grounds that code rewritten to be faster computes the same function."""
-    network = build(3, 1, size).double()
+@pytest.mark.parametrize("form", [build, mdsa_unet_plain.build], ids=["fast", "plain"])
+def test_vectors(form, size):
+    """The table declares on these grounds that both forms compute the same function."""
+    network = form(3, 1, size).double()
     fill(network)
     network.eval()
     image = torch.from_numpy(np.random.RandomState(0).standard_normal((1, 3, size, size))).requires_grad_()
@@ -82,6 +84,16 @@ def test_every_size_from_32_up_works(height, width):
     output.mean().backward()
     assert output.shape == (2, 1, height, width)
     assert all(torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (33, 47), (100, 64)])
+def test_both_forms_agree_where_regions_are_partly_or_wholly_padding(height, width):
+    fast, plain = (form(3, 1, 224).double().eval() for form in (build, mdsa_unet_plain.build))
+    fill(fast)
+    fill(plain)
+    images = torch.randn(2, 3, height, width, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(plain(images), fast(images), rtol=0, atol=1e-8)
 
 
 def test_a_gray_image_is_three_equal_channels():

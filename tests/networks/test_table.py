@@ -18,7 +18,7 @@ from bench.networks.table import in_groups
 # exact count. What a paper counts in addition to the network: layers that MISSFormer's code never calls. What it leaves
 # out: MALUNet's group norms. Their files say so.
 COUNTED = {"missformer": 7_009_792, "malunet": -2_912}
-AS_PUBLISHED = [name for name in NETWORKS if name != "mdsa_unet"]
+AS_PUBLISHED = [name for name in NETWORKS if "mdsa_unet" not in name]
 SIZE = 64
 HEAVY = ("attention_unet", "h2former", "transunet", "unet", "unet3plus", "unetpp")  # run on images of half the size
 
@@ -93,7 +93,7 @@ def test_each_network_is_of_one_kind_and_light_where_it_is_small(network):
 
 
 def test_groups_are_joined_in_the_order_of_the_table():
-    assert in_groups(["paper"]) == ["attention_unet", "mdsa_unet", "swin_unet", "unet", "unetpp"]
+    assert in_groups(["paper"]) == ["attention_unet", "mdsa_unet", "mdsa_unet_plain", "swin_unet", "unet", "unetpp"]
     both = in_groups(["light", "transformer"])
     assert both == [name for name in NETWORKS if name in {*in_groups(["light"]), *in_groups(["transformer"])}]
     with pytest.raises(UserError, match="unknown group 'cnns'; did you mean 'cnn'"):
