@@ -23,6 +23,7 @@ HEAD_WIDTH = 32
 
 
 def conv_bn(inward: int, outward: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """A convolution that keeps the size, or divides it by the stride, with its batch norm."""
     return nn.Sequential(nn.Conv2d(inward, outward, kernel, stride, kernel // 2), nn.BatchNorm2d(outward))
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import PIL
 import torch
 from numpy.lib.format import open_memmap
 from torch import Tensor
@@ -24,6 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 
+from bench.data.contents import sample_digests
 from bench.data.sample import DataSet, Sample, thin
 
 MEAN = [0.485, 0.456, 0.406]
@@ -60,15 +62,9 @@ def prepare(samples: Sequence[Sample], size: int, cache: Path, done: Done = lamb
 
 
 def content(samples: Sequence[Sample]) -> str:
-    """16 hexadecimal digits that change when a sample or one of its files does.
-
-    Files are identified by name, size and modification time, because reading them would cost what the cache saves. The
-    recipe of generated samples is not included, so give each data set and recipe its own cache folder.
-    """
-    lines = [f"numpy {np.__version__}"]
-    for sample in samples:
-        stats = ((file.name, file.stat()) for file in sample.files)
-        lines.append(" ".join((sample.id, *(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats))))
+    """16 hexadecimal digits that change with the samples' names and decoded pixels, and with what resizes them."""
+    lines = [f"numpy {np.__version__}", f"pillow {PIL.__version__}"]
+    lines += [f"{sample.id} {found}" for sample, found in zip(samples, sample_digests(samples), strict=True)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 

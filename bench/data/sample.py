@@ -140,15 +140,33 @@ class DataSet:
 
     @cached_property
     def digest(self) -> str:
-        """12 hexadecimal digits that change when a sample, a file's name or size, or a split changes."""
+        """12 hexadecimal digits that change with a decoded image or mask, a name, a patient, a split or the recipe.
+
+        The first time all samples are decoded, see `bench.data.contents`. Raises UserError if a file is unreadable.
+        """
+        return self._digest(lambda count: None)
+
+    def read(self, done: Callable[[int], None]) -> None:
+        """Decode what no earlier process has; `done` is called with how many samples are known."""
+        self.__dict__.setdefault("digest", self._digest(done))
+
+    def _digest(self, done: Callable[[int], None]) -> str:
         if self.known_digest:
             return self.known_digest
+        from bench.data.contents import sample_digests
+
+        placed = [(split, sample) for split in sorted(self.splits) for sample in self.splits[split]]
+        found = sample_digests([sample for _, sample in placed], done)
         lines = [self.name, self.recipe]
-        for split in sorted(self.splits):
-            for sample in self.splits[split]:
-                facts = (f"{file.name}:{file.stat().st_size}" for file in sample.files)
-                lines.append(" ".join((split, sample.id, sample.group, *facts)))
+        for (split, sample), pixels in zip(placed, found, strict=True):
+            lines.append(json.dumps([split, sample.id, sample.group, sample.volume, sample.spacing, pixels]))
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+
+    @property
+    def members(self) -> str:
+        """12 hexadecimal digits that change with the samples' names and patients, whatever side they are on."""
+        names = sorted((sample.id, sample.group) for part in self.splits.values() for sample in part)
+        return hashlib.sha256(json.dumps([self.name, names]).encode()).hexdigest()[:12]
 
 
 def thin(samples: Sequence[T], limit: int | None) -> Sequence[T]:

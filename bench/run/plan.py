@@ -1,6 +1,6 @@
 """Plans: the ordered list of jobs of a study, and the estimate of the time they take."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,17 +29,23 @@ class Plan:
     asked: Asked
 
 
-def plan(study: Study, splits: Path | None = None) -> Plan:
+def plan(
+    study: Study, splits: Path | None = None, done: Callable[[int, int], None] = lambda count, total: None
+) -> Plan:
     """Plan the jobs of a study: by quantity, then by conditions, then by network.
 
     So latency is interleaved: every network once, then every network again in another process. A seeded split is read
-    from the folder `splits` if `keep_split` stored it there in an earlier run.
+    from the folder `splits` if `keep_split` stored it there in an earlier run. The data set is decoded, unless an
+    earlier run has done that; `done` is called with how many of how many samples are known.
     """
     data = open_dataset(study.dataset, study.data_root, study.options) if "dice" in study.measures else None
     kept = split_path(study.dataset, study.data_root, study.options, data, splits)
     if data and kept and kept.exists():
         data = apply_splits(data, kept)
         study = replace(study, options=replace(study.options, split_file=kept))
+    if data:
+        total = sum(map(len, data.splits.values()))
+        data.read(lambda count: done(count, total))
     asked = study.asked(data)
     jobs: list[Job] = []
     for name, quantity in QUANTITIES.items():
@@ -75,8 +81,9 @@ def split_path(
     """The file for the seeded split of this folder of images; None if it is not seeded or the user gave a file."""
     if not (splits and root and data and data.drawn) or options.split_file:
         return None
-    by_patient = "-patients" if options.patient else ""
-    return splits / f"{dataset}-{root.resolve().name}{by_patient}.json"
+    # By the names of its images and patients: two folders called `data` are two data sets, and one that was moved, or
+    # in which a mask was mended, is still the same.
+    return splits / f"{dataset}-{data.members}.json"
 
 
 class Clock:

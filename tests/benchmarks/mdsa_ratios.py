@@ -29,7 +29,6 @@ TESTS = Path(__file__).parents[1]
 sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 
 from baselines.mdsa_unet_plain import PlainMDSAUNet  # noqa: E402
-
 from bench.machine import ALLOCATOR, this_machine  # noqa: E402
 from bench.mdsa_unet import build  # noqa: E402
 from bench.measure.forms.folded import fold  # noqa: E402

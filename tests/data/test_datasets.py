@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from bench.data import DATASETS, SPLITS, Options, inspect_dataset, open_dataset, write_splits
 from bench.errors import UserError
@@ -62,11 +63,11 @@ def test_a_tolerance_that_is_no_distance_is_refused(given: float) -> None:
 
 
 def own(root: Path, count: int) -> Path:
-    """A plain folder of empty files."""
+    """A plain folder of tiny images."""
     for name in ("images", "masks"):
         (root / name).mkdir()
         for number in range(count):
-            (root / name / f"{number:02d}.png").write_bytes(f"{name}{number}".encode())
+            Image.new("L", (2, 2), number).save(root / name / f"{number:02d}.png")
     return root
 
 

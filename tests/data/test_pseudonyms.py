@@ -12,7 +12,7 @@ from bench.data.sample import Sample, Splits
 
 
 def sample(name: str, group: str, volume: str = "", value: int = 0) -> Sample:
-    return Sample(name, group, lambda: np.full((2, 2, 3), value, np.uint8), lambda: None, volume=volume)
+    return Sample(name, group, lambda: np.full((2, 2, 3), value, np.uint8), lambda: np.zeros((2, 2)), volume=volume)
 
 
 def made(splits: Splits, **more: object) -> DataSet:

@@ -1,15 +1,17 @@
-"""Samples and splits: no group on two sides, and a digest that follows the files."""
+"""Samples and splits: no group on two sides, and a digest that follows what is decoded."""
 
-from pathlib import Path
+from functools import partial
 
+import numpy as np
 import pytest
 
 from bench.data.sample import DataSet, Sample
 from bench.errors import UserError
 
 
-def sample(name: str, group: str = "", files: tuple[Path, ...] = ()) -> Sample:
-    return Sample(name, group or name, lambda: None, lambda: None, files)
+def sample(name: str, group: str = "", pixel: int = 0, label: int = 0, volume: str = "") -> Sample:
+    image, mask = np.full((2, 2, 3), pixel, np.uint8), np.full((2, 2), label, np.uint8)
+    return Sample(name, group or name, partial(np.copy, image), partial(np.copy, mask), volume=volume)
 
 
 def test_a_group_on_two_sides_is_refused_by_name() -> None:
@@ -25,16 +27,14 @@ def test_a_group_may_have_many_samples_on_one_side() -> None:
     assert len(data.splits["train"]) == 2
 
 
-def test_digest_follows_names_sizes_splits_and_recipe(tmp_path: Path) -> None:
-    file = tmp_path / "a.png"
-    file.write_bytes(b"1234")
-
-    def digest(split: str = "train", name: str = "a", recipe: str = "") -> str:
-        return DataSet("toy", ("lesion",), {split: (sample(name, files=(file,)),)}, recipe=recipe).digest
+def test_digest_follows_pixels_names_patients_splits_and_recipe() -> None:
+    def digest(split: str = "train", recipe: str = "", **facts: object) -> str:
+        one = sample(**{"name": "a", **facts})
+        return DataSet("toy", ("lesion",), {split: (one,)}, recipe=recipe).digest
 
     first = digest()
     assert first == digest()
     assert len(first) == 12
-    others = {digest(split="test"), digest(name="b"), digest(recipe="seed 2")}
-    file.write_bytes(b"12345")
-    assert len({first, digest(), *others}) == 5
+    others = [{"pixel": 1}, {"label": 1}, {"name": "b"}, {"group": "p"}, {"volume": "v"}]
+    others += [{"split": "test"}, {"recipe": "r"}]
+    assert len({first, *(digest(**other) for other in others)}) == 1 + len(others)

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.data.sample import DataSet, Sample, Tally, apply_splits, draw_splits, keep_apart, write_splits
@@ -11,7 +12,7 @@ from bench.errors import UserError
 
 
 def sample(name: str, group: str = "") -> Sample:
-    return Sample(name, group or name, lambda: None, lambda: None)
+    return Sample(name, group or name, lambda: np.zeros((2, 2, 3)), lambda: np.zeros((2, 2)))
 
 
 @pytest.fixture

@@ -240,9 +240,9 @@ def test_an_unreadable_image_stops_the_run_and_names_the_file(tmp_path, network)
         for n in range(12):
             Image.new("RGB", (40, 40), (n, 90, 90)).save(images / f"ISIC_{part}{n}.jpg")
             Image.new("L", (40, 40), 255).save(masks / f"ISIC_{part}{n}_segmentation.png")
+    asked = order(tmp_path / "out", network, "dice", root=root, data="isic2017")
     for image in (root / "ISIC-2017_Training_Data").iterdir():
         image.write_bytes(image.read_bytes()[:200])
-    asked = order(tmp_path / "out", network, "dice", root=root, data="isic2017")
     with pytest.raises(StopRun, match=r"cannot read the image .*ISIC_Training\d+\.jpg"):
         here(asked)
 

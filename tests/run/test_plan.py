@@ -127,7 +127,7 @@ def test_a_drawn_split_is_written_down_and_reused(tmp_path, own):
     first = plan(own, splits)
     keep_split(first, splits)
     (path,) = splits.iterdir()
-    assert path.name == "folder-mine.json"
+    assert path.name == f"folder-{first.data.members}.json"
     again = plan(own, splits)
     assert again.study.options.split_file == path
     assert [job.key for job in again.jobs] == [job.key for job in first.jobs]
