@@ -148,7 +148,7 @@ def _of_one_protocol(pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def _alone(claim: Claim, mine: Sequence[Record]) -> Measured:
-    """The median of the medians of undisturbed processes, with the range from the least to the largest."""
+    """The geometric mean of the medians of undisturbed processes, with its 95 % interval."""
     sound = [record for record in mine if not _disturbed(claim, record)]
     if not sound:
         raise Undecided(f"every process of {claim.network} was disturbed: {mine[0].taints[0]}", MEASURE)

@@ -76,12 +76,12 @@ class Row:
 
     @property
     def memory(self) -> Memory | None:
-        """Peak memory of one forward pass."""
-        return next(iter(self.results(Memory)), None)
+        """Peak memory of one forward pass, the median over processes."""
+        return typical(self.results(Memory))
 
     @cached_property
     def latency_s(self) -> Estimate | None:
-        """Median of the process medians; the interval is from the fastest to the slowest process."""
+        """Geometric mean over processes of their medians, with its 95 % interval."""
         return of_processes([result.samples_s for result in self.results(Latency)])
 
     @property
@@ -218,6 +218,15 @@ class Row:
 
     def _of(self, quantity: str) -> list[Record]:
         return [record for record in self.records if record.job.spec.quantity == quantity]
+
+
+def typical(found: Sequence[Memory]) -> Memory | None:
+    """The median over processes of each figure in bytes; None if there is none, or if a process did not have it."""
+    if len(found) < 2:
+        return next(iter(found), None)
+    names = ("weights_bytes", "peak_bytes", "reserved_bytes")
+    each = {name: [getattr(one, name) for one in found] for name in names}
+    return Memory(**{n: None if None in values else round(np.median(values)) for n, values in each.items()})
 
 
 def on_one_grid(rows: Sequence[Row]) -> tuple[Row, ...]:

@@ -1,23 +1,25 @@
 """Speed and memory on one machine by batch, size and variant, with the peak rates of the machine."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from operator import itemgetter
 from typing import Any
 
 from bench.machine import Machine
 from bench.networks import is_pretrained, title_of
 from bench.quantities import QUANTITIES, Cost, Energy, Latency, LatencySpec, Memory, Peak, Profile
 from bench.quantities.variants import PLAIN, name_of
-from bench.read.rows import T, longest, taints
+from bench.read.paired import SUBJECT
+from bench.read.rows import T, longest, taints, typical
 from bench.read.sections import USUAL_SIZE, outdated
 from bench.run.store import Record
 from bench.stats.estimate import Estimate, of_processes
 from bench.stats.order import percentile
-from bench.stats.ratio import ratio
+from bench.stats.ratio import ratio, spread_ratio
 
 SATURATED = 0.9  # throughput is saturated at the smallest batch that reaches this share of the best throughput
+ROUNDED = ("bfloat16", "float16")  # variants that change the output
 SHOWN = ("latency", "memory", "energy", "profile")
 SWITCHES = ("tf32", "cudnn_benchmark")
 SHARED = ("machine", "device", "channels", "classes")  # conditions shared by all records of one `Speeds`
@@ -42,19 +44,28 @@ class Speed:
         return title_of(self.network)
 
     def latency_s(self, batch: int | None = None, size: int | None = None, variant: str = PLAIN) -> Estimate | None:
-        """Median of the process medians, with the range from the fastest to the slowest process.
-
-        None if not measured.
-        """
+        """Geometric mean over processes of their medians, with its 95 % interval; None if not measured."""
         return of_processes([result.samples_s for result in self._latencies(batch, size, variant)])
 
+    def gpu_time_s(self, variant: str = PLAIN) -> Estimate | None:
+        """The time of the same calls between two events on the GPU, as `latency_s`; None without a GPU."""
+        events = [found.event_samples_s for found in self._latencies(variant=variant)]
+        return of_processes(events) if all(events) else None
+
     def over_plain(self, variant: str) -> Estimate | None:
-        """The ratio of a variant's time to the plain network's, from processes of the same rounds.
+        """The ratio of a variant's time to the plain network's in the same rounds; None if there are none."""
+        ours, plain = self._rounds(variant)
+        if variant == PLAIN or not ours:
+            return None
+        found = ratio(ours, plain)
+        return Estimate(found.value, found.low, found.high, found.pairs)
 
-        None if there are none.
+    def plain_beside_s(self, variant: str) -> Estimate | None:
+        """The plain network's latency in the rounds in which a variant was timed; None if there are none."""
+        return of_processes(self._rounds(variant)[1]) if variant != PLAIN else None
 
-        The interval is over rounds; with a single round it is 0 to infinity.
-        """
+    def _rounds(self, variant: str) -> tuple[list[tuple[float, ...]], list[tuple[float, ...]]]:
+        """The times of a variant and of the plain network, in seconds, by process of the rounds that both have."""
         number = set(QUANTITIES["latency"].repeats)
         plain, ours = (
             {r.job.spec.model_dump_json(include=number): r.result.samples_s for r in self._timed(variant=name)
@@ -62,10 +73,22 @@ class Speed:
             for name in (PLAIN, variant)
         )  # fmt: skip
         rounds = [key for key in ours if key in plain]
-        if variant == PLAIN or not rounds:
+        return [ours[key] for key in rounds], [plain[key] for key in rounds]
+
+    @cached_property
+    def best_form(self) -> "BestForm | None":
+        """The form with the lowest latency of all that give the plain network's output in float32."""
+        precise = (name for name in self.timed_variants if not set(name.split("+")) & set(ROUNDED))
+        found = {name: latency for name in precise if (latency := self.latency_s(variant=name))}
+        if not found:
             return None
-        found = ratio(*([side[key] for key in rounds] for side in (ours, plain)))
-        return Estimate(found.value, found.low, found.high, found.pairs)
+        name = min(found, key=lambda name: found[name].value)
+        return BestForm(self, name, found[name], len(found))
+
+    @property
+    def timed_variants(self) -> set[str]:
+        """The variants that were timed, the plain network among them."""
+        return {name_of(r.job.spec) for r in self.records if isinstance(r.result, Latency)}
 
     def throughput(self, batch: int) -> float | None:
         """Images per second at a batch size."""
@@ -85,10 +108,18 @@ class Speed:
         """The first process's result for a variant: conversion time and agreement with the plain network."""
         return next(iter(self._latencies(variant=variant)), None)
 
-    def memory(self, mode: str, size: int | None = None) -> Memory | None:
-        """Peak memory of one pass at the smallest batch measured; `mode` is `inference` or `training`."""
-        found = [(spec.batch, result) for spec, result in self._results(Memory, size) if spec.mode == mode]
-        return min(found, key=itemgetter(0), default=(0, None))[1]
+    def memory(self, mode: str, size: int | None = None, batch: int | None = None) -> Memory | None:
+        """Peak memory of one pass, the median over processes; `mode` is `inference` or `training`.
+
+        At a batch, by default the smallest that was measured.
+        """
+        batch = min(self.memory_batches(mode, size), default=0) if batch is None else batch
+        found = ((spec, result) for spec, result in self._results(Memory, size) if spec.mode == mode)
+        return typical([result for spec, result in found if spec.batch == batch])
+
+    def memory_batches(self, mode: str, size: int | None = None) -> set[int]:
+        """The batches at which memory was measured in a mode."""
+        return {spec.batch for spec, _ in self._results(Memory, size) if spec.mode == mode}
 
     def cost(self, size: int | None = None) -> Cost | None:
         """Parameters and multiply-adds at a size."""
@@ -96,8 +127,15 @@ class Speed:
 
     @property
     def energy(self) -> Energy | None:
-        """Energy in joules per image."""
+        """The energy of the first process; its figure over all processes is `joules`."""
         return self._first(Energy)
+
+    @property
+    def joules(self) -> Estimate | None:
+        """Joules an image: geometric mean over processes, with its 95 % interval; None if it could not be read."""
+        found = [one.joules_per_image for spec, one in self._results(Energy) if spec.batch == self.batch]
+        read = [(value,) for value in found if value]
+        return of_processes(read) if read and len(read) == len(found) else None
 
     @property
     def profile(self) -> Profile | None:
@@ -153,6 +191,31 @@ class Speed:
 
 
 @dataclass(frozen=True)
+class BestForm:
+    """The fastest of the `tried` forms of a network that give the same output."""
+
+    speed: Speed
+    variant: str
+    latency_s: Estimate
+    tried: int
+
+    @property
+    def title(self) -> str:
+        """The network's name."""
+        return self.speed.title
+
+    @property
+    def over_plain(self) -> Estimate | None:
+        """Its time over the plain network's in the same rounds; None for the plain network itself."""
+        return self.speed.over_plain(self.variant)
+
+    @property
+    def samples_s(self) -> list[tuple[float, ...]]:
+        """The times of its processes in seconds."""
+        return [found.samples_s for found in self.speed._latencies(variant=self.variant)]
+
+
+@dataclass(frozen=True)
 class Speeds:
     """All networks on one machine and device with the same channels and classes. Pre-trained networks are separate.
 
@@ -181,6 +244,25 @@ class Speeds:
     def variants(self) -> list[str]:
         """The variants that were timed, plain first."""
         return sorted(self._seen(name_of), key=lambda name: (name != PLAIN, name))
+
+    def memory_batch(self, mode: str) -> int:
+        """The batch at which the most networks have their memory measured in a mode, the smaller of two; else 0."""
+        seen = Counter(batch for row in self.rows for batch in row.memory_batches(mode))
+        return min(seen, key=lambda batch: (-seen[batch], batch), default=0)
+
+    @cached_property
+    def best_forms(self) -> tuple[BestForm, ...]:
+        """The best form of each network of which more than one was timed; none where TF32 rounds the output."""
+        forms = (row.best_form for row in self.rows if len(row.timed_variants) > 1)
+        return () if "tf32" in self.switches else tuple(form for form in forms if form and form.tried > 1)
+
+    def over_reference(self, form: BestForm) -> Estimate | None:
+        """The time of a best form over that of MDSA-UNet's best form, of unpaired processes; None without that one."""
+        reference = next((one for one in self.best_forms if one.speed.network == SUBJECT), None)
+        if reference is None or reference is form:
+            return None
+        found = spread_ratio(form.samples_s, reference.samples_s)
+        return Estimate(found.value, found.low, found.high, found.pairs)
 
     def swept(self, fact: Callable[[LatencySpec], Any]) -> tuple[Speed, ...]:
         """The networks with jobs at more than one value of a condition, failures included.

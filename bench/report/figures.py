@@ -59,6 +59,8 @@ FIGURES: dict[type, tuple[Kind, ...]] = {
         Kind("calls", "How single calls spread around their network's median", plots.calls,
              lambda s: any(len(row.calls_s) > 1 for row in s.rows)),
         Kind("throughput", "Throughput by batch", plots.throughput, lambda s: len(s.batches) > 1),
+        Kind("best-forms", "Every network as it is and in its best form with the same output", plots.best_forms,
+             lambda s: len(s.best_forms) > 1),
         Kind("by-size", "Latency and memory by image size", plots.by_size, lambda s: len(s.sizes) > 1),
         Kind("modules", "Where the time of a forward pass goes", plots.time_by_module,
              lambda s: any(row.profile for row in s.rows)),

@@ -197,6 +197,28 @@ def _sweep(axes: Axes, at: list[int], xlabel: str, ylabel: str) -> None:
     axes.minorticks_off()
 
 
+def best_forms(speeds: Speeds) -> Figure:
+    """For each network its latency as it is and in its best form, with 95 % intervals, the fastest at the bottom."""
+    forms = sorted(speeds.best_forms, key=lambda form: -form.latency_s.value)
+    figure, axes = subplots(7.2, 1.2 + 0.42 * len(forms))
+    for place, form in enumerate(reversed(forms)):
+        color, marker = look(form.speed.network)
+        plain = form.speed.latency_s()
+        for time, filled in ((plain, False), (form.latency_s, True)):
+            if time:
+                low, high = (time.low, time.high) if time.has_interval else (time.value, time.value)
+                axes.plot([1e3 * low, 1e3 * high], [place, place], color=color, linewidth=1)
+                face = color if filled else "white"
+                axes.plot(1e3 * time.value, place, marker=marker, color=color, markerfacecolor=face, linestyle="none")
+        if plain:
+            axes.plot([1e3 * form.latency_s.value, 1e3 * plain.value], [place] * 2, color="#bbb", zorder=1)
+    axes.set_yticks(range(len(forms)), [f"{form.title}\n{form.variant}" for form in reversed(forms)], fontsize=8)
+    axes.set(xlabel=f"latency (ms, log), {speeds.device}", ylim=(-0.6, len(forms) - 0.4))
+    plain_log(axes, "x")
+    remark(axes, "Open: eager; filled: best form; lines: 95 % interval over processes")
+    return figure
+
+
 def calls(speeds: Speeds) -> Figure:
     """Every timed call relative to its network's median, which shows the spread of single calls."""
     figure, axes = subplots(7.2, 3.6)

@@ -26,6 +26,7 @@ def speed_tables(speeds: Speeds) -> list[Table]:
         _batches: len(speeds.batches) > 1,
         _sizes: len(speeds.sizes) > 1,
         _variants: len(speeds.variants) > 1,
+        _best_forms: len(speeds.best_forms) > 1,
         _memory: any(row.memory(mode) for row in speeds.rows for mode in ("inference", "training")),
         _energy: any(row.energy for row in speeds.rows),
     }
@@ -39,6 +40,8 @@ _timed = partial(Column, quantity="latency")
 def _single(speeds: Speeds) -> Table:
     columns = (
         _timed("latency", "Latency", "ms", Speed.latency_s, "seconds", min, MARKS["tainted"], ranged=True),
+        _timed("processes", "Processes", "", lambda row: row.latency_s() and row.latency_s().n, "count"),
+        _timed("gpu_time", "GPU time", "ms", Speed.gpu_time_s, "seconds", min, optional=True),
         *(_timed(f"p{n}", f"p{n}", "ms", methodcaller("percentile_s", n), "seconds", min, optional=True)
           for n in PERCENTILES),
         _timed("of_peak", "Of peak", "", lambda row: row.share_of_peak, "share", max),
@@ -89,25 +92,35 @@ def _held(mode: str, of: str, row: Speed, size: int | None = None) -> float | No
 
 
 class Deployed(NamedTuple):
-    """A network in one variant, with its time over the plain network's. `origin` is the plain network's title."""
+    """A network in one variant. `origin` is the plain network's title, `plain_s` its latency in the same rounds."""
 
     title: str
     origin: str
     latency_s: Estimate
+    plain_s: Estimate | None
     over_plain: Estimate | None
     result: Latency
 
 
 def _variants(speeds: Speeds) -> Table:
     timed = [
-        Deployed(f"{row.title}, {name}", row.title, latency, row.over_plain(name), made)
+        Deployed(
+            f"{row.title}, {name}",
+            row.title,
+            latency,
+            row.plain_beside_s(name) if name != PLAIN else None,
+            row.over_plain(name),
+            made,
+        )
         for row in speeds.swept(name_of)
         for name in speeds.variants
         if (latency := row.latency_s(variant=name)) and (made := row.variant(name))
     ]
     columns = (
         _timed("latency", "Latency", "ms", lambda row: row.latency_s, "seconds", ranged=True),
+        _timed("eager", "Eager", "ms", lambda row: row.plain_s, "seconds", optional=True),
         _timed("to_eager", "To eager", "ratio", lambda row: row.over_plain, "ratio", ranged=True),
+        _timed("rounds", "Rounds", "", lambda row: row.over_plain and row.over_plain.n, "count", optional=True),
         _timed("prepare", "Made in", "s", lambda row: row.result.prepare_s, "number"),
         _timed("max_error", "Max error", "of largest", _max_error, "error"),
         _timed("masks", "Masks", "Dice", lambda row: row.result.agreement and row.result.agreement.dice, "score"),
@@ -123,21 +136,43 @@ def _max_error(row: Deployed) -> float | None:
     return found.max_error / found.largest if found and found.largest else None
 
 
-def _memory(speeds: Speeds) -> Table:
-    held = partial(Column, unit="MiB", base="bytes", best=min, quantity="memory")
+def _best_forms(speeds: Speeds) -> Table:
     columns = (
-        held("weights", "Weights", value=partial(_held, "inference", "weights_bytes")),
-        held("inference", "Inference", value=partial(_held, "inference", "peak_bytes")),
-        held("training", "Training", value=partial(_held, "training", "peak_bytes")),
+        _timed("form", "Form", "", lambda row: row.variant, "text"),
+        _timed("latency", "Latency", "ms", lambda row: row.latency_s, "seconds", min, ranged=True),
+        _timed("processes", "Processes", "", lambda row: row.latency_s.n, "count"),
+        _timed("to_eager", "To eager", "ratio", lambda row: row.over_plain, "ratio", ranged=True),
+        _timed("to_subject", "To MDSA-UNet", "best forms", speeds.over_reference, "ratio", ranged=True, optional=True),
+        _timed("tried", "Forms", "timed", lambda row: row.tried, "count"),
     )
-    caption = f"Peak memory at batch {speeds.rows[0].batch}"
-    return table("memory", caption, columns, speeds.rows, prose("peak_memory", speeds.device))
+    return table("best-forms", "Best form of each network", columns, speeds.best_forms, prose("best_forms"))
+
+
+def _memory(speeds: Speeds) -> Table:
+    batches = {mode: speeds.memory_batch(mode) for mode in ("inference", "training")}
+    held = partial(Column, base="bytes", best=min, quantity="memory", optional=True)
+
+    def of(mode: str, figure: str, row: Speed) -> int | None:
+        return getattr(row.memory(mode, batch=batches[mode]), figure, None)
+
+    columns = (
+        held("weights", "Weights", "MiB", partial(of, "inference", "weights_bytes")),
+        *(held(mode, mode.capitalize(), f"MiB, batch {batch}", partial(of, mode, "peak_bytes"))
+          for mode, batch in batches.items()),
+    )  # fmt: skip
+    other = [
+        f"{row.title}: the memory of {mode} is on record at batch {', '.join(map(str, sorted(measured)))} alone"
+        for mode, batch in batches.items() for row in speeds.rows
+        if (measured := row.memory_batches(mode)) and batch not in measured
+    ]  # fmt: skip
+    return table("memory", "Peak memory", columns, speeds.rows, prose("peak_memory", speeds.device), *other)
 
 
 def _energy(speeds: Speeds) -> Table:
     drawn = partial(Column, quantity="energy")
     columns = (
-        drawn("energy", "Energy", "J/image", lambda row: row.energy and row.energy.joules_per_image, "joules", min),
+        drawn("energy", "Energy", "J/image", lambda row: row.joules, "joules", min, ranged=True),
+        drawn("processes", "Processes", "", lambda row: row.joules and row.joules.n, "count", optional=True),
         drawn("idle", "Idle", "W", lambda row: row.energy and row.energy.idle_watts, "watts"),
     )  # fmt: skip
     unread = sorted({row.energy.unreadable for row in speeds.rows if row.energy and row.energy.unreadable})

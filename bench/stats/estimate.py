@@ -1,4 +1,4 @@
-"""Means and medians with intervals: scores over patients and trainings, and times of processes.
+"""Means with intervals: scores over patients and trainings, and times of processes.
 
 A score is a ratio of two sums over patients. Images of one patient are alike, so the patient is the unit: patients are
 left out one at a time (the jackknife), never images. Trainings of one network differ by their seeds. An interval
@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bench.stats.interval import Part, limits, spread_of_mean
+from bench.stats.ratio import half_width
 
 LEAST_PATIENTS = 10  # with fewer there is no interval, and nothing is decided
 LEAST_TRAININGS = 3  # of each network, for a statement about networks
@@ -185,12 +186,21 @@ def undefined(trainings: Sequence[Terms]) -> int:
 
 
 def of_processes(samples: Sequence[Sequence[float]]) -> Estimate | None:
-    """The median of the process medians. The interval is from the fastest to the slowest process.
+    """The geometric mean over processes of their medians, with its 95 % interval: Student's t on the logarithms.
 
-    The interval is a range without nominal coverage. Returns None if there is no process.
+    It is in the unit of the samples, which are above zero. A single process has no interval. None if there is no
+    process. Source: Kalibera and Jones, ISMM 2013, for the process as the unit.
     """
-    medians = [float(np.median(process)) for process in samples]
-    return Estimate(float(np.median(medians)), min(medians), max(medians), len(medians)) if medians else None
+    if not samples:
+        return None
+    medians = np.array([np.median(process) for process in samples])
+    first = float(medians[0])
+    logs = np.log(medians / first)  # relative to the first, so that equal medians give just that figure
+    middle, half = float(logs.mean()), half_width(logs)
+    value = first * math.exp(middle)
+    if not math.isfinite(half):
+        return Estimate(value, -math.inf, math.inf, len(logs))
+    return Estimate(value, first * math.exp(middle - half), first * math.exp(middle + half), len(logs))
 
 
 def _ratio(terms: np.ndarray) -> np.ndarray:

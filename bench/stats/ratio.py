@@ -53,7 +53,7 @@ def ratio(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -
     if not (medians > 0).all():
         raise ValueError(f"the medians must be above 0 s, got {medians.tolist()}")
     logs = np.log(medians[0] / medians[1])
-    middle, half = logs.mean(), _half_width(logs)
+    middle, half = logs.mean(), half_width(logs)
     value, low, high = (float(np.exp(log)) for log in (middle, middle - half, middle + half))
     return Ratio(value, low, high, len(logs))
 
@@ -100,7 +100,8 @@ def _welch(one: np.ndarray, other: np.ndarray) -> float:
     return float(stdtrit(freedom, (1 + COVERAGE) / 2) * np.sqrt(parts.sum()))
 
 
-def _half_width(logs: np.ndarray) -> float:
+def half_width(logs: np.ndarray) -> float:
+    """Half of Student's 95 % interval of the mean of some logarithms; infinite for a single one."""
     from scipy.special import stdtrit  # scipy.stats takes half a second to import
 
     pairs = len(logs)

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from claiming import MACHINE, at, busy, claim, counted, now, timed
 from handmade import ENVIRONMENT, altered, record
@@ -173,7 +175,7 @@ def test_pairs_of_two_protocols_are_not_mixed():
 
 
 @pytest.mark.parametrize("metric", ["latency", "energy", "memory_inference"])
-def test_alone_on_its_machine_it_is_the_median_of_four_processes_or_more(metric):
+def test_alone_on_its_machine_it_is_the_geometric_mean_of_four_processes_or_more(metric):
     alone = claim(**LATENCY | {"metric": metric}, value=1.0, machine="A CPU")
 
     def of(*figures):
@@ -184,7 +186,10 @@ def test_alone_on_its_machine_it_is_the_median_of_four_processes_or_more(metric)
         return [r.model_copy(update={"machine": ENVIRONMENT}) for r in made]
 
     found = interleaved(alone, of(1, 2, 4, 8), MACHINE)
-    assert (found.value, found.low, found.high, found.n, len(found.records)) == (3, 1, 8, 4, 4)
+    half = 3.182446 * math.log(2) * math.sqrt(5 / 3) / 2  # t of 3 degrees, deviation of 0, 1, 2, 3, in logs of 2
+    bounds = [math.sqrt(8) * math.exp(sign * half) for sign in (-1, 1)]
+    assert (found.value, found.n, len(found.records)) == (pytest.approx(math.sqrt(8)), 4, 4)
+    assert [found.low, found.high] == pytest.approx(bounds, rel=1e-5)
     with pytest.raises(Undecided, match=r"^3 sound processes of mdsa_unet, 4 needed$"):
         interleaved(alone, of(1, 2, 4), MACHINE)
     with pytest.raises(Undecided, match="no record of mdsa_unet"):

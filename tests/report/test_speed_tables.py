@@ -29,7 +29,7 @@ def test_one_batch_and_one_size_make_one_table():
 
 def test_memory_alone_has_no_table_of_speed():
     spec = MemorySpec(machine=LATENCY.machine, device="cpu", threads=2)
-    assert list(tables(record("unet", spec, Memory(weights_bytes=1, peak_bytes=2)))) == ["Peak memory at batch 1"]
+    assert list(tables(record("unet", spec, Memory(weights_bytes=1, peak_bytes=2)))) == ["Peak memory"]
 
 
 def test_a_batch_sweep_tells_its_saturation_and_where_it_ended():
@@ -79,3 +79,53 @@ def test_a_variant_that_failed_does_not_end_a_batch_sweep():
     refused = record("unet", LATENCY.model_copy(update={"form": "onnx"}), None, status="refused", error="not installed")
     table = tables(timed(0.1), timed(0.11, batch=2), refused)["Throughput by batch"]
     assert not any("ended" in note for note in table.notes)
+
+
+def test_memory_is_shown_at_one_batch_with_a_note_for_those_of_another():
+    def held(network: str, mode: str, peak: int, batch: int, process: int = 0):
+        spec = MemorySpec(machine=LATENCY.machine, device="cpu", threads=2, mode=mode, batch=batch, process=process)
+        return record(network, spec, Memory(weights_bytes=2**20, peak_bytes=peak * 2**20))
+
+    found = tables(
+        held("unet", "inference", 10, 1), held("unet", "inference", 30, 1, 1), held("unet", "inference", 20, 1, 2),
+        held("unet", "training", 80, 8), held("unetpp", "training", 40, 4), held("swin_unet", "training", 41, 4),
+    )["Peak memory"]  # fmt: skip
+    columns = ["Weights (MiB)", "Inference (MiB, batch 1)", "Training (MiB, batch 4)"]
+    assert [column.header for column in found.columns] == columns
+    assert {title: [cell.text for cell in line] for title, line in found.lines} == {
+        "Swin-UNet": ["–", "–", "41.0"], "U-Net": ["1.00", "20.0", "–"], "UNet++": ["–", "–", "40.0"]
+    }  # fmt: skip
+    assert "U-Net: the memory of training is on record at batch 8 alone" in found.notes
+
+
+def rounds(network: str, seconds: list[float], **conditions):
+    return [
+        record(network, LATENCY.model_copy(update={"process": n, **conditions}),
+               Latency(samples_s=(one,) * 5, warmup_s=(), prepare_s=None))
+        for n, one in enumerate(seconds)
+    ]  # fmt: skip
+
+
+def test_a_form_stands_beside_the_eager_network_of_its_own_rounds():
+    eager = rounds("unet", [0.4, 0.4, 0.8, 0.8, 0.8])
+    found = tables(*eager, *rounds("unet", [0.2, 0.2], form="folded"))["Deployed speed"]
+    told = cells(found, line=1)
+    assert told["Latency (ms)"] == "200 [200, 200]"
+    assert told["Eager (ms)"] == "400 [400, 400]"  # and not that of all five rounds
+    assert (told["To eager (ratio)"], told["Rounds"]) == ("0.500 [0.500, 0.500]", "2")
+
+
+def test_best_forms_are_compared_with_the_best_form_of_mdsa_unet():
+    records = [
+        *rounds("unet", [0.4, 0.4]), *rounds("unet", [0.3, 0.3], form="folded"),
+        *rounds("unet", [0.2, 0.2], form="onnx"), *rounds("unet", [0.1, 0.1], precision="bfloat16"),
+        *rounds("mdsa_unet", [0.1, 0.1]), *rounds("mdsa_unet", [0.2, 0.2], form="folded"),
+        *rounds("unetpp", [0.5, 0.5]),
+    ]  # fmt: skip
+    found = tables(*records)["Best form of each network"]
+    headers = [column.header for column in found.columns]
+    ours, theirs = (dict(zip(headers, (c.figure for c in line), strict=True)) for _, line in found.lines)
+    assert [title for title, _ in found.lines] == ["MDSA-UNet", "U-Net"]  # of UNet++ there is one form
+    assert (ours["Form"], ours["To MDSA-UNet (best forms)"]) == ("eager", "–")
+    assert (theirs["Form"], theirs["Latency (ms)"], theirs["To eager (ratio)"]) == ("onnx", "200", "0.500")
+    assert (theirs["To MDSA-UNet (best forms)"], theirs["Forms (timed)"]) == ("2.00", "3")

@@ -165,8 +165,16 @@ def test_quantiles_are_of_each_training_and_do_not_depend_on_their_number():
 
 def test_processes_count_alike_however_many_samples_they_have():
     found = of_processes([(0.1, 0.2, 0.9), (0.4,) * 9, (0.1, 0.3, 0.3)])
-    assert (found.value, found.low, found.high, found.n) == (0.3, 0.2, 0.4, 3)
+    medians = np.array([0.2, 0.4, 0.3])
+    bounds = np.exp(stats.t.interval(0.95, 2, np.log(medians).mean(), stats.sem(np.log(medians))))
+    assert (found.value, found.n) == (pytest.approx(stats.gmean(medians)), 3)
+    assert (found.low, found.high) == pytest.approx(tuple(bounds))
     assert of_processes([]) is None
+
+
+def test_one_process_has_no_interval():
+    found = of_processes([(0.1, 0.2, 0.9)])
+    assert (found.value, found.has_interval) == (pytest.approx(0.2), False)
 
 
 def test_a_distance_is_never_below_zero():
