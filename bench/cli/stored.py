@@ -117,7 +117,9 @@ def compare(
 ) -> None:
     """Show what got better or worse, appeared or vanished between two sets of records.
 
-    Figures of different machines, conditions or images are not compared; the line says what differs.
+    Figures of different machines, conditions or images are not compared; the line says what differs. Networks whose
+    code is unchanged are controls: where all of them move alike, the machine drifted, and changes are judged without
+    that.
 
     Examples:
 
@@ -152,7 +154,7 @@ def history(
 
     Example: bench history mdsa_unet latency
     """
-    from bench.judge.compare import history as points_of
+    from bench.judge.history import history as points_of
     from bench.networks import find_network
     from bench.quantities import find_metric
     from bench.report.history import as_text, draw, facts

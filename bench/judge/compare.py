@@ -1,26 +1,26 @@
-"""Changes over time: between two sets of records, and of one metric from commit to commit.
+"""Changes between two sets of records.
 
 Counts are compared exactly. Times were measured at different hours, so a change must exceed both their spread and the
-drift of a quiet machine. Scores are compared patient by patient, and need three trainings on both sides. Figures
+drift of a quiet machine; where unchanged networks were measured on both sides, they are its controls
+(`bench.judge.drift`). Scores are compared patient by patient, and need three trainings on both sides. Figures
 measured under different conditions, or on different machines if that matters, are not compared.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 
+from bench.judge.drift import Drift, drifts
 from bench.judge.evidence import times_of
 from bench.machine import Machine
 from bench.quantities import METRICS, QUANTITIES, DiceSpec, Metric
 from bench.quantities.scores import PROTOCOLS, SCORES
-from bench.quantities.variants import PLAIN, name_of
 from bench.read.code import digest_of
-from bench.read.load import FOLDER, Commit, commits, records_at
 from bench.read.rows import Row, longest
-from bench.read.sections import conditions_of, is_named
+from bench.read.sections import conditions_of
 from bench.run.store import Record
 from bench.stats.estimate import LEAST_PATIENTS, LEAST_TRAININGS, of_processes
 from bench.stats.paired import Difference, difference
@@ -28,7 +28,6 @@ from bench.stats.ratio import spread_ratio
 
 Outcome = Literal["better", "worse", "same", "undecided", "refused", "appeared", "vanished"]
 DRIFT = 0.05  # two runs of the same network, hours apart on a quiet machine, differ by up to this share
-USUAL = {"size": 224, "batch": 1, "channels": 3, "tf32": False, "cudnn_benchmark": False}  # of a history
 # How both sides must be scored for their scores to be compared, and what is said where they are not.
 SCORED_SO = {
     "scoring": "scored by two versions of the way of scoring", "tolerance": "two tolerances of outlines",
@@ -43,7 +42,8 @@ LEFT_OUT = {  # not shown among the conditions
 class Change:
     """The change of one metric of one network under one set of conditions, in base units.
 
-    `change` is after / before - 1, or after - before for a score, with the 95 % interval from `low` to `high`.
+    `change` is after / before - 1, or after - before for a score, with the 95 % interval from `low` to `high`. `drift`
+    is that of the machine, by which the outcome is corrected. `unchanged` says that code and libraries are the same.
     """
 
     network: str
@@ -56,25 +56,67 @@ class Change:
     low: float | None = None
     high: float | None = None
     reason: str = ""
+    drift: Drift | None = None
+    unchanged: bool = False
 
 
 def compare(base: Sequence[Record], head: Sequence[Record]) -> list[Change]:
-    """Compare every metric of every network that is on either side, sorted by name."""
+    """Compare every metric of every network that is on either side, sorted by name.
+
+    Figures that depend on the machine are compared machine by machine.
+    """
     before, after = _families(base), _families(head)
-    keys = sorted(before.keys() | after.keys())
-    pairs = ((key, before.get(key, []), after.get(key, [])) for key in keys)
-    found = (_change(key, metric, *sides) for key, *sides in pairs for metric in METRICS.values())
-    return [change for change in found if change is not None]
+    found: list[Change] = []
+    for key in sorted(before.keys() | after.keys()):
+        for where, *sides in _by_machine(before.get(key, {}), after.get(key, {})):
+            network, quantity, conditions = key
+            named = network, quantity, ", ".join(filter(None, (conditions, where)))
+            found += filter(None, (_change(named, metric, *sides) for metric in METRICS.values()))
+    return _without_drift(found)
 
 
-def _families(records: Iterable[Record]) -> dict[tuple[str, str, str], list[Record]]:
-    """Finished records by network, quantity and conditions; only those of the newest code."""
-    found: dict[tuple[str, str, str], list[Record]] = {}
+Family = dict[str, list[Record]]  # by the fingerprint of the machine; empty for what does not depend on it
+
+
+def _families(records: Iterable[Record]) -> dict[tuple[str, str, str], Family]:
+    """Finished records by network, quantity and conditions, then by machine; only those of the newest code."""
+    found: dict[tuple[str, str, str], Family] = {}
     for record in sorted(records, key=lambda r: r.before.at):
         if record.status == "ok" and QUANTITIES[record.job.spec.quantity].metrics:
             key = (record.job.network, record.job.spec.quantity, _conditions(record))
-            found.setdefault(key, []).append(record)
-    return {key: of_one_state(group) for key, group in found.items()}
+            family = found.setdefault(key, {})
+            family[record.machine_id] = [*family.pop(record.machine_id, []), record]  # the newest machine comes last
+    return {key: {name: of_one_state(group) for name, group in one.items()} for key, one in found.items()}
+
+
+def _by_machine(base: Family, head: Family) -> list[tuple[str, list[Record], list[Record]]]:
+    """The two sides of each machine that both have, with its name where there are several; else the newest of each."""
+    common = [name for name in head if name in base]
+    if not common:
+        newest = [next(reversed(side.values()), []) for side in (base, head)]
+        return [("", newest[0], newest[1])]
+    several = len(common) > 1
+    return [(f"on {head[n][-1].machine.title} ({n[:6]})" if several else "", base[n], head[n]) for n in common]
+
+
+def _without_drift(found: list[Change]) -> list[Change]:
+    """Changes of times and energy less the drift of the machine, which unchanged networks show."""
+    by_metric = drifts(found)
+    return [_corrected(change, by_metric.get(change.metric.name)) for change in found]
+
+
+def _corrected(change: Change, drift: Drift | None) -> Change:
+    """A change judged by what is left of it without the drift; itself where that is not known."""
+    if drift is None or change.change is None or change.outcome not in ("better", "worse", "same", "undecided"):
+        return change
+    if change.reason or change.low is None or change.high is None:  # something else disturbed it
+        return replace(change, drift=drift)
+    left = drift.without(change.change, change.low, change.high)
+    outcome = _judged(change.metric, left.low, left.high, DRIFT)
+    reason = f"{100 * left.value:+.1f} % apart from the machine's drift"
+    if change.unchanged and outcome in ("better", "worse"):
+        outcome, reason = "undecided", f"{reason}, though its code is unchanged"
+    return replace(change, outcome=outcome, reason="" if outcome == "same" else reason, drift=drift)
 
 
 def of_one_state(group: list[Record]) -> list[Record]:
@@ -86,8 +128,12 @@ def of_one_state(group: list[Record]) -> list[Record]:
 def _state(record: Record) -> tuple[Any, ...]:
     spec = record.job.spec
     scored = (conditions_of(record)[0], bool(spec.predicted)) if isinstance(spec, DiceSpec) else ()
-    code = digest_of(record), *sorted(record.job.libraries.items())
-    return code, record.machine_id, _training(record), *scored
+    return _code(record), record.machine_id, _training(record), *scored
+
+
+def _code(record: Record) -> tuple[Any, ...]:
+    """The code of the network, and the libraries that matter to the figure."""
+    return digest_of(record), *sorted(record.job.libraries.items())
 
 
 def _conditions(record: Record) -> str:
@@ -116,7 +162,8 @@ def _change(key: tuple[str, str, str], metric: Metric, base: list[Record], head:
     before, after = (figure(metric, side) for side in (base, head))
     if before is None and after is None:
         return None
-    changed = partial(Change, network, metric, conditions, base=before, head=after)
+    same_code = bool(base and head) and _code(base[-1]) == _code(head[-1])
+    changed = partial(Change, network, metric, conditions, base=before, head=after, unchanged=same_code)
     if _are_the_same(base, head):
         return changed(outcome="same", change=0.0, low=0.0, high=0.0)
     if before is None or after is None:
@@ -205,11 +252,14 @@ def _refusal(metric: Metric, base: Sequence[Record], head: Sequence[Record]) -> 
 
 def _facts(machine: Machine) -> dict[str, object]:
     """The facts that must be equal for two machine-dependent figures to be compared."""
+    model = [str(getattr(machine, f"cpu_{name}", "")) for name in ("vendor", "family", "model", "stepping", "flags")]
+    switches = {name: value for name, value in machine.variables.items() if name != "CUDA_VISIBLE_DEVICES"}
     return {
-        "processor": machine.cpu, "cores": machine.cores, "quota of processor time": machine.cpu_quota,
+        "processor": machine.cpu, "kind of processor": " ".join(filter(None, model)) or "not known",
+        "cores": machine.cores, "quota of processor time": machine.cpu_quota,
         "GPUs": ", ".join(machine.gpus) or "none", "driver": machine.driver or "none", "system": machine.system,
         "Python": machine.python, "torch": machine.packages.get("torch"), "timm": machine.packages.get("timm"),
-        "switches": dict(sorted(machine.variables.items())),
+        "switches": dict(sorted(switches.items())),
     }  # fmt: skip
 
 
@@ -240,55 +290,3 @@ def _judged(metric: Metric, low: float, high: float, slack: float) -> Outcome:
     if high < -slack:
         return "better" if metric.less_is_better else "worse"
     return "undecided"
-
-
-@dataclass(frozen=True)
-class Point:
-    """A metric at a commit, in base units, with its conditions, and the machine if the metric depends on it."""
-
-    commit: Commit
-    value: float
-    conditions: str
-    machine: str
-    records: tuple[str, ...]
-
-
-def history(network: str, metric: Metric, dataset: str = "", folder: str = FOLDER) -> list[Point]:
-    """One point for each commit that changed the network's records of the metric, oldest first.
-
-    The conditions are the default ones: 224 pixels, batch 1, the plain variant, all switches off. A score is on
-    `dataset`, by default the first data set by name.
-    """
-    named = f"{network}-{metric.quantity}-"
-    found = {commit: _usual(records_at(commit.name, folder, named).records, metric, dataset)
-             for commit in commits(folder, named)}  # fmt: skip
-    points = (_point(commit, metric, records) for commit, records in found.items() if records)
-    return [point for point in points if point is not None]
-
-
-def _usual(records: Sequence[Record], metric: Metric, dataset: str) -> list[Record]:
-    """Finished records under the default conditions, oldest first."""
-    kept = [r for r in records if r.status == "ok" and _is_usual(r, metric)]
-    if metric.tier == "score":
-        wanted = dataset or min((r.job.spec.dataset for r in kept), default="")
-        kept = [r for r in kept if is_named(wanted, r)]
-    return sorted(kept, key=lambda r: r.before.at)
-
-
-def _is_usual(record: Record, metric: Metric) -> bool:
-    spec, wanted = record.job.spec, {**USUAL, **metric.where}
-    if metric.tier != "score":
-        wanted["classes"] = 1
-    if metric.where.get("mode") == "training":  # its batch is the budget's
-        del wanted["batch"]
-    return name_of(spec) == PLAIN and all(getattr(spec, name, value) == value for name, value in wanted.items())
-
-
-def _point(commit: Commit, metric: Metric, records: list[Record]) -> Point | None:
-    group = of_one_state(records)
-    value, last = figure(metric, group), group[-1]
-    if value is None:
-        return None
-    machine = "" if metric.tier == "exact" else last.machine.title
-    conditions = f"size {last.job.spec.size}" + (f", {last.job.spec.dataset}" if metric.tier == "score" else "")
-    return Point(commit, value, conditions, machine, tuple(r.id for r in group))

@@ -44,12 +44,39 @@ def as_text(changes: Sequence[Change]) -> str:
     order = ["appeared", "vanished", "undecided", "refused", "better", "worse"]
     shown = sorted((c for c in changes if c.outcome != "same"), key=lambda change: order.index(change.outcome))
     lines = [f"{MARKS[change.outcome]} {change.outcome:9}  {sentence(change)}" for change in shown]
-    return "\n".join([*lines, *([""] if lines else []), count(changes)])
+    told = drifted(changes)
+    return "\n".join([*told, *([""] if told else []), *lines, *([""] if lines else []), count(changes)])
+
+
+def drifted(changes: Sequence[Change]) -> list[str]:
+    """A sentence for each metric in which the machine drifted, or may have."""
+    found = {change.metric.name: change for change in changes if change.drift}
+    lines = [_drift(name, change) for name, change in found.items() if change.drift and change.drift.is_shown]
+    alone = {c.metric.name: c for c in changes if c.drift is None and c.outcome in ("better", "worse") and _timed(c)}
+    lines += [
+        f"{name}: fewer than two unchanged networks were measured on both sides, so a drift of the machine "
+        "cannot be told from a change"
+        for name in alone
+    ]
+    return lines
+
+
+def _timed(change: Change) -> bool:
+    return change.metric.tier == "ratio" and change.metric.unit != "bytes"
+
+
+def _drift(name: str, change: Change) -> str:
+    found = change.drift
+    assert found
+    moved_by = joined(percent_change(found.value), interval(percent_change, found.low, found.high))
+    more, less = ("slower", "faster") if change.metric.unit == "seconds" else ("dearer", "cheaper")
+    said = f"the machine is {more if found.value > 0 else less} today, and changes are judged without that"
+    return f"{name}: the {found.controls} unchanged networks moved by {moved_by}: {said}"
 
 
 def as_markdown(changes: Sequence[Change]) -> str:
     """A table of all of them."""
-    told = {"title_of": title_of, "moved": moved, "marks": MARKS, "count": count(changes)}
+    told = {"title_of": title_of, "moved": moved, "marks": MARKS, "count": count(changes), "drifted": drifted(changes)}
     return str(template("changes.md").render(changes=changes, **told))
 
 
@@ -57,6 +84,7 @@ def as_json(changes: Sequence[Change]) -> str:
     """Every change in base units. Infinite bounds of intervals are null."""
     facts = [
         {**vars(change), "metric": change.metric.name, "unit": change.metric.unit,
+         "drift": change.drift and vars(change.drift),
          **{name: None if abs(getattr(change, name) or 0) == math.inf else getattr(change, name)
             for name in ("change", "low", "high")}}
         for change in changes

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.files import write_whole
-from bench.judge.compare import Point
+from bench.judge.history import Point
 from bench.networks import title_of
 from bench.quantities import Metric
 from bench.report.figures import Picture

@@ -4,8 +4,11 @@ from claiming import at, busy, counted, now, timed, trained, trainings
 from gitting import commit
 from handmade import ENVIRONMENT, altered, fold_record, predicted_record, record, unnamed_record
 
-from bench.judge.compare import compare, history
+from bench.judge.compare import Change, compare
+from bench.judge.history import history
 from bench.quantities import Memory, MemorySpec, find_metric
+from bench.report.changes import as_text
+from bench.run.store import Record
 
 
 def found(base, head):
@@ -52,6 +55,73 @@ def test_times_of_two_machines_are_refused_with_the_fact_and_both_values():
     assert (change.outcome, change.reason) == ("refused", "processor differs: A CPU and B CPU")
     change = found(base, elsewhere(base, packages={"torch": "2.11.0"}))["latency"]
     assert change.reason == "torch differs: 2.14.1 and 2.11.0"
+
+
+FIVE = ("attention_unet", "mdsa_unet", "swin_unet", "unet", "unetpp")
+NOISE = (1.0, 1.01, 0.99, 1.0, 1.005)
+
+
+def run(drift: float, edited: float | None = None) -> list[Record]:
+    """Five networks, all slower by `drift`; the code of MDSA-UNet edited, and slower by `edited` in all."""
+    records = []
+    for place, name in enumerate(FIVE):
+        factor = 1 + (edited if edited is not None and name == "mdsa_unet" else drift)
+        made = timed(name, [(place + 1) * factor * one for one in NOISE])
+        if edited is not None and name == "mdsa_unet":
+            job = made[0].job.model_copy(update={"network_digest": "e" * 12})
+            made = [r.model_copy(update={"job": job.model_copy(update={"spec": r.job.spec})}) for r in made]
+        records += made
+    return records
+
+
+def of_latency(base: list[Record], head: list[Record]) -> dict[str, Change]:
+    return {change.network: change for change in compare(base, head) if change.metric.name == "latency"}
+
+
+def test_where_all_unchanged_networks_move_alike_the_machine_did():
+    changes = of_latency(run(0.0), run(0.1))
+    assert {name: change.outcome for name, change in changes.items()} == dict.fromkeys(FIVE, "same")
+    drift = changes["unet"].drift
+    assert (drift.value, drift.controls, drift.is_shown) == (pytest.approx(0.1), 5, True)
+    assert as_text([*changes.values()]).startswith(
+        "latency: the 5 unchanged networks moved by +10.0 % [+10.0, +10.0]: the machine is slower today"
+    )
+
+
+def test_an_edited_network_is_judged_without_the_machines_drift():
+    with_it = of_latency(run(0.0), run(0.1, edited=0.1))
+    assert (with_it["mdsa_unet"].outcome, with_it["mdsa_unet"].drift.controls) == ("same", 4)
+    slower = of_latency(run(0.0), run(0.1, edited=0.3))["mdsa_unet"]
+    assert (slower.outcome, slower.change) == ("worse", pytest.approx(0.3))
+    assert slower.reason == "+18.2 % apart from the machine's drift"
+    assert of_latency(run(0.0), run(0.1, edited=0.0))["mdsa_unet"].outcome == "better"
+
+
+def test_an_unchanged_network_that_moves_alone_is_neither_better_nor_worse():
+    head = [r for r in run(0.001) if r.job.network != "unet"] + timed("unet", [4 * 2.0 * one for one in NOISE])
+    changes = of_latency(run(0.0), head)
+    assert changes["unet"].outcome == "undecided"
+    assert {change.outcome for change in changes.values()} <= {"same", "undecided"}
+
+
+def test_with_one_unchanged_network_a_drift_cannot_be_told():
+    (change,) = of_latency(timed("unet", [1.0] * 5), timed("unet", [2 * one for one in NOISE])).values()
+    assert (change.outcome, change.drift) == ("worse", None)
+    assert "fewer than two unchanged networks" in as_text([change])
+
+
+def moved_to(records: list[Record], fingerprint: str, cpu: str) -> list[Record]:
+    machine = ENVIRONMENT.model_copy(update={"cpu": cpu})
+    return [altered(record, machine=fingerprint).model_copy(update={"machine": machine}) for record in records]
+
+
+def test_records_of_two_machines_are_compared_machine_by_machine():
+    quick, slow = timed("unet", [1.0] * 5), [*timed("unet", [3.0] * 5)]
+    base = [*moved_to(quick, "a" * 12, "A"), *moved_to(slow, "b" * 12, "B")]
+    head = [*moved_to(slow, "b" * 12, "B"), *moved_to(quick, "a" * 12, "A")]
+    changes = [change for change in compare(base, head) if change.metric.name == "latency"]
+    assert [(change.outcome, change.change) for change in changes] == [("same", 0.0)] * 2
+    assert [change.conditions.rpartition("(")[2] for change in changes] == ["bbbbbb)", "aaaaaa)"]
 
 
 def test_counts_are_compared_whatever_the_machine():
@@ -207,6 +277,17 @@ def test_a_point_for_each_commit_that_has_records(repository):
     (latency,) = history("mdsa_unet", find_metric("latency"))
     assert (latency.value, len(latency.records)) == (pytest.approx((0.1 * 0.2 * 0.3) ** (1 / 3)), 3)
     assert latency.machine.startswith("A CPU")
+
+
+def test_another_processor_is_another_line_whatever_its_name(repository):
+    first = moved_to(timed("unet", [1.0] * 3), "a" * 12, "A CPU")
+    commit(repository, first, "first")
+    commit(repository, [*first, *moved_to(timed("unet", [2.0] * 3), "b" * 12, "A CPU")], "second")
+    points = history("unet", find_metric("latency"))
+    assert [(point.commit.subject, point.value, point.machine_id[0]) for point in points] == [
+        ("first", 1.0, "a"), ("second", 1.0, "a"), ("second", 2.0, "b"),
+    ]  # fmt: skip
+    assert [point.machine[-8:] for point in points] == ["(aaaaaa)", "(aaaaaa)", "(bbbbbb)"]
 
 
 def test_a_score_is_of_one_data_set(repository):

@@ -1,6 +1,6 @@
 from datetime import UTC, datetime
 
-from bench.judge.compare import Point
+from bench.judge.history import Point
 from bench.quantities import find_metric
 from bench.read.load import Commit
 from bench.report.history import as_text, draw, facts
