@@ -20,6 +20,8 @@ class EnergySpec(Pass):
     seconds: float = Field(5.0, gt=0)
     counter_steps: int = Field(50, ge=1)
     process: int = Field(0, ge=0)
+    tf32: bool = False
+    cudnn_benchmark: bool = False
 
 
 class Energy(Result):
@@ -38,7 +40,7 @@ class Energy(Result):
 
 
 def _jobs(asked: Asked) -> list[EnergySpec]:
-    return [EnergySpec(**asked.one_pass, size=asked.size, batch=asked.batches[0])]
+    return [EnergySpec(**asked.one_pass, **asked.switches, size=asked.size, batch=asked.batches[0])]
 
 
 QUANTITY = Quantity(
