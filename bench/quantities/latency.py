@@ -46,7 +46,8 @@ class Agreement(Frozen):
     """Difference of the output from that of the plain network (contiguous, eager, float32).
 
     `max_error` is the largest absolute difference of two logits, `largest` the largest absolute logit of the plain
-    network, and `dice` the Dice of the two predicted masks (1 if they are equal).
+    network, both of the output tensor and batch that are furthest off for their size. `dice` is the Dice of the two
+    predicted masks (1 if they are equal).
     """
 
     max_error: float
@@ -60,7 +61,7 @@ class Latency(Result):
     On CUDA, `event_samples_s` are the same calls timed by CUDA events, which is the `gpu_time`. Empty on a CPU.
 
     `prepare_s` is the time of conversion to the form (folding, compiling, exporting); None if there was none.
-    `agreement` is None for the plain network.
+    `agreement` is None for the plain network. `note` says what is odd about the form, such as that it changes nothing.
     """
 
     quantity: Literal["latency"] = "latency"
@@ -69,6 +70,7 @@ class Latency(Result):
     event_samples_s: tuple[float, ...] = ()
     prepare_s: float | None = None
     agreement: Agreement | None = None
+    note: str = ""
 
 
 def _jobs(asked: Asked) -> list[LatencySpec]:
