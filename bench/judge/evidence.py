@@ -168,7 +168,10 @@ def _disturbed(claim: Claim, record: Record) -> bool:
 def _series(claim: Claim, records: Sequence[Record]) -> list[tuple[float, ...]]:
     """The times of each process, or its one figure. Raises Undecided for a figure that could not be read."""
     if claim.about.samples:
-        return times_of(claim.about, records)
+        times = times_of(claim.about, records)
+        if len(times) < len(records):
+            raise Undecided(f"{records[0].job.network} has no {claim.metric} on {records[0].job.spec.device}")
+        return times
     series: list[tuple[float, ...]] = []
     for record in records:
         doubt, value = claim.about.doubt(record.result), _value(claim, record)
@@ -180,5 +183,5 @@ def _series(claim: Claim, records: Sequence[Record]) -> list[tuple[float, ...]]:
 
 
 def times_of(metric: Metric, records: Sequence[Record]) -> list[tuple[float, ...]]:
-    """The raw times of each process in seconds; empty for a metric that is not repeated in several processes."""
-    return [metric.samples(record.result) for record in records] if metric.samples else []
+    """The raw times in seconds of each process that has some; empty for a metric that is not repeated in processes."""
+    return [times for record in records if (times := metric.samples(record.result))] if metric.samples else []

@@ -8,7 +8,7 @@ from bench.judge.verdict import Verdict
 from bench.machine import this_machine
 from bench.quantities import QUANTITIES, Device
 from bench.quantities.budget import Budget
-from bench.quantities.variants import conditions
+from bench.quantities.variants import made_so
 from bench.run.job import Job
 from bench.run.store import Record
 
@@ -42,7 +42,7 @@ def _rounds(claims: Sequence[Claim], records: Sequence[Record], budget: Budget) 
     ways: dict[Any, list[str]] = {}
     for claim in claims:
         of_times = length if claim.about.samples else {}  # the window of an energy is as long in every budget
-        spec = _spec(claim, **of_times, **conditions(claim.variant))
+        spec = _spec(claim, **of_times, **made_so(claim.variant))
         ways[spec] = list(dict.fromkeys([*ways.get(spec, []), *claim.networks]))
     first = {spec: _next_process(spec, names, records) for spec, names in ways.items()}
     for number in range(budget.processes):

@@ -44,14 +44,15 @@ class Finding:
     todo: str = ""
 
 
-def taint(before: State, after: State, cores: int, device: Device) -> tuple[str, ...]:
+def taint(before: State, after: State, cores: int, device: Device, on_gpu: bool = False) -> tuple[str, ...]:
     """Why a time measured between two states is distorted; empty if it can be trusted.
 
-    Each reason is a sentence with the figure and its limit. Both states are read by the process that measures, the
-    first before it touches the GPU. `cores` is the machine's `Machine.cores`. On `cuda` both processor and GPU are
-    judged. What could not be read is not judged.
+    Each reason is a sentence with the figure and its limit. Both states are read by the process that measures; `on_gpu`
+    is whether it used the GPU before the first. `cores` is the number of cores that it uses: what others may use is a
+    share of their time, however many more the machine has. On `cuda` both processor and GPU are judged. What could not
+    be read is not judged.
     """
-    return tuple(one.what for one in _between(before, after, cores, device) if one.mark == "bad")
+    return tuple(one.what for one in _between(before, after, cores, device, on_gpu) if one.mark == "bad")
 
 
 def findings(facts: Machine, before: State, after: State, device: Device, cuda: bool) -> list[Finding]:
@@ -65,7 +66,7 @@ def findings(facts: Machine, before: State, after: State, device: Device, cuda: 
     return sorted(found, key=lambda finding: ("bad", "note", "ok").index(finding.mark))
 
 
-def _between(before: State, after: State, cores: int, device: Device) -> Iterator[Finding]:
+def _between(before: State, after: State, cores: int, device: Device, on_gpu: bool = False) -> Iterator[Finding]:
     """Findings about the time between two states."""
     names = ("clock_s", "cpu_busy_s", "own_cpu_s", "cpu_steal_s", "throttled_s")
     length, busy, own, stolen, stopped = (_growth(getattr(before, name), getattr(after, name)) for name in names)
@@ -86,7 +87,7 @@ def _between(before: State, after: State, cores: int, device: Device) -> Iterato
         yield Finding("bad", held, "lift the quota")
     if device == "cuda":
         advice = "`nvidia-smi` shows processes, heat and power limits; wait, or take another GPU"
-        yield from (Finding("bad", reason, advice) for reason in _gpu_between(before, after))
+        yield from (Finding("bad", reason, advice) for reason in _gpu_between(before, after, on_gpu))
 
 
 def _growth(first: float | None, last: float | None) -> float:
@@ -94,7 +95,7 @@ def _growth(first: float | None, last: float | None) -> float:
     return math.nan if first is None or last is None else last - first
 
 
-def _gpu_between(before: State, after: State) -> Iterator[str]:
+def _gpu_between(before: State, after: State, on_gpu: bool) -> Iterator[str]:
     # A string instead of a number gives the reason why NVML could not read it.
     first, last = ({name: x for name, x in one.gpu.items() if not isinstance(x, str)} for one in (before, after))
     bits_before, bits_after = (int(one.get("throttle_reasons", 0)) for one in (first, last))
@@ -105,9 +106,10 @@ def _gpu_between(before: State, after: State) -> Iterator[str]:
     heats = [(one.get("temperature_c", -math.inf), one.get("slowdown_c", math.inf)) for one in (first, last)]
     if over := [(heat, limit) for heat, limit in heats if heat >= limit]:
         yield "the GPU was at {:.0f} degrees C (it slows down from {:.0f} on)".format(*max(over))
-    # Afterwards this process is on the GPU too, and a container may know it by another number.
-    others_after = min(last.get("other_processes", 0), last.get("processes", 0) - 1)
-    if (others := max(first.get("other_processes", 0), others_after)) > 0:
+    # Afterwards, or from the first, this process is on the GPU too, and a container may know it by another number.
+    counts = [(one.get("other_processes", 0), one.get("processes", 0) - ours)
+              for one, ours in ((first, on_gpu), (last, True))]  # fmt: skip
+    if (others := max(map(min, counts))) > 0:
         yield f"{others:.0f} other processes used the GPU (limit 0)"
     was, now = first.get("sm_mhz", 0), last.get("sm_mhz", 0)
     # An idle GPU lowers its clock by itself.

@@ -13,17 +13,28 @@ from pathlib import Path
 
 import psutil
 
-from bench.machine.system import cpu_info, cpu_quota, gpu_state, gpus, processors, text, throttled_s
+from bench.machine.system import (
+    PROCESSOR,
+    cpu_info,
+    cpu_quota,
+    gpu_state,
+    gpus,
+    processor,
+    processors,
+    text,
+    throttled_s,
+)
 from bench.quantities import Device, Frozen, TrainingPrecision
 
 # The C library's allocator and OpenMP affect times, so workers set these variables and records contain them.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "8589934592"}
+NUMBERS = "CUDA_VISIBLE_DEVICES"  # which GPUs, not of what kind
 SET_BY_US = (*ALLOCATOR, "OMP_NUM_THREADS")
 PACKAGES = ("torch", "torchvision", "timm", "lightning", "monai", "fvcore", "onnxruntime")
 NATIVE_BFLOAT16 = ("amx_bf16", "avx512_bf16")
 ONLINE = Path("/sys/devices/system/cpu/online")
 BUSY = ("user", "nice", "system", "irq", "softirq")  # guest time is already included in user; proc_stat(5)
-VARIABLES = (*SET_BY_US, "OMP_WAIT_POLICY", "KMP_AFFINITY", "TIMM_FUSED_ATTN", "CUDA_VISIBLE_DEVICES")
+VARIABLES = (*SET_BY_US, "OMP_WAIT_POLICY", "KMP_AFFINITY", "TIMM_FUSED_ATTN", NUMBERS)
 
 
 class Machine(Frozen):
@@ -31,9 +42,17 @@ class Machine(Frozen):
 
     `cores` is the number of processors that this process may use: those it may run on, or fewer if a container's CPU
     quota is smaller. `cpu_quota` is that quota in processors; None if it is not the tighter limit.
+
+    The fields from `cpu_vendor` to `cpu_flags`, a digest of the processor's features, tell processors of the same name
+    apart; they are empty in older records. `gpus` are those that CUDA sees; in older records all that there are.
     """
 
     cpu: str
+    cpu_vendor: str = ""
+    cpu_family: str = ""
+    cpu_model: str = ""
+    cpu_stepping: str = ""
+    cpu_flags: str = ""
     cores: int
     cpu_quota: float | None = None
     memory_bytes: int
@@ -47,20 +66,29 @@ class Machine(Frozen):
 
     @property
     def fingerprint(self) -> str:
-        """12 hexadecimal digits of the facts that make two times comparable: hardware, driver, software, variables."""
+        """12 hexadecimal digits of the facts that make two times comparable: hardware, driver, software, variables.
+
+        Of the GPUs, kind and number count, not their numbers. A machine of an older record, which does not name its
+        processor's vendor, keeps the fingerprint that it had.
+        """
         software = [self.packages.get(name) for name in ("torch", "timm")]
-        switches = sorted((name, value) for name, value in self.variables.items() if name not in SET_BY_US)
-        facts = (self.cpu, self.cores, self.gpus, self.driver, self.system, self.python, software, switches)
-        # Only if there is a quota, so that the fingerprints of other machines are the same as before quotas were read.
+        left_out = {*SET_BY_US, *([NUMBERS] if self.cpu_vendor else [])}
+        switches = sorted((name, value) for name, value in self.variables.items() if name not in left_out)
+        gpus = tuple(sorted(self.gpus)) if self.cpu_vendor else self.gpus
+        facts = (self.cpu, self.cores, gpus, self.driver, self.system, self.python, software, switches)
         quota = () if self.cpu_quota is None else (self.cpu_quota,)
-        return hashlib.sha256(repr(facts + quota).encode()).hexdigest()[:12]
+        processor = tuple(getattr(self, name) for name in PROCESSOR) if self.cpu_vendor else ()
+        return hashlib.sha256(repr(facts + quota + processor).encode()).hexdigest()[:12]
 
     @property
     def title(self) -> str:
         """A short description of the machine."""
         quota = "" if self.cpu_quota is None else f" (a quota of {self.cpu_quota:g})"
         gpus = ", ".join(self.gpus) or "no GPU"
-        return f"{self.cpu}, {self.cores} cores{quota}, {self.memory_bytes / 2**30:.0f} GiB, {gpus}"
+        steps = {"family": self.cpu_family, "model": self.cpu_model, "stepping": self.cpu_stepping}
+        known = ", ".join(f"{name} {value}" for name, value in steps.items() if value)
+        cpu = f"{self.cpu} ({known})" if known else self.cpu
+        return f"{cpu}, {self.cores} cores{quota}, {self.memory_bytes / 2**30:.0f} GiB, {gpus}"
 
 
 class State(Frozen):
@@ -93,6 +121,7 @@ def this_machine() -> Machine:
     quota = None if limit is None or limit >= allowed else limit
     return Machine(
         cpu=_cpu_name(),
+        **processor(platform.machine()),
         cores=allowed if quota is None else math.ceil(quota),
         cpu_quota=quota,
         memory_bytes=psutil.virtual_memory().total,

@@ -8,6 +8,7 @@ speed, fastest first, unless CUDA_DEVICE_ORDER is PCI_BUS_ID; NVML numbers them 
 name one by its UUID.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -31,6 +32,24 @@ def cpu_info(field: str) -> str:
     """The first processor's value of a field of /proc/cpuinfo, such as `model name`; empty if there is none."""
     found = re.search(rf"^{field}\s*:(.*)$", text(PROC / "cpuinfo") or "", re.MULTILINE)
     return found[1].strip() if found else ""
+
+
+# The names of the fields of /proc/cpuinfo on x86, and on Arm.
+PROCESSOR = {
+    "cpu_vendor": ("vendor_id", "CPU implementer"), "cpu_family": ("cpu family", "CPU architecture"),
+    "cpu_model": ("model", "CPU part"), "cpu_stepping": ("stepping", "CPU variant"), "cpu_flags": ("flags", "Features"),
+}  # fmt: skip
+
+
+def processor(otherwise: str) -> dict[str, str]:
+    """The processor's vendor, family, model and stepping, and a digest of its features in any order.
+
+    What the system does not report is empty. The vendor never is: it is then `otherwise`, such as an architecture.
+    """
+    found = {name: next(filter(None, map(cpu_info, fields)), "") for name, fields in PROCESSOR.items()}
+    if flags := found["cpu_flags"]:
+        found["cpu_flags"] = hashlib.sha256(" ".join(sorted(set(flags.split()))).encode()).hexdigest()[:12]
+    return {**found, "cpu_vendor": found["cpu_vendor"] or otherwise}
 
 
 @cache
@@ -88,23 +107,41 @@ def nvml() -> Any:
 
 
 def gpus() -> tuple[tuple[str, ...], str]:
-    """The names of all GPUs, also of those that CUDA_VISIBLE_DEVICES hides, and the driver's version."""
+    """The names of the GPUs that CUDA_VISIBLE_DEVICES leaves visible, in their order, and the driver's version."""
     driver = nvml().nvmlSystemGetDriverVersion() if nvml() else ""
-    return tuple(nvml().nvmlDeviceGetName(gpu) for gpu in _handles()), driver
+    return tuple(nvml().nvmlDeviceGetName(gpu) for gpu in visible()), driver
+
+
+def visible() -> list[Any]:
+    """The handles of the GPUs that CUDA sees, in its order: all, or those that CUDA_VISIBLE_DEVICES names.
+
+    CUDA ignores a name that does not exist, and all after it.
+    """
+    handles, names = _handles(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    if names is None:
+        return handles
+    found: list[Any] = []
+    for name in map(str.strip, names.split(",")):
+        handle = _named(name, handles)
+        if handle is None:
+            break
+        found.append(handle)
+    return found
+
+
+def _named(name: str, handles: list[Any]) -> Any | None:
+    """The GPU of this number, or whose UUID begins so; None if there is none."""
+    pynvml = nvml()
+    if pynvml and name.startswith("MIG-"):  # a part of a GPU
+        with suppress(pynvml.NVMLError):
+            return pynvml.nvmlDeviceGetHandleByUUID(name)
+    named = [one for one in handles if name and pynvml.nvmlDeviceGetUUID(one).startswith(name)]
+    return next(iter(handles[int(name) :] if name.isdecimal() else named), None)
 
 
 def first_visible() -> Any | None:
-    """The handle of the GPU that CUDA calls 0: the first, or the first that CUDA_VISIBLE_DEVICES names.
-
-    None if there is none, or if the named one does not exist; CUDA then sees no GPU either.
-    """
-    pynvml, handles = nvml(), _handles()
-    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
-    if pynvml and first.startswith("MIG-"):  # a part of a GPU
-        with suppress(pynvml.NVMLError):
-            return pynvml.nvmlDeviceGetHandleByUUID(first)
-    named = [one for one in handles if first and pynvml.nvmlDeviceGetUUID(one).startswith(first)]
-    return next(iter(handles[int(first) :] if first.isdecimal() else named), None)
+    """The handle of the GPU that CUDA calls 0; None if CUDA sees none."""
+    return next(iter(visible()), None)
 
 
 def gpu_state() -> dict[str, float | int | str]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.errors import UserError
-from bench.measure.switches import layout, set_switches
+from bench.measure.switches import layout, switch_as
 from bench.networks.output_maps import supervised
 from bench.quantities import Device, Memory, MemorySpec
 
@@ -37,7 +37,7 @@ def memory(build: Callable[[], nn.Module], spec: MemorySpec) -> Memory:
     training, gradients and AdamW's state. A training step is: gradients cleared, forward, cross-entropy with random
     masks, backward, AdamW; without accumulation and clipping. Dice would add a few maps of the output's size. In
     inference, half precision applies to weights and images; in training, bfloat16 is mixed precision with float32
-    weights. TF32 and cudnn.benchmark are off.
+    weights. TF32 and cudnn.benchmark are as the spec says.
 
     `reserved_bytes` is the peak of what torch's allocator reserves, including workspaces of libraries.
 
@@ -50,7 +50,7 @@ def memory(build: Callable[[], nn.Module], spec: MemorySpec) -> Memory:
     """
     if spec.mode == "training" and spec.precision == "float16":
         raise UserError("memory of training in float16 is not measured; give float32 or bfloat16")
-    set_switches(spec.threads, tf32=False)
+    switch_as(spec)
     on_cuda = spec.device == "cuda"
     if not on_cuda:
         for setting in (-3, -1):  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of glibc's malloc.h

@@ -14,7 +14,7 @@ import torch
 
 from bench.machine import this_machine
 from bench.machine.system import processors, text
-from bench.measure.switches import set_switches, synchronize
+from bench.measure.switches import Mark, nothing, switch_as, synchronize
 from bench.quantities import Device, Peak, PeakSpec
 
 SIZES = {"cpu": (512, 1024, 2048, 4096), "cuda": (4096, 8192, 16384)}
@@ -25,23 +25,27 @@ REPEATS, REPEATS_S = 3, 0.2
 Clock = Callable[[], float]
 
 
-def peak(spec: PeakSpec, clock: Clock = time.perf_counter) -> Peak:
+def peak(spec: PeakSpec, clock: Clock = time.perf_counter, mark: Mark = nothing) -> Peak:
     """Measure multiply-adds and bytes per second. Takes a few seconds.
 
-    `macs_per_s` is n^3 over the best time of a product of two n x n matrices in the spec's precision (float32 without
-    TF32), for the n among several that is fastest. Each product is computed as `torch.mm` and as a 1x1 convolution of n
-    channels and n pixels, because torch uses different libraries for them and one may be slow: on AMD processors MKL's
-    product reaches half of oneDNN's rate.
+    `macs_per_s` is n^3 over the best time of a product of two n x n matrices in the spec's precision (float32 uses TF32
+    only where the spec allows it), for the n among several that is fastest. Each product is computed as `torch.mm` and
+    as a 1x1 convolution of n channels and n pixels, because torch uses different libraries for them and one may be
+    slow: on AMD processors MKL's product reaches half of oneDNN's rate.
 
     `bytes_per_s` is twice the bytes of an array over the best time of its copy: each byte is read once and written
     once; additional reads by write-allocating caches are not counted. The array is at least four times the last-level
     cache, unless that is more than a tenth of the memory.
 
-    `clock` is in seconds; tests inject their own. Sets torch's switches, with TF32 at torch's defaults.
+    `clock` is in seconds; tests inject their own. `mark` is called before and after. Sets torch's switches as the spec
+    says.
     """
-    set_switches(spec.threads)
+    switch_as(spec)
+    mark()
     with torch.inference_mode():
-        return Peak(macs_per_s=_product_rate(spec, clock), bytes_per_s=_copy_rate(spec, clock))
+        found = Peak(macs_per_s=_product_rate(spec, clock), bytes_per_s=_copy_rate(spec, clock))
+    mark()
+    return found
 
 
 def _product_rate(spec: PeakSpec, clock: Clock) -> float:

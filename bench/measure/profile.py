@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from bench.measure.cost import own, random_image
 from bench.measure.counters import by_torch, counting, tensors
-from bench.measure.switches import around_modules, set_switches, synchronize, takes_hooks
+from bench.measure.switches import Mark, around_modules, nothing, switch_as, synchronize, takes_hooks
 from bench.quantities import ModuleCost, OperatorTime, Profile, ProfileSpec
 
 PASSES, FEWEST, ENOUGH_S = 10, 3, 20.0  # timed pairs of passes; fewer where they take longer than this
@@ -31,13 +31,16 @@ Progress = Callable[[str, int, int], None]
 Times = defaultdict[str, float]  # seconds by the module's name
 
 
-def profile(network: nn.Module, spec: ProfileSpec, progress: Progress, clock: Clock = time.perf_counter) -> Profile:
+def profile(
+    network: nn.Module, spec: ProfileSpec, progress: Progress, clock: Clock = time.perf_counter, mark: Mark = nothing
+) -> Profile:
     """Count one image on the CPU, then time batches on the device.
 
-    `progress(doing, done, total)` reports progress; `clock` is in seconds. The network is moved to the device and left
-    in eval mode. Errors that the network raises for such an image are raised.
+    `progress(doing, done, total)` reports progress; `clock` is in seconds; `mark` is called just before and just after
+    the timed passes. The network is moved to the device and left in eval mode. Errors that the network raises for such
+    an image are raised.
     """
-    set_switches(spec.threads)
+    switch_as(spec)
     network = network.eval()
     image = random_image(network, spec.channels, spec.size)
     progress("counting", 0, 1)
@@ -46,7 +49,9 @@ def profile(network: nn.Module, spec: ProfileSpec, progress: Progress, clock: Cl
     counts, uncounted = count(own(network), image), by_torch(own(network), image).missed
     batch = image.repeat(spec.batch, 1, 1, 1).to(spec.device)
     network = network.to(spec.device)
+    mark()
     plain, clocked = _times(network, batch, progress, clock)
+    mark()
     times = {name: statistics.median(spent[name] for spent in clocked) for name in set().union(*clocked)}
     return Profile(
         modules=assemble(network, counts, times),

@@ -10,6 +10,16 @@ from torch import Tensor, nn
 from bench.quantities import Device, MemoryFormat
 
 Context = AbstractContextManager[Any]
+Mark = Callable[[], None]  # called just before and just after what is timed, to note the machine's state
+
+
+def nothing() -> None:
+    """A mark that notes nothing, for measurements whose machine nobody watches."""
+
+
+def switch_as(spec: Any) -> None:
+    """Set every switch as the conditions of a measurement say."""
+    set_switches(spec.threads, tf32=spec.tf32, cudnn_benchmark=spec.cudnn_benchmark)
 
 
 def set_switches(
@@ -30,9 +40,9 @@ def set_switches(
     torch.backends.cudnn.deterministic = False
 
 
-def random_images(batch: int, channels: int, size: int) -> Tensor:
-    """Random images (batch, channels, size, size) in float32, values in [0, 1), the same each time."""
-    return torch.rand(batch, channels, size, size, generator=torch.Generator().manual_seed(0))
+def random_images(batch: int, channels: int, size: int, seed: int = 0) -> Tensor:
+    """Random images (batch, channels, size, size) in float32, values in [0, 1), the same each time for a seed."""
+    return torch.rand(batch, channels, size, size, generator=torch.Generator().manual_seed(seed))
 
 
 def layout(memory_format: MemoryFormat) -> torch.memory_format:

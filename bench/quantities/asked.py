@@ -31,7 +31,8 @@ class Settings:
 
     Networks are measured at `size`, at the first of the `batches` and in float32 eager mode. Then one of these is
     changed at a time, to each other size, batch and variant. `patience` is the number of checks without improvement
-    after which a training ends. With `pseudonyms`, records name neither patients nor files.
+    after which a training ends. `tf32` and `cudnn_benchmark` are torch's switches for all that is measured on a GPU but
+    trainings. With `pseudonyms`, records name neither patients nor files.
     """
 
     size: int = 224
@@ -78,3 +79,8 @@ class Asked(Settings):
     def one_pass(self) -> dict[str, Any]:
         """The conditions shared by all measurements on the machine."""
         return {"machine": self.machine, "device": self.device, "classes": self.maps, "threads": self.threads}
+
+    @property
+    def switches(self) -> dict[str, bool]:
+        """The switches of torch under which everything on the machine is measured."""
+        return {"tf32": self.tf32, "cudnn_benchmark": self.cudnn_benchmark}

@@ -18,7 +18,8 @@ Unit = Literal[
 
 IMAGE = ("channels", "classes", "size")  # conditions of claims about figures that are the same on every machine
 PASS = (*IMAGE, "batch", "device", "machine")  # and about figures that depend on the machine
-SAME_PASS = ("machine", "device", *IMAGE, "batch", "precision", "memory_format")  # equal for the figures of a table row
+SWITCHES = ("tf32", "cudnn_benchmark")
+SAME_PASS = ("machine", "device", *IMAGE, "batch", "precision", "memory_format", *SWITCHES)  # equal in a table row
 
 
 class Frozen(BaseModel):

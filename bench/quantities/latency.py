@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from bench.quantities.asked import Asked
 from bench.quantities.base import PASS, Column, Frozen, MemoryFormat, Metric, Pass, Quantity, Result, pixels
-from bench.quantities.variants import FORMS, PLAIN, conditions, name_of
+from bench.quantities.variants import FORMS, PLAIN, made_so, name_of
 from bench.stats.estimate import of_processes
 from bench.units import in_unit
 
@@ -18,12 +18,14 @@ class LatencySpec(Pass):
 
     `process` numbers the repeats, each of which runs in a fresh process. Warm-up lasts at least `warmup_calls` calls
     and `warmup_s` seconds, and until times are stable (`bench.measure.latency`). Then at least `samples` calls and
-    `seconds` seconds are timed. `form` is how the network was converted before timing (`bench.measure.forms`).
+    `seconds` seconds are timed. `form` is how the network was converted before timing (`bench.measure.forms`), and
+    `runtime` the name and version of what runs that form, if that is not torch.
     """
 
     quantity: Literal["latency"] = "latency"
     memory_format: MemoryFormat = "contiguous"
     form: str = PLAIN
+    runtime: str = ""
     tf32: bool = False
     cudnn_benchmark: bool = False
     warmup_calls: int = Field(10, ge=1)
@@ -44,7 +46,8 @@ class Agreement(Frozen):
     """Difference of the output from that of the plain network (contiguous, eager, float32).
 
     `max_error` is the largest absolute difference of two logits, `largest` the largest absolute logit of the plain
-    network, and `dice` the Dice of the two predicted masks (1 if they are equal).
+    network, both of the output tensor and batch that are furthest off for their size. `dice` is the Dice of the two
+    predicted masks (1 if they are equal).
     """
 
     max_error: float
@@ -53,12 +56,12 @@ class Agreement(Frozen):
 
 
 class Latency(Result):
-    """Raw times of single calls in seconds, in order.
+    """Raw times of single calls in seconds, in order: the latency is the wall time from a call to the end of its work.
 
-    On CUDA, `event_samples_s` are the same calls timed by CUDA events.
+    On CUDA, `event_samples_s` are the same calls timed by CUDA events, which is the `gpu_time`. Empty on a CPU.
 
     `prepare_s` is the time of conversion to the form (folding, compiling, exporting); None if there was none.
-    `agreement` is None for the plain network.
+    `agreement` is None for the plain network. `note` says what is odd about the form, such as that it changes nothing.
     """
 
     quantity: Literal["latency"] = "latency"
@@ -67,6 +70,7 @@ class Latency(Result):
     event_samples_s: tuple[float, ...] = ()
     prepare_s: float | None = None
     agreement: Agreement | None = None
+    note: str = ""
 
 
 def _jobs(asked: Asked) -> list[LatencySpec]:
@@ -74,11 +78,11 @@ def _jobs(asked: Asked) -> list[LatencySpec]:
     budget, batch = asked.budget, asked.batches[0]
     spec = partial(
         LatencySpec, **asked.one_pass, warmup_calls=budget.warmup_calls, warmup_s=budget.warmup_s,
-        samples=budget.samples, seconds=budget.seconds, tf32=asked.tf32, cudnn_benchmark=asked.cudnn_benchmark,
+        samples=budget.samples, seconds=budget.seconds, **asked.switches,
     )  # fmt: skip
     ways: list[dict[str, Any]] = [{"batch": batch, "size": size} for size in asked.all_sizes]
     ways += [{"batch": other, "size": asked.size} for other in sorted(set(asked.batches) - {batch})]
-    ways += [{"batch": batch, "size": asked.size, **conditions(v)} for v in asked.variants if v != PLAIN]
+    ways += [{"batch": batch, "size": asked.size, **made_so(v)} for v in asked.variants if v != PLAIN]
     return [spec(process=process, **way) for process in range(budget.processes) for way in ways]
 
 
@@ -102,8 +106,8 @@ QUANTITY = Quantity(
     summary=lambda r: f"median {in_unit(median(r.samples_s), 'seconds')} of {len(r.samples_s)} calls",
     repeat=lambda s: f"{name_of(s)}, batch {s.batch}, {s.size}x{s.size}, process {s.process}",
     metrics=(
-        # CUDA event times are preferred if there are any.
-        Metric("latency", "ratio", "seconds", (*PASS, "variant"), samples=lambda r: r.event_samples_s or r.samples_s),
+        Metric("latency", "ratio", "seconds", (*PASS, "variant"), samples=lambda r: r.samples_s),
+        Metric("gpu_time", "ratio", "seconds", (*PASS, "variant"), samples=lambda r: r.event_samples_s),
     ),
     columns=(
         Column("latency", "Latency", "ms", "seconds", lambda found: of_processes([r.samples_s for r in found]),

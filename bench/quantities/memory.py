@@ -9,6 +9,8 @@ from bench.quantities.asked import Asked
 from bench.quantities.base import PASS, Column, MemoryFormat, Metric, Pass, Quantity, Result, pixels
 from bench.units import in_unit
 
+TRAINING_BATCH = 4  # of every network in every budget, so that a table never mixes batches
+
 
 class MemorySpec(Pass):
     """Peak memory of one pass in a fresh process: a forward pass in inference mode, or a training step.
@@ -20,6 +22,8 @@ class MemorySpec(Pass):
     quantity: Literal["memory"] = "memory"
     memory_format: MemoryFormat = "contiguous"
     mode: Literal["inference", "training"] = "inference"
+    tf32: bool = False
+    cudnn_benchmark: bool = False
     process: int = Field(0, ge=0)
 
 
@@ -41,9 +45,9 @@ class Memory(Result):
 
 
 def _jobs(asked: Asked) -> list[MemorySpec]:
-    """One forward pass at each size, smallest first, and one training step at the budget's batch."""
-    spec = partial(MemorySpec, **asked.one_pass)
-    training = spec(size=asked.size, batch=asked.budget.batch, mode="training")
+    """One forward pass at each size, smallest first, and one training step of `TRAINING_BATCH` images."""
+    spec = partial(MemorySpec, **asked.one_pass, **asked.switches)
+    training = spec(size=asked.size, batch=TRAINING_BATCH, mode="training")
     return [*(spec(size=size, batch=asked.batches[0]) for size in sorted(asked.all_sizes)), training]
 
 

@@ -17,6 +17,8 @@ class PeakSpec(Conditions):
     device: Device
     precision: Precision = "float32"
     threads: int = Field(ge=1)
+    tf32: bool = False
+    cudnn_benchmark: bool = False
 
 
 class Peak(Result):
@@ -30,7 +32,8 @@ class Peak(Result):
 def _jobs(asked: Asked) -> list[PeakSpec]:
     """One job for the machine if latency is measured, else none."""
     wanted = "latency" in asked.measures
-    return [PeakSpec(machine=asked.machine, device=asked.device, threads=asked.threads)] if wanted else []
+    spec = PeakSpec(machine=asked.machine, device=asked.device, threads=asked.threads, **asked.switches)
+    return [spec] if wanted else []
 
 
 QUANTITY = Quantity(

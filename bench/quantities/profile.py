@@ -10,6 +10,8 @@ class ProfileSpec(Pass):
     """The conditions of a profile: one batch of random images in float32, in eval and inference mode."""
 
     quantity: Literal["profile"] = "profile"
+    tf32: bool = False
+    cudnn_benchmark: bool = False
 
 
 class ModuleCost(Frozen):
@@ -60,7 +62,7 @@ class Profile(Result):
 
 def _jobs(asked: Asked) -> list[ProfileSpec]:
     """One job, at the first batch and the training size."""
-    return [ProfileSpec(**asked.one_pass, size=asked.size, batch=asked.batches[0])]
+    return [ProfileSpec(**asked.one_pass, **asked.switches, size=asked.size, batch=asked.batches[0])]
 
 
 QUANTITY = Quantity(

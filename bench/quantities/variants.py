@@ -5,6 +5,7 @@ compiled, captured as a CUDA graph or exported.
 """
 
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from bench.errors import UserError, look_up
@@ -24,6 +25,9 @@ VARIANTS: dict[str, dict[str, str]] = {
 _MADE = tuple(changes["form"] for name, changes in VARIANTS.items() if "form" in changes and name != FOLDED)
 FORMS = (PLAIN, FOLDED, *_MADE, *(f"{FOLDED}+{form}" for form in _MADE))
 
+# The distributions that may run a form, the first that is installed does; torch runs all other forms.
+RUNTIMES = {"onnx": ("onnxruntime-gpu", "onnxruntime")}
+
 
 def conditions(name: str) -> dict[str, str]:
     """The conditions that a variant changes. Raises UserError if a name is unknown or two names exclude each other.
@@ -41,6 +45,23 @@ def conditions(name: str) -> dict[str, str]:
                 excluded = f"{before} and {value}, which exclude each other"
                 raise UserError(f"variant '{name}' asks for both {excluded}; give one")
     return found
+
+
+def made_so(name: str) -> dict[str, str]:
+    """The conditions that a variant changes here: also the `runtime`, so that another version is measured anew."""
+    changed = conditions(name)
+    used = [runtime for part in changed.get("form", PLAIN).split("+") if (runtime := _runtime(part))]
+    return {**changed, "runtime": used[0]} if used else changed
+
+
+def _runtime(part: str) -> str:
+    """The name and version of what runs a form: "onnxruntime 1.27.0"; empty for torch, and if it is not installed."""
+    for distribution in RUNTIMES.get(part, ()):
+        try:
+            return f"{distribution} {version(distribution)}"
+        except PackageNotFoundError:
+            continue
+    return ""
 
 
 def ordered(name: str) -> str:

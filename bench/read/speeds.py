@@ -9,6 +9,7 @@ from typing import Any
 from bench.machine import Machine
 from bench.networks import is_pretrained, title_of
 from bench.quantities import QUANTITIES, Cost, Energy, Latency, LatencySpec, Memory, Peak, Profile
+from bench.quantities.base import SWITCHES
 from bench.quantities.variants import PLAIN, name_of
 from bench.read.paired import SUBJECT
 from bench.read.rows import T, longest, taints, typical
@@ -21,7 +22,6 @@ from bench.stats.ratio import ratio, spread_ratio
 SATURATED = 0.9  # throughput is saturated at the smallest batch that reaches this share of the best throughput
 ROUNDED = ("bfloat16", "float16")  # variants that change the output
 SHOWN = ("latency", "memory", "energy", "profile")
-SWITCHES = ("tf32", "cudnn_benchmark")
 SHARED = ("machine", "device", "channels", "classes")  # conditions shared by all records of one `Speeds`
 
 
@@ -293,7 +293,11 @@ def speeds(records: Sequence[Record]) -> list[Speeds]:
 def _family(record: Record) -> tuple[Any, ...]:
     """The conditions that are equal for all networks of one `Speeds`."""
     spec, pretrained = record.job.spec, is_pretrained(record.job.network)
-    return *(getattr(spec, n) for n in SHARED), pretrained, tuple(n for n in SWITCHES if getattr(spec, n, False))
+    return *(getattr(spec, n) for n in SHARED), pretrained, _switched_on(record)
+
+
+def _switched_on(record: Record) -> tuple[str, ...]:
+    return tuple(name for name in SWITCHES if getattr(record.job.spec, name, False))
 
 
 def _speeds(key: tuple[Any, ...], family: list[Record], records: list[Record]) -> Speeds:
@@ -305,6 +309,7 @@ def _speeds(key: tuple[Any, ...], family: list[Record], records: list[Record]) -
     single = [r.job.spec for r in family if r.job.spec.quantity == "latency"] or [r.job.spec for r in family]
     size, batch = min((s.size != USUAL_SIZE, s.size) for s in single)[1], min(s.batch for s in single)
     names = sorted({r.job.network for r in family})
-    peaks = [r.result for r in members if isinstance(r.result, Peak) and r.job.spec.precision == "float32"]
+    peaks = [r.result for r in members if isinstance(r.result, Peak) and r.job.spec.precision == "float32"
+             and _switched_on(r) == key[-1]]  # fmt: skip
     rows = (Speed(n, tuple(r for r in members if r.job.network == n), batch, size, *peaks[:1]) for n in names)
     return Speeds(shared["device"], family[0].machine, tuple(rows), *key[len(SHARED) :])

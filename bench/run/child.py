@@ -58,7 +58,8 @@ def _do(work: Work) -> dict[str, Any]:
         end = time.monotonic()
         record = Record(
             job=work.order.job, status="ok", machine=this_machine(), before=before, after=state(),
-            wall_s=end - start, window_s=end - (work.built_at or start), notes=work.notes, result=result,
+            wall_s=end - start, window_s=end - (work.built_at or start), window=work.window,
+            notes=work.notes, result=result,
         )  # fmt: skip
         Store(work.order.out).write(record)
     return {"end": "ok"}
@@ -77,9 +78,9 @@ def _measured(work: Work) -> Result | None:
     measure = getattr(import_module(f"bench.measure.{quantity.name}"), quantity.name)
     given = {"machine": lambda: (), "builder": lambda: (work.build,), "network": lambda: (work.build(),)}
     set_switches(work.order.threads)
-    more = {"progress": partial(_now_and_then, work.tell, [time.monotonic()])}
-    told = more if "progress" in signature(measure).parameters else {}
-    result: Result = measure(*given[quantity.takes](), spec, **told)
+    more = {"progress": partial(_now_and_then, work.tell, [time.monotonic()]), "mark": work.mark}
+    taken = {name: function for name, function in more.items() if name in signature(measure).parameters}
+    result: Result = measure(*given[quantity.takes](), spec, **taken)
     return result
 
 

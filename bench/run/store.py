@@ -35,8 +35,9 @@ Status = Literal["ok", "refused", "crashed", "out_of_memory", "timed_out", "dive
 class Record(Frozen):
     """The outcome of one job: a result, or a failure with its reason.
 
-    `wall_s` is the total time of the child process, `window_s` the part after the network was built. `notes` describe
-    how the network's input and output were adapted so that it could be measured.
+    `wall_s` is the total time of the child process, `window_s` the part after the network was built. `window` are the
+    machine's states just before and just after what was timed; None if nothing was, and in older records. `notes`
+    describe how the network's input and output were adapted so that it could be measured.
     """
 
     schema_version: Literal[1, 2] = FORMAT
@@ -48,6 +49,7 @@ class Record(Frozen):
     after: State
     wall_s: float
     window_s: float | None = None
+    window: tuple[State, State] | None = None
     notes: tuple[str, ...] = ()
     result: Result | None = None
 
@@ -68,13 +70,15 @@ class Record(Frozen):
 
     @property
     def taints(self) -> tuple[str, ...]:
-        """Why the measured time cannot be trusted, in sentences.
+        """Why the measured time cannot be trusted, in sentences: what went on around it, and not in the whole process.
 
         Empty for failures and if the machine does not matter.
         """
         if self.status != "ok" or not self.machine_id:
             return ()
-        return taint(self.before, self.after, self.machine.cores, self.job.spec.device)
+        first, last = self.window or (self.before, self.after)
+        cores = getattr(self.job.spec, "threads", self.machine.cores)
+        return taint(first, last, cores, self.job.spec.device, on_gpu=self.window is not None)
 
     @property
     def at(self) -> datetime:

@@ -15,14 +15,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TextIO
 
 from bench.data.pseudonyms import without_files
 from bench.data.sample import Options
 from bench.errors import Diverged, UserError
-from bench.machine import ALLOCATOR, state, this_machine
+from bench.machine import ALLOCATOR, State, state, this_machine
 from bench.networks import find_network
 from bench.quantities import Device, Frozen
 from bench.run.job import Job
@@ -65,13 +65,23 @@ class Work:
     """An order in progress. `tell` sends an event to the parent.
 
     `built_at` is the time.monotonic() at which the network was built; `notes` describe how its input and output were
-    adapted.
+    adapted. `marks` are the machine's states at the times that the measurement marked.
     """
 
     order: Order
     tell: Tell
     built_at: float | None = None
     notes: tuple[str, ...] = ()
+    marks: list[State] = field(default_factory=list)
+
+    def mark(self) -> None:
+        """Note the machine's state: a measurement calls this just before and just after what it times."""
+        self.marks.append(state())
+
+    @property
+    def window(self) -> tuple[State, State] | None:
+        """The states just before and just after what was timed; None if nothing was."""
+        return (self.marks[0], self.marks[-1]) if self.marks else None
 
     def build(self, seed: int = 0) -> Any:
         """Build the order's network with random weights from a seed."""

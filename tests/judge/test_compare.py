@@ -44,6 +44,16 @@ def test_times_differ_only_beyond_their_spread_and_a_quiet_machines_drift():
     assert found(base, timed("unet", [1.5]))["latency"].outcome == "undecided", "one process says nothing of its spread"
 
 
+def test_times_on_a_gpu_are_compared_by_both_clocks_and_on_a_cpu_by_one():
+    base = timed("unet", [1.0, 1.01, 0.99, 1.0, 1.0])
+    assert "gpu_time" not in found(base, base)
+    assert "gpu_time" not in found(base, elsewhere(base, cpu="B CPU"))
+    on_gpu = [altered(r, {"event_samples_s": (r.result.samples_s[0] / 2,)}, device="cuda") for r in base]
+    slower = [altered(r, {"event_samples_s": r.result.samples_s}) for r in on_gpu]
+    both = found(on_gpu, slower)
+    assert (both["latency"].outcome, both["gpu_time"].outcome) == ("same", "worse")
+
+
 def elsewhere(records, **facts):
     other = ENVIRONMENT.model_copy(update=facts)
     return [r.model_copy(update={"machine": other}) for r in records]

@@ -57,6 +57,19 @@ def test_figures_of_two_machines_make_no_quotient():
     assert exact(claim(**MEMORY), [memory("mdsa_unet", 1), memory("unet", 2)], "here").value == 0.5
 
 
+def test_the_time_on_the_gpu_has_its_own_name_and_a_cpu_has_none():
+    networks = {"mdsa_unet": 1.0, "unet": 2.0}
+    on_cpu = [r for network, s in networks.items() for r in timed(network, [s, 1.01 * s, 0.99 * s, s, s])]
+    on_gpu = [
+        altered(r, {"event_samples_s": (0.25 if r.job.network == "unet" else 0.5,)}, device="cuda") for r in on_cpu
+    ]
+    facts = {"against": "unet", "margin": 0.05}
+    assert interleaved(claim(metric="latency", device="cuda", **facts), on_gpu, MACHINE).value == pytest.approx(0.5)
+    assert interleaved(claim(metric="gpu_time", device="cuda", **facts), on_gpu, MACHINE).value == pytest.approx(2.0)
+    with pytest.raises(Undecided, match="mdsa_unet has no gpu_time on cpu"):
+        interleaved(claim(metric="gpu_time", device="cpu", **facts), on_cpu, MACHINE)
+
+
 def test_a_named_machine_is_the_only_one():
     both = [memory("unet", 1), memory("unet", 2, "there")]
     assert fitting(claim(**MEMORY, machine="there"), "unet", both) == [both[1]]

@@ -31,6 +31,37 @@ def test_the_fingerprint_follows_what_changes_a_time_and_nothing_else():
     assert len({one.fingerprint for one in others} | {same}) == 7
 
 
+EPYC = {"cpu_vendor": "AuthenticAMD", "cpu_family": "25", "cpu_model": "1", "cpu_stepping": "1", "cpu_flags": "a1"}
+
+
+@pytest.mark.parametrize("field", list(EPYC))
+def test_processors_of_one_name_are_told_apart(field):
+    known = changed(**EPYC)
+    assert len({ENVIRONMENT.fingerprint, known.fingerprint, changed(**{**EPYC, field: "b2"}).fingerprint}) == 3
+
+
+def test_which_gpus_are_visible_does_not_matter_but_their_kind_and_number_do():
+    def on(visible: str, *gpus: str) -> str:
+        return changed(**EPYC, gpus=gpus, variables={"CUDA_VISIBLE_DEVICES": visible}).fingerprint
+
+    assert on("0", "H200") == on("3", "H200") == changed(**EPYC, gpus=("H200",)).fingerprint
+    assert on("0,1", "H200", "A100") == on("1,0", "A100", "H200")
+    assert len({on("0", "H200"), on("0", "A100"), on("0,1", "H200", "H200"), on("")}) == 4
+
+
+def test_a_machine_of_an_older_record_keeps_the_fingerprint_that_it_had():
+    """Stored digits, made before processors were told apart."""
+    assert ENVIRONMENT.fingerprint == "2f5f4579a0da"
+    assert (
+        changed(variables={"CUDA_VISIBLE_DEVICES": "1"}, gpus=("B", "A"), cpu_quota=1.5).fingerprint == "c77e0c373381"
+    )
+
+
+def test_a_title_tells_processors_of_one_name_apart():
+    assert changed(**EPYC).title == "A CPU (family 25, model 1, stepping 1), 2 cores, 24 GiB, no GPU"
+    assert changed(cpu_vendor="arm64").title == ENVIRONMENT.title == "A CPU, 2 cores, 24 GiB, no GPU"
+
+
 def test_stored_records_keep_their_fingerprint():
     stored = load([Path(__file__).parents[2] / "results" / "reference"]).records
     timed = [record for record in stored if isinstance(record.job.spec, LatencySpec)]

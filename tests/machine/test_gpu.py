@@ -63,9 +63,21 @@ def test_without_a_driver_there_are_no_gpus(machine):
     assert first_gpu(MODE) is None
 
 
-def test_all_gpus_are_named(machine):
-    machine(Nvml(busy(), busy()))
-    assert gpus() == (("NVIDIA B", "NVIDIA B"), "570.1")
+@pytest.mark.parametrize(
+    ("seen", "names"),
+    [
+        (None, ("NVIDIA A", "NVIDIA B", "NVIDIA B")),
+        ("2", ("NVIDIA B",)),
+        ("2,0", ("NVIDIA B", "NVIDIA A")),
+        ("GPU-a, 1", ("NVIDIA A", "NVIDIA B")),
+        ("1,7,0", ("NVIDIA B",)),  # CUDA ignores what follows a GPU that is not there
+        ("", ()),
+        ("-1", ()),
+    ],
+)
+def test_the_gpus_that_cuda_sees_are_named(machine, seen, names):
+    machine(Nvml(Card("GPU-aaaa1111", {"name": "NVIDIA A"}), busy(), busy()), seen)
+    assert gpus() == (names, "570.1")
 
 
 def test_what_a_gpu_answers_is_in_base_units_and_says_who_else_is_there(machine):

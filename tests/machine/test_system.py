@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.machine.system import cpu_info, cpu_quota, processors, text, throttled_s
+from bench.machine import system
+from bench.machine.system import cpu_info, cpu_quota, processor, processors, text, throttled_s
 
 
 @pytest.fixture
@@ -84,3 +85,53 @@ def test_what_cannot_be_read_is_none(tmp_path):
 def test_this_process_has_processors_and_an_unknown_field_is_empty():
     assert 1 <= len(processors()) <= os.cpu_count()
     assert cpu_info("no such field") == ""
+
+
+X86 = """processor\t: 0
+vendor_id\t: AuthenticAMD
+cpu family\t: 25
+model\t\t: 17
+model name\t: AMD EPYC
+stepping\t: 1
+flags\t\t: fpu vme avx2
+"""
+ARM = """processor\t: 0
+Features\t: fp asimd
+CPU implementer\t: 0x41
+CPU architecture: 8
+CPU variant\t: 0x3
+CPU part\t: 0xd0c
+"""
+
+
+@pytest.fixture
+def described(tmp_path, monkeypatch):
+    """What is read from a /proc/cpuinfo with this text."""
+
+    def read(info: str) -> dict[str, str]:
+        (tmp_path / "cpuinfo").write_text(info)
+        monkeypatch.setattr(system, "PROC", tmp_path)
+        cpu_info.cache_clear()
+        return processor("arm64")
+
+    yield read
+    cpu_info.cache_clear()
+
+
+def test_a_processor_is_told_by_more_than_its_name(described):
+    found = described(X86)
+    assert list(found.values())[:4] == ["AuthenticAMD", "25", "17", "1"]
+    assert list(described(ARM).values())[:4] == ["0x41", "8", "0xd0c", "0x3"]
+    assert described(X86.replace("stepping\t: 1", "stepping\t: 2")) == {**found, "cpu_stepping": "2"}
+
+
+def test_features_count_in_any_order(described):
+    digest = described(X86)["cpu_flags"]
+    assert described(X86.replace("fpu vme avx2", "avx2 fpu vme"))["cpu_flags"] == digest
+    assert described(X86.replace(" avx2", ""))["cpu_flags"] != digest
+
+
+def test_a_system_that_tells_nothing_of_its_processor(described):
+    assert described("") == {
+        "cpu_vendor": "arm64", "cpu_family": "", "cpu_model": "", "cpu_stepping": "", "cpu_flags": ""
+    }  # fmt: skip

@@ -108,6 +108,34 @@ def test_others_on_the_gpu(before, after, others):
     assert on_gpu(*states) == ((f"{others} other processes used the GPU (limit 0)",) if others else ())
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "others"),
+    [
+        ((1, 0), (1, 0), 0),
+        ((1, 1), (1, 1), 0),  # in a container this process has another number, and is the one that is there
+        ((2, 1), (1, 0), 1),
+        ((2, 2), (2, 2), 1),
+    ],
+)
+def test_others_on_a_gpu_that_this_process_used_before(before, after, others):
+    first, last = (
+        state.model_copy(update={"gpu": {**GPU, "processes": every, "other_processes": strangers}})
+        for state, (every, strangers) in ((BEFORE, before), (later(), after))
+    )
+    told = (f"{others} other processes used the GPU (limit 0)",) if others else ()
+    assert taint(first, last, CORES, "cuda", on_gpu=True) == told
+
+
+def test_the_limit_is_a_share_of_the_cores_that_the_job_uses():
+    """Another process that uses half a core is a fortieth of 20 cores, and a quarter of the two that the job uses."""
+    busy = later(cpu_busy_s=25.0, own_cpu_s=20.0, cpu_steal_s=1.0)
+    assert taint(BEFORE, busy, 20, "cpu") == ()
+    assert taint(BEFORE, busy, 2, "cpu") == (
+        "other processes used 25 % of the 2 cores' time (limit 5 %)",
+        "the hypervisor took 5 % of the 2 cores' time (limit 2 %)",
+    )
+
+
 def test_records_that_counted_all_processes_alike_tell_nothing_of_others():
     first = {name: GPU[name] for name in GPU if name != "other_processes"}
     assert on_gpu({**first, "processes": 1}, {**first, "processes": 2}) == ()

@@ -1,15 +1,19 @@
 """Known watts in, the right joules out: a machine with a clock, a power and a stepping counter of its own."""
 
 import math
+import sys
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
 from bench.measure import energy as module
-from bench.measure.energy import Rapl, Unreadable, energy, nvml
+from bench.measure import meters
+from bench.measure.energy import energy
+from bench.measure.meters import Rapl, Unreadable, meter_of, nvml
 from bench.quantities import EnergySpec
 
 SPEC = EnergySpec(machine="m", device="cpu", threads=1, size=8, batch=2, seconds=5, counter_steps=50)
@@ -70,8 +74,8 @@ def test_known_watts_give_the_right_joules(pass_s, step_s):
 def test_a_window_begins_and_ends_at_a_step():
     """Steps of 1 s with 20 of them in a window: ends anywhere between two steps would be wrong by up to 5 %."""
     found = measured(Machine(0.0137, 1.0), seconds=1, counter_steps=20)
-    assert found.counter_steps == 20
-    assert found.window_s == pytest.approx(20, abs=module.POLL_S)
+    assert [one.counter_steps for one in found.windows] == [20] * 3
+    assert [one.window_s for one in found.windows] == pytest.approx([20] * 3, abs=module.POLL_S)
     assert found.joules_per_image == pytest.approx(BUSY_W * 0.0137 / 2, rel=2 * module.POLL_S / 20)
 
 
@@ -82,9 +86,12 @@ def test_a_window_begins_and_ends_at_a_step():
 )
 def test_the_window_lasts_its_seconds_and_its_steps(step_s, seconds, steps, window_s):
     found = measured(Machine(0.004, step_s), seconds=seconds, counter_steps=steps)
-    assert found.window_s == pytest.approx(window_s, abs=step_s + module.POLL_S)
-    assert found.window_s >= seconds
-    assert found.counter_steps >= steps
+    for one in found.windows:
+        assert one.window_s == pytest.approx(window_s, abs=step_s + module.POLL_S)
+        assert one.window_s >= seconds
+        assert one.counter_steps >= steps
+    assert found.window_s == sum(one.window_s for one in found.windows)
+    assert found.images == sum(one.images for one in found.windows)
 
 
 def test_the_net_follows_from_gross_and_idle():
@@ -97,6 +104,52 @@ def test_the_batch_is_as_the_conditions_say():
     machine = Machine(0.02, 0.1)
     measured(machine, precision="bfloat16", channels=1)
     assert machine.inputs == {((2, 1, 8, 8), torch.bfloat16, False, True)}
+
+
+class Heats(Machine):
+    """A machine of 40 degrees C that heats up by 10 degrees C in a second of work and cools down by `cools` at rest."""
+
+    def __init__(self, cools: float) -> None:
+        super().__init__(0.004, 0.1)
+        self.cools, self.heat = cools, 40.0
+
+    def advance(self, seconds: float, watts: float) -> None:
+        super().advance(seconds, watts)
+        self.heat = max(40.0, self.heat + seconds * (10.0 if watts == BUSY_W else -self.cools))
+
+    def celsius(self) -> float:
+        return self.heat
+
+
+def test_every_window_begins_at_the_temperature_of_rest():
+    machine = Heats(cools=4.0)
+    found = energy(machine, SPEC, machine.joules, machine.celsius, clock=machine.clock, sleep=machine.sleep)
+    assert len(found.windows) == 3
+    assert all(40 <= one.start_celsius <= 42 for one in found.windows)
+
+
+def test_a_device_that_does_not_cool_down_is_measured_as_it_is():
+    machine = Heats(cools=0.0)
+    found = energy(machine, SPEC, machine.joules, machine.celsius, clock=machine.clock, sleep=machine.sleep)
+    heats = [one.start_celsius for one in found.windows]
+    assert 42 < heats[0] < heats[1] < heats[2]
+    assert machine.now < 3 * (module.COOL_S + module.SETTLE_S + 2 * SPEC.seconds) + 20
+
+
+def test_without_a_thermometer_it_rests():
+    found = measured(Machine(0.004, 0.1))
+    assert [one.start_celsius for one in found.windows] == [None] * 3
+
+
+def test_as_many_windows_as_are_asked_for_between_two_marks():
+    machine, marks = Machine(0.004, 0.1), []
+    spec = SPEC.model_copy(update={"windows": 2})
+    found = energy(
+        machine, spec, machine.joules, clock=machine.clock, sleep=machine.sleep, mark=lambda: marks.append(machine.now)
+    )
+    assert len(found.windows) == 2
+    assert len(marks) == 2
+    assert marks[1] - marks[0] > found.window_s
 
 
 # ---- no counter ------------------------------------------------------------------------------------------------------
@@ -161,6 +214,11 @@ class Driver:
             raise DriverError("Not Found")
         return uuid
 
+    NVML_TEMPERATURE_GPU = 0
+
+    def nvmlDeviceGetTemperature(self, handle: str, sensor: int) -> int:  # noqa: N802
+        return 41
+
     def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:  # noqa: N802
         if handle != "GPU-aa":
             raise DriverError("Not Supported")
@@ -172,12 +230,15 @@ def with_gpu(monkeypatch, uuid: str, driver: Driver) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid=uuid))
-    monkeypatch.setattr(module, "pynvml", driver)
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(meters, "pynvml", driver)
 
 
 def test_nvml_counts_millijoules_of_the_gpu_that_torch_uses(monkeypatch):
     with_gpu(monkeypatch, "aa", Driver())
-    assert nvml()() == 4.25
+    meter = nvml()
+    assert (meter.joules(), meter.celsius()) == (4.25, 41.0)
+    assert meter.zones == ("GPU, by NVML",)
 
 
 @pytest.mark.parametrize(
@@ -203,6 +264,61 @@ def test_on_a_gpu_work_draws_no_less_than_rest():
         assert found.joules_per_image * found.images / found.window_s > found.idle_watts > 0
 
 
+# ---- zeus ----------------------------------------------------------------------------------------------------------
+
+
+class Gpus:
+    """zeus on a machine with two GPUs of AMD, the second of which has no counter."""
+
+    def get_total_energy_consumption(self, number: int) -> int:
+        if number != 0:
+            raise RuntimeError("Not Supported")
+        return 4_250
+
+    def get_gpu_temperature(self, number: int) -> int:
+        return 41
+
+
+class Older:
+    """An older version of zeus, with other names."""
+
+    def getTotalEnergyConsumption(self, number: int) -> int:  # noqa: N802
+        return 4_250
+
+    def getGpuTemperature(self, number: int) -> int:  # noqa: N802
+        return 41
+
+
+def with_amd(monkeypatch, gpus: object, number: int = 0) -> None:
+    device = ModuleType("zeus.device")
+    device.get_gpus = lambda: gpus
+    monkeypatch.setitem(sys.modules, "zeus", ModuleType("zeus"))
+    monkeypatch.setitem(sys.modules, "zeus.device", device)
+    monkeypatch.setattr(torch.version, "hip", "6.4")
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: number)
+
+
+@pytest.mark.parametrize("gpus", [Gpus(), Older()], ids=["newer", "older"])
+def test_zeus_counts_millijoules_of_a_gpu_of_amd(monkeypatch, gpus):
+    with_amd(monkeypatch, gpus)
+    meter = meter_of("cuda")
+    assert (meter.joules(), meter.celsius()) == (4.25, 41.0)
+    assert meter.zones == ("GPU, by zeus",)
+
+
+def test_a_gpu_of_amd_without_a_counter_says_so(monkeypatch):
+    with_amd(monkeypatch, Gpus(), 1)
+    found = energy(Machine(0.004, 0.1), SPEC.model_copy(update={"device": "cuda"}))
+    assert found.unreadable == "no AMD GPU whose energy counter can be read: Not Supported"
+
+
+def test_a_gpu_of_amd_without_zeus_says_what_to_install(monkeypatch):
+    with_amd(monkeypatch, Gpus())
+    monkeypatch.setitem(sys.modules, "zeus.device", None)
+    with pytest.raises(Unreadable, match=r"it takes zeus; pip install 'mdsa-bench\[amd\]'"):
+        meter_of("cuda")
+
+
 # ---- RAPL ------------------------------------------------------------------------------------------------------------
 
 
@@ -213,10 +329,11 @@ def zone(root: Path, name: str, title: str, microjoules: int) -> None:
         (folder / file).write_text(f"{text}\n")
 
 
-def test_rapl_adds_up_packages_and_nothing_twice(tmp_path):
-    def at(first: int, second: int, others: int) -> None:
+def test_rapl_adds_up_packages_and_their_memory_and_nothing_twice(tmp_path):
+    def at(first: int, second: int, others: int, memory: int = 0) -> None:
         zone(tmp_path, "intel-rapl:0", "package-0", first)
         zone(tmp_path, "intel-rapl:0:0", "core", others)
+        zone(tmp_path, "intel-rapl:0:1", "dram", memory)
         zone(tmp_path, "intel-rapl:1", "package-1", second)
         zone(tmp_path, "intel-rapl:2", "psys", others)
 
@@ -228,6 +345,15 @@ def test_rapl_adds_up_packages_and_nothing_twice(tmp_path):
     assert counter.joules() == pytest.approx(0.25)
     at(50_000, 300_000, 800_000)  # the first went past its end: 50,000 to it and 50,000 from it
     assert counter.joules() == pytest.approx(0.35)
+    at(50_000, 300_000, 800_000, memory=400_000)
+    assert counter.joules() == pytest.approx(0.75)
+    assert counter.names == ("package-0", "package-0 dram", "package-1")
+
+
+def test_the_zones_of_a_cpu_are_told(tmp_path, monkeypatch):
+    zone(tmp_path, "intel-rapl:0", "package-0", 1)
+    monkeypatch.setattr(meters, "Rapl", partial(Rapl, tmp_path))
+    assert meter_of("cpu").zones == ("package-0",)
 
 
 def test_without_rapl_there_is_a_reason(tmp_path):

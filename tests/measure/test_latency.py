@@ -73,8 +73,9 @@ def test_the_batch_is_as_the_conditions_say():
             return x
 
     latency(Looks(), SPEC.model_copy(update={"batch": 2, "precision": "bfloat16", "memory_format": "channels_last"}))
-    assert seen[0] == ((2, 3, 32, 32), torch.float32, False)  # the plain network, to compare with
-    assert set(seen[1:]) == {((2, 3, 32, 32), torch.bfloat16, True)}
+    # The plain network on two batches, to compare with.
+    assert seen[:2] == [((2, 3, 32, 32), torch.float32, False)] * 2
+    assert set(seen[2:]) == {((2, 3, 32, 32), torch.bfloat16, True)}
 
 
 # ---- outputs ---------------------------------------------------------------------------------------------------------

@@ -15,9 +15,14 @@ from bench.quantities import (
     Asked,
     AskedData,
     Energy,
+    EnergySpec,
     Latency,
+    LatencySpec,
     Memory,
+    MemorySpec,
     Peak,
+    PeakSpec,
+    ProfileSpec,
     find_metric,
 )
 from bench.quantities.budget import BUDGETS
@@ -65,14 +70,36 @@ def test_a_sweep_leads_away_from_the_first_batch_and_the_trained_size_one_step_a
     assert memory == [("inference", size, 1) for size in (112, 224, 448)] + [("training", 224, 4)]
 
 
-def test_switches_are_conditions_of_a_time_and_keys_without_them_stay_as_they_are():
-    (plain, *_), (tf32, *_), (tuned, *_) = (
-        specs("latency", **switch) for switch in ({}, {"tf32": True}, {"cudnn_benchmark": True})
-    )
-    assert (tf32.tf32, tuned.cudnn_benchmark) == (True, True)
-    job = Job(network="unet", network_digest="d", spec=plain)
-    assert len({job.model_copy(update={"spec": spec}).key for spec in (plain, tf32, tuned)}) == 3
-    assert specs("memory", tf32=True, cudnn_benchmark=True) == specs("memory")
+@pytest.mark.parametrize("name", ["peak", "latency", "memory", "energy", "profile"])
+def test_switches_are_conditions_of_all_that_runs_and_first_keys_without_them_stay_as_they_are(name):
+    plain, tf32, tuned = (
+        specs(name, **switch)[-1] for switch in ({}, {"tf32": True}, {"cudnn_benchmark": True})
+    )  # fmt: skip
+    assert [(spec.tf32, spec.cudnn_benchmark) for spec in (plain, tf32, tuned)] == [
+        (False, False), (True, False), (False, True)
+    ]  # fmt: skip
+    jobs = [Job(network="unet", network_digest="d", spec=spec) for spec in (plain, tf32, tuned)]
+    assert len({job.key for job in jobs}) == len({job.first_key for job in jobs}) == 3
+
+
+def test_a_condition_that_older_records_lack_leaves_their_name_as_it_was():
+    """Stored digits, made before the switches, the runtime and the windows were conditions."""
+    shared = {"machine": "m", "device": "cpu", "threads": 2}
+    specs = [kind(**shared) for kind in (LatencySpec, MemorySpec, EnergySpec, PeakSpec, ProfileSpec)]
+    names = [Job(network="unet", network_digest="d", spec=spec).first_key for spec in specs]
+    assert names == [
+        "unet-latency-a747b05fe37b",
+        "unet-memory-a747b05fe37b",
+        "unet-energy-a747b05fe37b",
+        "unet-peak-a747b05fe37b",
+        "unet-profile-a747b05fe37b",
+    ]
+
+
+def test_the_training_step_whose_memory_is_measured_has_one_batch_in_every_budget():
+    steps = [specs("memory", budget=budget)[-1] for budget in BUDGETS.values()]
+    assert len({budget.batch for budget in BUDGETS.values()}) > 1
+    assert {(spec.mode, spec.batch) for spec in steps} == {("training", 4)}
 
 
 def test_each_seed_is_a_training_and_own_weights_are_scored_once_without_one():
@@ -163,11 +190,12 @@ def test_what_could_not_be_read_is_a_doubt():
     assert find_metric("parameters").doubt(unread) == ""
 
 
-def test_the_devices_own_clock_goes_first():
+def test_latency_is_the_wall_time_and_the_gpu_time_has_a_name_of_its_own():
     both = Latency(samples_s=(2.0,), warmup_s=(), event_samples_s=(1.0,))
-    seconds = find_metric("latency").samples
-    assert seconds(both) == (1.0,)
-    assert seconds(both.model_copy(update={"event_samples_s": ()})) == (2.0,)
+    on_cpu = both.model_copy(update={"event_samples_s": ()})
+    latency, gpu_time = (find_metric(name).samples for name in ("latency", "gpu_time"))
+    assert (latency(both), gpu_time(both)) == ((2.0,), (1.0,))
+    assert (latency(on_cpu), gpu_time(on_cpu)) == ((2.0,), ())
 
 
 def test_columns_read_a_figure_from_results_of_one_network():

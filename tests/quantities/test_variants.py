@@ -1,10 +1,12 @@
 """Variants by name and back."""
 
+from importlib.metadata import PackageNotFoundError
+
 import pytest
 
 from bench.errors import UserError
-from bench.quantities import LatencySpec
-from bench.quantities.variants import VARIANTS, conditions, name_of, ordered
+from bench.quantities import LatencySpec, variants
+from bench.quantities.variants import VARIANTS, conditions, made_so, name_of, ordered
 
 
 def spec(**changes: str) -> LatencySpec:
@@ -14,6 +16,37 @@ def spec(**changes: str) -> LatencySpec:
 @pytest.mark.parametrize("name", [*VARIANTS, "folded+bfloat16", "channels_last+folded+bfloat16", "cuda_graph+folded"])
 def test_a_name_leads_to_conditions_and_back(name):
     assert set(name_of(spec(**conditions(name))).split("+")) == set(name.split("+"))
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """The versions of the only distributions that are installed."""
+    found: dict[str, str] = {}
+
+    def version(name: str) -> str:
+        if name not in found:
+            raise PackageNotFoundError(name)
+        return found[name]
+
+    monkeypatch.setattr(variants, "version", version)
+    return found
+
+
+@pytest.mark.parametrize("name", ["onnx", "folded+onnx"])
+def test_another_onnxruntime_is_another_condition(name, installed):
+    assert "runtime" not in made_so(name)
+    for version in ("1.27.0", "1.28.0"):
+        installed["onnxruntime"] = version
+        assert made_so(name) == {**conditions(name), "runtime": f"onnxruntime {version}"}
+        assert name_of(spec(**made_so(name))) == ordered(name)
+    installed["onnxruntime-gpu"] = "1.28.0"
+    assert made_so(name)["runtime"] == "onnxruntime-gpu 1.28.0"
+
+
+@pytest.mark.parametrize("name", ["eager", "folded", "compiled+folded", "bfloat16"])
+def test_what_torch_runs_has_no_runtime_of_its_own(name, installed):
+    installed["onnxruntime"] = "1.27.0"
+    assert made_so(name) == conditions(name)
 
 
 def test_a_part_may_be_said_twice():

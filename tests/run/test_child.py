@@ -49,6 +49,19 @@ def test_what_is_measured_is_written_before_the_end_is_told(tmp_path):
     assert 0 <= record.window_s <= record.wall_s
 
 
+@pytest.mark.parametrize("quantity", ["latency", "profile", "memory"])
+def test_the_states_around_what_is_timed_are_written_down(tmp_path, quantity):
+    asked = order(tmp_path, tiny(tmp_path), quantity)
+    assert done(asked)[0] == {"end": "ok"}
+    record = Store(tmp_path).find(asked.job)
+    if quantity == "memory":
+        assert record.window is None
+    else:
+        first, last = record.window
+        assert record.before.clock_s <= first.clock_s <= last.clock_s <= record.after.clock_s
+        assert last.clock_s - first.clock_s < record.wall_s
+
+
 @pytest.mark.parametrize(("network", "divisor"), [("swin_unet", 32), ("unet", 16)])
 def test_a_network_that_refuses_the_size_says_so(tmp_path, network, divisor):
     end, _ = done(order(tmp_path, network, "cost", size=100))

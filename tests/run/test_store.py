@@ -14,6 +14,10 @@ from bench.quantities import CostSpec
 from bench.run.store import Record, Store, read_record
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
+QUIET = (
+    {"clock_s": 0.0, "cpu_busy_s": 0.0, "own_cpu_s": 0.0},
+    {"clock_s": 10.0, "cpu_busy_s": 20.0, "own_cpu_s": 20.0},
+)
 FIRST = Path(__file__).parent / "first_format"  # records as the first format has them
 COST, DICE = (FIRST / f"{name}.json" for name in ("unet-cost-19f9ef9c655b", "swin_unet-dice-8ac64fb88144"))
 
@@ -184,6 +188,29 @@ def test_a_time_is_tainted_by_what_disturbed_it_and_nothing_else_is():
     assert why.startswith("other processes used 50 %")
     failed = record("unet", latency_record().job.spec, None, status="crashed", error="it fell over")
     assert [busy(made).taints for made in (cost_record(), dice_record(), failed)] == [()] * 3
+
+
+def test_a_disturbance_outside_the_timed_window_is_none():
+    disturbed = busy(latency_record())
+    quiet = tuple(latency_record().before.model_copy(update=facts) for facts in QUIET)
+    assert disturbed.model_copy(update={"window": quiet}).taints == ()
+    within = latency_record().model_copy(update={"window": (disturbed.before, disturbed.after)})
+    assert within.taints == disturbed.taints != ()
+
+
+def test_a_job_on_few_cores_is_disturbed_by_less():
+    """Others use 0.9 s in 10 s: less of two cores' time than of the one core's that the job uses."""
+    states = tuple(latency_record().before.model_copy(update=facts) for facts in QUIET)
+    last = states[1].model_copy(update={"cpu_busy_s": 20.9})
+    both = latency_record().model_copy(update={"window": (states[0], last)})
+    assert both.taints == ()
+    assert altered(both, threads=1).taints == ("other processes used 9 % of the 1 cores' time (limit 5 %)",)
+
+
+def test_the_window_is_kept(tmp_path):
+    states = tuple(latency_record().before.model_copy(update=facts) for facts in QUIET)
+    made = latency_record().model_copy(update={"window": states})
+    assert read_record(Store(tmp_path).write(made)) == made
 
 
 def test_committed_records_keep_the_keys_that_named_their_files():

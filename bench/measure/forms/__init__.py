@@ -2,14 +2,15 @@
 
 A form's module has one of two functions:
 
-    make(network, batch, spec)   returns a function without arguments that runs the network on the batch
+    make(network, batch, spec)   returns a function without arguments that runs the network on the batch; it reads the
+                                 batch's own memory at each call, so that other content written there is seen
     transform(network, batch)    returns another network, in float32, which is then converted and run as it is
 
 Both raise UserError if the form is not available under the conditions. The form "eager" is the unchanged network and
 has no module. Parts joined by "+" are applied in order: "folded+onnx" is the folded network, run by ONNX Runtime. To
 add a form, add one module here and one line in bench/quantities/variants.py.
 
-The conversion to a form is timed separately from its calls. bench/measure/latency.py checks that the output of a form
+The conversion to a form is timed separately from its calls. bench/measure/agreement.py checks that the output of a form
 agrees with that of the plain network.
 """
 
@@ -18,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,18 @@ from bench.quantities import LatencySpec
 Run = Callable[[], Any]
 
 
+class Prepared(NamedTuple):
+    """A form: what runs it, the seconds of its conversion, the memory of its input, and what is odd about it.
+
+    The seconds are None for the eager form.
+    """
+
+    run: Run
+    seconds: float | None
+    batch: Tensor
+    note: str = ""
+
+
 def is_plain(spec: LatencySpec) -> bool:
     """Whether the network is unchanged: eager, float32, its own memory format, contiguous images."""
     return (spec.form, spec.precision, spec.memory_format) == ("eager", "float32", "contiguous")
@@ -37,8 +50,8 @@ def is_plain(spec: LatencySpec) -> bool:
 
 def prepared(
     network: nn.Module, batch: Tensor, spec: LatencySpec, clock: Callable[[], float] = time.perf_counter
-) -> tuple[Run, float | None]:
-    """Return a function that runs the network on the batch in the form of `spec`, and the seconds its conversion took.
+) -> Prepared:
+    """Return a function that runs the network on the batch in the form of `spec`, with the facts of its conversion.
 
     The network must be in eval mode and have run on the batch, both float32, contiguous and on the device, so that any
     error now is caused by the form. The network is converted in place. The function returns the network's output; a
@@ -49,8 +62,10 @@ def prepared(
     start = clock()
     with _explained(spec):
         parts = [import_module(f"{__name__}.{part}") for part in spec.form.split("+") if part != "eager"]
+        was = _parts(network)
         for part in parts:
             network = part.transform(network, batch) if hasattr(part, "transform") else network
+        idle = any(hasattr(part, "transform") for part in parts) and _parts(network) == was
         batch = batch.to(getattr(torch, spec.precision), memory_format=layout(spec.memory_format))
         network = network.to(batch.dtype)
         if spec.memory_format == "channels_last":  # otherwise a network keeps its own memory format
@@ -62,7 +77,12 @@ def prepared(
         if not is_plain(spec):
             with torch.inference_mode():
                 run()
-    return run, None if spec.form == "eager" else seconds
+    note = f"nothing in this network could be {spec.form.partition('+')[0]}" if idle else ""
+    return Prepared(run, None if spec.form == "eager" else seconds, batch, note)
+
+
+def _parts(network: nn.Module) -> list[tuple[str, type[nn.Module]]]:
+    return [(name, type(module)) for name, module in network.named_modules()]
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from normed import NORMS, used
 from torch import nn
 from torch.nn import functional as F
 
+from bench.measure.agreement import outputs_of
 from bench.measure.forms.folded import fold
-from bench.measure.latency import first_tensor
 from bench.networks import NETWORKS
 from bench.quantities import LatencySpec
 
@@ -20,12 +20,13 @@ def norms(network: nn.Module) -> int:
 
 def assert_same(network: nn.Module, other: nn.Module, batch: torch.Tensor) -> None:
     with torch.inference_mode():
-        plain, found = first_tensor(network(batch)), first_tensor(other(batch))
+        plain, found = outputs_of(network(batch))[0], outputs_of(other(batch))[0]
     assert float((plain - found).abs().max()) <= 1e-5 * float(plain.abs().max())
 
 
-# What follows no convolution: CMUNeXt's after an activation, those before a convolution in ResUNet++.
-LEFT = {"cmunext": 33, "resunetpp": 15}
+# What follows no convolution: CMUNeXt's after an activation, those before a convolution in ResUNet++ and in the plain
+# form of MDSA-UNet.
+LEFT = {"cmunext": 33, "resunetpp": 15, "mdsa_unet_plain": 5}
 
 
 @pytest.mark.parametrize(("name", "left"), {**dict.fromkeys(NETWORKS, 0), **LEFT}.items())

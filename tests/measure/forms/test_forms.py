@@ -11,9 +11,9 @@ from normed import used
 from torch import nn
 
 from bench.errors import UserError
+from bench.measure.agreement import agreement, outputs_of
 from bench.measure.forms import onnx, prepared
 from bench.measure.forms.onnx import _on_stream, _provider
-from bench.measure.latency import agreement, first_tensor
 from bench.quantities import LatencySpec
 
 SPEC = LatencySpec(machine="m", device="cpu", threads=1, size=16)
@@ -31,7 +31,7 @@ def made(network: nn.Module, **conditions: object) -> tuple[torch.Tensor, float 
     """What the form gives for one batch, and the ticks of a counting clock that passed while it was made."""
     ticks = itertools.count()
     batch = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    run, seconds = prepared(network, batch, SPEC.model_copy(update=conditions), clock=lambda: next(ticks))
+    run, seconds, *_ = prepared(network, batch, SPEC.model_copy(update=conditions), clock=lambda: next(ticks))
     with torch.inference_mode():
         return run(), seconds
 
@@ -61,7 +61,7 @@ def test_a_folded_network_is_folded_before_its_precision_is_lowered():
     nn.init.constant_(layer.weight, 1 + 2**-8)
     nn.init.constant_(norm.weight, 1 + 2**-8)
     batch = torch.ones(1, 3, 2, 2)
-    run, _ = prepared(
+    run, *_ = prepared(
         nn.Sequential(layer, norm).eval(), batch, SPEC.model_copy(update={"form": "folded", "precision": "bfloat16"})
     )
     with torch.inference_mode():
@@ -144,7 +144,7 @@ def test_onnx(form):
     plain, _ = made(small())
     found, seconds = made(small(), form=form)
     assert seconds == 1
-    torch.testing.assert_close(first_tensor(found), plain)
+    torch.testing.assert_close(outputs_of(found)[0], plain)
 
 
 class ByName(nn.Module):
@@ -225,7 +225,7 @@ def test_a_cuda_graph_is_captured_after_calls_on_a_side_stream_and_only_replayed
             return x + 1
 
     batch = torch.rand(1, 3, 4, 4)
-    run, _ = prepared(Logs(), batch, SPEC.model_copy(update={"device": "cuda", "form": "cuda_graph"}))
+    run, *_ = prepared(Logs(), batch, SPEC.model_copy(update={"device": "cuda", "form": "cuda_graph"}))
     warm = ["wait", "enter stream", "call", "call", "call", "leave", "wait"]
     assert cuda.log == [*warm, "enter graph", "call", "leave", "synchronize", "replay"]
     assert torch.equal(run(), batch + 1)
@@ -250,7 +250,7 @@ def test_forms_on_cuda(form):
     network, batch = small().cuda(), torch.rand(2, 3, 16, 16, device="cuda")
     with torch.inference_mode():
         plain = network(batch)
-    run, seconds = prepared(network, batch, SPEC.model_copy(update={"device": "cuda", "form": form}))
+    run, seconds, *_ = prepared(network, batch, SPEC.model_copy(update={"device": "cuda", "form": form}))
     assert seconds > 0
     with torch.inference_mode():
         torch.testing.assert_close(run(), plain, rtol=1e-3, atol=1e-3)
