@@ -57,7 +57,7 @@ def load(network: nn.Module, folder: Path, key: str, spec: TrainSpec) -> Trainin
         raise UserError(f"{weights_path}: {error}; {anew}") from None
     if summary.key != key:
         raise UserError(f"{folder}: a checkpoint for {summary.key}, not for {key}; move it or delete it")
-    if summary.spec != spec:  # keys leave out defaults, which may have changed since
+    if summary.spec != spec:  # the card was edited
         raise UserError(f"{folder}: a checkpoint of another training, {summary.spec}; {anew}")
     fit_weights(network, weights, f"{weights_path} is for a network of another shape", anew)
     return summary

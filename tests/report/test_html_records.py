@@ -81,3 +81,14 @@ def test_a_record_of_edited_code_says_so():
 def test_a_record_is_told_from_its_neighbors():
     assert hint(latency_record(process=3)) == "eager, batch 1, 224x224, process 3"
     assert hint(dice_record(seed=2)) == "synthetic, seed 2"
+
+
+def test_a_record_says_the_libraries_of_its_key_and_whether_its_code_was_committed():
+    made = cost_record()
+    job = made.job.model_copy(update={"libraries": {"fvcore": "0.1.5", "torch": "2.14.1"}})
+    machine = made.machine.model_copy(update={"commit": "abc+"})
+    text = html(made.model_copy(update={"job": job, "machine": machine}))
+    assert "<dd>fvcore 0.1.5, torch 2.14.1</dd>" in text
+    assert "<dd>abc, with uncommitted changes</dd>" in text
+    assert "uncommitted" not in html(made)
+    assert "libraries" not in html(made)
