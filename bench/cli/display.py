@@ -95,8 +95,10 @@ class Progress(Status):
         self._tell("", at_once=True)
 
     def event(self, event: dict[str, Any]) -> None:
-        """News from the worker: a training step, or a count of images."""
-        if "step" in event:
+        """News from the worker: a training step, or a count of images; or what is waited for."""
+        if "waiting" in event:
+            self.show(event["waiting"])
+        elif "step" in event:
             dice = "" if event["val_dice"] is None else f", Dice {share(event['val_dice'])} on val"
             self._tell(f": step {event['step']}/{event['steps']}, loss {significant(event['loss'])}{dice}")
         elif "done" in event:

@@ -1,0 +1,76 @@
+"""Several runs in one folder at once: each job is done once, every record is whole, and all of them end well."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from bench.run.store import read_record
+
+# `bench`, which notes each job that it does itself.
+NOTING = """
+import sys
+from bench.run import local
+from bench.cli import main
+
+done, real = sys.argv.pop(1), local.run
+
+def run(order, tell):
+    with open(done, "a") as lines:
+        lines.write(order.job.key + "\\n")
+    return real(order, tell)
+
+local.run = run
+main()
+"""
+
+
+def at_once(folder: Path, *plans: str) -> tuple[list[str], list[str]]:
+    """Start a run of each plan (networks by spaces) at the same time; the jobs done, and the networks in each table."""
+    asked = ["--measure", "cost", "--size", "64", "--quiet", "--json", "--out", "results", "--reports", "reports"]
+    start = [sys.executable, "-c", NOTING, str(folder / "done"), "run"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with ExitStack() as ends:
+        processes = []
+        for plan in plans:
+            process = subprocess.Popen([*start, *plan.split(), *asked], cwd=folder, env=variables, **pipes)
+            ends.callback(process.kill)
+            processes.append(process)
+        said = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(plans), said
+    tables = [" ".join(sorted(row["network"] for row in json.loads(out)["rows"])) for out, _ in said]
+    return (folder / "done").read_text().split(), tables
+
+
+def check(folder: Path, *plans: str) -> None:
+    done, tables = at_once(folder, *plans)
+    assert tables == [" ".join(sorted(plan.split())) for plan in plans]
+    networks = set(" ".join(plans).split())
+    assert max(Counter(done).values()) == 1
+    assert len(done) == len(networks)
+    records = [read_record(path) for path in (folder / "results").glob("*.json")]
+    assert {record.id for record in records} == set(done)
+    assert {record.job.network for record in records} == networks
+    assert all(record.status == "ok" for record in records)
+    left = {path.name for path in (folder / "results").iterdir()} - {f"{record.id}.json" for record in records}
+    assert left == {"logs"}
+    assert not (folder / "reports" / "replaced").exists()
+
+
+def test_two_runs_of_one_plan(tmp_path):
+    check(tmp_path, "unext malunet", "unext malunet")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plans", [
+    ("egeunet unext malunet", "malunet egeunet"), ("egeunet unext malunet",) * 4,
+    ("egeunet", "egeunet unext", "unext malunet", "malunet egeunet"),
+], ids=["two overlap", "four alike", "four overlap"])  # fmt: skip
+def test_more_runs(tmp_path, plans):
+    check(tmp_path, *plans)
