@@ -276,7 +276,7 @@ def test_a_job_that_another_run_took_over_is_stopped_and_its_record_is_not_repla
 def test_jobs_of_one_training_are_done_one_after_the_other(tmp_path):
     study = Study(("unet",), ("dice",), find_budget("quick"), "synthetic", None, "cpu")
     (job,) = plan(study).jobs
-    other = job.model_copy(update={"spec": job.spec.model_copy(update={"protocol": "pooled"})})
+    other = job.model_copy(update={"spec": job.spec.model_copy(update={"protocol": "per_volume"})})
     assert job.key != other.key
     assert lock_of(tmp_path, job) == lock_of(tmp_path, other)
 
