@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,7 @@ def conclude(
     about = [claim for claim in known if networks.issuperset(claim.networks)]
     judged = verdict.judge(about, records, this_machine().fingerprint)
     whole = document.document(records, found, timed, judged, folders)
-    paths = write.write_report(whole, reports, formats or tuple(write.FORMATS))
+    paths = write.write_report(whole, reports, formats or tuple(write.FORMATS), partial(echo, err=True))
     if as_json:
         print_json({"rows": tidy.tidy_rows(found), "paired": tidy.paired_rows(found), "files": [*map(str, paths)]})
         return
