@@ -25,6 +25,7 @@ BEAT_S = 15.0
 STALE_S = 120.0
 POLL_S = 0.3  # between two looks at a lock that is waited for
 SINGLE_S = 10.0  # for which `alone_in` waits: a process that was left alone ends sooner
+TRIES, PASSING_S = 5, 0.02  # before it is told that the machine is waited for
 FOLDER = "BENCH_LOCKS"  # the variable that names the folder of the machine's locks
 Tell = Callable[[str], None]
 
@@ -35,10 +36,14 @@ class Lost(Exception):
 
 @dataclass
 class Lock:
-    """A lock of work that this process holds. `lost` is set soon after it does not hold it anymore."""
+    """A lock of work that this process holds. `lost` is set soon after it does not hold it anymore.
+
+    `made` are the folders that were made for it, the innermost first.
+    """
 
     path: Path
     token: str
+    made: tuple[Path, ...] = ()
     lost: bool = False
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -68,7 +73,9 @@ class Lock:
         self.over.set()
         with suppress(OSError):
             _take_away(self.path, self.token, lambda: True)
-            self.path.parent.rmdir()  # if it was the last one
+        for folder in (self.path.parent, *self.made):
+            with suppress(OSError):
+                folder.rmdir()  # if nothing else is in it
 
 
 def take(path: Path, work: str = "") -> Lock | None:
@@ -76,7 +83,7 @@ def take(path: Path, work: str = "") -> Lock | None:
 
     A stale lock is taken over: of several that try, one succeeds.
     """
-    token = secrets.token_hex(8)
+    token, new = secrets.token_hex(8), tuple(folder for folder in path.parents if not folder.exists())
     facts = {"host": host(), "process": os.getpid(), "since": _now(), "work": work, "token": token}
     for _ in range(3):  # once more after a stale lock was removed, or its folder with the last lock in it
         try:
@@ -84,7 +91,7 @@ def take(path: Path, work: str = "") -> Lock | None:
                 made.write_text(json.dumps(facts) + "\n")
                 now = made.stat().st_mtime  # by the clock of the file system, which every machine sees
                 if _create(made, path, token):
-                    lock = Lock(path, token)
+                    lock = Lock(path, token, new)
                     threading.Thread(target=lock.keep, name=f"beat of {path.name}", daemon=True).start()
                     return lock
                 found = _look(path)
@@ -284,14 +291,16 @@ def _flock(number: int | None, exclusive: bool, tell: Tell, why: str) -> bool:
     if number is None:
         return False
     try:
-        fcntl.flock(number, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
+        for _ in range(TRIES):  # others pass the gate in no time, and that is no wait to tell of
+            with suppress(BlockingIOError):
+                fcntl.flock(number, kind | fcntl.LOCK_NB)
+                return False
+            time.sleep(PASSING_S)
         tell(why)
         fcntl.flock(number, kind)
-        return True
     except OSError:  # a file system without locks
         return False
-    return False
+    return True
 
 
 def _unlock(number: int | None) -> None:

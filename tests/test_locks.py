@@ -68,6 +68,17 @@ def test_a_lock_is_held_once_and_says_by_whom(path):
         assert again.is_ours()
 
 
+def test_folders_that_were_made_for_a_lock_go_with_it_unless_something_is_in_them(tmp_path):
+    for within in ("", "results/unet-cost.json"):
+        lock = take(tmp_path / "results" / "locks" / "work.lock")
+        if within:
+            (tmp_path / within).touch()
+        lock.release()
+        assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.json")] == [within] * bool(within)
+        assert (tmp_path / "results").exists() == bool(within)
+        assert not (tmp_path / "results" / "locks").exists()
+
+
 def test_a_lock_is_kept_from_others_while_its_process_lives_and_taken_over_when_it_was_killed(path):
     with other(TAKEN, path) as process:
         assert line(process) == "True"
@@ -201,13 +212,18 @@ def _own_machine(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("_own_machine")
 def test_those_that_compute_share_a_machine_and_a_time_waits_for_all_of_them():
-    with other(MACHINE, "shared") as first, machine_lock(exclusive=False), other(MACHINE, "alone") as timing:
+    with other(MACHINE, "shared") as first:
         assert line(first) == "has it"
-        assert "until no other run computes" in line(timing)
-        first.kill()
-        first.wait()
-        with other(MACHINE, "shared") as late:  # it must not overtake the time that waits
-            assert "has measured its time" in line(late)
+        with machine_lock(exclusive=False):
+            timing = other(MACHINE, "alone")
+            process = timing.__enter__()
+            assert "until no other run computes" in line(process)
+            first.kill()
+            first.wait()
+            with other(MACHINE, "shared") as late:  # this process has it still, and the time is next
+                assert "has measured its time" in line(late)
+        assert line(process) == "has it"
+        timing.__exit__(None, None, None)
 
 
 @pytest.mark.usefixtures("_own_machine")
