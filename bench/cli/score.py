@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -60,8 +61,8 @@ def score(
                 raise UserError(f"{option} is for a data set, and none was named; give --data-root, or leave it out")
         asked = Conditions(None, options, size, unit or "", pseudonyms)
     with Status(console(), quiet, transient=True) as status:
-        mine = held(out / "locks" / "score.lock", "scoring", lambda: status.show(f"another bench score writes to {out}"))
-        with mine, machine_lock(exclusive=False, tell=status.show):
+        tell = partial(status.show, f"another bench score writes to {out}")
+        with held(out / "locks" / "score.lock", "scoring", tell), machine_lock(exclusive=False, tell=status.show):
             outcome = record_elsewhere(given, asked, out, status.count)
     conclude(outcome, out, as_json)
 

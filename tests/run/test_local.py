@@ -8,9 +8,9 @@ from handmade import ENVIRONMENT, STATE
 
 from bench import locks
 from bench.errors import UserError
+from bench.files import host
 from bench.quantities import Cost, Count, Latency, Peak
 from bench.quantities.budget import find_budget
-from bench.files import host
 from bench.run import engine, local
 from bench.run.local import carry_out, lock_of
 from bench.run.plan import Clock, missing, plan

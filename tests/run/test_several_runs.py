@@ -30,18 +30,21 @@ main()
 """
 
 
-def at_once(folder: Path, *plans: str) -> tuple[list[str], list[str]]:
-    """Start a run of each plan (networks by spaces) at the same time; the jobs done, and the networks in each table."""
-    asked = ["--measure", "cost", "--size", "64", "--quiet", "--json", "--out", "results", "--reports", "reports"]
-    start = [sys.executable, "-c", NOTING, str(folder / "done"), "run"]
+def begun(folder: Path, networks: str, measure: str) -> "subprocess.Popen[str]":
+    """A run that was started in a folder."""
+    asked = ["--measure", measure, "--size", "64", "--budget", "smoke", "--quiet", "--json"]
+    start = [sys.executable, "-c", NOTING, str(folder / "done"), "run", *networks.split(), *asked]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen(start, cwd=folder, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, **pipes)
+
+
+def at_once(folder: Path, *plans: str, measure: str = "cost") -> tuple[list[str], list[str]]:
+    """Start a run of each plan (networks by spaces) at the same time; the jobs done, and the networks in each table."""
     with ExitStack() as ends:
         processes = []
         for plan in plans:
-            process = subprocess.Popen([*start, *plan.split(), *asked], cwd=folder, env=variables, **pipes)
-            ends.callback(process.kill)
-            processes.append(process)
+            processes.append(begun(folder, plan, measure))
+            ends.callback(processes[-1].kill)
         said = [process.communicate() for process in processes]
     assert [process.returncode for process in processes] == [0] * len(plans), said
     tables = [" ".join(sorted(row["network"] for row in json.loads(out)["rows"])) for out, _ in said]
@@ -74,3 +77,30 @@ def test_two_runs_of_one_plan(tmp_path):
 ], ids=["two overlap", "four alike", "four overlap"])  # fmt: skip
 def test_more_runs(tmp_path, plans):
     check(tmp_path, *plans)
+
+
+@pytest.mark.slow
+def test_two_runs_train_a_network_once(tmp_path):
+    done, tables = at_once(tmp_path, "unext", "unext", measure="dice")
+    assert tables == ["unext", "unext"]
+    (record,) = (read_record(path) for path in (tmp_path / "results").glob("*.json"))
+    assert done == [record.id]
+    assert not record.result.loaded
+    (kept,) = (tmp_path / "results").glob("*.npz")
+    assert kept.name == f"{record.id}.{record.result.predictions}.predictions.npz"
+
+
+@pytest.mark.slow
+def test_what_a_killed_run_had_begun_is_done_at_once_by_the_next(tmp_path):
+    with begun(tmp_path, "unext malunet", "cost") as first:
+        while not list(tmp_path.glob("results/locks/*.lock")):
+            assert first.poll() is None
+        first.kill()
+    (left,) = tmp_path.glob("results/locks/*.lock")
+    assert f'"process": {first.pid}' in left.read_text()
+    done, tables = at_once(tmp_path, "unext malunet")
+    assert tables == ["malunet unext"]
+    assert not left.exists()
+    records = [read_record(path) for path in (tmp_path / "results").glob("*.json")]
+    assert {record.id for record in records} == set(done)
+    assert all(record.status == "ok" for record in records)
