@@ -1,11 +1,64 @@
-"""Files that appear whole or not at all, and folders that one process at a time may write to."""
+"""Files that appear whole or not at all, and what is left of those whose writer ended before.
+
+What is being written has a name of its own beside the file: `.NAME.HOST-PROCESS-CHANCE.tmp`. No reader takes it, since
+it ends in `.tmp`; `sweep` removes it once its writer is gone.
+"""
 
 import os
+import re
+import secrets
+import shutil
+import socket
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
-from bench.errors import UserError
+ASIDE = re.compile(r"\..*\.(?P<host>\w+)-(?P<process>\d+)-[0-9a-f]{8}\.tmp")
+LONGEST = 120  # bytes of a file's name that are repeated in the name aside: names have at most 255
+OLD_S = 24 * 3600.0  # after which the writer on another machine is taken for gone
+FIRST_NAMESPACE = "pid:[4026531836]"  # the kernel's own, in which processes outside of containers are
+
+
+@cache
+def host() -> str:
+    """This machine's name in letters, digits and underscores.
+
+    Where a container numbers its processes itself, they are named too: equal numbers are then other processes.
+    """
+    name = re.sub(r"\W", "_", socket.gethostname(), flags=re.ASCII)[:40] or "host"
+    with suppress(OSError):
+        if (numbered := str(Path("/proc/self/ns/pid").readlink())) != FIRST_NAMESPACE:
+            name += "_" + re.sub(r"\D", "", numbered)
+    return name
+
+
+def is_running(process: int) -> bool:
+    """Whether there is a process of this number on this machine that has not ended."""
+    import psutil
+
+    try:
+        return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True
+
+
+@contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """A path beside this one to write a file or a folder to, until it is renamed; what is left there is removed.
+
+    Missing folders are made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    name = path.name.encode()[:LONGEST].decode(errors="ignore")
+    beside = path.with_name(f".{name}.{host()}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        yield beside
+    finally:
+        _remove(beside)
 
 
 def write_whole(path: Path, content: str | bytes | Callable[[Path], object]) -> Path:
@@ -14,32 +67,51 @@ def write_whole(path: Path, content: str | bytes | Callable[[Path], object]) -> 
     It is written beside the path, flushed to the disk and renamed. `content` is a text, bytes, or a function that
     writes to the path it is given. Missing folders are made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
+    with aside(path) as beside:
         if isinstance(content, str):
-            aside.write_text(content)
+            beside.write_text(content)
         elif isinstance(content, bytes):
-            aside.write_bytes(content)
+            beside.write_bytes(content)
         else:
-            content(aside)
-        with aside.open("rb") as written:
+            content(beside)
+        with beside.open("rb") as written:
             os.fsync(written.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+        beside.replace(path)
     return path
 
 
-@contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process; UserError where another one holds it. The lock ends with the process."""
-    from filelock import FileLock, Timeout
+def sweep(*folders: Path) -> list[Path]:
+    """Remove what writers that are gone have left directly in these folders; returns what was removed.
 
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        held = FileLock(folder / ".lock", timeout=0).acquire()
-    except Timeout:
-        raise UserError(f"another run is working in {folder}; wait for it, or give another --out") from None
-    with held:
-        yield
+    A writer on this machine is gone if its process is. One on another machine cannot be asked: it is taken for gone
+    when what it wrote is older than a day.
+    """
+    left = [path for folder in folders for path in _asides(folder) if _is_left(path)]
+    for path in left:
+        _remove(path)
+    return left
+
+
+def _asides(folder: Path) -> list[Path]:
+    with suppress(OSError):  # it is not there, or may not be read
+        return [path for path in folder.iterdir() if ASIDE.fullmatch(path.name)]
+    return []
+
+
+def _is_left(path: Path) -> bool:
+    named = ASIDE.fullmatch(path.name)
+    assert named
+    if named["host"] == host():
+        return not is_running(int(named["process"]))
+    with suppress(OSError):
+        return time.time() - path.stat().st_mtime > OLD_S
+    return False
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()

@@ -1,7 +1,9 @@
 """What several tests are given, and how many threads each of several test processes takes."""
 
 import os
+import shutil
 import sys
+import tempfile
 
 import pytest
 from handmade import cost_record, dice_record, latency_record
@@ -11,8 +13,19 @@ from bench.run.store import Record
 os.environ.setdefault("GOMP_SPINCOUNT", "0")  # threads that wait for work leave the processor to other tests
 
 
+LOCKS = tempfile.mkdtemp(prefix="bench-locks-")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(LOCKS, ignore_errors=True)
+
+
 def pytest_configure() -> None:
-    """One thread of torch for each process of pytest-xdist: two processes of two threads slow each other down."""
+    """Locks of the machine that are this process's own, so that no test waits for another, or for a run beside it.
+
+    And one thread of torch for each process of pytest-xdist: two processes of two threads slow each other down.
+    """
+    os.environ["BENCH_LOCKS"] = LOCKS
     if "PYTEST_XDIST_WORKER" in os.environ:
         import torch
 

@@ -12,7 +12,7 @@ FILES = [path for folder in ("bench", "baselines") for path in sorted((ROOT / fo
 
 # The road of a number. A stage imports only from stages before it; in a folder, a file may import its neighbors.
 ROAD = (
-    "errors", "files", "units", "stats", "quantities", "machine", "mdsa_unet", "networks", "data", "measure",
+    "errors", "files", "locks", "units", "stats", "quantities", "machine", "mdsa_unet", "networks", "data", "measure",
     "training", "run", "read", "judge", "report", "cli",
 )  # fmt: skip
 

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +96,10 @@ class Progress(Status):
         self._tell("", at_once=True)
 
     def event(self, event: dict[str, Any]) -> None:
-        """News from the worker: a training step, or a count of images."""
-        if "step" in event:
+        """News from the worker: a training step, or a count of images; or what is waited for."""
+        if "waiting" in event:
+            self.show(event["waiting"])
+        elif "step" in event:
             dice = "" if event["val_dice"] is None else f", Dice {share(event['val_dice'])} on val"
             self._tell(f": step {event['step']}/{event['steps']}, loss {significant(event['loss'])}{dice}")
         elif "done" in event:
@@ -150,7 +153,7 @@ def conclude(
     about = [claim for claim in known if networks.issuperset(claim.networks)]
     judged = verdict.judge(about, records, this_machine().fingerprint)
     whole = document.document(records, found, timed, judged, folders)
-    paths = write.write_report(whole, reports, formats or tuple(write.FORMATS))
+    paths = write.write_report(whole, reports, formats or tuple(write.FORMATS), partial(echo, err=True))
     if as_json:
         print_json({"rows": tidy.tidy_rows(found), "paired": tidy.paired_rows(found), "files": [*map(str, paths)]})
         return

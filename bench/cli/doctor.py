@@ -2,10 +2,11 @@
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from typer import Exit, Option
+from typer import Exit, Option, echo
 
 from bench.cli.options import DeviceOption, Json, command, device_of, print_json, writable
 
@@ -32,6 +33,7 @@ def doctor(
     from bench.cli.examine import Examination
     from bench.cli.terminal import console, say
     from bench.files import write_whole
+    from bench.locks import machine_lock
 
     to = console(stderr=False)
     to.quiet = as_json
@@ -39,7 +41,8 @@ def doctor(
     writable(out)
     stopped = False
     try:
-        found.examine(repeat)
+        with machine_lock(exclusive=True, tell=partial(echo, err=True)):
+            found.examine(repeat)
     except KeyboardInterrupt:
         stopped = True
     found.conclude(stopped)

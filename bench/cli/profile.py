@@ -36,6 +36,7 @@ def profile(
 
     from bench.cli.terminal import Status, console
     from bench.cli.tree import show
+    from bench.locks import machine_lock
     from bench.machine import this_machine
     from bench.measure.profile import profile as measure
     from bench.quantities import ProfileSpec
@@ -46,7 +47,8 @@ def profile(
         with Status(console(), transient=True) as status:
             torch.manual_seed(0)
             built, title = found.build(asked.channels, asked.classes, size), f"profiling {found.title}"
-            profiled = measure(built, asked, lambda doing, *counts: status.count(f"{title}: {doing}", *counts))
+            with machine_lock(exclusive=True, tell=status.show):
+                profiled = measure(built, asked, lambda doing, *counts: status.count(f"{title}: {doing}", *counts))
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

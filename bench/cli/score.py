@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -46,6 +47,7 @@ def score(
       bench score teams.csv
     """
     from bench.cli.terminal import Status, console
+    from bench.locks import held, machine_lock
     from bench.run.elsewhere import Conditions, open_split, record_elsewhere
 
     writable(out)
@@ -59,7 +61,9 @@ def score(
                 raise UserError(f"{option} is for a data set, and none was named; give --data-root, or leave it out")
         asked = Conditions(None, options, size, unit or "", pseudonyms)
     with Status(console(), quiet, transient=True) as status:
-        outcome = record_elsewhere(given, asked, out, status.count)
+        tell = partial(status.show, f"another bench score writes to {out}")
+        with held(out / "locks" / "score.lock", "scoring", tell), machine_lock(exclusive=False, tell=status.show):
+            outcome = record_elsewhere(given, asked, out, status.count)
     conclude(outcome, out, as_json)
 
 

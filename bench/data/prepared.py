@@ -27,6 +27,7 @@ from torchvision.transforms import InterpolationMode, v2
 
 from bench.data.contents import sample_digests
 from bench.data.sample import DataSet, Sample, thin
+from bench.files import aside
 
 MEAN = [0.485, 0.456, 0.406]
 DEVIATION = [0.229, 0.224, 0.225]
@@ -70,9 +71,7 @@ def content(samples: Sequence[Sample]) -> str:
 
 def _fill_cache(folder: Path, samples: Sequence[Sample], size: int, done: Done) -> None:
     """Fill a new folder of the cache; the folder is created atomically, even if two processes fill it at once."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".", dir=folder.parent) as aside:
-        part = Path(aside) / "part"
+    with aside(folder) as part:
         part.mkdir()
         images = open_memmap(part / "images.npy", "w+", np.uint8, (len(samples), 3, size, size))
         masks = open_memmap(part / "masks.npy", "w+", np.uint8, (len(samples), size, size))

@@ -184,7 +184,8 @@ class Scores(Result):
     `patients` says what the patients of the lines are: `named` by the data set; `images`, where the data set names none
     and each image stands for one; empty in records without patients. `data_name` is the name of the user's own folder
     of images. `differs` says how the data set's counts differ from the published ones. `source` is the name of the file
-    or folder of predictions made elsewhere.
+    or folder of predictions made elsewhere. `predictions` is the digest of the predicted label maps, which is in the
+    name of their file; empty if none were kept, and in records of the time before.
     """
 
     quantity: Literal["dice"] = "dice"
@@ -200,6 +201,7 @@ class Scores(Result):
     data_name: str = ""
     differs: str = ""
     source: str = ""
+    predictions: str = ""
 
 
 def train_spec(asked: Asked, images: int, seed: int) -> TrainSpec:

@@ -43,7 +43,10 @@ def _end_with_parent(orders: int) -> None:
 
 
 def _do(work: Work) -> dict[str, Any]:
-    """Measure and write the record. Returns the last event: "ok", or another status with its reason."""
+    """Measure and write the record. Returns the last event: "ok", or another status with its reason.
+
+    Nothing is written if another run took the job over meanwhile: its record may be there already.
+    """
     before, start = state(), time.monotonic()
     try:
         result = _measured(work)
@@ -61,6 +64,8 @@ def _do(work: Work) -> dict[str, Any]:
             wall_s=end - start, window_s=end - (work.built_at or start), window=work.window,
             notes=work.notes, result=result,
         )  # fmt: skip
+        if not work.order.is_ours:
+            return {"end": "lost"}
         Store(work.order.out).write(record)
     return {"end": "ok"}
 

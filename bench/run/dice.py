@@ -15,7 +15,7 @@ from bench.measure.dice import refuse_other_outputs, score
 from bench.measure.switches import set_switches
 from bench.networks.adapt import inside
 from bench.quantities import DiceSpec, Scores
-from bench.run.predictions import Predictions, path_of
+from bench.run.predictions import Predictions
 from bench.run.worker import Ranks, StopRun, Work
 from bench.training.checkpoint import complete, load
 from bench.training.devices import Process
@@ -74,10 +74,10 @@ class Scoring:
             )  # fmt: skip
         cache = f"{self.cache}/{content(samples)}-{self.spec.size}"
         kept = Predictions(test.ids, found.predictions, found.regions, cache)
-        kept.save(path_of(self.order.out, self.order.job.key))
         scores = Scores(
             **origin, images=found.images, volumes=found.volumes, distance_unit=found.distance_unit,
             patients="named" if self.data.patients else "images", data_name=self.data.label, differs=self.data.differs,
+            predictions=kept.keep(self.order.out, self.order.job.key),
         )  # fmt: skip
         if self.spec.train:
             complete(self.task().folder, scores, self.spec.protocol)

@@ -32,7 +32,7 @@ from bench.run.case_scores import CaseScores, read_case_scores
 from bench.run.cases import Cases, alone, digest_of_names, not_kept, of_data
 from bench.run.job import Job
 from bench.run.plan import split_path
-from bench.run.predictions import Predictions, path_of
+from bench.run.predictions import Predictions
 from bench.run.store import Record, Store, read_record
 from bench.run.study import asked_data
 
@@ -308,7 +308,7 @@ def _recorded(training: Training, spec: DiceSpec, data: DataSet, out: Path, tell
     at, began = state(), time.monotonic()
     shown = _shown(training.found.samples, spec)
     if isinstance(training.found, Masks):
-        scores = _of_masks(training.found, shown, data, spec, path_of(out, job.key), tell)
+        scores = _of_masks(training.found, shown, data, job, out, tell)
     else:
         scores = training.found.scores(shown)
     source = f"predictions-{training.digest}" if spec.pseudonyms else training.source
@@ -332,14 +332,14 @@ def _shown(samples: tuple[Sample, ...], spec: DiceSpec) -> tuple[Sample, ...]:
 
 
 def _of_masks(
-    masks: Masks, shown: Sequence[Sample], data: DataSet, spec: DiceSpec, keep_in: Path, tell: Tell
+    masks: Masks, shown: Sequence[Sample], data: DataSet, job: Job, out: Path, tell: Tell
 ) -> dict[str, Any]:  # fmt: skip
     """The fields of Scores, by the functions that score a network's predictions; these are kept, for figures."""
     from bench.data.prepared import content, prepare
     from bench.measure.dice import Case, compare
 
-    cache, total = f"cache/{data.name}-{data.digest}", len(shown)
-    prepared = prepare(shown, spec.size, keep_in.parent / cache, partial(_tell, tell, "reading the images", total))
+    spec, cache, total = job.spec, f"cache/{data.name}-{data.digest}", len(shown)
+    prepared = prepare(shown, spec.size, out / cache, partial(_tell, tell, "reading the images", total))
     kept = np.zeros(tuple(prepared.masks.shape), np.uint8)
 
     def cases() -> Iterator[Case]:
@@ -354,5 +354,5 @@ def _of_masks(
 
     found = compare(cases(), all(sample.spacing for sample in shown), spec.tolerance)
     drawn = Predictions(prepared.ids, kept, {}, f"{cache}/{content(shown)}-{spec.size}")
-    drawn.save(keep_in)
-    return {"images": found.images, "volumes": found.volumes, "distance_unit": found.distance_unit}
+    scores = {"images": found.images, "volumes": found.volumes, "distance_unit": found.distance_unit}
+    return {**scores, "predictions": drawn.keep(out, job.key)}

@@ -1,18 +1,31 @@
-"""The local engine: runs a plan's jobs one after the other on this machine, each in its own process."""
+"""The local engine: runs a plan's jobs one after the other on this machine, each in its own process.
+
+Several runs may work in one folder, also on several machines. Each holds the lock of the job that it does. What another
+run does is left to it, and looked for again after everything else. A time has the machine for itself.
+"""
 
 import time
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench.files import sweep
+from bench.locks import Lock, Lost, holder, machine_lock, take
+from bench.networks import title_of
 from bench.quantities import QUANTITIES
 from bench.run.job import Job
 from bench.run.plan import Clock, Plan
 from bench.run.store import Record, Store
 from bench.run.worker import Order, run
 
+POLL_S = 1.0  # between two looks for what other runs do
+WRITTEN = ("", "cache", "cache/*", "checkpoints", "checkpoints/*", "locks", "predictions", "splits")  # in --out
+
 
 class Listener(Protocol):
-    """Receives the progress of a run, to display it."""
+    """Receives the progress of a run, to display it.
+
+    Besides the worker's, there are events {"waiting": why} before something that may take long.
+    """
 
     def begin(self, job: Job, seconds_left: float) -> None: ...
     def event(self, event: dict[str, Any]) -> None: ...
@@ -22,22 +35,84 @@ class Listener(Protocol):
 def carry_out(plan: Plan, waiting: list[Job], out: Path, listener: Listener) -> list[Record]:
     """Run the `waiting` jobs and return the records of the whole plan, including failures, in its order.
 
-    A failure is recorded and the run continues. After a job ran out of memory or time, larger ones are skipped.
+    A failure is recorded and the run continues. After a job ran out of memory or time, larger ones are skipped. A job
+    that another run does meanwhile is not done again: its record is awaited.
     """
-    store = Store(out)
-    clock = Clock(plan, out)
-    failed: list[Job] = []
-    for number, job in enumerate(waiting):
-        if any(_asks_more(job, before) for before in failed):
-            continue
-        listener.begin(job, clock.left(waiting[number:]))
-        guess, started = clock.guess(job), time.monotonic()  # before the run, since the guess depends on what is left
-        record = run(_order(plan, job, out), listener.event)
-        clock.learn(job, guess, time.monotonic() - started)
-        listener.end(record)
+    sweep(*(folder for name in WRITTEN for folder in (out.glob(name) if name else [out])))
+    carrying = Carrying(plan, waiting, out, listener)
+    while carrying.left:
+        carrying.go_through()
+    return [record for record in map(carrying.store.find, plan.jobs) if record is not None]
+
+
+def lock_of(out: Path, job: Job) -> Path:
+    """The lock under which a job is done. Jobs that share a training have one."""
+    trains = getattr(job.spec, "train", None) is not None
+    return out / "locks" / f"{job.training_key if trains else job.key}.lock"
+
+
+class Carrying:
+    """A run in progress. `left` are the jobs that have no outcome yet, in the plan's order."""
+
+    def __init__(self, plan: Plan, waiting: list[Job], out: Path, listener: Listener) -> None:
+        self.plan, self.out, self.listener = plan, out, listener
+        self.store, self.clock = Store(out), Clock(plan, out)
+        self.left, self.failed = list(waiting), list[Job]()
+        self.before = {job.key: self.store.find(job) for job in waiting}
+        self.told = ""  # for what it waits
+
+    def go_through(self) -> None:
+        """Do each job that is left and that no other run does; pause if there was none."""
+        for job in (before := list(self.left)):
+            if any(_asks_more(job, failed) for failed in self.failed):
+                self.left.remove(job)
+            elif lock := take(lock_of(self.out, job), f"{QUANTITIES[job.spec.quantity].doing} {job.network}"):
+                try:
+                    self._settle(job, lock)
+                except Lost:
+                    pass  # the other run does it now, so it stays among those that are left
+                finally:
+                    lock.release()
+        if self.left == before:
+            self._wait()
+
+    def _settle(self, job: Job, lock: Lock) -> None:
+        """Take the record that another run made meanwhile, or do the job."""
+        record = self.store.find(job)
+        is_new = record is not None and (record.status == "ok" or record != self.before[job.key])
+        if record is None or not is_new:
+            record = self._do(job, lock)
+        else:
+            self.listener.begin(job, self.clock.left(self.left))
+        self.left.remove(job)
+        self.listener.end(record)
         if record.status in ("out_of_memory", "timed_out"):
-            failed.append(job)
-    return [record for record in map(store.find, plan.jobs) if record is not None]
+            self.failed.append(job)
+
+    def _do(self, job: Job, lock: Lock) -> Record:
+        self.told = ""
+        self.listener.begin(job, self.clock.left(self.left))
+
+        def hear(event: dict[str, Any]) -> None:
+            if lock.lost:
+                raise Lost(f"{job.key} was taken over by another run")
+            self.listener.event(event)
+
+        with machine_lock(QUANTITIES[job.spec.quantity].quiet, lambda text: hear({"waiting": text})):
+            # The guess is made before the run, since it depends on what is left to do.
+            guess, started = self.clock.guess(job), time.monotonic()
+            record = run(_order(self.plan, job, self.out, lock), hear)
+            self.clock.learn(job, guess, time.monotonic() - started)
+        return record
+
+    def _wait(self) -> None:
+        """Say once for which job it waits, and pause."""
+        job = self.left[0]
+        if self.told != job.key:
+            self.told, by = job.key, holder(lock_of(self.out, job)) or "another run"
+            what = f"{QUANTITIES[job.spec.quantity].doing} {title_of(job.network)}"
+            self.listener.event({"waiting": f"waiting for {by}, which is {what}"})
+        time.sleep(POLL_S)
 
 
 def _asks_more(job: Job, failed: Job) -> bool:
@@ -50,9 +125,9 @@ def _asks_more(job: Job, failed: Job) -> bool:
     return alike and all(getattr(job.spec, name) >= getattr(failed.spec, name) for name in quantity.grows)
 
 
-def _order(plan: Plan, job: Job, out: Path) -> Order:
+def _order(plan: Plan, job: Job, out: Path, lock: Lock) -> Order:
     study = plan.study
     return Order(
         job=job, out=out, data_root=study.data_root, options=study.options, device=study.device,
-        threads=plan.asked.threads, weights=study.weights, silence_s=study.silence_s,
+        threads=plan.asked.threads, weights=study.weights, silence_s=study.silence_s, lock=lock.path, token=lock.token,
     )  # fmt: skip

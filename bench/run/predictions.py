@@ -1,9 +1,11 @@
 """The predictions of each test image, stored next to the record that scores them. Used only to draw example images.
 
-One compressed file per record holds label maps at the network's size. The images themselves stay in the cache of the
-folder of records. A report made without this cache has no example images and says so.
+One compressed file per record holds label maps at the network's size. Its name holds a digest of what is in it, and the
+record has that digest, so a record never stands beside other predictions than its own. The images themselves stay in
+the cache of the folder of records. A report made without this cache has no example images and says so.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,6 +36,23 @@ class Predictions:
     chosen: dict[str, np.ndarray]
     cache: str = ""
 
+    @cached_property
+    def digest(self) -> str:
+        """12 hexadecimal digits that change with the label maps, the images they are of, or the chosen regions."""
+        whole = hashlib.sha256("\n".join(self.ids).encode())
+        for name, array in (("masks", self.masks), *sorted(self.chosen.items())):
+            whole.update(f"\n{name} {array.dtype} {array.shape}\n".encode())
+            whole.update(np.ascontiguousarray(array).data)
+        return whole.hexdigest()[:12]
+
+    def keep(self, folder: Path, key: str) -> str:
+        """Write the predictions beside the record that a job with this key is to have; returns what it finds them by.
+
+        That is their digest, which belongs into the record's `Scores`.
+        """
+        self.save(path_of(folder, key, self.digest))
+        return self.digest
+
     def save(self, path: Path) -> Path:
         """Write the predictions to a file atomically."""
         arrays: dict[str, Any] = {f"{CHOSEN}{name}": found for name, found in self.chosen.items()}
@@ -61,15 +80,16 @@ class Predictions:
         return {name: place for place, name in enumerate(self.ids)}
 
 
-def path_of(folder: Path, key: str) -> Path:
-    """The path of the predictions that belong to a job's record."""
-    return folder / f"{key}.predictions.npz"
+def path_of(folder: Path, key: str, digest: str = "") -> Path:
+    """The path of the predictions with this digest of a job; without it, as they were named before."""
+    return folder / f"{key}{digest and '.'}{digest}.predictions.npz"
 
 
 def find(record: Record, folders: Sequence[Path]) -> tuple[Predictions, Path] | None:
     """A record's predictions and the folder they were found in; None if none of the folders has them."""
+    digest = getattr(record.result, "predictions", "")
     for folder in folders:
-        if (path := path_of(folder, record.id)).exists():
+        if (path := path_of(folder, record.id, digest)).exists():
             return Predictions.load(path), folder
     return None
 

@@ -22,7 +22,12 @@ from typing import Any, Self, TextIO
 from bench.data.pseudonyms import without_files
 from bench.data.sample import Options
 from bench.errors import Diverged, UserError
+<<<<<<< HEAD
 from bench.machine import ALLOCATOR, State, state, this_machine
+=======
+from bench.locks import Lost, is_held
+from bench.machine import ALLOCATOR, state, this_machine
+>>>>>>> t23-locks2
 from bench.networks import find_network
 from bench.quantities import Device, Frozen
 from bench.run.job import Job
@@ -41,7 +46,8 @@ class Order(Frozen):
     """A job and where to run it. The paths do not affect the result.
 
     `weights` is the file whose digest is in the job. A child that sends no event for `silence_s` seconds is considered
-    hung and is killed. `process` identifies the process if several train together.
+    hung and is killed. `process` identifies the process if several train together. `lock` and `token` are of the lock
+    under which the job is done; whoever lost it writes nothing.
     """
 
     job: Job
@@ -53,6 +59,13 @@ class Order(Frozen):
     weights: Path | None = None
     silence_s: float = 600.0
     process: Process = Process()
+    lock: Path | None = None
+    token: str = ""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the job is still this run's, and was not taken over by another."""
+        return self.lock is None or is_held(self.lock, self.token)
 
     @property
     def log(self) -> Path:
@@ -104,7 +117,7 @@ def run(order: Order, tell: Tell) -> Record:
     """Run one job in its own process and return its record, which may be a failure.
 
     `tell` receives the child's events. Raises UserError if the problem concerns every network, such as an unreadable
-    image or a checkpoint that does not fit.
+    image or a checkpoint that does not fit, and Lost, without a record, if another run took the job over.
     """
     before, began = state(), time.monotonic()
     order.log.parent.mkdir(parents=True, exist_ok=True)
@@ -119,6 +132,8 @@ def run(order: Order, tell: Tell) -> Record:
         except BaseException:
             child.kill()
             raise
+    if not order.is_ours:
+        raise Lost(f"{order.job.key} was taken over by another run")
     if end.get("end") == "stop":
         raise UserError(end["error"])
     if end.get("end") == "ok":

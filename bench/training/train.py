@@ -21,7 +21,8 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from bench.data.prepared import Prepared
-from bench.files import alone_in, write_whole
+from bench.files import write_whole
+from bench.locks import alone_in
 from bench.machine import this_machine
 from bench.quantities import CurvePoint, DiceSpec, TrainSpec
 from bench.training.checkpoint import TrainingSummary, keep

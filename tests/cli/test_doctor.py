@@ -1,6 +1,7 @@
 """The command as it is typed, with a worker that answers at once: sections, exit codes, what is kept."""
 
 import json
+from contextlib import contextmanager
 
 import pytest
 from handmade import ENVIRONMENT, STATE, latency_record, record
@@ -129,3 +130,24 @@ def test_bad_questions_are_refused(tmp_path):
     (tmp_path / "file").write_text("")
     done = doctor(tmp_path / "file")
     assert "is a file, not a folder" in str(done.exception)
+
+
+@pytest.mark.usefixtures("machine")
+def test_it_measures_alone_on_its_machine(tmp_path, monkeypatch):
+    held, worker = [], Worker()
+
+    @contextmanager
+    def lock(exclusive, tell):
+        held.append(exclusive)
+        yield
+        held.append("over")
+
+    def run(order, tell):
+        assert held == [True]
+        return worker(order, tell)
+
+    monkeypatch.setattr("bench.locks.machine_lock", lock)
+    monkeypatch.setattr(noise, "run", run)
+    assert doctor(tmp_path).exit_code == 0
+    assert held == [True, "over"]
+    assert worker.calls > 1

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -132,3 +133,10 @@ def test_progress_without_a_terminal_is_a_line_only_where_it_takes_long(monkeypa
         status.count("profiling Net: timing", 2, 10)
         status.count("profiling Net: timing", 3, 10)
     assert capsys.readouterr().out.splitlines() == ["profiling Net: timing 2/10, about 2 min 00 s left"]
+
+
+def test_it_times_alone_on_its_machine(monkeypatch):
+    asked = []
+    monkeypatch.setattr("bench.locks.machine_lock", lambda exclusive, tell: (asked.append(exclusive), nullcontext())[1])
+    assert bench("unext", "--size", "32", "--device", "cpu", "--json").returncode == 0
+    assert asked == [True]

@@ -2,10 +2,14 @@
 
 import json
 import shutil
+from contextlib import nullcontext
 
 import pytest
 from commanding import bench
 from predicting import counted, names, predicted, summary, truth
+
+from bench.cli.terminal import Status
+from bench.locks import take
 
 PATIENT = ("--patient", r"(P\d+)_", "--size", "64")
 
@@ -119,3 +123,18 @@ def test_what_is_wrong_is_told_in_words(tmp_path, wrong):
     assert (done.returncode, told in done.stderr) == (2, True), done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_it_shares_the_machine_with_all_but_times_and_waits_for_another_that_writes_there(tmp_path, monkeypatch):
+    truth(tmp_path / "truth")
+    predicted(tmp_path / "preds", 1)
+    asked = []
+    monkeypatch.setattr("bench.locks.machine_lock", lambda exclusive, tell: (asked.append(exclusive), nullcontext())[1])
+    other = take(tmp_path / "results" / "locks" / "score.lock")
+    monkeypatch.setattr("bench.locks.POLL_S", 0.0)
+    told = []
+    monkeypatch.setattr(Status, "show", lambda self, text, *_, **__: (told.append(text), other.release()))
+    done = bench("score", "mine=preds", "--data-root", "truth", *PATIENT, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert asked == [False]
+    assert told[0] == "another bench score writes to results"

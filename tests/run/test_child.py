@@ -62,6 +62,15 @@ def test_the_states_around_what_is_timed_are_written_down(tmp_path, quantity):
         assert last.clock_s - first.clock_s < record.wall_s
 
 
+def test_who_lost_the_lock_writes_nothing(tmp_path):
+    asked = order(tmp_path, tiny(tmp_path), "cost").model_copy(update={"lock": tmp_path / "x.lock", "token": "mine"})
+    asked.lock.write_text('{"token": "of another run"}')
+    assert done(asked)[0] == {"end": "lost"}
+    assert Store(tmp_path).find(asked.job) is None
+    asked.lock.write_text('{"token": "mine"}')
+    assert done(asked)[0] == {"end": "ok"}
+
+
 @pytest.mark.parametrize(("network", "divisor"), [("swin_unet", 32), ("unet", 16)])
 def test_a_network_that_refuses_the_size_says_so(tmp_path, network, divisor):
     end, _ = done(order(tmp_path, network, "cost", size=100))

@@ -285,6 +285,6 @@ def test_scores_with_pseudonyms_are_the_same_and_name_no_patient_and_no_file(net
     assert len(patients) == len({one.patient for one in found[False].images}) == 2
     assert all(image.id.startswith(f"{image.patient}-") for image in found[True].images)
     assert (found[True].patients, found[True].data_name) == ("named", f"folder-{jobs[True].spec.data[:6]}")
-    kept = Predictions.load(path_of(tmp_path, jobs[True].key))
+    kept = Predictions.load(path_of(tmp_path, jobs[True].key, found[True].predictions))
     assert set(kept.ids) == {image.id for image in found[True].images}
     assert "smith" not in kept.cache

@@ -1,13 +1,18 @@
 """A plan is carried out job by job: nothing twice, failures are rows, a stop keeps what was done."""
 
+import json
+from contextlib import nullcontext
+
 import pytest
 from handmade import ENVIRONMENT, STATE
 
+from bench import locks
 from bench.errors import UserError
+from bench.files import host
 from bench.quantities import Cost, Count, Latency, Peak
 from bench.quantities.budget import find_budget
 from bench.run import engine, local
-from bench.run.local import carry_out
+from bench.run.local import carry_out, lock_of
 from bench.run.plan import Clock, missing, plan
 from bench.run.store import Record, Store
 from bench.run.study import Study
@@ -31,7 +36,12 @@ class Listener:
         self.begun.append(job.key)
         assert seconds_left > 0
 
-    def event(self, event): ...
+    def event(self, event):
+        if "waiting" in event:
+            self.on_wait(event["waiting"])
+
+    def on_wait(self, why):
+        raise AssertionError(f"nothing should be waited for: {why}")
 
     def end(self, record):
         self.ended.append(record.status)
@@ -47,7 +57,7 @@ def worker(monkeypatch):
 
     class Worker:
         def __init__(self):
-            self.fails, self.too_large = set(), 1000
+            self.fails, self.too_large, self.count = set(), 1000, 0
 
         def __call__(self, order, tell):
             spec = order.job.spec
@@ -55,8 +65,9 @@ def worker(monkeypatch):
             result = None if bad or large else RESULTS[spec.quantity]
             status, error = ("out_of_memory", "no memory") if large else ("ok", "")
             status, error = ("crashed", "it fell over") if bad else (status, error)
+            self.count += 1  # no two measurements are equal
             record = Record(job=order.job, status=status, error=error, machine=ENVIRONMENT, before=STATE,
-                            after=STATE, wall_s=0.1, result=result)  # fmt: skip
+                            after=STATE, wall_s=0.1 * self.count, result=result)  # fmt: skip
             Store(order.out).write(record)
             return record
 
@@ -163,3 +174,125 @@ def test_an_engine_is_found_by_its_name():
     assert engine() is engine("local") is local
     with pytest.raises(UserError, match="unknown engine 'locl'; did you mean 'local'"):
         engine("locl")
+
+
+# ---- several runs in one folder --------------------------------------------------------------------------------------
+
+
+class Waits(Listener):
+    """Does something as soon as the run waits for another one."""
+
+    def __init__(self, then):
+        super().__init__()
+        self.then, self.told = then, []
+
+    def on_wait(self, why):
+        self.told.append(why)
+        if len(self.told) == 1:
+            self.then()
+
+
+def other_does(job, out, worker, status="ok"):
+    """Take the lock of a job as another run would; what it does in the end, and lets go."""
+    lock = locks.take(lock_of(out, job))
+
+    def end():
+        if status == "crashed":
+            worker.fails.add(job.network)
+        if status:
+            worker(local._order(PLAN, job, out, lock), None)
+        worker.fails.clear()
+        lock.release()
+
+    return end
+
+
+@pytest.fixture
+def called(worker, monkeypatch):
+    """The jobs that were really done, in their order."""
+    done = []
+    monkeypatch.setattr(local, "run", lambda order, tell: (done.append(order.job), worker(order, tell))[1])
+    monkeypatch.setattr(local, "POLL_S", 0.0)
+    return done
+
+
+@pytest.mark.parametrize("status", ["ok", "crashed"])
+def test_what_another_run_does_is_left_to_it_and_its_outcome_is_taken(tmp_path, worker, called, status):
+    first, *rest = PLAN.jobs
+    listener = Waits(other_does(first, tmp_path, worker, status))
+    records = carry(tmp_path, listener)
+    assert called == rest
+    assert [record.job for record in records] == list(PLAN.jobs)
+    assert records[0].status == status
+    assert len(listener.told) == 1
+    assert f"waiting for process {locks.os.getpid()} on {host()}, which is" in listener.told[0]
+    assert len(listener.ended) == len(PLAN.jobs)
+
+
+def test_what_another_run_gave_up_is_done_after_all_else(tmp_path, worker, called):
+    first, *rest = PLAN.jobs
+    records = carry(tmp_path, Waits(other_does(first, tmp_path, worker, status="")))
+    assert called == [*rest, first]
+    assert all(record.status == "ok" for record in records)
+
+
+def test_a_failure_from_before_is_tried_again_and_one_of_another_run_meanwhile_is_not(tmp_path, worker, called):
+    worker.fails = {"unet"}
+    carry(tmp_path, Listener())
+    called.clear()
+    first = next(job for job in PLAN.jobs if job.network == "unet")
+    carry(tmp_path, Waits(other_does(first, tmp_path, worker, "crashed")))
+    assert first not in called
+    assert {job.network for job in called} == {"unet"}
+
+
+def test_a_job_that_another_run_took_over_is_stopped_and_its_record_is_not_replaced(tmp_path, worker, monkeypatch):
+    monkeypatch.setattr(locks, "BEAT_S", 0.01)
+    monkeypatch.setattr(local, "POLL_S", 0.0)
+    first, stopped = PLAN.jobs[0], []
+
+    def run(order, tell):
+        if order.job == first and not stopped:
+            facts = json.loads(order.lock.read_text())
+            order.lock.write_text(json.dumps({**facts, "token": "of another run"}))
+            worker(order, tell)
+            try:
+                while True:
+                    tell({"step": 1})
+            except locks.Lost:
+                stopped.append(order.job)
+                assert not order.is_ours
+                raise
+        return worker(order, tell)
+
+    monkeypatch.setattr(local, "run", run)
+    listener = Waits(lambda: lock_of(tmp_path, first).unlink())
+    written = carry(tmp_path, listener)
+    assert stopped == [first]
+    assert len(listener.told) == 1
+    assert [record.status for record in written] == ["ok"] * len(PLAN.jobs)
+
+
+def test_jobs_of_one_training_are_done_one_after_the_other(tmp_path):
+    study = Study(("unet",), ("dice",), find_budget("quick"), "synthetic", None, "cpu")
+    (job,) = plan(study).jobs
+    other = job.model_copy(update={"spec": job.spec.model_copy(update={"protocol": "per_volume"})})
+    assert job.key != other.key
+    assert lock_of(tmp_path, job) == lock_of(tmp_path, other)
+
+
+def test_a_time_has_the_machine_for_itself_and_all_else_shares_it(tmp_path, worker, monkeypatch):
+    asked = []
+    monkeypatch.setattr(local, "machine_lock", lambda alone, tell: (asked.append(alone), nullcontext())[1])
+    carry(tmp_path, Listener())
+    assert asked == [job.spec.quantity != "cost" for job in PLAN.jobs]
+
+
+def test_a_run_takes_away_what_killed_ones_left(tmp_path, worker):
+    places = ["", "cache/x/", "checkpoints/unet-synthetic-0123456789ab/", "splits/"]
+    left = [tmp_path / f"{place}.file.{host()}-{2**22 + 1}-0123abcd.tmp" for place in places]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    carry(tmp_path, Listener())
+    assert [path for path in left if path.exists()] == []

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from handmade import dice_record
@@ -18,6 +20,31 @@ def test_they_come_back_as_they_were_and_are_found_beside_their_record(tmp_path)
     assert found.chosen["encode1"].shape == (2, 4, 1)
     assert found.places == {"a": 0, "b": 1}
     assert find(dice_record("mdsa_unet"), [tmp_path]) is None
+
+
+def scored(digest):
+    """A record that says its predictions have this digest."""
+    record = dice_record()
+    return record.model_copy(update={"result": record.result.model_copy(update={"predictions": digest})})
+
+
+def test_a_record_finds_its_own_predictions_and_no_others_of_its_job(tmp_path):
+    others = replace(MADE, masks=1 - MASKS)
+    record = dice_record()
+    digests = [made.keep(tmp_path, record.id) for made in (MADE, others)]
+    assert len({path.name for path in tmp_path.iterdir()}) == len(set(digests)) == 2
+    for digest, made in zip(digests, (MADE, others), strict=True):
+        found, _ = find(scored(digest), [tmp_path])
+        assert (found.masks == made.masks).all()
+    assert find(scored("0123456789ab"), [tmp_path]) is None
+    assert find(record, [tmp_path]) is None
+
+
+@pytest.mark.parametrize("change", [
+    {"ids": ("a", "c")}, {"masks": 1 - MASKS}, {"chosen": {}}, {"chosen": {"encode2": MADE.chosen["encode1"]}},
+])  # fmt: skip
+def test_a_digest_changes_with_all_that_was_predicted(change):
+    assert replace(MADE, **change).digest != MADE.digest == replace(MADE, cache="elsewhere").digest
 
 
 def test_the_same_predictions_are_the_same_bytes(tmp_path):

@@ -5,7 +5,7 @@ import torch
 from toys import LEFT, SPEC, Killed, Small, blank, discs, job, kill_at, kill_now, left_in, same, small, task, trained
 
 from bench.errors import Diverged, UserError
-from bench.files import alone_in
+from bench.locks import alone_in
 from bench.training import checkpoint
 from bench.training.checkpoint import load
 from bench.training.train import train
@@ -113,6 +113,7 @@ def test_a_loss_that_is_no_number_stops_the_training_and_says_where(tmp_path):
         train(Explodes(), task(job(), tmp_path), discs(6), discs(3), lambda event: None)
 
 
-def test_two_runs_do_not_train_in_one_folder(tmp_path):
+def test_two_runs_do_not_train_in_one_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.locks.SINGLE_S", 0.0)
     with alone_in(tmp_path), pytest.raises(UserError, match="another run is working in"):
         trained(tmp_path)

@@ -1,0 +1,311 @@
+"""Locks: of a piece of work in a folder that machines share, and of this machine while a time is measured.
+
+A lock of work is a file that says who holds it. It works where file systems are shared (NFS), since it needs nothing
+but creating a file that must not exist. Its holder touches it every 15 seconds. It is stale, and may be taken over,
+when it was not touched for two minutes, or as soon as its holder's process is gone, if that was on this machine.
+"""
+
+import json
+import os
+import secrets
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from bench.errors import UserError
+from bench.files import aside, host, is_running
+
+BEAT_S = 15.0
+STALE_S = 120.0
+POLL_S = 0.3  # between two looks at a lock that is waited for
+SINGLE_S = 10.0  # for which `alone_in` waits: a process that was left alone ends sooner
+TRIES, PASSING_S = 5, 0.02  # before it is told that the machine is waited for
+FOLDER = "BENCH_LOCKS"  # the variable that names the folder of the machine's locks
+Tell = Callable[[str], None]
+
+
+class Lost(Exception):
+    """A lock of work was taken over by another run, or removed, while this one worked."""
+
+
+@dataclass
+class Lock:
+    """A lock of work that this process holds. `lost` is set soon after it does not hold it anymore.
+
+    `made` are the folders that were made for it, the innermost first.
+    """
+
+    path: Path
+    token: str
+    made: tuple[Path, ...] = ()
+    lost: bool = False
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def is_ours(self) -> bool:
+        """Whether this process still holds it: the file is there and is the one that it made."""
+        return is_held(self.path, self.token)
+
+    def beat(self) -> None:
+        """Touch the lock where it is still ours. A lock that is another's is never touched."""
+        try:
+            with self.path.open("rb") as opened:
+                self.lost = _token(opened.read()) != self.token
+                if not self.lost:
+                    os.utime(opened.fileno())  # by its number: what is at the path may be another's by now
+        except FileNotFoundError:
+            self.lost = True
+        except OSError:
+            return  # a shared file system is away for a moment; the next beat tells
+
+    def keep(self) -> None:
+        """Touch the lock now and then until it is released or lost."""
+        while not self.over.wait(BEAT_S) and not self.lost:
+            self.beat()
+
+    def release(self) -> None:
+        """Let go. A lock that was lost is left to whom it belongs."""
+        self.over.set()
+        with suppress(OSError):
+            _take_away(self.path, self.token, lambda: True)
+        for folder in (self.path.parent, *self.made):
+            with suppress(OSError):
+                folder.rmdir()  # if nothing else is in it
+
+
+def take(path: Path, work: str = "") -> Lock | None:
+    """Take the lock of some work; None if another run holds it. `work` is told to who looks into the file.
+
+    A stale lock is taken over: of several that try, one succeeds.
+    """
+    token, new = secrets.token_hex(8), tuple(folder for folder in path.parents if not folder.exists())
+    facts = {"host": host(), "process": os.getpid(), "since": _now(), "work": work, "token": token}
+    for _ in range(3):  # once more after a stale lock was removed, or its folder with the last lock in it
+        try:
+            with aside(path) as made:
+                made.write_text(json.dumps(facts) + "\n")
+                now = made.stat().st_mtime  # by the clock of the file system, which every machine sees
+                if _create(made, path, token):
+                    lock = Lock(path, token, new)
+                    threading.Thread(target=lock.keep, name=f"beat of {path.name}", daemon=True).start()
+                    return lock
+                found = _look(path)
+                if found is None:
+                    continue
+                if not _is_stale(*found, now) or not _take_away(path, found[0].get("token"), lambda: _stale_at(path)):
+                    return None
+        except FileNotFoundError:
+            continue
+    return None
+
+
+@contextmanager
+def held(path: Path, work: str = "", waiting: Callable[[], None] = lambda: None) -> Iterator[Lock]:
+    """Hold the lock of some work, after whoever holds it now; `waiting` is called once if it has to wait."""
+    lock = take(path, work)
+    if lock is None:
+        waiting()
+    while lock is None:
+        time.sleep(POLL_S)
+        lock = take(path, work)
+    try:
+        yield lock
+    finally:
+        lock.release()
+
+
+def holder(path: Path) -> str:
+    """Who holds a lock, in words: "process 123 on node7"; empty if nobody does or nothing can be read."""
+    found = _look(path)
+    return f"process {found[0]['process']} on {found[0]['host']}" if found and "process" in found[0] else ""
+
+
+def is_held(path: Path, token: str) -> bool:
+    """Whether the lock is the one with this token."""
+    found = _look(path)
+    return found is not None and found[0].get("token") == token
+
+
+def _create(made: Path, path: Path, token: str) -> bool:
+    """Create the lock from the file that was made, if there is none."""
+    try:
+        os.link(made, path)
+    except FileExistsError:
+        return is_held(path, token)  # NFS may say so when its first answer was lost
+    except FileNotFoundError:
+        raise
+    except OSError:  # a file system without links
+        try:
+            with path.open("x") as opened:
+                opened.write(made.read_text())
+        except FileExistsError:
+            return False
+    return True
+
+
+def _look(path: Path) -> tuple[dict[str, Any], float] | None:
+    """What a lock says, and when it was touched; None if there is none. A file half written says nothing."""
+    try:
+        with path.open("rb") as opened:  # opened anew, NFS asks the server
+            return _facts(opened.read()), os.fstat(opened.fileno()).st_mtime
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _facts(content: bytes) -> dict[str, Any]:
+    with suppress(ValueError):
+        found = json.loads(content)
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def _token(content: bytes) -> str | None:
+    return _facts(content).get("token")
+
+
+def _is_stale(facts: dict[str, Any], touched: float, now: float) -> bool:
+    is_here = facts.get("host") == host() and isinstance(facts.get("process"), int)
+    return now - touched > STALE_S or (is_here and not is_running(facts["process"]))
+
+
+def _stale_at(path: Path) -> bool:
+    """Whether the lock is stale by the clock of its file system."""
+    with aside(path) as made:
+        made.touch()
+        found = _look(path)
+        return found is not None and _is_stale(*found, made.stat().st_mtime)
+
+
+def _take_away(path: Path, token: str | None, may: Callable[[], bool]) -> bool:
+    """Remove the lock that has this token, if it still `may` be removed; whether it was.
+
+    Who removes it creates a file named by the token first, which one can do alone. So nobody removes the lock that
+    another one made in the place of the one that both found.
+    """
+    going = path.with_name(f".{path.name}.{token}.going")
+    try:
+        going.open("x").close()
+    except FileExistsError:
+        with suppress(OSError), aside(path) as made:
+            made.touch()
+            if made.stat().st_mtime - going.stat().st_mtime > STALE_S:  # who created it died at once
+                going.unlink()
+        return False
+    try:
+        found = _look(path)
+        if found is None or found[0].get("token") != token or not may():
+            return False
+        path.unlink()
+        return True
+    finally:
+        going.unlink(missing_ok=True)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+# ---- of this machine -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold a folder for this process; UserError where another one holds it. The lock ends with the process.
+
+    It waits a moment for a process that was left alone and is about to end.
+    """
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        taken = FileLock(folder / ".lock", timeout=SINGLE_S).acquire()
+    except Timeout:
+        raise UserError(f"another run is working in {folder}; wait for it, or give another --out") from None
+    with taken:
+        yield
+
+
+@contextmanager
+def machine_lock(exclusive: bool, tell: Tell = lambda text: None) -> Iterator[None]:
+    """Hold this machine: alone to measure a time, or together with others that compute.
+
+    `tell` is told in words if it has to wait, and once if there is no way to lock. Who waits to be alone is not
+    overtaken: everybody passes a gate first, which it holds while it waits.
+    """
+    with _opened("gate", tell) as gate, _opened("machine", tell) as machine:
+        why = "waiting until no other run computes on this machine" if exclusive else ""
+        why = why or "waiting until another run has measured its time"
+        said = _flock(gate, True, tell, why)
+        _flock(machine, exclusive, (lambda text: None) if said else tell, why)
+        _unlock(gate)
+        try:
+            yield
+        finally:
+            _unlock(machine)
+
+
+_UNLOCKED: set[str] = set()  # folders of which was said that nothing can be locked there
+
+
+@contextmanager
+def _opened(name: str, tell: Tell) -> Iterator[int | None]:
+    """A file of the machine's locks, open; None where it cannot be opened, which is said once."""
+    folder = os.environ.get(FOLDER) or tempfile.gettempdir()
+    path, number = Path(folder, f"mdsa-bench-{name}.lock"), None
+    try:
+        number = _open(path)
+    except OSError as error:
+        if folder not in _UNLOCKED:
+            _UNLOCKED.add(folder)
+            tell(f"{path} cannot be opened ({error.strerror}), so other runs may compute beside a time")
+    try:
+        yield number
+    finally:
+        if number is not None:
+            os.close(number)
+
+
+def _open(path: Path) -> int:
+    """Open a file that every user of the machine may lock; create it if it is missing."""
+    for flags in (os.O_RDWR, os.O_RDONLY):
+        with suppress(FileNotFoundError, PermissionError):
+            return os.open(path, flags | os.O_NOFOLLOW)
+    # Only here with O_CREAT: Linux refuses it for a file of another user in a folder such as /tmp.
+    number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    with suppress(PermissionError):
+        os.fchmod(number, 0o666)  # whatever the umask is
+    return number
+
+
+def _flock(number: int | None, exclusive: bool, tell: Tell, why: str) -> bool:
+    """Lock an open file, and tell why if that has to wait; whether it had to."""
+    import fcntl
+
+    kind = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+    if number is None:
+        return False
+    try:
+        for _ in range(TRIES):  # others pass the gate in no time, and that is no wait to tell of
+            with suppress(BlockingIOError):
+                fcntl.flock(number, kind | fcntl.LOCK_NB)
+                return False
+            time.sleep(PASSING_S)
+        tell(why)
+        fcntl.flock(number, kind)
+    except OSError:  # a file system without locks
+        return False
+    return True
+
+
+def _unlock(number: int | None) -> None:
+    import fcntl
+
+    if number is not None:
+        with suppress(OSError):
+            fcntl.flock(number, fcntl.LOCK_UN)
