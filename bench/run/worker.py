@@ -22,12 +22,8 @@ from typing import Any, Self, TextIO
 from bench.data.pseudonyms import without_files
 from bench.data.sample import Options
 from bench.errors import Diverged, UserError
-<<<<<<< HEAD
-from bench.machine import ALLOCATOR, State, state, this_machine
-=======
 from bench.locks import Lost, is_held
-from bench.machine import ALLOCATOR, state, this_machine
->>>>>>> t23-locks2
+from bench.machine import ALLOCATOR, State, state, this_machine
 from bench.networks import find_network
 from bench.quantities import Device, Frozen
 from bench.run.job import Job
