@@ -21,7 +21,8 @@ def run(
 ) -> None:
     """Train or load networks, measure them and compare.
 
-    Records already in --out are not measured again; a run that was stopped is resumed.
+    Records already in --out are not measured again; a run that was stopped is resumed. Several runs may share an --out:
+    each job is done by one of them. Files in --reports that no report wrote are moved aside, never overwritten.
 
     Examples:
 

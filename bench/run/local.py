@@ -4,7 +4,9 @@ Several runs may work in one folder, also on several machines. Each holds the lo
 run does is left to it, and looked for again after everything else. A time has the machine for itself.
 """
 
+import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -78,6 +80,8 @@ class Carrying:
 
     def _settle(self, job: Job, lock: Lock) -> None:
         """Take the record that another run made meanwhile, or do the job."""
+        with suppress(FileNotFoundError), os.scandir(self.out):
+            pass  # NFS remembers which files a folder lacked, and asks the server again when the folder is opened
         record = self.store.find(job)
         is_new = record is not None and (record.status == "ok" or record != self.before[job.key])
         if record is None or not is_new:

@@ -146,6 +146,19 @@ def test_damaged_records_are_named_and_left_out_of_the_report(tmp_path, referenc
     assert "broken.json" in done.stderr
 
 
+def test_a_report_says_what_of_somebodys_own_it_moved_aside(tmp_path, reference):
+    from bench.run.store import Store
+
+    Store(tmp_path).write(reference[0])
+    (tmp_path / "to").mkdir()
+    (tmp_path / "to" / "report.md").write_text("my own words")
+    done = bench("report", str(tmp_path), "--to", str(tmp_path / "to"), "--format", "markdown")
+    assert done.returncode == 0
+    assert f"moved to {tmp_path}/to/replaced" in done.stderr
+    assert "moved to" not in done.stdout
+    assert (tmp_path / "to" / "replaced" / "report.md").read_text() == "my own words"
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["list", "networks"], ["list", "datasets"], ["report", "--help"]])
 def test_what_needs_no_torch_does_not_wait_for_it(arguments):
     code = (

@@ -88,6 +88,14 @@ def test_on_a_terminal_there_is_a_table_and_what_runs_now(monkeypatch):
     assert "[1/3] training and scoring U-Net: step 3/4, loss 0.512, Dice 0.700 on val" in text
 
 
+def test_what_is_waited_for_is_said_at_once():
+    console = screen()
+    with Progress(console, jobs=1, records=[]) as progress:
+        progress.begin(cost_record().job, 5.0)
+        progress.event({"waiting": "waiting until another run has measured its time"})
+    assert console.file.getvalue().splitlines()[-1] == "waiting until another run has measured its time"
+
+
 def test_quiet_says_nothing():
     console = screen()
     with Progress(console, jobs=1, records=[], quiet=True) as progress:

@@ -55,7 +55,8 @@ def test_mistakes_are_answered_in_words(bench, arguments, told):
 def test_only_the_formats_that_were_asked_for(bench, tmp_path):
     done = bench("report", "--format", "latex,csv", "--to", "to")
     assert done.returncode == 0, done.stderr
-    assert {path.name for path in (tmp_path / "to").iterdir()} == {"tables.tex", "table.csv", "paired.csv"}
+    names = {".bench-report.json", "tables.tex", "table.csv", "paired.csv"}
+    assert {path.name for path in (tmp_path / "to").iterdir()} == names
     refused = bench("report", "--format", "htm", "--to", "more")
     assert (refused.returncode, "unknown format 'htm'; did you mean 'html'" in refused.stderr) == (2, True)
     assert not (tmp_path / "more").exists()
