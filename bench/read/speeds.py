@@ -22,7 +22,7 @@ from bench.stats.ratio import ratio, spread_ratio
 SATURATED = 0.9  # throughput is saturated at the smallest batch that reaches this share of the best throughput
 ROUNDED = ("bfloat16", "float16")  # variants that change the output
 SHOWN = ("latency", "memory", "energy", "profile")
-SHARED = ("machine", "device", "channels", "classes")  # conditions shared by all records of one `Speeds`
+SHARED = ("machine", "device", "threads", "channels", "classes")  # conditions shared by all records of one `Speeds`
 
 
 @dataclass(frozen=True)
