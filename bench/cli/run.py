@@ -1,5 +1,6 @@
 """`bench run`: train or load networks, measure them and compare."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -31,13 +32,14 @@ def run(
       bench run nets/mine.py:TinyNet --arg width=32 --group light
     """
     from bench.cli.display import announce, conclude, do
-    from bench.cli.terminal import console
+    from bench.cli.terminal import Status, console
     from bench.run.plan import keep_split, plan
 
     study = asked.study(data)
     for folder in (out, reports):
         writable(folder)
-    planned = plan(study, out / "splits")
+    with Status(console(), quiet, transient=True) as status:
+        planned = plan(study, out / "splits", partial(status.count, "reading the data set"))
     if show_plan or not quiet:
         announce(console(), planned, out)
     if show_plan:

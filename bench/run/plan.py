@@ -1,6 +1,8 @@
 """Plans: the ordered list of jobs of a study, and the estimate of the time they take."""
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +20,8 @@ BFLOAT16_GAIN = 3  # speed-up of native bfloat16 over float32: 2 with AVX-512, m
 UNKNOWN_MACS = 10e9  # for a network without a published count
 MOVED = 15e9  # cost of moving data, in multiply-adds; small networks are slower than their multiply-adds suggest
 
+Done = Callable[[int, int], object]  # called with how many images of how many were read
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -29,17 +33,20 @@ class Plan:
     asked: Asked
 
 
-def plan(study: Study, splits: Path | None = None) -> Plan:
+def plan(study: Study, splits: Path | None = None, done: Done = lambda count, total: None) -> Plan:
     """Plan the jobs of a study: by quantity, then by conditions, then by network.
 
     So latency is interleaved: every network once, then every network again in another process. A seeded split is read
-    from the folder `splits` if `keep_split` stored it there in an earlier run.
+    from the folder `splits` if `keep_split` stored it there in an earlier run. `done` is called with how many images of
+    how many were read, where they were never read before.
     """
     data = open_dataset(study.dataset, study.data_root, study.options) if "dice" in study.measures else None
     kept = split_path(study.dataset, study.data_root, study.options, data, splits)
     if data and kept and kept.exists():
         data = apply_splits(data, kept)
         study = replace(study, options=replace(study.options, split_file=kept))
+    if data:
+        data.read(done)
     asked = study.asked(data)
     jobs: list[Job] = []
     for name, quantity in QUANTITIES.items():
@@ -71,11 +78,15 @@ def keep_split(planned: Plan, splits: Path) -> None:
 def split_path(
     dataset: str, root: Path | None, options: Options, data: DataSet | None, splits: Path | None
 ) -> Path | None:  # fmt: skip
-    """The file for the seeded split of this folder of images; None if it is not seeded or the user gave a file."""
+    """The file for the seeded split of these images; None if it is not seeded or the user gave a file.
+
+    A seeded split depends on the names of the patients alone, so the file is named after those and the images'. Other
+    folders of the same name do not share it, a folder that was moved keeps it, and so does one with a mended mask.
+    """
     if not (splits and root and data and data.drawn) or options.split_file:
         return None
-    by_patient = "-patients" if options.patient else ""
-    return splits / f"{dataset}-{root.resolve().name}{by_patient}.json"
+    names = sorted((sample.id, sample.group) for part in data.splits.values() for sample in part)
+    return splits / f"{dataset}-{hashlib.sha256(json.dumps(names).encode()).hexdigest()[:12]}.json"
 
 
 class Clock:
