@@ -2,6 +2,7 @@
 
 import os
 import sys
+from tempfile import TemporaryDirectory
 
 import pytest
 from handmade import cost_record, dice_record, latency_record
@@ -11,9 +12,16 @@ from bench.run.store import Record
 os.environ.setdefault("GOMP_SPINCOUNT", "0")  # threads that wait for work leave the processor to other tests
 
 
-def pytest_configure() -> None:
-    """One thread of torch for each process of pytest-xdist: two processes of two threads slow each other down."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
+def pytest_configure(config: pytest.Config) -> None:
+    """A cache folder of the session's own: what the user's holds must not decide a test.
+
+    And one thread of torch for each process of pytest-xdist: two processes of two threads slow each other down.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # the processes of a session share its folder
+        folder = TemporaryDirectory(prefix="bench-tests-")
+        config.add_cleanup(folder.cleanup)
+        os.environ["XDG_CACHE_HOME"] = folder.name
+    else:
         import torch
 
         torch.set_num_threads(1)

@@ -1,6 +1,4 @@
-"""Samples and splits: no group on two sides, and a digest that follows the files."""
-
-from pathlib import Path
+"""Samples and splits: no group on two sides, and a digest that follows names, splits and the recipe."""
 
 import pytest
 
@@ -8,8 +6,8 @@ from bench.data.sample import DataSet, Sample
 from bench.errors import UserError
 
 
-def sample(name: str, group: str = "", files: tuple[Path, ...] = ()) -> Sample:
-    return Sample(name, group or name, lambda: None, lambda: None, files)
+def sample(name: str, group: str = "") -> Sample:
+    return Sample(name, group or name, lambda: None, lambda: None)
 
 
 def test_a_group_on_two_sides_is_refused_by_name() -> None:
@@ -25,16 +23,12 @@ def test_a_group_may_have_many_samples_on_one_side() -> None:
     assert len(data.splits["train"]) == 2
 
 
-def test_digest_follows_names_sizes_splits_and_recipe(tmp_path: Path) -> None:
-    file = tmp_path / "a.png"
-    file.write_bytes(b"1234")
-
-    def digest(split: str = "train", name: str = "a", recipe: str = "") -> str:
-        return DataSet("toy", ("lesion",), {split: (sample(name, files=(file,)),)}, recipe=recipe).digest
+def test_digest_follows_names_groups_splits_and_recipe() -> None:
+    def digest(split: str = "train", name: str = "a", recipe: str = "", group: str = "g") -> str:
+        return DataSet("toy", ("lesion",), {split: (sample(name, group),)}, recipe=recipe).digest
 
     first = digest()
     assert first == digest()
     assert len(first) == 12
-    others = {digest(split="test"), digest(name="b"), digest(recipe="seed 2")}
-    file.write_bytes(b"12345")
-    assert len({first, digest(), *others}) == 5
+    others = {digest(split="test"), digest(name="b"), digest(recipe="seed 2"), digest(group="h")}
+    assert len({first, *others}) == 5
