@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-import tempfile
+from tempfile import TemporaryDirectory
 
 import pytest
 from handmade import cost_record, dice_record, latency_record
@@ -13,20 +13,16 @@ from bench.run.store import Record
 os.environ.setdefault("GOMP_SPINCOUNT", "0")  # threads that wait for work leave the processor to other tests
 
 
-LOCKS = tempfile.mkdtemp(prefix="bench-locks-")
-
-
-def pytest_unconfigure() -> None:
-    shutil.rmtree(LOCKS, ignore_errors=True)
-
-
-def pytest_configure() -> None:
-    """Locks of the machine that are this process's own, so that no test waits for another, or for a run beside it.
+def pytest_configure(config: pytest.Config) -> None:
+    """A cache folder of the session's own: what the user's holds must not decide a test.
 
     And one thread of torch for each process of pytest-xdist: two processes of two threads slow each other down.
     """
-    os.environ["BENCH_LOCKS"] = LOCKS
-    if "PYTEST_XDIST_WORKER" in os.environ:
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # the processes of a session share its folder
+        folder = TemporaryDirectory(prefix="bench-tests-")
+        config.add_cleanup(folder.cleanup)
+        os.environ["XDG_CACHE_HOME"] = folder.name
+    else:
         import torch
 
         torch.set_num_threads(1)
