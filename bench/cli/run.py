@@ -40,7 +40,7 @@ def run(
     for folder in (out, reports):
         writable(folder)
     with Status(console(), quiet, transient=True) as status:
-        planned = plan(study, out / "splits", partial(status.count, "reading the data set"))
+        planned = plan(study, out / "splits", partial(status.count, f"reading {study.dataset}"))
     if show_plan or not quiet:
         announce(console(), planned, out)
     if show_plan:

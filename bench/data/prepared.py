@@ -28,6 +28,7 @@ from torchvision.transforms import InterpolationMode, v2
 from bench.data.contents import pixels, reader_code
 from bench.data.sample import DataSet, Sample, thin
 from bench.errors import UserError
+from bench.files import aside
 
 MEAN = [0.485, 0.456, 0.406]
 DEVIATION = [0.229, 0.224, 0.225]
@@ -79,9 +80,7 @@ def _fill_cache(folder: Path, name: str, samples: Sequence[Sample], size: int, d
 
     Raises UserError where the content is no longer that of `name`.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".", dir=folder.parent) as aside:
-        part = Path(aside) / "part"
+    with aside(folder) as part:
         part.mkdir()
         images = open_memmap(part / "images.npy", "w+", np.uint8, (len(samples), 3, size, size))
         masks = open_memmap(part / "masks.npy", "w+", np.uint8, (len(samples), size, size))

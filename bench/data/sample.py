@@ -155,12 +155,6 @@ class DataSet:
             self._digests.append(self.known_digest or data_digest(self, done))
         return self._digests[0]
 
-    @property
-    def members(self) -> str:
-        """12 hexadecimal digits that change with the samples' names and patients, whatever side they are on."""
-        names = sorted((sample.id, sample.group) for part in self.splits.values() for sample in part)
-        return hashlib.sha256(json.dumps([self.name, names]).encode()).hexdigest()[:12]
-
 
 def thin(samples: Sequence[T], limit: int | None) -> Sequence[T]:
     """At most `limit` of some samples, evenly spaced, so that each part of an ordered list stays; None keeps all."""

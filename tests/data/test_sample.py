@@ -1,6 +1,5 @@
 """Samples and splits: no group on two sides, and a digest that follows names, splits and the recipe."""
 
-import numpy as np
 import pytest
 
 from bench.data.sample import DataSet, Sample
