@@ -1,9 +1,8 @@
 """What several tests are given, and how many threads each of several test processes takes."""
 
 import os
-import shutil
 import sys
-import tempfile
+from tempfile import TemporaryDirectory
 
 import pytest
 from handmade import cost_record, dice_record, latency_record
@@ -13,31 +12,21 @@ from bench.run.store import Record
 os.environ.setdefault("GOMP_SPINCOUNT", "0")  # threads that wait for work leave the processor to other tests
 
 
-LOCKS = tempfile.mkdtemp(prefix="bench-locks-")
+def pytest_configure(config: pytest.Config) -> None:
+    """A cache folder of the session's own, for what the user's holds must not decide a test; and locks of its own.
 
-
-def pytest_unconfigure() -> None:
-    shutil.rmtree(LOCKS, ignore_errors=True)
-
-
-def pytest_configure() -> None:
-    """Locks of the machine that are this process's own, so that no test waits for another, or for a run beside it.
-
-    And one thread of torch for each process of pytest-xdist: two processes of two threads slow each other down.
+    The locks of the machine are those of each process, so that no test waits for another, or for a run beside it. And
+    one thread of torch for each process of pytest-xdist: two processes of two threads slow each other down.
     """
-    os.environ["BENCH_LOCKS"] = LOCKS
-    if "PYTEST_XDIST_WORKER" in os.environ:
+    folder = TemporaryDirectory(prefix="bench-tests-")
+    config.add_cleanup(folder.cleanup)
+    os.environ["BENCH_LOCKS"] = folder.name
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # the processes of a session share its cache
+        os.environ["XDG_CACHE_HOME"] = folder.name
+    else:
         import torch
 
         torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _own_cache(tmp_path_factory):
-    """What is kept in the user's cache folder is neither used nor changed by tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,193 +1,156 @@
-"""The digest of what a reader gives: the decoded pixels of each sample, not the names or sizes of its files.
+"""What is in a data set: digests of its samples as they are decoded, each decoded once.
 
-So a mask that is mended in place, and a reader that decodes otherwise, are other data; a copy in another folder is the
-same. The digest of a sample is kept in a small database in the user's cache folder. There it goes by all that decides
-on the pixels: the state of the files (path, size, times, inode), the function that reads them with its arguments, the
-code of that function's module and of what it imports from here, and the versions of the libraries that decode.
+A mask that was mended in place is another one, and so is a mask that a reader decodes otherwise. The digest of a
+sample's pixels is kept as long as its files and the code that reads them stay as they are.
 """
 
 import hashlib
 import json
-import os
-import sqlite3
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from dataclasses import dataclass
 from functools import cache, partial
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from bench.networks.code import BENCH, closure, digest_of, named
+from bench.data.files import state_of
+from bench.data.kept import keep, recall
+from bench.networks.code import BENCH, closure, digest_of, imports_of, named
 
-if TYPE_CHECKING:  # a sample knows its digest, so the two modules would import each other
-    from bench.data.sample import Sample
+if TYPE_CHECKING:
+    import numpy as np
 
-DECODERS = ("numpy", "pillow", "nibabel", "h5py")
-WITHOUT_PIXELS = ("__init__.py", "contents.py", "files.py", "sample.py")  # no edit of these changes a sample
-DRAWN = "drawn "  # before the keys of samples without files
-PLAIN = (str, int, float, bool, type(None))
-WAIT_S = 20.0  # for another process that writes into the database
-CHUNK = 500  # keys asked for at once; SQLite takes no more than 999 in older versions
-_KEPT: dict[str, str] = {}  # what this process has found, also where the cache folder cannot be written
+    from bench.data.sample import DataSet, Sample
+
+FORMAT = 1  # of kept digests; raise it where the same pixels get another one
+READERS = Path(__file__).resolve().parent
+DISTRIBUTIONS = {"numpy": "numpy", "PIL": "pillow", "nibabel": "nibabel", "h5py": "h5py"}  # that decode, by module
+# A file system's clock moves in steps of up to 10 ms, so a file that is younger could be changed without a trace.
+STEP_S = 0.02
+
+Done = Callable[[int, int], object]  # called with how many samples of how many were decoded
 
 
-def sample_digests(samples: Sequence["Sample"], done: Callable[[int], None] = lambda count: None) -> list[str]:
-    """16 hexadecimal digits of the decoded image and mask of each sample, in their order.
+def data_digest(data: "DataSet", done: Done = lambda count, total: None) -> str:
+    """12 hexadecimal digits that change when a sample, its id, patient, volume or spacing, a split or the recipe does.
 
-    `done` is called with how many samples are known. Raises UserError naming the file if one cannot be decoded.
+    The names of files and folders do not count. Samples without files are drawn, and known by the recipe alone.
+    Raises UserError naming a file that cannot be decoded.
+    """
+    found = [(split, sample) for split in sorted(data.splits) for sample in data.splits[split]]
+    decoded = pixels([sample for _, sample in found], done)
+    lines = [
+        [split, sample.id, sample.group, sample.volume, sample.spacing, digest]
+        for (split, sample), digest in zip(found, decoded, strict=True)
+    ]
+    return hashlib.sha256(json.dumps([data.name, data.recipe, lines]).encode()).hexdigest()[:12]
+
+
+def pixels(samples: Sequence["Sample"], done: Done = lambda count, total: None) -> list[str]:
+    """The digest of each sample's image and mask; "" for one without files.
+
+    What is not known yet is decoded, several at a time. Raises UserError naming a file that cannot be decoded.
     """
     keys = [_key(sample) for sample in samples]
-    known = {key: key[-16:] for key in keys if key and key.startswith(DRAWN)}
-    known |= _known([key for key in keys if key and key not in known])
-    with ThreadPoolExecutor() as pool:  # decoding releases Python's lock
-        waiting = {
-            place: pool.submit(_decoded, samples[place])
-            for place, key in enumerate(keys) if not key or key not in known
-        }  # fmt: skip
-        done(len(samples) - len(waiting))
-        found: dict[int, str] = {}
-        try:
-            for count, (place, future) in enumerate(waiting.items(), start=1):
-                found[place] = future.result()
-                done(len(samples) - len(waiting) + count)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    # A file that was written while it was read has another key now, and is read again the next time.
-    _keep({key: found[place] for place in found if (key := keys[place]) and _key(samples[place]) == key})
-    return [found[place] if place in found else known[str(key)] for place, key in enumerate(keys)]
+    known = recall(filter(None, keys))
+    missing = [at for at, sample in enumerate(samples) if sample.files and keys[at] not in known]
+    found = {at: known.get(key, "") for at, key in enumerate(keys)}
+    _wait_for_clock(file for at in missing for file in samples[at].files)
+    fresh: dict[str, str] = {}
+
+    def decode(at: int) -> None:
+        found[at] = _decoded(samples[at])
+        # A file that was changed meanwhile has another state: which of the two was decoded is not known.
+        if keys[at] and keys[at] == _key(samples[at]):
+            fresh[keys[at]] = found[at]
+
+    try:
+        with ThreadPoolExecutor() as pool:  # threads are enough: decoding and hashing release Python's lock
+            for count, _ in enumerate(pool.map(decode, missing), start=1):
+                done(count, len(missing))
+    finally:  # also where one is broken, or the user stops it
+        keep(fresh)
+    return [found[at] for at in range(len(samples))]
 
 
 def _decoded(sample: "Sample") -> str:
-    digest = hashlib.sha256()
+    """32 hexadecimal digits of the image and the mask of a sample."""
+    digest = hashlib.blake2b(digest_size=16)
     for array in (sample.image(), sample.mask()):
-        digest.update(f"{array.shape} {array.dtype.str} ".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()[:16]
+        digest.update(f"{array.dtype.str} {array.shape} ".encode())
+        digest.update(_bytes_of(array))
+    return digest.hexdigest()
 
 
-# ---- the key of a sample ---------------------------------------------------------------------------------------------
+def _bytes_of(array: "np.ndarray") -> Any:
+    return array.data if array.flags.c_contiguous else array.tobytes()
+
+
+def _wait_for_clock(files: Iterable[Path]) -> None:
+    """Wait until a later change of any of the files would show in its time."""
+    newest = max((state[2] / 1e9 for file in files if (state := state_of(file))), default=0.0)
+    if time.time() - newest < STEP_S:
+        time.sleep(STEP_S)
+
+
+# ---- keys: by the files, the functions that read them, and their code ------------------------------------------------
+
+
+@dataclass
+class _Facts:
+    """What was found in the functions of a sample: files that they read, and modules they are in."""
+
+    files: set[Path]
+    modules: set[str]
+
+    def told(self, value: object) -> Any:
+        """A function with its arguments, as JSON. Raises TypeError for one that cannot be told by its name."""
+        if isinstance(value, partial):
+            return [self.told(part) for part in (value.func, value.args, sorted(value.keywords.items()))]
+        if isinstance(value, tuple | list):
+            return [self.told(part) for part in value]
+        if isinstance(value, Path):
+            self.files.add(value)
+            return str(value.absolute())
+        if isinstance(value, FunctionType):
+            module, name = value.__module__, value.__qualname__
+            if getattr(sys.modules.get(module), name, None) is not value:
+                raise TypeError
+            self.modules.add(module)
+            return f"{module}:{name}"
+        if value is None or isinstance(value, str | int | float):
+            return value
+        raise TypeError
 
 
 def _key(sample: "Sample") -> str:
-    """All that decides on the pixels of a sample, as a hash; empty if its functions do not tell how they read.
+    """What decides the pixels of a sample: its files, the functions that read them with their arguments, their code.
 
-    What is drawn without files follows from its code and arguments, so its key is as good as its pixels.
+    "" where this cannot be told, so that the sample is decoded each time: of functions that are not a module's own,
+    and where a file is missing. Drawn samples have none.
     """
-    calls, files = [], set(sample.files)
-    for function in (sample.image, sample.mask):
-        described = _described(function, files)
-        if described is None:
-            return ""
-        calls.append(described)
-    if not files:
-        return DRAWN + hashlib.sha256(json.dumps(calls).encode()).hexdigest()[:16]
-    states = [(str(path.absolute()), _state(path)) for path in sorted(files)]
-    return hashlib.sha256(json.dumps([calls, states, _versions()]).encode()).hexdigest()[:32]
-
-
-def _described(part: Any, files: set[Path]) -> Any:
-    """A function with its arguments as JSON, its code as a digest; paths in it are added to `files`.
-
-    None for what has a state that cannot be told, such as a closure or an array.
-    """
-    if isinstance(part, Path):
-        files.add(part)
-        return ["path", str(part.absolute())]
-    if isinstance(part, PLAIN):
-        return part
-    if isinstance(part, partial):
-        inner = [part.func, list(part.args), dict(part.keywords)]
-        return _described(inner, files)
-    if isinstance(part, Mapping):
-        part = [list(part), list(part.values())]
-    if isinstance(part, list | tuple):
-        parts = [_described(one, files) for one in part]
-        missing = any(found is None and one is not None for found, one in zip(parts, part, strict=True))
-        return None if missing else parts
-    name, module = getattr(part, "__qualname__", "<"), getattr(part, "__module__", None)
-    is_function = callable(part) and "<" not in name and module and not getattr(part, "__closure__", None)
-    return [module, name, _code(module)] if is_function and not hasattr(part, "__self__") else None
+    facts = _Facts(set(sample.files), set())
+    try:
+        calls = [facts.told(call) for call in (sample.image, sample.mask)]
+    except TypeError:
+        return ""
+    # The files that functions name count too: a slice is stretched by its whole volume.
+    states = [(str(file.absolute()), state_of(file)) for file in sorted(facts.files)]
+    if not sample.files or not all(state for _, state in states):
+        return ""
+    code = [reader_code(module) for module in sorted(facts.modules)]
+    return hashlib.sha256(json.dumps([FORMAT, calls, states, code]).encode()).hexdigest()[:32]
 
 
 @cache
-def _code(module: str) -> str:
-    """The digest of a module's code, and of what it imports from the readers here that touches pixels."""
-    file = getattr(sys.modules.get(module), "__file__", None)
-    if not file or not file.endswith(".py"):
-        return ""  # its library's version tells
-    path, readers = Path(file).resolve(), BENCH / "data"
-    files = closure(
-        [path], [BENCH.parent],
-        lambda one: one == path or (one.is_relative_to(readers) and one.name not in WITHOUT_PIXELS),
-    )  # fmt: skip
-    return digest_of(named(files, [BENCH.parent]))
-
-
-@cache
-def _versions() -> list[str]:
-    return [f"{name} {_version(name)}" for name in DECODERS]
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "absent"
-
-
-def _state(path: Path) -> list[int] | None:
-    """What changes when a file is written or replaced, even by one of the same size and time; None if it is missing."""
-    try:
-        facts = path.stat()
-    except OSError:
-        return None  # reading it says what is wrong
-    return [facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino]
-
-
-# ---- the database ----------------------------------------------------------------------------------------------------
-
-
-def database() -> Path:
-    """The file in which digests are kept, below $XDG_CACHE_HOME or ~/.cache. It may be deleted at any time."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mdsa-bench" / "contents.sqlite"
-
-
-def _known(keys: Sequence[str]) -> dict[str, str]:
-    """The digests of those keys that this process or an earlier one has found."""
-    found = {key: _KEPT[key] for key in keys if key in _KEPT}
-    asked = [key for key in keys if key not in found]
-    with suppress(sqlite3.Error, OSError):
-        if asked and database().exists():
-            with closing(sqlite3.connect(database(), timeout=WAIT_S)) as kept:
-                for some in _chunks(asked):
-                    marks = ",".join("?" * len(some))
-                    found |= dict(kept.execute(f"SELECT key, digest FROM samples WHERE key IN ({marks})", some))  # noqa: S608 - question marks alone
-    return found
-
-
-def _keep(found: Mapping[str, str]) -> None:
-    """Keep digests for later processes. Where the folder cannot be written, this process alone keeps them."""
-    _KEPT.update(found)
-    for _ in range(2 if found else 0):
-        try:
-            database().parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(database(), timeout=WAIT_S)) as kept, kept:
-                kept.execute("CREATE TABLE IF NOT EXISTS samples (key TEXT PRIMARY KEY, digest TEXT NOT NULL)")
-                kept.executemany("INSERT OR REPLACE INTO samples VALUES (?, ?)", found.items())
-        except sqlite3.OperationalError:  # read-only, full or locked
-            return
-        except sqlite3.DatabaseError:  # damaged: what is in it can be found again
-            with suppress(OSError):
-                database().unlink()
-        except OSError:
-            return
-        else:
-            return
-
-
-def _chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(keys), CHUNK):
-        yield keys[start : start + CHUNK]
+def reader_code(module: str) -> str:
+    """The code of a module and of the readers' files that it imports, and the versions of libraries that decode."""
+    file = Path(str(sys.modules[module].__file__)).resolve()
+    files = closure([file], [BENCH.parent], lambda path: path == file or path.is_relative_to(READERS))
+    names = {names[0].partition(".")[0] for one in files for level, names in imports_of(one) if not level}
+    versions = [f"{name} {version(DISTRIBUTIONS[name])}" for name in sorted(names & DISTRIBUTIONS.keys())]
+    return " ".join([digest_of(named(files, [BENCH.parent])), *versions])

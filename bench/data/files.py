@@ -34,6 +34,15 @@ def files_in(folder: Path, suffixes: tuple[str, ...], ids: re.Pattern[str] = ANY
     return dict(found)
 
 
+def state_of(path: Path) -> tuple[int, ...]:
+    """What changes when a file is written or replaced: size, times (ns) of content and inode, inode; () if missing."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return ()
+    return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns, facts.st_ino
+
+
 def single_files(found: dict[str, list[Path]], problems: list[str]) -> dict[str, Path]:
     """One file per id. If there are two, both are left out and named by a line in `problems`."""
     problems.extend(two_files(name, paths) for name, paths in found.items() if len(paths) > 1)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.files import collected, files_in, first_few
+from bench.data.files import collected, files_in, first_few, state_of
 from bench.data.folder import ENDINGS
 from bench.data.images import checked_labels, gray_levels, read_labels
 from bench.data.sample import Sample
@@ -56,7 +56,7 @@ class Masks:
         if place is None:
             return _read_flat(path, self.classes)
         with LOCKS[path]:
-            return _read_volume(path, self.classes)[place].copy()
+            return _read_volume(path, self.classes, state_of(path))[place].copy()
 
     def check(self, problems: list[str], done: Done = lambda count: None) -> str:
         """Decode every mask; 12 hexadecimal digits that change with the predictions. Faults are lines in `problems`.
@@ -225,7 +225,7 @@ def _read_flat(path: Path, classes: tuple[str, ...]) -> np.ndarray:
 
 
 @lru_cache(maxsize=16)  # as for the truth: the slices of a volume are mostly asked for in a row
-def _read_volume(path: Path, classes: tuple[str, ...]) -> np.ndarray:
+def _read_volume(path: Path, classes: tuple[str, ...], state: tuple[int, ...]) -> np.ndarray:
     return _numbers(read_array(path, "label"), path, classes)
 
 

@@ -25,8 +25,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 
-from bench.data.contents import sample_digests
+from bench.data.contents import pixels, reader_code
 from bench.data.sample import DataSet, Sample, thin
+from bench.errors import UserError
 from bench.files import aside
 
 MEAN = [0.485, 0.456, 0.406]
@@ -54,23 +55,31 @@ def prepare(samples: Sequence[Sample], size: int, cache: Path, done: Done = lamb
     They are kept in the folder `cache` under a name made of their content, and mapped into memory when they are asked
     for again, by this or another process: then nothing is decoded.
     """
-    folder = cache / f"{content(samples)}-{size}"
+    name = content(samples)
+    folder = cache / f"{name}-{size}"
     if not folder.exists():
-        _fill_cache(folder, samples, size, done)
+        _fill_cache(folder, name, samples, size, done)
     # Copy on write: torch wants memory that it could write to, and the file must stay as it is.
     arrays = (np.load(folder / f"{name}.npy", mmap_mode="c") for name in ("images", "masks"))
     return Prepared(tuple(sample.id for sample in samples), *map(torch.from_numpy, arrays))
 
 
 def content(samples: Sequence[Sample]) -> str:
-    """16 hexadecimal digits that change with the samples' names and decoded pixels, and with what resizes them."""
-    lines = [f"numpy {np.__version__}", f"pillow {PIL.__version__}"]
-    lines += [f"{sample.id} {found}" for sample, found in zip(samples, sample_digests(samples), strict=True)]
+    """16 hexadecimal digits that change when a sample does, as it is decoded, or the code that resizes it.
+
+    The recipe of generated samples is not included, so give each data set and recipe its own cache folder. Raises
+    UserError naming a file that cannot be decoded.
+    """
+    lines = [f"numpy {np.__version__}, Pillow {PIL.__version__}, code {reader_code(Sample.__module__)}"]
+    lines += [f"{sample.id} {digest}" for sample, digest in zip(samples, pixels(samples), strict=True)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def _fill_cache(folder: Path, samples: Sequence[Sample], size: int, done: Done) -> None:
-    """Fill a new folder of the cache; the folder is created atomically, even if two processes fill it at once."""
+def _fill_cache(folder: Path, name: str, samples: Sequence[Sample], size: int, done: Done) -> None:
+    """Fill a new folder of the cache; the folder is created atomically, even if two processes fill it at once.
+
+    Raises UserError where the content is no longer that of `name`.
+    """
     with aside(folder) as part:
         part.mkdir()
         images = open_memmap(part / "images.npy", "w+", np.uint8, (len(samples), 3, size, size))
@@ -85,6 +94,8 @@ def _fill_cache(folder: Path, samples: Sequence[Sample], size: int, done: Done) 
                 done(count)
         images.flush()
         masks.flush()
+        if content(samples) != name:
+            raise UserError("a file of the data set changed while it was read; start again")
         with suppress(OSError):  # another process was first, and its folder is as good
             part.rename(folder)
 
@@ -152,6 +163,7 @@ def rates(data: DataSet, size: int, limit: int = 400, augmentation: str = "affin
     """Time one pass over up to `limit` training samples of `size` pixels a side, decoded, then from the cache."""
     samples = thin(data.splits["train"], limit)
     workers = os.cpu_count() or 1
+    content(samples)  # not to be timed: it decodes them where it was never asked for
     with TemporaryDirectory() as folder:
         start = time.perf_counter()
         stream = Stream(prepare(samples, size, Path(folder)), 0, augmentation)

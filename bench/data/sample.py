@@ -7,8 +7,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,6 +18,7 @@ from bench.files import write_whole
 if TYPE_CHECKING:  # numpy takes longer to import than a plan takes to make
     import numpy as np
 
+    from bench.data.contents import Done
     from bench.quantities import ProtocolName
 
 SPLITS = ("train", "val", "test")
@@ -91,7 +91,7 @@ class DataSet:
 
     `classes` names the foreground classes in the order of their mask values, from 1. `protocol` is the field's default
     way of scoring it. `note` says how the splits were made where they are not the official ones. `recipe` is what the
-    samples depend on besides their files (a seed, a generator's version). `tallies` are the counts that a check
+    samples depend on besides their files (a seed, a generator's code). `tallies` are the counts that a check
     compares with the published ones; `known_twins` are ids of images that were published twice, on two sides of the
     split. `drawn` says that a seed made the split, or part of it, and not who published the images. `patients` says
     that the groups are patients (cases, lesions); otherwise none is named, and each image stands for one. `tolerance`
@@ -116,6 +116,7 @@ class DataSet:
     label: str = ""
     instead: str = ""
     known_digest: str = ""
+    _digests: list[str] = field(default_factory=list, init=False, repr=False, compare=False)  # none until it is read
 
     def __post_init__(self) -> None:
         for group, sides in groups_on_two_sides(self.splits).items():
@@ -138,35 +139,21 @@ class DataSet:
         """The counts that are not the published ones."""
         return [tally for tally in self.tallies if tally.published not in (None, tally.found)]
 
-    @cached_property
-    def digest(self) -> str:
-        """12 hexadecimal digits that change with a decoded image or mask, a name, a patient, a split or the recipe.
-
-        The first time all samples are decoded, see `bench.data.contents`. Raises UserError if a file is unreadable.
-        """
-        return self._digest(lambda count: None)
-
-    def read(self, done: Callable[[int], None]) -> None:
-        """Decode what no earlier process has; `done` is called with how many samples are known."""
-        self.__dict__.setdefault("digest", self._digest(done))
-
-    def _digest(self, done: Callable[[int], None]) -> str:
-        if self.known_digest:
-            return self.known_digest
-        from bench.data.contents import sample_digests
-
-        placed = [(split, sample) for split in sorted(self.splits) for sample in self.splits[split]]
-        found = sample_digests([sample for _, sample in placed], done)
-        lines = [self.name, self.recipe]
-        for (split, sample), pixels in zip(placed, found, strict=True):
-            lines.append(json.dumps([split, sample.id, sample.group, sample.volume, sample.spacing, pixels]))
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
-
     @property
-    def members(self) -> str:
-        """12 hexadecimal digits that change with the samples' names and patients, whatever side they are on."""
-        names = sorted((sample.id, sample.group) for part in self.splits.values() for sample in part)
-        return hashlib.sha256(json.dumps([self.name, names]).encode()).hexdigest()[:12]
+    def digest(self) -> str:
+        """12 hexadecimal digits that change when an image, a mask, a name or a split does, see `data_digest`.
+
+        The names of files and folders do not count. Raises UserError naming a file that cannot be decoded.
+        """
+        return self.read()
+
+    def read(self, done: "Done" = lambda count, total: None) -> str:
+        """The digest. `done` is called with how many of the samples that were not known yet are decoded for it."""
+        from bench.data.contents import data_digest
+
+        if not self._digests:
+            self._digests.append(self.known_digest or data_digest(self, done))
+        return self._digests[0]
 
 
 def thin(samples: Sequence[T], limit: int | None) -> Sequence[T]:

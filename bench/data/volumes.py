@@ -18,7 +18,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-from bench.data.files import reading
+from bench.data.files import reading, state_of
 from bench.data.images import checked_labels, gray_rgb
 from bench.data.sample import Sample
 from bench.errors import UserError
@@ -47,13 +47,13 @@ def slices_of_volume(volume: str, image: Path, label: Path, classes: tuple[str, 
 def image_slice(paths: tuple[Path, ...], at: int) -> np.ndarray:
     """uint8 (height, width, 3), stretched over its volume, which is one file of all slices or a file each."""
     with LOCKS[paths[0]]:
-        return gray_rgb(_image_volume(paths)[at])
+        return gray_rgb(_image_volume(paths, tuple(map(state_of, paths)))[at])
 
 
 def label_slice(path: Path, classes: tuple[str, ...], at: int) -> np.ndarray:
     """uint8 (height, width) class numbers of one slice of a volume of labels."""
     with LOCKS[path]:
-        return _label_volume(path, classes)[at].copy()
+        return _label_volume(path, classes, state_of(path))[at].copy()
 
 
 def label_of_slice_file(path: Path, classes: Sequence[str]) -> np.ndarray:
@@ -63,9 +63,10 @@ def label_of_slice_file(path: Path, classes: Sequence[str]) -> np.ndarray:
     return checked_labels(values, path, classes)
 
 
-# A few volumes are kept, so that the slices of one, which are mostly asked for in a row, decode it once.
+# A few volumes are kept, so that the slices of one, which are mostly asked for in a row, decode it once. They are kept
+# by the state of their files too, because a file may be mended meanwhile.
 @lru_cache(maxsize=16)
-def _image_volume(paths: tuple[Path, ...]) -> list[np.ndarray]:
+def _image_volume(paths: tuple[Path, ...], states: tuple[tuple[int, ...], ...]) -> list[np.ndarray]:
     """The slices of a volume, each uint8 (height, width), from one file of all or one file each."""
     arrays = [read_array(path, "image") for path in paths]
     lows, highs = zip(*map(bounds, arrays, paths), strict=True)
@@ -74,7 +75,7 @@ def _image_volume(paths: tuple[Path, ...]) -> list[np.ndarray]:
 
 
 @lru_cache(maxsize=16)
-def _label_volume(path: Path, classes: tuple[str, ...]) -> np.ndarray:
+def _label_volume(path: Path, classes: tuple[str, ...], state: tuple[int, ...]) -> np.ndarray:
     return checked_labels(read_array(path, "label"), path, classes)
 
 

@@ -1,6 +1,6 @@
 """The worker's part for the quantity Dice: train or load a network, then score the test split."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -56,7 +56,7 @@ class Scoring:
         refuse_other_outputs(self.network, self.spec)
         with _for_all_networks():
             self.data = open_dataset(self.spec.dataset, self.order.data_root, self.order.options)
-            if self.data.digest != self.spec.data:
+            if self.data.read(self._progress("reading the data set")) != self.spec.data:
                 raise UserError(f"{self.spec.dataset} changed while the run was under way; start the run again")
         self.cache = f"cache/{self.data.name}-{self.data.digest}"  # relative to the folder of records
         if self.spec.pseudonyms:
@@ -131,6 +131,10 @@ class Scoring:
 
     def _prepared(self, split: str) -> Prepared:
         samples = self._samples(split)
-        progress = self.work.progress(f"reading {split}") if not self.order.process.rank else lambda done, total: None
+        progress = self._progress(f"reading {split}")
         with _for_all_networks():
             return prepare(samples, self.spec.size, self.order.out / self.cache, lambda n: progress(n, len(samples)))
+
+    def _progress(self, doing: str) -> Callable[..., None]:
+        """A function of (done, total); only the first process of a training tells."""
+        return self.work.progress(doing) if not self.order.process.rank else lambda done, total: None

@@ -1,5 +1,7 @@
 """Plans: the ordered list of jobs of a study, and the estimate of the time they take."""
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +20,8 @@ BFLOAT16_GAIN = 3  # speed-up of native bfloat16 over float32: 2 with AVX-512, m
 UNKNOWN_MACS = 10e9  # for a network without a published count
 MOVED = 15e9  # cost of moving data, in multiply-adds; small networks are slower than their multiply-adds suggest
 
+Done = Callable[[int, int], object]  # called with how many images of how many were read
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -29,14 +33,12 @@ class Plan:
     asked: Asked
 
 
-def plan(
-    study: Study, splits: Path | None = None, done: Callable[[int, int], None] = lambda count, total: None
-) -> Plan:
+def plan(study: Study, splits: Path | None = None, done: Done = lambda count, total: None) -> Plan:
     """Plan the jobs of a study: by quantity, then by conditions, then by network.
 
     So latency is interleaved: every network once, then every network again in another process. A seeded split is read
-    from the folder `splits` if `keep_split` stored it there in an earlier run. The data set is decoded, unless an
-    earlier run has done that; `done` is called with how many of how many samples are known.
+    from the folder `splits` if `keep_split` stored it there in an earlier run. `done` is called with how many images of
+    how many were read, where they were never read before.
     """
     data = open_dataset(study.dataset, study.data_root, study.options) if "dice" in study.measures else None
     kept = split_path(study.dataset, study.data_root, study.options, data, splits)
@@ -44,8 +46,7 @@ def plan(
         data = apply_splits(data, kept)
         study = replace(study, options=replace(study.options, split_file=kept))
     if data:
-        total = sum(map(len, data.splits.values()))
-        data.read(lambda count: done(count, total))
+        data.read(done)
     asked = study.asked(data)
     jobs: list[Job] = []
     for name, quantity in QUANTITIES.items():
@@ -78,12 +79,15 @@ def keep_split(planned: Plan, splits: Path) -> None:
 def split_path(
     dataset: str, root: Path | None, options: Options, data: DataSet | None, splits: Path | None
 ) -> Path | None:  # fmt: skip
-    """The file for the seeded split of this folder of images; None if it is not seeded or the user gave a file."""
+    """The file for the seeded split of these images; None if it is not seeded or the user gave a file.
+
+    A seeded split depends on the names of the patients alone, so the file is named after those and the images'. Other
+    folders of the same name do not share it, a folder that was moved keeps it, and so does one with a mended mask.
+    """
     if not (splits and root and data and data.drawn) or options.split_file:
         return None
-    # By the names of its images and patients: two folders called `data` are two data sets, and one that was moved, or
-    # in which a mask was mended, is still the same.
-    return splits / f"{dataset}-{data.members}.json"
+    names = sorted((sample.id, sample.group) for part in data.splits.values() for sample in part)
+    return splits / f"{dataset}-{hashlib.sha256(json.dumps(names).encode()).hexdigest()[:12]}.json"
 
 
 class Clock:

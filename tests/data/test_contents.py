@@ -1,176 +1,270 @@
-"""What is decoded decides which data they are, and nothing is decoded twice."""
+"""What is in a data set: other pixels are other data whatever the files look like, and nothing is decoded twice."""
 
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+from opened import samples, sound
 from PIL import Image
 
-from bench.data import contents, open_dataset
-from bench.data.contents import database, sample_digests
-from bench.data.prepared import prepare
+from bench.data import DataSet, contents, images
+from bench.data.contents import pixels, reader_code
+from bench.data.kept import database
+from bench.data.prepared import content, prepare
 from bench.data.sample import Sample
+from bench.data.volumes import image_slice, label_of_slice_file, label_slice
 from bench.errors import UserError
 
-COUNT = 10
-READ: list[Path] = []
+COUNT = 5
 
 
-def read(path: Path, add: int = 0) -> np.ndarray:
-    READ.append(path)
-    return np.asarray(Image.open(path)) + np.uint8(add)
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    forget(monkeypatch)
-    READ.clear()
-
-
-def forget(monkeypatch) -> None:
-    """As a new process would begin: with what is in the database alone."""
-    monkeypatch.setattr(contents, "_KEPT", {})
+def write_mask(root: Path, number: int, wide: int) -> Path:
+    """A mask as BMP, whose size in bytes never tells of an edit."""
+    mask = np.zeros((16, 16), np.uint8)
+    mask[4:12, :wide] = 255
+    path = root / "masks" / f"{number}.bmp"
+    Image.fromarray(mask).save(path)
+    return path
 
 
 @pytest.fixture
-def root(tmp_path) -> Path:
-    """A folder of images and masks; BMP files do not change their size with what is in them."""
-    folder = tmp_path / "data"
-    for part in ("images", "masks"):
-        (folder / part).mkdir(parents=True)
+def root(tmp_path: Path) -> Path:
+    """A plain folder of five images."""
+    for kind in ("images", "masks"):
+        (tmp_path / "data" / kind).mkdir(parents=True)
     for number in range(COUNT):
-        pixels = np.random.default_rng(number).integers(0, 255, (8, 8, 3), np.uint8)
-        Image.fromarray(pixels).save(folder / "images" / f"{number:02d}.png")
-        draw(folder / "masks" / f"{number:02d}.bmp", 2)
-    return folder
+        noise = np.random.default_rng(number).integers(0, 255, (16, 16, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / "data" / "images" / f"{number}.png")
+        write_mask(tmp_path / "data", number, 8)
+    return tmp_path / "data"
 
 
-def draw(path: Path, left: int) -> None:
-    mask = np.zeros((8, 8), np.uint8)
-    mask[2:6, left:6] = 255
-    Image.fromarray(mask).save(path)
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that are decoded from now on."""
+    found: list[Path] = []
+    load = images._load
+    monkeypatch.setattr(images, "_load", lambda path: found.append(path) or load(path))
+    return found
 
 
 def digest(root: Path) -> str:
-    return open_dataset("folder", root).digest
+    return sound("folder", root).digest
 
 
-def samples(root: Path, add: int = 0) -> list[Sample]:
-    pairs = zip(sorted((root / "images").iterdir()), sorted((root / "masks").iterdir()), strict=True)
-    return [
-        Sample(image.stem, image.stem, partial(read, image, add), partial(read, mask), (image, mask))
-        for image, mask in pairs
-    ]
+def rewritten_in_place(change: Callable[[], Path]) -> None:
+    """Change a file, and set its time back."""
+    path = change()
+    os.utime(path, ns=(1, 1))
 
 
-def test_a_mask_mended_in_place_is_other_data_in_results_and_in_the_cache(root, tmp_path):
-    before, prepared = digest(root), prepare(samples(root), 8, tmp_path / "resized")
-    path = root / "masks" / "03.bmp"
-    facts = path.stat()
-    draw(path, 4)
-    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    assert (path.stat().st_size, path.stat().st_mtime_ns) == (facts.st_size, facts.st_mtime_ns)
-    assert digest(root) != before
-    assert (prepare(samples(root), 8, tmp_path / "resized").masks[3] != prepared.masks[3]).any()
-    draw(path, 2)
-    assert digest(root) == before
+# ---- what is other data, and what is not -----------------------------------------------------------------------------
 
 
-def test_a_copy_elsewhere_and_a_touched_file_are_the_same_data(root, tmp_path):
-    before = digest(root)
-    shutil.copytree(root, tmp_path / "other" / "name")
-    assert digest(tmp_path / "other" / "name") == before
-    (root / "masks" / "03.bmp").touch()
-    assert digest(root) == before
+def test_a_mask_mended_in_place_is_other_data_and_another_cache(root: Path, tmp_path: Path) -> None:
+    seen, cached = set(), set()
+    for wide in range(2, 12):  # quickly one after the other: the file's times move in steps
+        rewritten_in_place(partial(write_mask, root, 3, wide))
+        data = sound("folder", root)
+        sample = samples(data)["3"]
+        assert prepare([sample], 16, tmp_path / "prepared").masks.sum() == wide * 8
+        seen.add(data.digest)
+        cached.add(content([sample]))
+    assert len(seen) == len(cached) == 10
 
 
-def test_nothing_is_decoded_twice_by_later_processes_either(root, monkeypatch):
-    first = sample_digests(samples(root))
-    assert len(READ) == 2 * COUNT
-    forget(monkeypatch)
-    assert sample_digests(samples(root)) == first
-    assert len(READ) == 2 * COUNT
-    draw(root / "masks" / "03.bmp", 4)
-    assert sum(a != b for a, b in zip(sample_digests(samples(root)), first, strict=True)) == 1
-    assert len(READ) == 2 * COUNT + 2
+def test_an_image_an_id_a_patient_and_a_class_count(root: Path, tmp_path: Path) -> None:
+    found = [digest(root), sound("folder", root, classes=("polyp",)).digest]
+    table = tmp_path / "who.csv"
+    table.write_text("image,patient\n" + "".join(f"{number},P{number}\n" for number in range(COUNT)))
+    found.append(sound("folder", root, patient=str(table)).digest)
+    Image.new("RGB", (16, 16), (9, 9, 9)).save(root / "images" / "0.png")
+    found.append(digest(root))
+    for kind, ending in (("images", "png"), ("masks", "bmp")):
+        (root / kind / f"1.{ending}").rename(root / kind / f"01.{ending}")
+    found.append(digest(root))
+    assert len(set(found)) == 5
 
 
-def test_a_reader_that_decodes_otherwise_gives_other_data(root, monkeypatch):
-    first = sample_digests(samples(root))
-    assert set(first).isdisjoint(sample_digests(samples(root, add=1)))  # its arguments
-    READ.clear()
-    monkeypatch.setattr(contents, "_code", lambda module: "edited")
-    assert sample_digests(samples(root)) == first  # an edit without consequences
-    assert len(READ) == 2 * COUNT
-    monkeypatch.setattr(contents, "_versions", lambda: ["pillow 99"])
-    sample_digests(samples(root))
-    assert len(READ) == 4 * COUNT
+def test_a_touched_file_and_a_copy_in_another_folder_are_the_same_data(root: Path, tmp_path: Path) -> None:
+    first = digest(root)
+    for path in root.glob("*/*"):
+        os.utime(path, ns=(5, 5))
+    assert digest(root) == first
+    assert digest(shutil.copytree(root, tmp_path / "elsewhere")) == first
+    assert first == digest(root.rename(tmp_path / "moved"))
 
 
-def test_what_cannot_tell_how_it_reads_is_decoded_each_time(root):
-    one = samples(root)[0]
-    for _ in range(2):
-        sample_digests([Sample("a", "a", lambda: read(one.files[0]), one.mask, one.files)])
-    assert len(READ) == 4
+def test_a_slice_is_other_data_where_another_slice_of_its_volume_stretches_it(tmp_path: Path) -> None:
+    files = tuple(tmp_path / f"p_slice_{number}.h5" for number in range(2))
 
+    def write(at: int, gray: float, label: int) -> None:
+        with h5py.File(files[at], "w") as file:
+            file["image"], file["label"] = np.full((4, 4), gray), np.full((4, 4), label)
 
-def test_drawn_images_are_known_by_what_draws_them(monkeypatch):
-    def never(sample: Sample) -> str:
-        raise AssertionError(sample.id)
-
-    monkeypatch.setattr(contents, "_decoded", never)
-    data = open_dataset("synthetic")
-    assert len(set(sample_digests(data.splits["val"]))) == 40
-    before = data.digest
-    monkeypatch.setattr(contents, "_code", lambda module: "edited")
-    assert open_dataset("synthetic").digest != before
-
-
-def test_progress_counts_all_samples(root):
-    heard: list[int] = []
-    sample_digests(samples(root), heard.append)
-    assert heard == list(range(COUNT + 1))
-    heard.clear()
-    sample_digests(samples(root), heard.append)
-    assert heard == [COUNT]
-
-
-def test_an_unreadable_file_is_named_and_the_rest_need_not_be_read(root):
-    (root / "images" / "04.png").write_bytes(b"\x89PNG")
-    with pytest.raises(UserError, match=r"04\.png"):
-        _ = open_dataset("folder", root).digest
-
-
-@pytest.mark.parametrize("damage", ["no database", "a folder", "unwritable"])
-def test_a_cache_that_is_of_no_use_changes_nothing(root, damage, tmp_path, monkeypatch):
-    before = digest(root)
-    forget(monkeypatch)
-    if damage == "no database":
-        database().write_bytes(b"not a database" * 999)
-    elif damage == "a folder":
-        database().unlink()
-        database().mkdir()
-    else:
-        (tmp_path / "file").touch()
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert digest(root) == before
-    if damage == "no database":  # it is replaced
-        with sqlite3.connect(database()) as kept:
-            assert kept.execute("SELECT count(*) FROM samples").fetchone() == (COUNT,)
-
-
-def test_two_processes_at_once(root):
-    code = (
-        "import sys, pathlib, bench.data as data; print(data.open_dataset('folder', pathlib.Path(sys.argv[1])).digest)"
+    one = Sample(
+        "one", "p", partial(image_slice, files, 0), partial(label_of_slice_file, files[0], ("a",)), files[:1], "v"
     )
-    both = [
-        subprocess.Popen([sys.executable, "-c", code, str(root)], stdout=subprocess.PIPE, text=True) for _ in range(2)
-    ]
-    assert {child.communicate()[0].strip() for child in both} == {digest(root)}
+    write(0, 1.0, 0)
+    write(1, 2.0, 0)
+    (first,) = pixels([one])
+    write(1, 0.0, 0)
+    (second,) = pixels([one])
+    assert one.image().max() == 255
+    assert first != second
+    write(0, 1.0, 1)
+    assert pixels([one]) not in ([first], [second])
+
+
+def test_labels_of_a_volume_that_are_mended_in_place_are_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "v.h5"
+    sums = []
+    for label in (0, 1, 0):
+        with h5py.File(path, "w") as file:
+            file["label"] = np.full((2, 4, 4), label)
+        sums.append(int(label_slice(path, ("a",), 0).sum()))
+    assert sums == [0, 16, 0]
+
+
+def test_drawn_samples_are_known_by_their_recipe() -> None:
+    def toy(recipe: str) -> str:
+        return DataSet("toy", ("a",), {"test": (Sample("a", "a", None, None),)}, recipe=recipe).digest
+
+    assert toy("seed 1") == toy("seed 1") != toy("seed 2")
+
+
+# ---- nothing is decoded twice ----------------------------------------------------------------------------------------
+
+
+def test_each_file_is_decoded_once_until_it_changes(root: Path, decoded: list[Path]) -> None:
+    told: list[tuple[int, int]] = []
+    first = sound("folder", root)
+    assert first.read(lambda *done: told.append(done)) == first.digest == digest(root)
+    assert len(decoded) == len(set(decoded)) == 2 * COUNT
+    assert told == [(count, COUNT) for count in range(1, COUNT + 1)]
+    changed = write_mask(root, 2, 4)
+    assert digest(root) != first.digest
+    assert decoded[2 * COUNT :] == [root / "images" / "2.png", changed]
+
+
+def test_other_names_decode_nothing(root: Path, decoded: list[Path]) -> None:
+    digest(root)
+    decoded.clear()
+    sound("folder", root, patient=r"^(.)").read()
+    assert decoded == []
+
+
+def test_other_code_decodes_anew_and_counts_only_where_it_reads_otherwise(
+    root: Path, decoded: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = digest(root)
+    decoded.clear()
+    monkeypatch.setattr(contents, "reader_code", lambda module: f"mended {module}")
+    assert digest(root) == first
+    assert len(decoded) == 2 * COUNT
+    monkeypatch.setattr(contents, "reader_code", lambda module: f"inverted {module}")
+    monkeypatch.setattr(images, "read_mask", lambda path: 1 - READ_MASK(path))
+    assert digest(root) != first
+
+
+READ_MASK = images.read_mask
+
+
+def test_the_code_of_a_reader_is_its_statements_and_what_it_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "PIL" in reader_code(images.__name__)
+    assert "nibabel" not in reader_code(images.__name__)
+    assert "nibabel" in reader_code(image_slice.__module__)
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "own_reader.py"
+    seen = []
+    for text in ("x = 1\n", "# why\nx = 1\n", "x = 2\n", "import numpy\nx = 2\n"):
+        file.write_text(text)
+        __import__("own_reader")
+        reader_code.cache_clear()
+        seen.append(reader_code("own_reader"))
+    assert seen[0] == seen[1]
+    assert len(set(seen)) == 3
+    assert "numpy" in seen[3]
+
+
+def test_a_function_that_has_no_name_is_asked_each_time(tmp_path: Path) -> None:
+    file = tmp_path / "a.png"
+    file.write_bytes(b"")
+    values = iter(range(4))
+    odd = Sample("a", "a", lambda: np.full(1, next(values)), lambda: np.zeros(1), (file,))
+    assert pixels([odd]) != pixels([odd])
+
+
+def test_what_changes_while_it_is_decoded_is_not_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = images._load
+
+    def slow(path: Path) -> Image.Image:
+        picture = load(path)
+        if path.name == "3.png":
+            Image.new("RGB", (16, 16)).save(path)
+        return picture
+
+    monkeypatch.setattr(images, "_load", slow)
+    old = digest(root)
+    monkeypatch.setattr(images, "_load", load)
+    assert digest(root) != old
+
+
+def test_a_broken_file_is_named_and_what_was_decoded_is_kept(root: Path, decoded: list[Path]) -> None:
+    broken = root / "masks" / "4.bmp"
+    broken.write_bytes(b"BM")
+    with pytest.raises(UserError, match=r"cannot read the image .*4\.bmp"):
+        digest(root)
+    write_mask(root, 4, 8)
+    decoded.clear()
+    digest(root)
+    assert len(decoded) < 2 * COUNT
+
+
+# ---- where digests are kept ------------------------------------------------------------------------------------------
+
+
+def test_a_damaged_database_is_replaced(root: Path, decoded: list[Path]) -> None:
+    first = digest(root)
+    for damage in (b"no database", database().read_bytes()[:100] + b"\xff" * 4096):
+        database().write_bytes(damage)
+        decoded.clear()
+        assert digest(root) == digest(root) == first
+        assert len(decoded) == 2 * COUNT
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_without_a_place_to_keep_them_they_are_found_all_the_same(
+    root: Path, tmp_path: Path, decoded: list[Path], kind: str
+) -> None:
+    if kind == "file":
+        (tmp_path / "cache").write_text("in the way")
+    else:
+        database().mkdir(parents=True)
+    first = digest(root)
+    assert len(decoded) == 2 * COUNT
+    assert digest(root) == first
+    assert len(decoded) == 2 * COUNT, "the process remembers"
+
+
+def test_two_processes_at_once(root: Path, decoded: list[Path]) -> None:
+    opened = f"open_dataset('folder', Path({str(root)!r}))"
+    code = f"from pathlib import Path; from bench.data import open_dataset; print({opened}.digest)"
+    processes = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    told = [process.communicate()[0].strip() for process in processes]
+    assert told == [digest(root)] * 2
+    assert decoded == []

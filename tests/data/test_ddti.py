@@ -229,6 +229,7 @@ def test_a_release_without_any_outline_is_told(root: Path) -> None:
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"the real images are not at {REAL}")
 def test_the_real_files() -> None:
     data = sound("ddti", REAL)
+    assert data.digest == "1eedf9ab6366", "stored records name this digest"
     assert [(tally.what, tally.found) for tally in data.tallies if tally.found == tally.published] == [
         ("images", 474), ("images with polygons", 470), ("cases", 389)
     ]  # fmt: skip

@@ -167,6 +167,7 @@ def test_sizes_that_differ_are_told_when_the_mask_is_read(root: Path) -> None:
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"the real images are not at {REAL}")
 def test_the_real_files() -> None:
     data = sound("isic2017", REAL)
+    assert data.digest == "857ad7e096bd", "stored records name this digest"
     assert [(tally.found, tally.published) for tally in data.tallies] == [(2000, 2000), (150, 150)]
     assert sizes(data) == [1800, 200, 150]
     assert data.differs == "150 validation images as the test instead of the 600 test images"

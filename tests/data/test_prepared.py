@@ -98,10 +98,18 @@ def on_disk(folder: Path, count: int) -> list[Sample]:
         image, mask = drawn(n)
         Image.fromarray(image).save(folder / f"{n}.png")
         np.save(folder / f"{n}.npy", mask)
-
-        image, mask = partial(read, folder / f"{n}.png"), partial(np.load, folder / f"{n}.npy")
-        found.append(Sample(str(n), str(n), image, mask, (folder / f"{n}.png",)))
+        paths = folder / f"{n}.png", folder / f"{n}.npy"
+        found.append(Sample(str(n), str(n), partial(read_image, paths[0]), partial(read_mask, paths[1]), paths))
     return found
+
+
+def read_image(path: Path) -> np.ndarray:
+    READS.append(path)
+    return np.asarray(Image.open(path))
+
+
+def read_mask(path: Path) -> np.ndarray:
+    return np.load(path)
 
 
 READS: list[Path] = []
@@ -117,7 +125,7 @@ def test_what_is_in_the_cache_is_not_decoded_again(tmp_path):
     cache = tmp_path / "cache"
     READS.clear()
     first, second = prepare(made, 32, cache), prepare(made, 32, cache)
-    assert len(READS) == 6  # for their digests, and to resize them
+    assert len(READS) == 6, "for their digest, and to be resized"
     assert torch.equal(first.images, second.images)
     assert torch.equal(first.masks, second.masks)
 
@@ -132,13 +140,25 @@ def test_a_changed_file_or_another_size_is_decoded_anew(tmp_path):
     assert prepare(made, 48, cache).images.shape[-1] == 48
 
 
+def test_what_changes_while_it_is_read_is_not_cached(tmp_path):
+    made = on_disk(tmp_path, 1)
+
+    def changed(count: int) -> None:
+        np.save(made[0].files[1], np.zeros((60, 80), np.uint8))
+
+    with pytest.raises(UserError, match="a file of the data set changed while it was read; start again"):
+        prepare(made, 32, tmp_path / "cache", changed)
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert prepare(made, 32, tmp_path / "cache").masks.sum() == 0
+
+
 def test_a_failed_reading_leaves_no_cache(tmp_path):
     def broken() -> np.ndarray:
         raise UserError("cannot read the image a.jpg")
 
     with pytest.raises(UserError):
         prepare([Sample("x", "x", broken, broken)], 32, tmp_path / "cache")
-    assert not (tmp_path / "cache").exists()
+    assert not list((tmp_path / "cache").glob("*"))
 
 
 @pytest.mark.parametrize("augmentation", AUGMENTATIONS)

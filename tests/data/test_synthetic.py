@@ -27,8 +27,15 @@ def test_counts_ids_and_kinds() -> None:
     assert len(set(ids)) == 520
     assert ids[:2] == ["us-0000", "derm-0001"]
     assert sum(name.startswith("us-") for name in ids) == 260
-    assert data.digest == "9654ac527f8f", "stored records name this digest"
-    assert data.recipe == "version 1, seed 20240, 256x256"
+    assert data.digest == "d18319c80903", "stored records name this digest"
+    assert data.recipe == f"seed 20240, 256x256, drawn by code {synthetic.code()}"
+
+
+def test_drawn_by_other_code_it_is_other_data_and_no_image_is_drawn_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(synthetic, "draw", None)
+    first = sound("synthetic", None).digest
+    monkeypatch.setattr(synthetic, "code", lambda: "another")
+    assert sound("synthetic", None).digest != first
 
 
 def test_images_and_masks_are_what_the_contract_says(drawn: list[tuple[np.ndarray, np.ndarray]]) -> None:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from bench.data import Options, open_dataset
 from bench.data.sample import Tally
+from bench.errors import UserError
 from bench.quantities.budget import find_budget
 from bench.run.dice import dice
 from bench.run.plan import plan
@@ -245,6 +246,8 @@ def test_an_unreadable_image_stops_the_run_and_names_the_file(tmp_path, network)
         image.write_bytes(image.read_bytes()[:200])
     with pytest.raises(StopRun, match=r"cannot read the image .*ISIC_Training\d+\.jpg"):
         here(asked)
+    with pytest.raises(UserError, match=r"cannot read the image .*ISIC_Training\d+\.jpg"):  # and starts no other
+        order(tmp_path / "out", network, "dice", root=root, data="isic2017")
 
 
 def test_data_that_changed_since_the_plan_stop_the_run(network, tmp_path):

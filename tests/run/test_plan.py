@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -142,7 +143,6 @@ def test_a_drawn_split_is_written_down_and_reused(tmp_path, own):
     first = plan(own, splits)
     keep_split(first, splits)
     (path,) = splits.iterdir()
-    assert path.name == f"folder-{first.data.members}.json"
     again = plan(own, splits)
     assert again.study.options.split_file == path
     assert [job.key for job in again.jobs] == [job.key for job in first.jobs]
@@ -152,6 +152,28 @@ def test_a_drawn_split_is_written_down_and_reused(tmp_path, own):
     kinds["train"], kinds["test"] = kinds["test"], kinds["train"]
     path.write_text(json.dumps(sides))
     assert plan(own, splits).jobs[0].key != first.jobs[0].key
+
+
+def test_kept_splits_are_told_apart_by_the_images_and_not_by_the_folders_name(tmp_path, own):
+    splits, other = tmp_path / "splits", tmp_path / "other" / "mine"
+    keep_split(plan(own, splits), splits)
+    shutil.copytree(tmp_path / "mine", other)
+    Image.new("L", (40, 40), 255).save(other / "masks" / "3.png")
+    mended = plan(dataclasses.replace(own, data_root=other), splits)
+    assert [mended.study.options.split_file] == [*splits.iterdir()]
+    for kind in ("images", "masks"):
+        (other / kind / "3.png").rename(other / kind / "33.png")
+    renamed = plan(dataclasses.replace(own, data_root=other), splits)
+    assert renamed.study.options.split_file is None
+    keep_split(renamed, splits)
+    assert len([*splits.iterdir()]) == 2
+
+
+def test_reading_is_told_the_first_time(own):
+    told = []
+    for _ in range(2):
+        plan(own, done=lambda *done: told.append(done))
+    assert told == [(count, 10) for count in range(1, 11)]
 
 
 def test_a_published_split_is_not_written_down(tmp_path):

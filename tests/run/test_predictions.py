@@ -67,12 +67,16 @@ def test_images_come_from_the_cache(tmp_path):
     assert images(MADE, MADE.ids, tmp_path / "copied", "ddti") is None
 
 
-def test_drawn_images_are_drawn_anew(tmp_path):
+def test_drawn_images_are_drawn_anew_by_the_same_code_alone(tmp_path, monkeypatch):
     from bench.data import open_dataset
 
-    sample = open_dataset("synthetic").splits["test"][3]
-    made = Predictions((sample.id,), np.zeros((1, 64, 64), np.uint8), {})
+    data = open_dataset("synthetic")
+    sample = data.splits["test"][3]
+    made = Predictions((sample.id,), np.zeros((1, 64, 64), np.uint8), {}, f"cache/synthetic-{data.digest}/x-64")
     pixels, truths = images(made, made.ids, tmp_path, "synthetic")
     assert pixels.shape == (1, 3, 64, 64)
     assert pixels.std() > 0
     assert set(np.unique(truths)) == {0, 1}
+    assert images(replace(made, cache="cache/synthetic-e6f41c35e5c5/x-64"), made.ids, tmp_path, "synthetic") is not None
+    monkeypatch.setattr("bench.data.synthetic.code", lambda: "another")
+    assert images(made, made.ids, tmp_path, "synthetic") is None

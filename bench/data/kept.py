@@ -1,0 +1,70 @@
+"""Answers kept between processes in the user's cache folder, in a small database that may be lost at any time.
+
+Where it cannot be read or written, nothing fails: what is asked for is found anew.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import sqlite3
+
+WAIT_S = 10.0  # for another process that writes
+TABLE = "CREATE TABLE IF NOT EXISTS kept (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
+T = TypeVar("T")
+_UNWRITTEN: dict[str, str] = {}  # what could not be written is known to this process alone
+
+
+def database() -> Path:
+    """The file of the database. Raises RuntimeError where the user has no home."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mdsa-bench" / "contents.sqlite"
+
+
+def recall(keys: Iterable[str]) -> dict[str, str]:
+    """The values that are kept, by key."""
+    asked = list(keys)
+
+    def read(db: "sqlite3.Connection") -> dict[str, str]:
+        rows = (db.execute("SELECT key, value FROM kept WHERE key = ?", (key,)).fetchone() for key in asked)
+        return {str(row[0]): str(row[1]) for row in rows if row}
+
+    known = {key: _UNWRITTEN[key] for key in asked if key in _UNWRITTEN}
+    return known | (_asked(read) or {})
+
+
+def keep(values: Mapping[str, str]) -> None:
+    """Keep values by key, all of them or none."""
+
+    def write(db: "sqlite3.Connection") -> bool:
+        db.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?)", values.items())
+        return True
+
+    if values and not _asked(write):
+        _UNWRITTEN.update(values)
+
+
+def _asked(question: Callable[["sqlite3.Connection"], T]) -> T | None:
+    """The answer to a question, in one transaction; None where there is no database. A damaged one is replaced.
+
+    Other processes may use it meanwhile. It has no write-ahead log, which does not hold on network file systems.
+    """
+    try:
+        import sqlite3
+    except ImportError:  # some builds of Python lack it
+        return None
+    for _ in range(2):
+        try:
+            place = database()
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(place, timeout=WAIT_S)) as db, db:
+                db.execute(TABLE)
+                return question(db)
+        except (OSError, RuntimeError, sqlite3.OperationalError):  # no such place, not to be written, locked
+            return None
+        except sqlite3.DatabaseError:
+            for file in (place, place.with_name(f"{place.name}-journal")):
+                file.unlink(missing_ok=True)
+    return None
