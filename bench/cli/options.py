@@ -118,9 +118,16 @@ class RunOptions:
     size: Annotated[str, Option(help="Pixels a side; of several, 224,128,448, the first is trained at.")] = "224"
     batch: Annotated[str, Option(help="Images a call to time, by commas; the first is the table's.")] = "1"
     variant: Annotated[str, Option(help="Variants to time too: folded,channels_last+bfloat16,compiled,onnx.")] = ""
-    tf32: Annotated[bool, Option(help="Time with the factors of float32 products rounded to TF32, on a GPU.")] = False
-    cudnn_benchmark: Annotated[bool, Option(help="Time with the convolutions cuDNN finds fastest, on a GPU.")] = False
+    tf32: Annotated[bool, Option(help="Measure with the factors of float32 products rounded to TF32, on a GPU.")] = (
+        False
+    )
+    cudnn_benchmark: Annotated[bool, Option(help="Measure with the convolutions cuDNN finds fastest, on a GPU.")] = (
+        False
+    )
     measure: Annotated[str, Option(help=MEASURES)] = ""
+    threads: Annotated[int | None, Option(help="Threads of CPU operators, in all that runs. [default: all cores]")] = (
+        None
+    )
     seeds: Annotated[str, Option(help="One training each, by commas: 0,1,2.")] = "0"
     devices: Annotated[int, Option(min=1, help="GPUs, or processes on a CPU, that share each batch.")] = 1
     patience: Annotated[int | None, Option(min=1, help="Checks without gain to stop after. [default: never]")] = None
@@ -140,7 +147,7 @@ class RunOptions:
         device = device_of(self.device)
         for option, given in (("--tf32", self.tf32), ("--cudnn-benchmark", self.cudnn_benchmark)):
             if given and device == "cpu":
-                raise UserError(f"{option} is for times on a GPU, and --device is cpu here; leave it out")
+                raise UserError(f"{option} is for measuring on a GPU, and --device is cpu here; leave it out")
         size, *sizes = numbers_in("--size", self.size, least=1)
         return Study(
             networks=self._network_names(), measures=names_in(self.measure) or usual_measures(device),
@@ -149,7 +156,7 @@ class RunOptions:
             size=size, sizes=tuple(sizes), batches=numbers_in("--batch", self.batch, least=1),
             variants=names_in(self.variant), tf32=self.tf32, cudnn_benchmark=self.cudnn_benchmark,
             seeds=numbers_in("--seeds", self.seeds, least=0), devices=self.devices, patience=self.patience,
-            weights=self.weights, silence_s=self.timeout, pseudonyms=self.pseudonyms,
+            threads=self.threads, weights=self.weights, silence_s=self.timeout, pseudonyms=self.pseudonyms,
         )  # fmt: skip
 
     def _network_names(self) -> tuple[str, ...]:

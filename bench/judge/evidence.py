@@ -11,9 +11,9 @@ from bench.judge.claim import Claim
 from bench.judge.figure import Measured, Undecided
 from bench.judge.scored import counted, scored
 from bench.quantities import Metric
+from bench.quantities.base import SWITCHES
 from bench.quantities.variants import name_of
 from bench.read.rows import longest
-from bench.read.speeds import SWITCHES
 from bench.run.store import Record
 from bench.stats.estimate import of_processes
 from bench.stats.ratio import ratio_with_control
@@ -44,6 +44,7 @@ def fitting(claim: Claim, network: str, records: Sequence[Record]) -> list[Recor
             (record.job.network, spec.quantity, name_of(spec)) == (network, about.quantity, claim.variant)
             and all(getattr(spec, name) == value for name, value in conditions.items())
             and not any(getattr(spec, name, False) for name in SWITCHES)
+            and getattr(spec, "threads", record.machine.cores) == record.machine.cores  # claims are of whole machines
             and claim.may_be_of(record.machine)
         )
 

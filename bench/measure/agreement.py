@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 
 from bench.errors import UserError
@@ -62,7 +62,7 @@ class Comparison:
         other = random_images(spec.batch, spec.channels, spec.size, seed=1).to(batch)
         self.batches, self.other_output = (batch.clone(), other), list[Tensor]()
         with torch.inference_mode():
-            if any(isinstance(one, UninitializedTensorMixin) for one in network.parameters()):
+            if any(map(is_lazy, [*network.parameters(), *network.buffers()])):
                 network(batch)  # gives lazy modules their parameters
             wake_norms(network)
             self.plain = [outputs_of(network(images)) for images in self.batches]

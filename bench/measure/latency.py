@@ -57,7 +57,7 @@ def latency(
         if len(outputs) < 2:  # later outputs are not checked and cost nothing
             outputs.append(outputs_of(output))
             if len(outputs) == 2:
-                refuse_random(*outputs, spec)
+                refuse_random(outputs[0], outputs[1], spec)
                 agreement = compared.judged(outputs[0]) if compared else None
         progress()
 

@@ -19,7 +19,7 @@ Unit = Literal[
 IMAGE = ("channels", "classes", "size")  # conditions of claims about figures that are the same on every machine
 PASS = (*IMAGE, "batch", "device", "machine")  # and about figures that depend on the machine
 SWITCHES = ("tf32", "cudnn_benchmark")
-SAME_PASS = ("machine", "device", *IMAGE, "batch", "precision", "memory_format", *SWITCHES)  # equal in a table row
+SAME_PASS = ("machine", "device", "threads", *IMAGE, "batch", "precision", "memory_format", *SWITCHES)  # of a table row
 
 
 class Frozen(BaseModel):

@@ -20,7 +20,7 @@ from bench.stats.ratio import ratio
 
 SATURATED = 0.9  # throughput is saturated at the smallest batch that reaches this share of the best throughput
 SHOWN = ("latency", "memory", "energy", "profile")
-SHARED = ("machine", "device", "channels", "classes")  # conditions shared by all records of one `Speeds`
+SHARED = ("machine", "device", "threads", "channels", "classes")  # conditions shared by all records of one `Speeds`
 
 
 @dataclass(frozen=True)

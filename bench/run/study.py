@@ -22,7 +22,8 @@ class Study(Settings):
     """The networks, quantities, budget, data set and device of a run.
 
     Each network is trained once for each of the `seeds`, or not at all if `weights` are given. A job that sends no
-    event for `silence_s` seconds is killed. Raises UserError if the study is not possible.
+    event for `silence_s` seconds is killed. CPU operators use `threads`, by default one a core. Raises UserError if the
+    study is not possible.
     """
 
     networks: tuple[str, ...]
@@ -34,6 +35,7 @@ class Study(Settings):
     options: Options = field(default_factory=Options)
     weights: Path | None = None
     silence_s: float = 600.0
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         for name in self.networks:
@@ -49,6 +51,11 @@ class Study(Settings):
             raise UserError(f"--size must be {SMALLEST} or more pixels a side, got {size}")
         for variant in self.variants:
             conditions(variant)
+        if self.threads is not None and self.threads not in range(1, (cores := this_machine().cores) + 1):
+            raise UserError(
+                f"--threads must be from 1 to the {cores} cores that this process may use, got {self.threads}; "
+                "leave it out to use all"
+            )
         check_devices(self.devices, self.budget.batch, self.device)
         if self.weights is not None:
             self._check_weights(self.weights)
@@ -66,7 +73,7 @@ class Study(Settings):
         """The settings that the quantities need, for this machine and the data set that was opened."""
         machine = this_machine()
         asked = Asked(
-            self.measures, self.budget, machine.fingerprint, self.device, machine.cores,
+            self.measures, self.budget, machine.fingerprint, self.device, self.threads or machine.cores,
             weights_file=str(self.weights or ""), **{each.name: getattr(self, each.name) for each in fields(Settings)},
         )  # fmt: skip
         if data is None:

@@ -64,7 +64,9 @@ MISTAKES = {
     "no such protocol": (["report", ".", "--protocol", "poled"], "did you mean 'pooled'"),
     "out below a file": (["run", "unet", "--out", "a_file/x"], "cannot write to"),
     "small": (["run", "unet", "--size", "8"], "--size must be 32 or more"),
-    "a GPU's switch on the CPU": (["run", "unet", "--device", "cpu", "--tf32"], "--tf32 is for times on a GPU"),
+    "a GPU's switch on the CPU": (["run", "unet", "--device", "cpu", "--tf32"], "--tf32 is for measuring on a GPU"),
+    "more threads than cores": (["run", "unet", "--threads", "99999"], "--threads must be from 1 to the"),
+    "no threads": (["run", "unet", "--threads", "0"], "--threads must be from 1 to the"),
 }
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from handmade import LATENCY, cost_record, latency_record, record
+from handmade import LATENCY, altered, cost_record, latency_record, record
 
 from bench.quantities import CostSpec, Energy, EnergySpec, Latency, Memory, MemorySpec, Peak, PeakSpec
 from bench.read.speeds import speeds
@@ -16,6 +16,11 @@ def timed(seconds: float, network: str = "unet", **conditions):
 def memory(mode: str, peak: int, **conditions):
     spec = MemorySpec(machine=LATENCY.machine, device="cpu", threads=2, mode=mode, **conditions)
     return record("unet", spec, Memory(weights_bytes=100, peak_bytes=peak))
+
+
+def test_times_on_fewer_threads_are_apart():
+    both = [latency_record(), altered(latency_record(samples_s=(0.9,) * 3), threads=1)]
+    assert [found.rows[0].latency_s().value for found in speeds(both)] == [0.31, 0.9]
 
 
 def test_throughput_rises_until_it_saturates():

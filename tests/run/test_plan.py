@@ -71,6 +71,21 @@ def test_a_plan_says_what_the_quantities_were_asked():
     }
 
 
+def test_threads_are_conditions_of_all_that_runs_on_the_cpu():
+    planned = plan(ask(measures=("cost", "latency", "memory", "energy", "profile", "dice"), threads=1))
+    assert planned.asked.threads == 1
+    used = {job.spec.quantity: getattr(job.spec, "train", None) or job.spec for job in planned.jobs}
+    assert {name: getattr(spec, "threads", None) for name, spec in used.items()} == {
+        "peak": 1, "cost": None, "latency": 1, "memory": 1, "energy": 1, "profile": 1, "dice": 1
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("threads", [0, -1, this_machine().cores + 1])
+def test_threads_are_at_most_the_cores(threads):
+    with pytest.raises(UserError, match=rf"from 1 to the {this_machine().cores} cores .*, got {threads}; leave it out"):
+        ask(threads=threads)
+
+
 def test_a_plan_of_known_jobs_reads_no_data():
     jobs = plan(ask(measures=("cost",))).jobs
     planned = of_jobs(ask(dataset="nowhere"), jobs)
