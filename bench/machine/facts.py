@@ -68,14 +68,14 @@ class Machine(Frozen):
     def fingerprint(self) -> str:
         """12 hexadecimal digits of the facts that make two times comparable: hardware, driver, software, variables.
 
-        Of the GPUs, kind and number count, not their numbers. A machine of an older record, which does not name its
-        processor's vendor, keeps the fingerprint that it had.
+        Of the visible GPUs, kinds, number and order count, because the first is measured, and not which of several
+        equal ones they are. A machine of an older record, which does not name its processor's vendor, keeps the
+        fingerprint that it had.
         """
         software = [self.packages.get(name) for name in ("torch", "timm")]
         left_out = {*SET_BY_US, *([NUMBERS] if self.cpu_vendor else [])}
         switches = sorted((name, value) for name, value in self.variables.items() if name not in left_out)
-        gpus = tuple(sorted(self.gpus)) if self.cpu_vendor else self.gpus
-        facts = (self.cpu, self.cores, gpus, self.driver, self.system, self.python, software, switches)
+        facts = (self.cpu, self.cores, self.gpus, self.driver, self.system, self.python, software, switches)
         quota = () if self.cpu_quota is None else (self.cpu_quota,)
         processor = tuple(getattr(self, name) for name in PROCESSOR) if self.cpu_vendor else ()
         return hashlib.sha256(repr(facts + quota + processor).encode()).hexdigest()[:12]

@@ -50,7 +50,6 @@ def memory(build: Callable[[], nn.Module], spec: MemorySpec) -> Memory:
     """
     if spec.mode == "training" and spec.precision == "float16":
         raise UserError("memory of training in float16 is not measured; give float32 or bfloat16")
-    switch_as(spec)
     on_cuda = spec.device == "cuda"
     if not on_cuda:
         for setting in (-3, -1):  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of glibc's malloc.h
@@ -93,6 +92,7 @@ def _dtype(spec: MemorySpec) -> torch.dtype:
 def _run(network: nn.Module, spec: MemorySpec) -> object:
     """Make the passes. The returned tensors stay in memory until the caller releases them."""
     shape, memory_format = (spec.batch, spec.channels, spec.size, spec.size), layout(spec.memory_format)
+    switch_as(spec)
     images = torch.empty(shape, dtype=_dtype(spec), device=spec.device, memory_format=memory_format).uniform_()
     if spec.mode == "training":
         return _train(network, images, spec)

@@ -23,21 +23,29 @@ def switch_as(spec: Any) -> None:
 
 
 def set_switches(
-    threads: int, *, tf32: bool | None = None, cudnn_benchmark: bool = False, flush_denormal: bool = False
+    threads: int, *, tf32: bool = False, cudnn_benchmark: bool = False, flush_denormal: bool = False
 ) -> None:
     """Set every switch of torch that changes times or rounding, for the whole process.
 
-    `threads` is the number of threads of CPU operators. `tf32` allows TF32 in matrix products and cuDNN convolutions;
-    None is torch's default, which allows it in convolutions only. `cudnn_benchmark` lets cuDNN benchmark its
-    algorithms. `flush_denormal` makes a CPU treat subnormal numbers as zero, because it computes them slowly. cuDNN's
-    deterministic mode is always off.
+    Everything that runs a network calls it after the network was built, because a network's code may set switches too.
+    `threads` is the number of threads of CPU operators. `tf32` allows TF32 in matrix products and convolutions; torch's
+    own default, TF32 in convolutions only, is never used. `cudnn_benchmark` lets cuDNN benchmark its algorithms.
+    `flush_denormal` makes a CPU treat subnormal numbers as zero, because it computes them slowly. Deterministic
+    algorithms are never forced.
     """
     torch.set_flush_denormal(flush_denormal)  # before any thread starts, because threads inherit it
     torch.set_num_threads(threads)
-    torch.backends.cuda.matmul.allow_tf32 = bool(tf32)
-    torch.backends.cudnn.allow_tf32 = tf32 is not False
-    torch.backends.cudnn.benchmark = cudnn_benchmark
-    torch.backends.cudnn.deterministic = False
+    # Each backend has a precision of its own, and the older switches must agree with it, or reading them fails.
+    backends: Any = torch.backends
+    cudnn, onednn = backends.cudnn, backends.mkldnn
+    whole, products = (backends, cudnn, onednn), (backends.cuda.matmul, onednn.matmul)
+    for one in (*whole, *products, cudnn.conv, cudnn.rnn, onednn.conv, onednn.rnn):
+        one.fp32_precision = "tf32" if tf32 else "ieee"
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    cudnn.allow_tf32 = tf32
+    cudnn.benchmark = cudnn_benchmark
+    cudnn.deterministic = False
+    torch.use_deterministic_algorithms(False)
 
 
 def random_images(batch: int, channels: int, size: int, seed: int = 0) -> Tensor:

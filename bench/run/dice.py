@@ -52,6 +52,7 @@ class Scoring:
         self.spec: DiceSpec = self.order.job.spec
         self._set_threads(self.order.threads)
         network = work.build(self.spec.train.seed if self.spec.train else 0)
+        self._set_threads(self.order.threads)  # again, because the network's code may have set switches
         self.network = network.to(memory_format=torch.channels_last)
         refuse_other_outputs(self.network, self.spec)
         with _for_all_networks():

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.data import DataSet, Options, apply_splits, open_dataset, write_splits
-from bench.machine import this_machine
 from bench.networks import find_network, twin_of
 from bench.quantities import MACHINE, QUANTITIES, Asked
 from bench.run.job import Job
@@ -96,7 +95,7 @@ class Clock:
     def __init__(self, plan: Plan, out: Path | None = None) -> None:
         self.out = out  # folder in which completed trainings are found
         self.asked = plan.asked
-        self.rate = MACS_PER_S[plan.study.device] * (this_machine().cores if plan.study.device == "cpu" else 1)
+        self.rate = MACS_PER_S[plan.study.device] * (plan.asked.threads if plan.study.device == "cpu" else 1)
         self.learned: dict[str, list[tuple[float, float]]] = {}
 
     def learn(self, job: Job, guess: float, seconds: float) -> None:

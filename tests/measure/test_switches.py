@@ -2,110 +2,138 @@
 
 import itertools
 from types import SimpleNamespace
-from typing import ClassVar
 
 import pytest
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
-from bench.errors import UserError
-from bench.measure import energy, latency, memory, peak, profile
+from bench.measure import memory as memory_module
+from bench.measure import peak as peak_module
+from bench.measure.energy import energy
+from bench.measure.latency import latency
+from bench.measure.memory import memory
+from bench.measure.peak import peak
+from bench.measure.profile import profile
 from bench.measure.switches import random_images, set_switches
-from bench.quantities import QUANTITIES
-from bench.run.dice import Scoring
+from bench.quantities import QUANTITIES, EnergySpec, LatencySpec, MemorySpec, PeakSpec, ProfileSpec
 
 
 def switches() -> tuple[object, ...]:
-    flags = torch.backends.cudnn
+    """Threads, the four switches of precision, then benchmark, deterministic, subnormal numbers."""
+    cuda, flags, onednn = torch.backends.cuda.matmul, torch.backends.cudnn, torch.backends.mkldnn.conv
     tiny = torch.tensor([1e-39]) * 0.5  # subnormal
-    tf32 = torch.backends.cuda.matmul.allow_tf32, flags.allow_tf32
-    return torch.get_num_threads(), *tf32, flags.benchmark, flags.deterministic, bool(tiny == 0)
+    tf32 = torch.get_float32_matmul_precision() != "highest", onednn.fp32_precision == "tf32"
+    forced = torch.are_deterministic_algorithms_enabled() or flags.deterministic
+    tf32 = cuda.allow_tf32, flags.allow_tf32, *tf32
+    return torch.get_num_threads(), *tf32, flags.benchmark, forced, bool(tiny == 0)
 
 
-def test_each_switch_is_set_whatever_it_was():
-    was = switches()
-    set_switches(1, tf32=True, cudnn_benchmark=True, flush_denormal=True)
-    assert switches() == (1, True, True, True, False, True)
-    set_switches(2, tf32=False)
-    assert switches() == (2, False, False, False, False, False)
-    set_switches(was[0])
-    assert switches() == (was[0], False, True, False, False, False), "torch's own defaults"
-
-
-@pytest.fixture
-def _wrong():
-    """Switches as no measurement asks for them."""
+@pytest.fixture(autouse=True)
+def _restored():
     threads = torch.get_num_threads()
-    set_switches(threads + 1, tf32=True, cudnn_benchmark=True, flush_denormal=True)
-    torch.backends.cudnn.deterministic = True
     yield
     set_switches(threads)
 
 
-class Looks(nn.Module):
-    """A network that notes the switches that are set when it runs."""
+def set_wrong(tf32: bool) -> None:
+    """What a network's code may have set, by torch's newer switches and by its older ones."""
+    torch.backends.fp32_precision = "tf32" if tf32 else "ieee"
+    torch.backends.cudnn.conv.fp32_precision = "tf32" if tf32 else "ieee"
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.benchmark = torch.backends.cudnn.deterministic = True
+    torch.use_deterministic_algorithms(True)
+    torch.set_flush_denormal(True)
+    torch.set_num_threads(1)
 
-    seen: ClassVar[set[tuple[object, ...]]] = set()
+
+def test_each_switch_is_set_whatever_it_was():
+    set_switches(1, tf32=True, cudnn_benchmark=True, flush_denormal=True)
+    assert switches() == (1, True, True, True, True, True, False, True)
+    set_wrong(tf32=False)
+    set_switches(2)
+    assert switches() == (2, False, False, False, False, False, False, False)
+    set_wrong(tf32=True)
+    set_switches(2)
+    assert switches() == (2, False, False, False, False, False, False, False)
+    torch.set_float32_matmul_precision("medium")
+    set_switches(2)
+    assert switches() == (2, False, False, False, False, False, False, False)
+
+
+# ---- every measure ---------------------------------------------------------------------------------------------------
+
+
+class Headstrong(nn.Sequential):
+    """A network whose code sets switches itself."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Conv2d(3, 1, 1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.seen.add(switches())
-        return self.layer(x)
+        super().__init__(nn.Conv2d(3, 1, 1))
+        set_wrong(tf32=True)
 
 
-def looked_at_by(quantity: str, spec: dict[str, object], monkeypatch) -> set[tuple[object, ...]]:
-    """The switches that a measurement's network, or its products, ran with."""
-    Looks.seen.clear()
-    asked = QUANTITIES[quantity].spec(**spec)
-    if quantity == "peak":
-        monkeypatch.setattr(peak, "SIZES", {"cpu": (8,)})
-        monkeypatch.setattr(peak, "_copy_rate", lambda spec, clock: 1.0)
-        multiply = torch.mm
-        monkeypatch.setattr(torch, "mm", lambda *a, **k: (Looks.seen.add(switches()), multiply(*a, **k))[1])
-        peak.peak(asked)
-    elif quantity == "memory":
-        memory.memory(Looks, asked)
-    elif quantity == "energy":
-        ticks = itertools.count()
-        tick = lambda: float(next(ticks))  # noqa: E731
-        energy.energy(Looks(), asked, counter=tick, clock=tick, sleep=lambda seconds: None)
-    else:
-        more = {"progress": lambda *told: None} if quantity == "profile" else {}
-        {"latency": latency.latency, "profile": profile.profile}[quantity](Looks(), asked, **more)
-    return Looks.seen
+PASS = {"machine": "m", "device": "cpu", "threads": 2, "size": 32}
+TICKS = itertools.count()
 
 
-QUICK = {
-    "latency": {"warmup_calls": 1, "warmup_s": 0, "samples": 1, "seconds": 0},
-    "energy": {"seconds": 1, "counter_steps": 1},
-}  # fmt: skip
+def run_peak(monkeypatch, **given: object) -> None:
+    monkeypatch.setattr(peak_module, "SIZES", {"cpu": (8,)})
+    monkeypatch.setattr(peak_module, "COPY_BYTES", {"cpu": 2**10})
+    monkeypatch.setattr(peak_module, "last_level_cache_bytes", lambda: 0)
+    convolve, layer = torch.conv2d, nn.Identity()
+    monkeypatch.setattr(torch, "conv2d", lambda *args: layer(convolve(*args)))  # whose call is seen
+    set_wrong(tf32=True)
+    peak(PeakSpec(machine="m", device="cpu", threads=2, **given))
 
 
-@pytest.mark.usefixtures("_wrong")
-@pytest.mark.parametrize("quantity", ["peak", "latency", "memory", "energy", "profile"])
-@pytest.mark.parametrize(("tf32", "benchmark"), [(False, False), (True, False), (False, True)])
-def test_everything_that_runs_has_the_switches_of_its_conditions(quantity, tf32, benchmark, monkeypatch):
-    size = {} if quantity == "peak" else {"size": 32}
-    spec = {"machine": "m", "device": "cpu", "threads": 1, **size, **QUICK.get(quantity, {})}
-    seen = looked_at_by(quantity, {**spec, "tf32": tf32, "cudnn_benchmark": benchmark}, monkeypatch)
-    assert seen == {(1, tf32, tf32, benchmark, False, False)}
+def run_memory(monkeypatch, **given: object) -> None:
+    monkeypatch.setattr(memory_module, "_call_libc", lambda *_: None)  # it would change the whole process
+    monkeypatch.setattr(memory_module, "HighWater", lambda: SimpleNamespace(peak=lambda: 2**40))
+    for mode in ("inference", "training"):
+        memory(Headstrong, MemorySpec(**PASS, mode=mode, **given))
 
 
-@pytest.mark.usefixtures("_wrong")
-def test_training_and_scoring_have_torchs_own_switches_and_no_subnormals():
-    """They are not conditions of a training but a part of how all are trained."""
-    order, seen = SimpleNamespace(job=SimpleNamespace(spec=SimpleNamespace(train=None)), threads=1, device="cpu"), []
+def run_latency(monkeypatch, **given: object) -> None:
+    short = {"warmup_calls": 1, "warmup_s": 0, "samples": 1, "seconds": 0}
+    latency(Headstrong(), LatencySpec(**PASS, **short, **given))
 
-    def build(seed: int) -> nn.Module:
-        seen.append(switches())
-        raise UserError("that is enough")
 
-    with pytest.raises(UserError, match="that is enough"):
-        Scoring(SimpleNamespace(order=order, build=build))
-    assert seen == [(1, False, True, False, False, True)]
+def run_energy(monkeypatch, **given: object) -> None:
+    spec = EnergySpec(**PASS, seconds=1, counter_steps=1, **given)
+    ticks = itertools.count()
+    energy(Headstrong(), spec, lambda: float(next(ticks)), lambda: float(next(ticks)), sleep=lambda s: None)
+
+
+def run_profile(monkeypatch, **given: object) -> None:
+    profile(Headstrong(), ProfileSpec(**PASS, **given), lambda *_: None)
+
+
+MEASURES = {
+    "peak": run_peak,
+    "memory": run_memory,
+    "latency": run_latency,
+    "energy": run_energy,
+    "profile": run_profile,
+}
+
+
+def test_no_measure_is_left_out():
+    assert set(MEASURES) == {name for name, one in QUANTITIES.items() if "threads" in one.spec.model_fields}
+
+
+@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("on", [False, True])
+def test_every_measure_runs_with_the_switches_of_its_conditions_and_no_others(monkeypatch, name, on):
+    seen = set()
+    watch = register_module_forward_pre_hook(lambda module, args: seen.add(switches()) or None)
+    try:
+        MEASURES[name](monkeypatch, **({"tf32": True, "cudnn_benchmark": True} if on else {}))
+    finally:
+        watch.remove()
+    assert seen == {(2, *[on] * 5, False, False)}
+
+
+# ---- images ----------------------------------------------------------------------------------------------------------
 
 
 def test_images_are_the_same_each_time_and_draw_from_no_other_generator():

@@ -11,6 +11,7 @@ import torch
 from orders import LINUX, changed, ignored, kill_children, order, tiny
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from bench.data import Options, open_dataset
 from bench.data.sample import Tally
@@ -44,6 +45,45 @@ def switches():
     yield
     torch.set_num_threads(threads)
     torch.set_flush_denormal(False)
+
+
+HEADSTRONG = """
+import torch
+from torch import nn
+
+
+class Net(nn.Conv2d):
+    def __init__(self, in_channels, classes):
+        super().__init__(in_channels, classes, 3, padding=1)
+        torch.backends.cudnn.conv.fp32_precision = "tf32"
+        torch.set_float32_matmul_precision("medium")
+        torch.backends.cudnn.benchmark = True
+        torch.set_num_threads(2)
+"""
+
+
+def test_training_and_scoring_set_the_switches_of_all_measures_whatever_the_network_set(tmp_path, monkeypatch):
+    (tmp_path / "headstrong.py").write_text(HEADSTRONG)
+    build, seen = Work.build, set()
+
+    def built(work, seed):
+        network = build(work, seed)
+        seen.clear()  # what building tries out with the network
+        return network
+
+    monkeypatch.setattr(Work, "build", built)
+
+    def look(module, args):
+        backends = torch.backends
+        precisions = backends.cudnn.conv.fp32_precision, backends.cuda.matmul.fp32_precision
+        seen.add((module.training, torch.get_num_threads(), *precisions, backends.cudnn.benchmark))
+
+    watch = register_module_forward_pre_hook(look)
+    try:
+        here(order(tmp_path, f"{tmp_path / 'headstrong.py'}:Net", "dice"))
+    finally:
+        watch.remove()
+    assert seen == {(training, 1, "ieee", "ieee", False) for training in (False, True)}
 
 
 def here(asked: Order, tell=ignored):
