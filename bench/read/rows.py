@@ -32,12 +32,14 @@ class Row:
     """One network under one set of conditions, from its records. Figures that were not measured are None.
 
     With `own_grid`, Dice and IoU are those on the images' own grid, for a section in which some are known there alone.
+    `twin` is the row of the network that computes the same function: its Dice is shown for both, and only it is ranked.
     """
 
     network: str
     records: tuple[Record, ...]
     protocol: Protocol = PROTOCOLS["per_image"]
     own_grid: bool = False
+    twin: "Row | None" = None
     _kept: dict[tuple[str, str], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.data import DataSet, Options, apply_splits, open_dataset, write_splits
 from bench.machine import this_machine
-from bench.networks import find_network
+from bench.networks import find_network, origin_of
 from bench.quantities import MACHINE, QUANTITIES, Asked
 from bench.run.job import Job
 from bench.run.store import Store
@@ -32,8 +32,9 @@ class Plan:
 def plan(study: Study, splits: Path | None = None) -> Plan:
     """Plan the jobs of a study: by quantity, then by conditions, then by network.
 
-    So latency is interleaved: every network once, then every network again in another process. A seeded split is read
-    from the folder `splits` if `keep_split` stored it there in an earlier run.
+    So latency is interleaved: every network once, then every network again in another process. A network that computes
+    the same function as another is not trained. A seeded split is read from the folder `splits` if `keep_split` stored
+    it there in an earlier run.
     """
     data = open_dataset(study.dataset, study.data_root, study.options) if "dice" in study.measures else None
     kept = split_path(study.dataset, study.data_root, study.options, data, splits)
@@ -46,7 +47,8 @@ def plan(study: Study, splits: Path | None = None) -> Plan:
         if quantity.takes == "machine":
             jobs += [Job(network=MACHINE, network_digest="", spec=spec) for spec in quantity.jobs(asked)]
         elif name in study.measures:
-            jobs += [Job.of(network, spec) for spec in quantity.jobs(asked) for network in study.networks]
+            networks = [one for one in study.networks if name != "dice" or not origin_of(one)]
+            jobs += [Job.of(network, spec) for spec in quantity.jobs(asked) for network in networks]
     return Plan(study, tuple(jobs), data, asked)
 
 
