@@ -1,13 +1,22 @@
-"""MDSA-UNet in its plain form, written the way its paper's code family is published.
+"""MDSA-UNet in its plain form: Li et al., "Multi-Scale Dynamic Sparse Attention UNet for Medical Image Segmentation".
 
-Li et al., "Multi-Scale Dynamic Sparse Attention UNet for Medical Image Segmentation", IEEE JBHI 29(9), 2025,
-doi 10.1109/jbhi.2025.3555805. Published: 6.65 M parameters, 4.54 G multiply-adds at 224x224. The attention follows the
-public code of bi-level routing attention, from which MDSA comes: Zhu et al., BiFormer, CVPR 2023.
+IEEE JBHI 29(9), 2025, doi:10.1109/jbhi.2025.3555805. Reference code: none by the authors; a public copy is
+MDSA_UNet in the U-Bench collection, whose attention is that of BiFormer (Zhu et al., CVPR 2023, rayleizhu/BiFormer).
 
-What differs: the paper's head is not public, see `bench/mdsa_unet/network.py`, which computes the same function with
-the same weights in less time and memory. Here maps are contiguous, with a permutation before and after each step that
-wants channels last; keys and values are two copies of the map, of which each region gathers copies of its own;
-attention is two matrix products with a softmax between them.
+Size with 3 input channels and 1 class at 224x224: 6,576,225 parameters, 4.501 G multiply-adds by fvcore. Published are
+6.65 M and 4.54 GFLOPs; the public copy counts what is counted here.
+
+The same function as `bench/mdsa_unet`, with the same names of weights, computed the way the public code computes it:
+every operation is there a single call of PyTorch. What the other form does otherwise and this one does not: maps are
+channels-first where the public code leaves them so; keys and values are two copies of the same map, and of both each
+region gathers copies of its own, also where it keeps itself alone; attention is two matrix products with a softmax
+between them; training keeps all that autograd wants.
+
+What differs from the public copy:
+- regions that do not divide the map are padded inside the attention, and padding is attended to by nothing; the public
+  copy refuses such maps;
+- regions are ranked by the cosine of their means, which is the order of the distances that the public copy ranks by;
+- deep and skip features are concatenated once for both paths of the fusion, where the public copy does it twice.
 """
 
 import math
@@ -18,12 +27,25 @@ from torch.nn import functional as F
 
 WIDTHS = (128, 320, 512)
 TOP_K = (1, 4, 16)  # regions kept by each stage, from the finest map to the deepest
-DROP = 0.1
 HEAD_WIDTH = 32
+DROP = 0.1
+
+
+def init_weights(module: nn.Module) -> None:
+    """Linear: truncated normal, std 0.02. Convolution: normal, std sqrt(2 / fan-out). Biases 0; norms unchanged."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+    elif isinstance(module, nn.Conv2d):
+        fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
+        nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
+    else:
+        return
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)
 
 
 def conv_bn(inward: int, outward: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    """A convolution that keeps the size, or divides it by the stride, with its batch norm."""
+    """Convolution with bias and "same" padding, then batch norm."""
     return nn.Sequential(nn.Conv2d(inward, outward, kernel, stride, kernel // 2), nn.BatchNorm2d(outward))
 
 
@@ -32,15 +54,16 @@ class Downsample(nn.Module):
 
     def __init__(self, inward: int, outward: int, kernel: int, stride: int) -> None:
         super().__init__()
-        self.strided = nn.Sequential(conv_bn(inward, outward, kernel, stride), nn.ReLU())
+        self.strided = nn.Sequential(conv_bn(inward, outward, kernel, stride), nn.ReLU(inplace=True))
         self.pooled = nn.Sequential(
             conv_bn(inward, outward // 8, kernel),
             nn.MaxPool2d(kernel, stride, kernel // 2),
             conv_bn(outward // 8, outward, 1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, in, H, W) -> (N, out, H / stride, W / stride), rounded up."""
         return self.strided(x) + self.pooled(x)
 
 
@@ -49,10 +72,13 @@ class Fuse(nn.Module):
 
     def __init__(self, deep: int, skip: int) -> None:
         super().__init__()
-        self.point = nn.Sequential(conv_bn(deep + skip, skip, 1), nn.ReLU())
-        self.local = nn.Sequential(conv_bn(deep + skip, skip // 8, 3), conv_bn(skip // 8, skip, 1), nn.ReLU())
+        self.point = nn.Sequential(conv_bn(deep + skip, skip, 1), nn.ReLU(inplace=True))
+        self.local = nn.Sequential(
+            conv_bn(deep + skip, skip // 8, 3), conv_bn(skip // 8, skip, 1), nn.ReLU(inplace=True)
+        )
 
     def forward(self, deep: Tensor, skip: Tensor) -> Tensor:
+        """(N, deep, h, w) and (N, skip, H, W) -> (N, skip, H, W)."""
         deep = F.interpolate(deep, size=skip.shape[2:], mode="bilinear", align_corners=False)
         both = torch.cat([deep, skip], dim=1)
         return self.point(both) + self.local(both)
@@ -78,12 +104,17 @@ class MultiScale(nn.Module):
         self.outward = nn.Conv2d(dim, dim, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H, W)."""
         parts = self.inward(x).chunk(4, dim=1)
         return self.outward(torch.cat([scale(part) for scale, part in zip(self.scales, parts, strict=True)], dim=1))
 
 
 class SparseAttention(nn.Module):
-    """MDSA: every pixel attends to the pixels of the `top_k` regions most like its own, of `regions` x `regions`."""
+    """MDSA: every pixel attends to the pixels of the `top_k` regions most like its own, of `regions` x `regions`.
+
+    Query, key and value are the aggregated map, without projections. The scale is dim**-0.5 with the full width, not
+    the head's.
+    """
 
     def __init__(self, dim: int, regions: int, top_k: int) -> None:
         super().__init__()
@@ -93,61 +124,69 @@ class SparseAttention(nn.Module):
         self.project = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, H, W, C) to the same."""
-        y = self.aggregate(x.permute(0, 3, 1, 2).contiguous())
-        found = self.attend(y.permute(0, 2, 3, 1).contiguous())
-        return self.project(found + self.local(y).permute(0, 2, 3, 1).contiguous())
+        """(N, H, W, C) -> (N, H, W, C)."""
+        y = self.aggregate(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        local = self.local(y.permute(0, 3, 1, 2).contiguous()).permute(0, 2, 3, 1)
+        return self.project(self.attend(y) + local)
 
     def attend(self, y: Tensor) -> Tensor:
-        """(N, H, W, C) to the same. Sides that the regions do not divide are padded, and the result is cropped."""
+        """The attention of the pixels of y (N, H, W, C), which has the same shape."""
         height, width = y.shape[1:3]
-        below, beside = -height % self.regions, -width % self.regions
-        cells = self.cells(F.pad(y, (0, 0, 0, beside, 0, below)))
-        real = None
-        if below or beside:
-            ones = F.pad(y.new_ones(1, height, width, 1), (0, 0, 0, beside, 0, below))
-            real = self.cells(ones)[0, :, :, 0] > 0
-        found = self.attend_cells(cells, self.choose(cells, real), real)
-        n, side, high, wide = len(y), self.regions, (height + below) // self.regions, (width + beside) // self.regions
-        found = found.transpose(1, 2).reshape(n, side, side, high, wide, y.shape[3])
-        return found.permute(0, 1, 3, 2, 4, 5).reshape(n, height + below, width + beside, -1)[:, :height, :width]
+        cells, high = self.cut(y)  # (N, R, P, C)
+        real = self.real(height, width, y.device)
+        kept = self.choose(cells, real)
+        keys, values = self.gather(torch.cat([cells, cells], dim=-1), kept)
+        scores = (self.split(cells) * self.scale) @ self.split(keys).transpose(-2, -1)  # (N * R, heads, P, k * P)
+        if real is not None:
+            # Every region keeps a pixel of the map, so no softmax is of -inf alone.
+            scores = scores.masked_fill(~real[kept].flatten(2).flatten(0, 1)[:, None, None], -math.inf)
+        found = scores.softmax(dim=-1) @ self.split(values)
+        return self.join(found, y.shape[0], high)[:, :height, :width]
 
-    def cells(self, y: Tensor) -> Tensor:
-        """(N, H, W, C) to (N, R, P, C): the pixels of each region."""
+    def cut(self, y: Tensor) -> tuple[Tensor, int]:
+        """(N, H, W, C) -> the pixels P of each of the R regions, (N, R, P, C), and a region's height.
+
+        Sides that the regions do not divide are padded below and to the right.
+        """
         n, height, width, dim = y.shape
         side = self.regions
-        cells = y.view(n, side, height // side, side, width // side, dim).permute(0, 1, 3, 2, 4, 5)
-        return cells.reshape(n, side * side, -1, dim)
+        y = F.pad(y, (0, 0, 0, -width % side, 0, -height % side)) if width % side or height % side else y
+        high, wide = y.shape[1] // side, y.shape[2] // side
+        cells = y.reshape(n, side, high, side, wide, dim).permute(0, 1, 3, 2, 4, 5)
+        return cells.reshape(n, side * side, high * wide, dim), high
 
-    def attend_cells(self, cells: Tensor, kept: Tensor, real: Tensor | None) -> Tensor:
-        """(N, R, P, C) with the indices (N, R, k) of the kept regions to (N * R, heads, P, C / heads)."""
-        n, regions, pixels, dim = cells.shape
-        k = kept.shape[2]
-        both = torch.cat([cells, cells], dim=-1)  # keys and values
-        copies = both.unsqueeze(1).expand(n, regions, regions, pixels, 2 * dim)
-        index = kept.view(n, regions, k, 1, 1).expand(n, regions, k, pixels, 2 * dim)
-        gathered = torch.gather(copies, 2, index).reshape(n * regions, k * pixels, 2 * dim)
-        q, keys, values = (self.split(one) for one in (cells.reshape(-1, pixels, dim), *gathered.split(dim, dim=-1)))
-        weights = (q * self.scale) @ keys.transpose(-2, -1)
-        if real is not None:
-            # A finite penalty: for a region of padding only, the softmax of all -inf would be NaN.
-            weights = weights + torch.where(real[kept].view(n * regions, 1, 1, -1), 0.0, -1e9).to(weights.dtype)
-        return weights.softmax(dim=-1) @ values
+    def real(self, height: int, width: int, device: torch.device) -> Tensor | None:
+        """(R, P): True where a region's pixel is none of padding; None where all are."""
+        if height % self.regions == 0 and width % self.regions == 0:
+            return None
+        return self.cut(torch.ones(1, height, width, 1, dtype=torch.bool, device=device))[0][0, :, :, 0]
 
     @torch.no_grad()
     def choose(self, cells: Tensor, real: Tensor | None) -> Tensor:
-        """The coarse filter: for (N, R, P, C) the indices (N, R, k) of the regions nearest to each by angle."""
+        """The coarse filter: the indices (N, R, k) of the regions whose means are nearest to each region's by angle."""
         descriptor = F.normalize(cells.mean(2), dim=-1)
         likeness = descriptor @ descriptor.transpose(1, 2)
         if real is not None:
             likeness = likeness.masked_fill(~real.any(1), -math.inf)
-            # A region of padding only has no angle, and keeps itself first like all others.
-            likeness.diagonal(dim1=1, dim2=2).fill_(2)
-        return likeness.topk(min(self.top_k, likeness.shape[-1]), dim=-1).indices
+        return likeness.topk(self.top_k, dim=-1).indices
+
+    def gather(self, both: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (N, R, P, 2C) -> those of each region's kept regions, each (N, R, k * P, C)."""
+        n, regions, pixels, width = both.shape
+        copies = both.unsqueeze(1).expand(n, regions, regions, pixels, width)
+        index = kept.view(n, regions, -1, 1, 1).expand(n, regions, self.top_k, pixels, width)
+        keys, values = torch.gather(copies, 2, index).flatten(2, 3).chunk(2, dim=-1)
+        return keys, values
 
     def split(self, pixels: Tensor) -> Tensor:
-        """(B, P, C) to (B, heads, P, C / heads)."""
-        return pixels.reshape(*pixels.shape[:2], self.heads, HEAD_WIDTH).transpose(1, 2).contiguous()
+        """(N, R, P, C) -> (N * R, heads, P, C / heads)."""
+        return pixels.flatten(0, 1).unflatten(-1, (self.heads, HEAD_WIDTH)).transpose(1, 2)
+
+    def join(self, found: Tensor, n: int, high: int) -> Tensor:
+        """(N * R, heads, P, C / heads) -> (N, H, W, C), with the padding."""
+        side = self.regions
+        cells = found.transpose(1, 2).reshape(n, side, side, high, -1, self.heads * HEAD_WIDTH)
+        return cells.permute(0, 1, 3, 2, 4, 5).flatten(3, 4).flatten(1, 2)
 
 
 class ContextGLU(nn.Module):
@@ -161,8 +200,9 @@ class ContextGLU(nn.Module):
         self.outward = nn.Linear(2 * dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, H, W, C) -> (N, H, W, C)."""
         hidden = self.inward(x)
-        gate = self.context(hidden.permute(0, 3, 1, 2).contiguous()).permute(0, 2, 3, 1).contiguous()
+        gate = self.context(hidden.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return self.outward(F.gelu(self.norm(gate * hidden)))
 
 
@@ -179,10 +219,11 @@ class Block(nn.Module):
         self.drop = nn.Dropout(DROP)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = (x + self.position(x)).permute(0, 2, 3, 1).contiguous()
+        """(N, C, H, W) -> (N, C, H, W)."""
+        x = (x + self.position(x)).permute(0, 2, 3, 1)
         x = x + self.drop(self.attention(self.norm_attention(x)))
         x = x + self.drop(self.glu(self.norm_glu(x)))
-        return x.permute(0, 3, 1, 2).contiguous()
+        return x.permute(0, 3, 1, 2)
 
 
 class PlainMDSAUNet(nn.Module):
@@ -191,41 +232,30 @@ class PlainMDSAUNet(nn.Module):
     def __init__(self, in_channels: int = 3, classes: int = 1, regions: int = 7) -> None:
         super().__init__()
         fine, middle, deep = WIDTHS
+        few, some, many = TOP_K
         self.colors = 3 if in_channels == 1 else in_channels
         self.down1 = Downsample(self.colors, fine, kernel=7, stride=4)
-        self.encode1 = Block(fine, regions, TOP_K[0])
+        self.encode1 = Block(fine, regions, few)
         self.down2 = Downsample(fine, middle, kernel=3, stride=2)
-        self.encode2 = Block(middle, regions, TOP_K[1])
+        self.encode2 = Block(middle, regions, some)
         self.down3 = Downsample(middle, deep, kernel=3, stride=2)
-        self.encode3 = Block(deep, regions, TOP_K[2])
+        self.encode3 = Block(deep, regions, many)
         self.fuse2 = Fuse(deep, middle)
-        self.decode2 = Block(middle, regions, TOP_K[1])
+        self.decode2 = Block(middle, regions, some)
         self.fuse1 = Fuse(middle, fine)
-        self.decode1 = Block(fine, regions, TOP_K[0])
+        self.decode1 = Block(fine, regions, few)
         self.head = nn.Conv2d(fine, classes, 1)
-        self.apply(initialize)
+        self.apply(init_weights)
 
     def forward(self, image: Tensor) -> Tensor:
-        x = image.expand(-1, 3, -1, -1) if image.shape[1] == 1 and self.colors == 3 else image
+        """(N, in_channels, H, W) -> (N, classes, H, W)."""
+        x = image.repeat(1, 3, 1, 1) if image.shape[1] == 1 and self.colors == 3 else image
         fine = self.encode1(self.down1(x))
         middle = self.encode2(self.down2(fine))
         deep = self.encode3(self.down3(middle))
         middle = self.decode2(self.fuse2(deep, middle))
         fine = self.decode1(self.fuse1(middle, fine))
         return F.interpolate(self.head(fine), size=image.shape[2:], mode="bilinear", align_corners=False)
-
-
-def initialize(module: nn.Module) -> None:
-    """Linear: truncated normal, std 0.02. Convolution: normal, std sqrt(2 / fan out). Biases 0; norms unchanged."""
-    if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
-    elif isinstance(module, nn.Conv2d):
-        fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups
-        nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
-    else:
-        return
-    if module.bias is not None:
-        nn.init.zeros_(module.bias)
 
 
 def build(in_channels: int, classes: int, image_size: int) -> nn.Module:

@@ -90,10 +90,11 @@ def _named(dataset: str, datasets: Sequence[str]) -> str:
 
 
 def pick(section: Section, bounds: Mapping[str, float]) -> list[Candidate]:
-    """Rank all rows: those that meet the limits first, then by Dice, then by latency, then by parameters."""
-    # Nobody deploys the plain form of a network whose fast form is here.
-    rows = [row for row in section.rows if not row.twin]
-    candidates = [Candidate(row, tuple(_broken(row, bounds))) for row in rows]
+    """Rank the rows: those that meet the limits first, then by Dice, then by latency, then by parameters.
+
+    A network is left out where another computes the same function, for that one is faster.
+    """
+    candidates = [Candidate(row, tuple(_broken(row, bounds))) for row in section.rows if not row.twin]
     ranked = sorted(candidates, key=lambda candidate: (not candidate.fits, *_rank(candidate.row)))
     first = ranked[0]
     if not (first.fits and first.row.dice):

@@ -5,9 +5,9 @@ torch is imported only when a network is built, so that `bench list` is fast and
 
 from bench.networks.find import find_network, is_pretrained, title_of, twin_of, with_arguments
 from bench.networks.foreign import plug_ins
-from bench.networks.table import GROUPS, NETWORKS, Network
+from bench.networks.table import GROUPS, NETWORKS, Network, origin_of
 
 __all__ = [
-    "GROUPS", "NETWORKS", "Network", "find_network", "is_pretrained", "plug_ins", "title_of", "twin_of",
+    "GROUPS", "NETWORKS", "Network", "find_network", "is_pretrained", "origin_of", "plug_ins", "title_of",
     "with_arguments",
 ]  # fmt: skip

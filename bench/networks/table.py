@@ -33,6 +33,8 @@ class Network:
 
     Published figures are for 3 channels and 1 class; None if nothing was published. `macs` counts one multiply-add
     as one, for images of `macs_size` pixels a side. `groups` are keys of GROUPS; `source` names its origin.
+    `same_function_as` names another network of the table that computes the same function: this one is measured and
+    not trained, for it shares the other's scores, and it is not ranked.
 
     `same_function_as` names the network that computes the same function, if this is another writing of it. It is
     counted and timed, but not trained: it shares that network's Dice, and is not ranked.
@@ -50,6 +52,7 @@ class Network:
     source: str = ""
     groups: Sequence[str] = ("own",)
     package: str = "baselines"
+    same_function_as: str = ""
     same_function: Sequence[str] = ("", "")
     renamed: Sequence[str] = ("", "")
     same_function_as: str = ""
@@ -110,6 +113,15 @@ def in_groups(groups: Iterable[str]) -> list[str]:
     for group in set(groups) - GROUPS.keys():
         raise unknown("group", group, GROUPS)
     return [name for name, network in NETWORKS.items() if set(groups) & set(network.groups)]
+
+
+def origin_of(name: str) -> str:
+    """The network that computes the same function as the network of this name and is trained for both; else empty.
+
+    >>> origin_of("mdsa_unet_plain"), origin_of("unet"), origin_of("mine.py:Net")
+    ('mdsa_unet', '', '')
+    """
+    return NETWORKS[name].same_function_as if name in NETWORKS else ""
 
 
 _TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())

@@ -34,6 +34,7 @@ class Row:
     `twin` is the row of the network that computes the same function and whose Dice it shares.
 
     With `own_grid`, Dice and IoU are those on the images' own grid, for a section in which some are known there alone.
+    `twin` is the row of the network that computes the same function: its Dice is shown for both, and only it is ranked.
     """
 
     network: str

@@ -9,7 +9,7 @@ from itertools import chain, count
 from typing import Any
 
 from bench.machine import Machine
-from bench.networks import is_pretrained, twin_of
+from bench.networks import is_pretrained, origin_of
 from bench.quantities import QUANTITIES, CostSpec, DiceSpec, LatencySpec, Scores
 from bench.quantities.base import SAME_PASS
 from bench.quantities.scores import PROTOCOLS, SCORES, Protocol
@@ -190,16 +190,16 @@ def _sections(records: Sequence[Record], protocol: Protocol | None, running: boo
     timed = _timed(records, {_shape(scored[0]) for scored in dice})
     wanted = _names(record for scored in dice for record in scored) if running else _names(records)
     found = [
-        _section(records, scored, group, wanted - _sharing(_names(scored), wanted), protocol)
+        _section(records, scored, group, wanted - _scored_names(wanted, scored), protocol)
         for scored in dice
         for group in _alike(scored[0], timed) or [[]]
     ]
 
     def is_left_over(group: list[Record]) -> bool:
         """Whether a network of the group is missing from the scored sections of the same shape."""
-        scored = _names(record for other in _alike(group[0], dice) for record in other)
         ours = _names([*group, *_beside(records, group[0])])
-        return not _alike(group[0], dice) or (not running and bool(ours - _sharing(scored, ours)))
+        scored = _scored_names(ours, [record for other in _alike(group[0], dice) for record in other])
+        return not _alike(group[0], dice) or (not running and bool(ours - scored))
 
     found += [_section(records, [], group, set(), protocol) for group in timed if is_left_over(group)]
     swept = {_shape(r) for r in records if isinstance(r.job.spec, LatencySpec)}
@@ -214,9 +214,10 @@ def _names(records: Iterable[Record]) -> set[str]:
     return {record.job.network for record in records}
 
 
-def _sharing(scored: set[str], names: set[str]) -> set[str]:
-    """The scored networks, and those that share the Dice of one of them."""
-    return scored | {name for name in names if twin_of(name) in scored}
+def _scored_names(names: set[str], scored: Iterable[Record]) -> set[str]:
+    """The networks that were scored, and those of `names` that share the scores of one of them."""
+    own = _names(scored)
+    return own | {name for name in names if origin_of(name) in own}
 
 
 def _scored(records: Sequence[Record]) -> list[list[Record]]:
@@ -320,11 +321,16 @@ def _section(
     dice: DiceSpec | None = scored[0].job.spec if scored else None
     protocol = protocol or PROTOCOLS[dice.protocol if dice else "per_image"]
     names = sorted(_names(members))
-    single = on_one_grid([Row(name, own, protocol) for name in names for own in _by_origin(members, name)])
-    by_name = {row.network: row for row in reversed(single)}
-    rows = tuple(replace(row, twin=by_name.get(twin_of(row.network))) for row in single)
+    rows = on_one_grid([Row(name, found, protocol) for name in names for found in _by_origin(members, name)])
+    rows = tuple(replace(row, twin=_twin(row, rows)) if origin_of(row.network) else row for row in rows)
     latency, cost = (group[0].job.spec if group else None for group in (timed, counted))
     return Section(dice, latency, cost, first.machine, rows, protocol, size=first.job.spec.size)
+
+
+def _twin(row: Row, rows: Sequence[Row]) -> Row | None:
+    """The row of the network that computes the same function, trained here if there is one; None for a scored row."""
+    of = [one for one in rows if one.network == origin_of(row.network) and not (one.elsewhere or row.trainings)]
+    return min(of, key=lambda one: bool(one.weights_file), default=None)
 
 
 def _by_origin(members: Sequence[Record], network: str) -> list[tuple[Record, ...]]:

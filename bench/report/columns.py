@@ -21,9 +21,10 @@ from bench.stats.ranking import Rank
 from bench.units import UNITS
 
 Value = float | str | Estimate | None
-# Marks of an unverified count, a disturbed time, a score without a failed seed, a shared score: never the best.
+# Marks of an unverified count, of a disturbed time, of a score without a failed seed, and of the score of the network
+# that computes the same function: never the best.
 NOTHING = SimpleNamespace(holm_p=None, false_claim=None)
-UNVERIFIED, TAINTED, PARTIAL, SHARED = "†", "‡", "§", "="
+UNVERIFIED, TAINTED, PARTIAL, SHARED = "†", "‡", "§", "¶"
 
 
 @dataclass(frozen=True)
@@ -227,7 +228,14 @@ def _third(place: int, row: Row) -> float | None:
     return row.dice_by_size[place] if row.dice_by_size else None
 
 
-DICE = of_score(SCORES["dice"], ranged=True)
+def _dice(row: Row) -> Estimate | None:
+    """Dice of the row, or of the row of the network that computes the same function."""
+    return row.twin.dice if row.twin else row.dice
+
+
+DICE = replace(
+    of_score(SCORES["dice"], ranged=True), value=_dice, mark=lambda row: SHARED if row.twin else MARKS["partial"](row)
+)
 _aside = partial(Column, aside=True, optional=True)
 MAIN = (
     *(of_quantity(quantity, figure) for quantity in QUANTITIES.values() for figure in quantity.columns),

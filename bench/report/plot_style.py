@@ -33,8 +33,9 @@ def look(network: str) -> tuple[str, str]:
         number = int(hashlib.sha256(network.encode()).hexdigest(), 16)
         return PALETTE[number % len(PALETTE)], OTHERS[number // len(PALETTE) % len(OTHERS)]
     kind = NETWORKS[network].kind
-    own = [name for name, other in NETWORKS.items() if other.kind == kind]
-    place = sorted(own, key=lambda name: "paper" not in NETWORKS[name].groups).index(network)
+    own = [other for other in NETWORKS.values() if other.kind == kind]
+    ordered = sorted(own, key=lambda one: (bool(one.same_function_as), "paper" not in one.groups))
+    place = ordered.index(NETWORKS[network])
     return PALETTE[(START[kind] + place) % len(PALETTE)], SHAPES[kind][place // len(PALETTE)]
 
 

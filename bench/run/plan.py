@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.data import DataSet, Options, apply_splits, open_dataset, write_splits
-from bench.networks import find_network, twin_of
+from bench.machine import this_machine
+from bench.networks import find_network, origin_of
 from bench.quantities import MACHINE, QUANTITIES, Asked
 from bench.run.job import Job
 from bench.run.store import Store
@@ -35,9 +36,9 @@ class Plan:
 def plan(study: Study, splits: Path | None = None, done: Done = lambda count, total: None) -> Plan:
     """Plan the jobs of a study: by quantity, then by conditions, then by network.
 
-    So latency is interleaved: every network once, then every network again in another process. A seeded split is read
-    from the folder `splits` if `keep_split` stored it there in an earlier run. `done` is called with how many images of
-    how many were read, where they were never read before.
+    So latency is interleaved: every network once, then every network again in another process. A network that computes
+    the same function as another is not trained. A seeded split is read from the folder `splits` if `keep_split` stored
+    it there in an earlier run.
     """
     data = open_dataset(study.dataset, study.data_root, study.options) if "dice" in study.measures else None
     kept = split_path(study.dataset, study.data_root, study.options, data, splits)
@@ -52,8 +53,8 @@ def plan(study: Study, splits: Path | None = None, done: Done = lambda count, to
         if quantity.takes == "machine":
             jobs += [Job(network=MACHINE, network_digest="", spec=spec) for spec in quantity.jobs(asked)]
         elif name in study.measures:
-            names = [name for name in study.networks if quantity.name != "dice" or not twin_of(name)]
-            jobs += [Job.of(network, spec) for spec in quantity.jobs(asked) for network in names]
+            networks = [one for one in study.networks if name != "dice" or not origin_of(one)]
+            jobs += [Job.of(network, spec) for spec in quantity.jobs(asked) for network in networks]
     return Plan(study, tuple(jobs), data, asked)
 
 

@@ -7,7 +7,7 @@ from bench.data import DataSet
 from bench.data.sample import Options
 from bench.errors import UserError, unknown
 from bench.machine import this_machine, training_precision
-from bench.networks import find_network, twin_of
+from bench.networks import find_network, origin_of
 from bench.quantities import MEASURABLE, QUANTITIES, Asked, AskedData, Device, Settings
 from bench.quantities.budget import Budget
 from bench.quantities.variants import conditions
@@ -56,8 +56,16 @@ class Study(Settings):
                 "leave it out to use all"
             )
         check_devices(self.devices, self.budget.batch, self.device)
+        self._check_scored()
         if self.weights is not None:
             self._check_weights(self.weights)
+
+    def _check_scored(self) -> None:
+        """Refuse to train or score nothing but networks that share another's scores."""
+        shared = {name: origin for name in self.networks if (origin := origin_of(name))}
+        if len(shared) == len(self.networks) > 0 and (self.weights or set(self.measures) == {"dice"}):
+            name, origin = next(iter(shared.items()))
+            raise UserError(f"{name} computes what {origin} computes and shares its Dice; name {origin}")
 
     def _check_weights(self, path: Path) -> None:
         if len(self.networks) != 1:

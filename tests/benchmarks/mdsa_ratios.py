@@ -1,6 +1,6 @@
 """MDSA-UNet against its plain form on a CPU: latency, training step and peak memory as ratios of one interleaved run.
 
-The plain form is baselines/mdsa_unet_plain.py; ours is timed as it is and folded. Each figure
+The plain form is baselines/mdsa_unet_plain.py, the network as published; ours is timed as it is and folded. Each figure
 comes from fresh processes in turn; a ratio is of pairs of processes, with its 95 % interval (bench/stats/ratio.py).
 Times are taken twice, for the C library's allocator decides what the plain form's copies cost: as a script finds it
 (glibc's defaults), and as bench's workers set it, where freed memory is kept. On an idle machine:
@@ -25,8 +25,7 @@ from typing import Any
 import torch
 from torch import nn
 
-TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(TESTS), str(TESTS.parent)]
+sys.path[:0] = [str(Path(__file__).parents[2])]
 
 from baselines.mdsa_unet_plain import PlainMDSAUNet  # noqa: E402
 from bench.machine import ALLOCATOR, this_machine  # noqa: E402

@@ -11,7 +11,7 @@ from commanding import bench
 from PIL import Image
 
 from bench.cli.options import DataOptions, RunOptions
-from bench.networks import NETWORKS
+from bench.networks import NETWORKS, origin_of
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -101,8 +101,9 @@ def test_tf32_and_cudnns_benchmark_are_conditions_of_a_time(monkeypatch):
 def test_show_plan_measures_nothing(tmp_path):
     done = bench("run", "--all", "--show-plan", cwd=tmp_path)
     assert done.returncode == 0
-    # The machine once; of each network parameters, memory twice, latency in three processes; Dice of all but one.
-    assert f"{1 + 7 * len(NETWORKS) - 1}; about" in done.stderr
+    # The machine once; of each network parameters, memory twice, latency in three processes; Dice of each function.
+    functions = sum(not origin_of(name) for name in NETWORKS)
+    assert f"{1 + 6 * len(NETWORKS) + functions}; about" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

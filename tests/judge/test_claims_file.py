@@ -46,6 +46,19 @@ def test_the_claims_of_this_repository_can_be_read_and_name_the_papers_figures()
     assert claims["paper-parameters"].margin == claims["paper-macs"].margin == 0.02
 
 
+def test_the_papers_speed_and_memory_are_judged_on_the_published_form_and_ours_on_the_fast_one():
+    claims = read_claims(ROOT / "claims.toml")
+    machine_bound = [claim for claim in claims if claim.about.tier == "ratio" or claim.about.unit == "bytes"]
+    by_source = {claim.name.partition("-")[0]: set() for claim in machine_bound}
+    for claim in machine_bound:
+        by_source[claim.name.partition("-")[0]].add(claim.network)
+    assert by_source == {"paper": {"mdsa_unet_plain"}, "built": {"mdsa_unet"}}
+    assert {claim.network for claim in claims if claim not in machine_bound} == {"mdsa_unet"}
+    names = {claim.name for claim in claims}
+    for name in ("faster-cpu/unet", "faster-cuda/swin_unet", "less-memory-cpu/unetpp"):
+        assert {f"paper-{name}", f"built-{name}"} <= names
+
+
 MISTAKES = {
     "unknown key": (WHOLE + "metrc = 1\n", "claims.toml:9: [size]: unknown key 'metrc'; did you mean 'metric'"),
     "a condition that does not fit": (WHOLE + "batch = 2\n", "claims.toml:2: [size]: parameters does not depend on"),

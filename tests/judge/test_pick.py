@@ -29,6 +29,14 @@ def test_what_was_not_measured_does_not_fit(section):
     assert all(candidate.broken[0].value is None for candidate in pick(section, {"memory": 1e9}))
 
 
+def test_a_network_that_another_computes_faster_is_never_picked(reference):
+    slower = [cost_record("mdsa_unet_plain", 6_576_225), latency_record("mdsa_unet_plain", (0.2,) * 3)]
+    (found,) = sections([*reference, *slower])
+    assert [one.row.network for one in pick(found, {})] == ["mdsa_unet", "unet"]
+    (alone,) = sections(slower)
+    assert [one.row.network for one in pick(alone, {})] == ["mdsa_unet_plain"]
+
+
 TWENTY = tuple(np.linspace(0.5, 0.8, 20).round(3))
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from bench.errors import UserError
-from bench.networks import GROUPS, NETWORKS
+from bench.networks import GROUPS, NETWORKS, origin_of
 from bench.networks.code import SUBJECT, is_networks_code, legacy_digest
 from bench.networks.imported import seen
 from bench.networks.output_maps import logit_maps
@@ -18,7 +18,7 @@ from bench.networks.table import in_groups
 # exact count. What a paper counts in addition to the network: layers that MISSFormer's code never calls. What it leaves
 # out: MALUNet's group norms. Their files say so.
 COUNTED = {"missformer": 7_009_792, "malunet": -2_912}
-AS_PUBLISHED = [name for name in NETWORKS if "mdsa_unet" not in name]
+AS_PUBLISHED = [name for name in NETWORKS if not name.startswith("mdsa_unet")]
 SIZE = 64
 HEAVY = ("attention_unet", "h2former", "transunet", "unet", "unet3plus", "unetpp")  # run on images of half the size
 
@@ -90,6 +90,16 @@ def test_each_network_is_of_one_kind_and_light_where_it_is_small(network):
     assert network.kind in ("cnn", "transformer", "hybrid")
     assert set(network.groups) <= set(GROUPS)
     assert ("light" in network.groups) == (network.parameters < 2e6)
+
+
+def test_a_network_of_the_same_function_names_one_that_is_trained():
+    shared = {name: origin_of(name) for name in NETWORKS if origin_of(name)}
+    assert shared == {"mdsa_unet_plain": "mdsa_unet"}
+    assert all(not origin_of(origin) for origin in shared.values())
+    for name, origin in shared.items():
+        ours, theirs = (without_values(one, 3, 224).state_dict() for one in (name, origin))
+        assert {key: value.shape for key, value in ours.items()} == {key: value.shape for key, value in theirs.items()}
+    assert origin_of("nets/mine.py:Net") == ""
 
 
 def test_groups_are_joined_in_the_order_of_the_table():

@@ -31,6 +31,39 @@ def test_one_section_with_a_row_a_network(reference):
     assert section.name == "synthetic-224-cpu"
 
 
+def plain_form() -> list[Record]:
+    return [cost_record("mdsa_unet_plain", 6_576_225), latency_record("mdsa_unet_plain", (0.2, 0.21, 0.22))]
+
+
+def test_a_network_of_the_same_function_stands_beside_the_one_whose_dice_it_shares(reference):
+    (section,) = sections([*reference, *plain_form()])
+    ours, plain, other = section.rows
+    assert (ours.network, plain.network, other.network) == ("mdsa_unet", "mdsa_unet_plain", "unet")
+    assert plain.twin is ours
+    assert (ours.twin, other.twin) == (None, None)
+    assert (plain.dice, plain.latency_s.value) == (None, 0.21)
+
+
+def test_a_network_of_the_same_function_is_neither_ranked_nor_compared(reference):
+    many = tuple(0.5 + n / 100 for n in range(12))
+    scored = [dice_record("mdsa_unet", many), dice_record("unet", tuple(d - 0.2 for d in many))]
+    (section,) = sections([*scored, *plain_form()])
+    assert [pair.row.network for pair in section.paired] == ["unet"]
+    assert [row.network for row in section.unbeaten] == ["mdsa_unet"]
+    assert set(section.ranking.ranks()) == {"MDSA-UNet", "U-Net"}
+
+
+def test_a_network_of_the_same_function_has_no_twin_where_the_other_is_not_or_where_it_was_scored_itself(reference):
+    unet = [record for record in reference if record.job.network == "unet"]
+    timed, scored = sections([*unet, *plain_form()])[::-1]
+    assert [row.network for row in scored.rows] == ["unet"]
+    assert [(row.network, row.twin) for row in timed.rows] == [("mdsa_unet_plain", None), ("unet", None)]
+    elsewhere = [*reference, *plain_form(), predicted_record("mdsa_unet_plain")]
+    own = next(row for section in sections(elsewhere) for row in section.rows if row.network == "mdsa_unet_plain")
+    assert own.twin is None
+    assert own.dice.value == pytest.approx(0.7)
+
+
 def test_other_sizes_machines_and_trainings_are_never_mixed():
     other_size = record("unet", CostSpec(size=256), cost_record().result)
     other_machine = record("unet", LatencySpec(machine="m2", device="cpu", threads=2), latency_record().result)

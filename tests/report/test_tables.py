@@ -18,6 +18,31 @@ def test_where_nothing_was_scored_there_is_one_table():
     assert [table.caption for table in tables(sections([cost_record(), latency_record()])[0])] == ["Accuracy and cost"]
 
 
+def test_a_network_of_the_same_function_shows_the_dice_it_shares_marked_and_never_bold(reference):
+    plain = [cost_record("mdsa_unet_plain", 6_576_225), latency_record("mdsa_unet_plain", (0.2, 0.21, 0.22))]
+    many = tuple(0.5 + n / 100 for n in range(12))
+    scored = [dice_record("mdsa_unet", many), dice_record("unet", tuple(d - 0.2 for d in many))]
+    main, *others = tables(sections([*reference[:4], *plain, *scored])[0])
+    place = [column.key for column in main.columns].index("dice")
+    dice = {title: cells[place] for title, cells in main.lines}
+    assert list(dice) == ["MDSA-UNet", "MDSA-UNet, plain form", "U-Net"]
+    assert dice["MDSA-UNet"].figure == dice["MDSA-UNet, plain form"].figure == "0.555"
+    assert dice["MDSA-UNet, plain form"].interval == dice["MDSA-UNet"].interval != ""
+    assert [(cell.mark, cell.best) for cell in dice.values()] == [("", True), ("¶", False), ("", False)]
+    told = "¶ MDSA-UNet, plain form: the same function as MDSA-UNet, whose Dice it shares; it is not ranked"
+    assert told in main.notes
+    assert sum("MDSA-UNet runs in this repository's fast form" in note for note in main.notes) == 1
+    assert all(title in ("MDSA-UNet", "U-Net") for table in others for title, _ in table.lines)
+
+
+def test_the_fast_form_is_told_beside_the_plain_one_alone(reference):
+    assert "fast form" not in "\n".join(notes(sections(reference)[0]))
+    timed = [latency_record("mdsa_unet"), latency_record("mdsa_unet_plain")]
+    told = "\n".join(notes(sections(timed)[0]))
+    assert "the paper's claims of speed and memory are judged" in told
+    assert "whose Dice it shares" not in told
+
+
 def test_another_network_to_compare_with(reference):
     assert tables(sections(reference, against="unet")[0])[-1].caption == "Paired with U-Net"
 

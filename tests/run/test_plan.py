@@ -33,6 +33,24 @@ def test_latency_is_interleaved_over_the_networks():
     assert processes == [0, 0, 1, 1, 2, 2]
 
 
+def test_a_network_of_the_same_function_is_measured_and_not_trained():
+    planned = plan(ask(networks=("mdsa_unet_plain", "mdsa_unet"))).jobs
+    by_quantity = {(job.network, job.spec.quantity) for job in planned}
+    assert {quantity for name, quantity in by_quantity if name == "mdsa_unet_plain"} == {"cost", "latency"}
+    assert ("mdsa_unet", "dice") in by_quantity
+    alone = plan(ask(networks=("mdsa_unet_plain",))).jobs
+    assert "dice" not in {job.spec.quantity for job in alone}
+
+
+def test_where_nothing_would_be_scored_the_network_to_name_is_told(tmp_path):
+    told = "mdsa_unet_plain computes what mdsa_unet computes and shares its Dice; name mdsa_unet"
+    with pytest.raises(UserError, match=told):
+        ask(networks=("mdsa_unet_plain",), measures=("dice",))
+    with pytest.raises(UserError, match=told):
+        ask(networks=("mdsa_unet_plain",), weights=tmp_path / "theirs.pt")
+    assert len(plan(ask(networks=("unet", "mdsa_unet_plain"), measures=("dice",))).jobs) == 1
+
+
 def test_keys_are_one_each_and_the_same_when_asked_again():
     keys = [job.key for job in plan(STUDY).jobs]
     assert len(set(keys)) == len(keys)
