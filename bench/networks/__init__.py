@@ -3,7 +3,7 @@
 torch is imported only when a network is built, so that `bench list` is fast and reports do not need it.
 """
 
-from bench.networks.find import find_network, is_pretrained, title_of, twin_of, with_arguments
+from bench.networks.find import find_network, is_pretrained, title_of, with_arguments
 from bench.networks.foreign import plug_ins
 from bench.networks.table import GROUPS, NETWORKS, Network, origin_of
 

@@ -46,11 +46,6 @@ def title_of(name: str) -> str:
     return f"{short} ({', '.join(shown)})" if shown else short
 
 
-def twin_of(name: str) -> str:
-    """The network of which a network is another writing of the same function; empty if it is none."""
-    return NETWORKS[name].same_function_as if name in NETWORKS else ""
-
-
 def is_pretrained(name: str) -> bool:
     """Whether a network starts from pre-trained weights. It is then compared only with others that do."""
     try:

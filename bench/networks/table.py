@@ -36,9 +36,6 @@ class Network:
     `same_function_as` names another network of the table that computes the same function: this one is measured and
     not trained, for it shares the other's scores, and it is not ranked.
 
-    `same_function_as` names the network that computes the same function, if this is another writing of it. It is
-    counted and timed, but not trained: it shares that network's Dice, and is not ranked.
-
     `renamed` and `same_function` concern records of the first format alone (`legacy_digest`). Each is a pair of such
     digests, of later and of earlier code: for changes of module names and private names only, whose records of all
     quantities are of the later code too; and for code rewritten to be faster, whose trainings are.
@@ -55,7 +52,6 @@ class Network:
     same_function_as: str = ""
     same_function: Sequence[str] = ("", "")
     renamed: Sequence[str] = ("", "")
-    same_function_as: str = ""
 
     @property
     def macs_at_224(self) -> float | None:

@@ -31,8 +31,6 @@ OWN_GRID = {"dice": "dice_own", "iou": "iou_own"}  # the same scores on the imag
 class Row:
     """One network under one set of conditions, from its records. Figures that were not measured are None.
 
-    `twin` is the row of the network that computes the same function and whose Dice it shares.
-
     With `own_grid`, Dice and IoU are those on the images' own grid, for a section in which some are known there alone.
     `twin` is the row of the network that computes the same function: its Dice is shown for both, and only it is ranked.
     """

@@ -160,7 +160,6 @@ MARKS: dict[str, Callable[[Any], str]] = {
     "unverified": lambda row: UNVERIFIED if row.cost and row.cost.doubt else "",
     "tainted": lambda row: TAINTED if row.taints else "",
     "partial": lambda row: PARTIAL if row.lost_seeds[0] else "",
-    "shared": lambda row: SHARED if row.twin else MARKS["partial"](row),
 }
 BEST = {"least": min, "most": max}
 
@@ -193,8 +192,7 @@ def of_dice(section: Section) -> Column:
 
 def main(section: Section) -> list[Column]:
     """The columns of cost beside accuracy."""
-    dice = replace(of_dice(section), value=lambda row: (row.twin or row).dice, mark=MARKS["shared"], optional=True)
-    return [dice if column.key == "dice" else column for column in MAIN]
+    return [replace(of_dice(section), optional=True) if column.key == "dice" else column for column in MAIN]
 
 
 def _of_network(fact: str, row: Row) -> Any:

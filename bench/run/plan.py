@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.data import DataSet, Options, apply_splits, open_dataset, write_splits
-from bench.machine import this_machine
 from bench.networks import find_network, origin_of
 from bench.quantities import MACHINE, QUANTITIES, Asked
 from bench.run.job import Job

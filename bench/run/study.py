@@ -40,9 +40,6 @@ class Study(Settings):
     def __post_init__(self) -> None:
         for name in self.networks:
             find_network(name)
-            if self.measures == ("dice",) and (twin := twin_of(name)):
-                same = f"{name} computes the same function as {twin} and shares its Dice"
-                raise UserError(f"{same}, so it is not trained; give {twin}")
         for measure in self.measures:
             if measure not in MEASURABLE:
                 raise unknown("measure", measure, MEASURABLE)

@@ -103,7 +103,7 @@ def test_a_network_of_the_same_function_names_one_that_is_trained():
 
 
 def test_groups_are_joined_in_the_order_of_the_table():
-    assert in_groups(["paper"]) == ["attention_unet", "mdsa_unet", "mdsa_unet_plain", "swin_unet", "unet", "unetpp"]
+    assert in_groups(["paper"]) == ["attention_unet", "mdsa_unet", "swin_unet", "unet", "unetpp"]
     both = in_groups(["light", "transformer"])
     assert both == [name for name in NETWORKS if name in {*in_groups(["light"]), *in_groups(["transformer"])}]
     with pytest.raises(UserError, match="unknown group 'cnns'; did you mean 'cnn'"):
