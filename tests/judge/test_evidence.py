@@ -71,7 +71,10 @@ def test_the_time_on_the_gpu_has_its_own_name_and_a_cpu_has_none():
 def test_a_claim_is_of_times_on_all_cores():
     on_all = timed("unet", [1.0] * 5)
     on_one = [altered(r, threads=1) for r in on_all]
-    assert fitting(claim(metric="latency", device="cpu", machine="A CPU", margin=0.05), "unet", [*on_one, *on_all]) == on_all
+    assert (
+        fitting(claim(metric="latency", device="cpu", machine="A CPU", margin=0.05), "unet", [*on_one, *on_all])
+        == on_all
+    )
 
 
 def test_a_named_machine_is_the_only_one():
