@@ -62,14 +62,14 @@ def _is_usual(record: Record, metric: Metric) -> bool:
     spec, wanted = record.job.spec, {**USUAL, **metric.where}
     if metric.tier != "score":
         wanted["classes"] = 1
-    if metric.where.get("mode") == "training":  # its batch is the budget's
+    if metric.where.get("mode") == "training":  # it has a batch of its own
         del wanted["batch"]
     return name_of(spec) == PLAIN and all(getattr(spec, name, value) == value for name, value in wanted.items())
 
 
 def _points(commit: Commit, metric: Metric, records: list[Record]) -> Iterator[Point]:
     """The figure on each machine that it depends on."""
-    for name in dict.fromkeys(record.machine_id for record in records):
+    for name in sorted({record.machine_id for record in records}):
         group = of_one_state([record for record in records if record.machine_id == name])
         value = figure(metric, group)
         if value is not None:

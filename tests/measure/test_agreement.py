@@ -216,3 +216,28 @@ def test_trained_norms_and_other_layers_stay_as_they_are():
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     wake_norms(network)
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+
+
+class Selects(nn.Module):
+    """Scales its input by the larger of two weights that are equal up to their last bits, or else by much more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Parameter(torch.tensor(1.0)), nn.Parameter(torch.tensor(1.0 - 2**-22))
+
+    def forward(self, x):
+        return x * torch.where(self.first > self.second, 1.0, 1.01)
+
+
+def test_a_tie_that_rounding_breaks_otherwise_is_no_other_function(monkeypatch):
+    def otherwise(network: nn.Module, batch: torch.Tensor) -> nn.Module:
+        other = copy.deepcopy(network)
+        nn.init.constant_(other.second, 2.0)
+        return other
+
+    monkeypatch.setattr(folded, "transform", otherwise)
+    assert latency(Selects(), FOLDED).agreement.max_error == pytest.approx(0.01, rel=0.01)
+    sure = Selects()
+    nn.init.constant_(sure.second, 0.9)
+    with pytest.raises(UserError, match="does not give the network's output"):
+        latency(sure, FOLDED)

@@ -99,6 +99,17 @@ def test_threads_are_conditions_of_all_that_runs_on_the_cpu():
     }  # fmt: skip
 
 
+def test_another_onnxruntime_is_measured_anew(monkeypatch):
+    def keys(version: str) -> dict[str, set[str]]:
+        monkeypatch.setattr("bench.quantities.variants.version", lambda name: version)
+        jobs = plan(ask(measures=("latency",), variants=("eager", "folded", "onnx"))).jobs
+        forms = {getattr(job.spec, "form", "") for job in jobs}
+        return {form: {job.key for job in jobs if getattr(job.spec, "form", "") == form} for form in forms}
+
+    older, newer = keys("1.27.0"), keys("1.28.0")
+    assert {form for form in older if older[form] != newer[form]} == {"onnx"}
+
+
 @pytest.mark.parametrize("threads", [0, -1, this_machine().cores + 1])
 def test_threads_are_at_most_the_cores(threads):
     with pytest.raises(UserError, match=rf"from 1 to the {this_machine().cores} cores .*, got {threads}; leave it out"):
