@@ -118,7 +118,8 @@ class Progress(Status):
     def _fill_tables(self) -> None:
         # The first block of each: the line that says what runs now must not be pushed off the screen.
         found = sections(self.records, running=True)
-        self.tables = [report_table(tables.tables(section)[0], self.to.width)[0] for section in found]
+        drawn = (report_table(tables.tables(section)[0], self.to.width) for section in found)
+        self.tables = [block for blocks in drawn for block in blocks[:1]]
 
 
 def report_table(shown: columns.Table, width: int) -> list[Any]:
@@ -178,6 +179,8 @@ def draw(to: Screen, found: list[Section], timed: list[Speeds]) -> None:
 
 
 def _print_table(to: Screen, shown: columns.Table, more: str = "") -> None:
+    if not shown.columns:  # every job failed, or there are scores and nothing else
+        return
     say(to, shown.caption + more, style="bold")
     for block in report_table(shown, to.width):
         to.print(block)

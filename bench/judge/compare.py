@@ -141,6 +141,8 @@ def _conditions(record: Record) -> str:
     spec = record.job.spec
     facts = spec.model_dump(exclude=LEFT_OUT | QUANTITIES[spec.quantity].repeats, exclude_defaults=True)
     shown = {"size": spec.size, **facts}
+    if (threads := getattr(spec, "threads", record.machine.cores)) != record.machine.cores:
+        shown["threads"] = threads
     if isinstance(spec, DiceSpec):
         own = getattr(record.result, "data_name", "")
         shown |= {"dataset": f"{spec.dataset} {own}".strip(), "predicted": "elsewhere" if spec.predicted else ""}

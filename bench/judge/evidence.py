@@ -13,7 +13,7 @@ from bench.judge.scored import counted, scored
 from bench.quantities import Metric
 from bench.quantities.base import SWITCHES
 from bench.quantities.variants import name_of
-from bench.read.rows import longest
+from bench.read.rows import longest, of_newest_runtime
 from bench.run.store import Record
 from bench.stats.estimate import of_processes
 from bench.stats.ratio import ratio_with_control
@@ -48,7 +48,8 @@ def fitting(claim: Claim, network: str, records: Sequence[Record]) -> list[Recor
             and claim.may_be_of(record.machine)
         )
 
-    return sorted(filter(fits, records), key=lambda record: record.before.at)
+    found = sorted(filter(fits, records), key=lambda record: record.before.at)
+    return of_newest_runtime(found) if about.quantity == "latency" else found
 
 
 def preferred(records: Sequence[Record], machine: str) -> list[Record]:

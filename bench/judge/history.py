@@ -64,6 +64,8 @@ def _is_usual(record: Record, metric: Metric) -> bool:
         wanted["classes"] = 1
     if metric.where.get("mode") == "training":  # it has a batch of its own
         del wanted["batch"]
+    if getattr(spec, "threads", record.machine.cores) != record.machine.cores:  # --threads
+        return False
     return name_of(spec) == PLAIN and all(getattr(spec, name, value) == value for name, value in wanted.items())
 
 

@@ -8,6 +8,8 @@ from bench.quantities.asked import Asked
 from bench.quantities.base import PASS, Frozen, Metric, Pass, Quantity, Result
 from bench.units import in_unit
 
+WINDOWS = 3  # of one process
+
 
 class EnergySpec(Pass):
     """Energy of forward passes, read from the device's counter in several windows.
@@ -20,7 +22,7 @@ class EnergySpec(Pass):
     quantity: Literal["energy"] = "energy"
     seconds: float = Field(5.0, gt=0)
     counter_steps: int = Field(50, ge=1)
-    windows: int = Field(3, ge=1)
+    windows: int = Field(1, ge=1)
     process: int = Field(0, ge=0)
     tf32: bool = False
     cudnn_benchmark: bool = False
@@ -60,7 +62,8 @@ class Energy(Result):
 
 def _jobs(asked: Asked) -> list[EnergySpec]:
     """Interleaved, as latency: every network once, then every network again in another process."""
-    spec = EnergySpec(**asked.one_pass, **asked.switches, size=asked.size, batch=asked.batches[0])
+    batch = asked.batches[0]
+    spec = EnergySpec(**asked.one_pass, **asked.switches, size=asked.size, batch=batch, windows=WINDOWS)
     return [spec.model_copy(update={"process": process}) for process in range(asked.budget.processes)]
 
 

@@ -266,6 +266,12 @@ def longest(group: Sequence[Record]) -> list[Record]:
     return [record for record, length in zip(group, lengths, strict=True) if length in most]
 
 
+def of_newest_runtime(group: Sequence[Record]) -> list[Record]:
+    """Of times of one form, those with the version of ONNX Runtime that was used last: versions are never mixed."""
+    newest = max(group, key=lambda r: r.before.at, default=None)
+    return [r for r in group if newest and getattr(r.job.spec, "runtime", "") == newest.job.spec.runtime]
+
+
 def grouped(records: Iterable[Record], quantity: str, apart: Any) -> list[list[Record]]:
     """Group the records of one quantity by all conditions except `apart` (as in pydantic's `exclude`)."""
     groups: dict[str, list[Record]] = {}

@@ -12,7 +12,7 @@ from bench.quantities import QUANTITIES, Cost, Energy, Latency, LatencySpec, Mem
 from bench.quantities.base import SWITCHES
 from bench.quantities.variants import PLAIN, name_of
 from bench.read.paired import SUBJECT
-from bench.read.rows import T, longest, taints, typical
+from bench.read.rows import T, longest, of_newest_runtime, taints, typical
 from bench.read.sections import USUAL_SIZE, outdated
 from bench.run.store import Record
 from bench.stats.estimate import Estimate, of_processes
@@ -178,8 +178,8 @@ class Speed:
     def _timed(self, batch: int | None = None, size: int | None = None, variant: str = PLAIN) -> list[Record]:
         """Latency records of all protocols, by default at the batch and size of the single figures."""
         wanted = (batch or self.batch, size or self.size, variant)
-        return [r for r in self.records if isinstance(s := r.job.spec, LatencySpec)
-                and (s.batch, s.size, name_of(s)) == wanted]  # fmt: skip
+        return of_newest_runtime([r for r in self.records if isinstance(s := r.job.spec, LatencySpec)
+                                  and (s.batch, s.size, name_of(s)) == wanted])  # fmt: skip
 
     def _results(self, kind: type[T], size: int | None = None) -> list[tuple[Any, T]]:
         """Conditions and results of a type at a size, by default that of the single figures."""
@@ -227,6 +227,11 @@ class Speeds:
     rows: tuple[Speed, ...]
     pretrained: bool = False
     switches: tuple[str, ...] = ()
+
+    @property
+    def threads(self) -> int:
+        """The threads of CPU operators that all of its records were measured with."""
+        return next(r.job.spec.threads for row in self.rows for r in row.records if hasattr(r.job.spec, "threads"))
 
     @cached_property
     def batches(self) -> list[int]:

@@ -127,7 +127,8 @@ def _variants(speeds: Speeds) -> Table:
     )
     asked = [(row, name) for row in speeds.rows for name in speeds.variants if name != PLAIN]
     failed = [f"{row.title}, {name}: {why}" for row, name in asked if (why := row.refusal(name))]
-    return table("variants", "Deployed speed", columns, timed, prose("variants"), *failed)
+    odd = [f"{row.title}: {row.result.note}" for row in timed if row.result.note]
+    return table("variants", "Deployed speed", columns, timed, prose("variants"), *failed, *odd)
 
 
 def _max_error(row: Deployed) -> float | None:

@@ -1,8 +1,8 @@
 """Records of measurements: one JSON file each, named by the job's key.
 
-Records are written atomically (to a temporary file, then renamed) and never change, so many processes and machines can
-write into one folder without a lock. Only the record of a failure is replaced, by a later attempt at the same job. The
-file contains a digest of all that is in it, so that edits are detected.
+Records are written atomically (to a temporary file, then renamed) and never change. Many processes and machines may
+write into one folder: who does a job holds its lock (`bench.locks`). Only the record of a failure is replaced, by a
+later attempt at the same job. The file contains a digest of all that is in it, so that edits are detected.
 
 Records of the first format are read, and shown as what they say. They are of no job that is asked for today: their keys
 left out defaults and libraries. They have their per-image scores in a CSV file beside them, and the oldest no digest.

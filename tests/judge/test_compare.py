@@ -134,6 +134,12 @@ def test_records_of_two_machines_are_compared_machine_by_machine():
     assert [change.conditions.rpartition("(")[2] for change in changes] == ["bbbbbb)", "aaaaaa)"]
 
 
+def test_times_of_fewer_threads_are_other_times():
+    all_cores, one = timed("unet", [1.0] * 5), [altered(r, threads=1) for r in timed("unet", [2.0] * 5)]
+    changes = {c.conditions: c.outcome for c in compare(all_cores, [*all_cores, *one]) if c.metric.name == "latency"}
+    assert changes == {"device cpu, size 224": "same", "device cpu, size 224, threads 1": "appeared"}
+
+
 def test_counts_are_compared_whatever_the_machine():
     assert found([counted()], elsewhere([counted()], cpu="B CPU"))["parameters"].outcome == "same"
 

@@ -16,7 +16,7 @@ from bench.measure.energy import energy
 from bench.measure.meters import Rapl, Unreadable, meter_of, nvml
 from bench.quantities import EnergySpec
 
-SPEC = EnergySpec(machine="m", device="cpu", threads=1, size=8, batch=2, seconds=5, counter_steps=50)
+SPEC = EnergySpec(machine="m", device="cpu", threads=1, size=8, batch=2, seconds=5, counter_steps=50, windows=3)
 IDLE_W, BUSY_W = 50.0, 300.0
 
 

@@ -129,3 +129,18 @@ def test_best_forms_are_compared_with_the_best_form_of_mdsa_unet():
     assert (ours["Form"], ours["To MDSA-UNet (best forms)"]) == ("eager", "–")
     assert (theirs["Form"], theirs["Latency (ms)"], theirs["To eager (ratio)"]) == ("onnx", "200", "0.500")
     assert (theirs["To MDSA-UNet (best forms)"], theirs["Forms (timed)"]) == ("2.00", "3")
+
+
+def test_times_of_two_versions_of_onnx_runtime_are_not_mixed():
+    def of(seconds: float, version: str, at: str):
+        made = rounds("unet", [seconds] * 2, form="onnx", runtime=f"onnxruntime {version}")
+        return [r.model_copy(update={"before": r.before.model_copy(update={"at": at})}) for r in made]
+
+    newer = of(0.2, "1.33.0", "2026-02-01T00:00:00+00:00")
+    found = tables(*rounds("unet", [0.4, 0.4]), *newer, *of(0.3, "1.32.0", "2026-01-31T00:00:00+00:00"))
+    assert cells(found["Deployed speed"], line=1)["Latency (ms)"] == "200 [200, 200]"
+
+
+def test_fewer_threads_than_cores_are_in_the_caption():
+    (caption,) = tables(timed(0.1, threads=1))
+    assert caption == "Speed at batch 1, 224x224, cpu, 1 of 2 cores"
