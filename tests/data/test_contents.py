@@ -75,7 +75,7 @@ def rewritten_in_place(change: Callable[[], Path]) -> None:
 
 def test_a_mask_mended_in_place_is_other_data_and_another_cache(root: Path, tmp_path: Path) -> None:
     seen, cached = set(), set()
-    for wide in range(2, 12):  # quickly one after the other: the file's times move in steps
+    for wide in range(2, 12):
         rewritten_in_place(partial(write_mask, root, 3, wide))
         data = sound("folder", root)
         sample = samples(data)["3"]
@@ -83,6 +83,22 @@ def test_a_mask_mended_in_place_is_other_data_and_another_cache(root: Path, tmp_
         seen.add(data.digest)
         cached.add(content([sample]))
     assert len(seen) == len(cached) == 10
+
+
+def test_edits_in_quick_succession_are_told_apart(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("in the way, for a database takes its time")
+    sample = samples(sound("folder", root))["3"]
+    seen = set()
+    for number in range(50):  # the times of files move in steps that are longer than it takes to write and read one
+        rewritten_in_place(partial(write_mask, root, 3, number % 2))
+        seen.add((number % 2, *pixels([sample])))
+    assert len(seen) == 2
+
+
+def test_the_same_file_read_in_another_way_is_another_mask(root: Path) -> None:
+    Image.fromarray(np.full((16, 16), 2, np.uint8)).save(root / "masks" / "0.bmp")
+    one, several = (samples(sound("folder", root, classes=classes))["0"] for classes in ((), ("a", "b")))
+    assert pixels([one]) != pixels([several])
 
 
 def test_an_image_an_id_a_patient_and_a_class_count(root: Path, tmp_path: Path) -> None:
@@ -209,19 +225,28 @@ def test_a_function_that_has_no_name_is_asked_each_time(tmp_path: Path) -> None:
     assert pixels([odd]) != pixels([odd])
 
 
-def test_what_changes_while_it_is_decoded_is_not_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    load = images._load
+def test_what_changes_while_it_is_decoded_is_not_kept(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, link, load = shutil.copytree(root, tmp_path / "other"), tmp_path / "link", images._load
+    write_mask(other, 3, 5)
+    right = digest(root)
 
-    def slow(path: Path) -> Image.Image:
-        picture = load(path)
+    def lead_to(folder: Path) -> None:
+        (tmp_path / "aside").symlink_to(folder)
+        (tmp_path / "aside").replace(link)  # at once, for other files are read meanwhile
+
+    def switched(path: Path) -> Image.Image:
         if path.name == "3.png":
-            Image.new("RGB", (16, 16)).save(path)
-        return picture
+            lead_to(other)
+        return load(path)
 
-    monkeypatch.setattr(images, "_load", slow)
-    old = digest(root)
+    lead_to(root)
+    monkeypatch.setattr(images, "_load", switched)
+    assert digest(link) != right
     monkeypatch.setattr(images, "_load", load)
-    assert digest(root) != old
+    lead_to(root)
+    assert digest(link) == right
 
 
 def test_a_broken_file_is_named_and_what_was_decoded_is_kept(root: Path, decoded: list[Path]) -> None:
