@@ -1,5 +1,6 @@
 """The figures of a report: the table of figures, and drawing them once for all formats."""
 
+import gc
 import io
 import os
 import signal
@@ -129,13 +130,21 @@ def draw_together(pictures: Sequence[Picture]) -> None:
 
     _TOGETHER[:] = pictures
     try:
-        # Ctrl-C is for the parent process alone.
-        pool = ProcessPoolExecutor(workers, get_context("fork"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
+        pool = ProcessPoolExecutor(workers, get_context("fork"), _begin)
     except (OSError, NotImplementedError):  # no shared memory here, as in some containers
         return
     with pool, suppress(BrokenProcessPool):
         for picture, drawn in zip(pictures, pool.map(_draw, range(len(pictures))), strict=True):
             vars(picture)["_drawn"] = drawn
+
+
+def _begin() -> None:
+    """In a forked process: leave Ctrl-C, and what is to be collected, to the parent.
+
+    Garbage of the parent may have threads, which a fork does not have, and wait for them for ever when it is removed.
+    """
+    gc.freeze()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 _TOGETHER: list[Picture] = []  # what a forked process draws from

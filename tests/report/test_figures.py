@@ -1,5 +1,6 @@
 """Figures: each where there is something to see, drawn once, the same bytes for the same records."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -88,6 +89,31 @@ def test_a_process_that_dies_costs_no_report():
     together = [Picture("p", "p", "P", dies), *several(2)]
     draw_together(together)
     assert all(picture.svg.startswith("<?xml") for picture in together)
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_garbage_of_the_parent_is_not_collected_in_a_process_that_draws(tmp_path):
+    class Left:
+        """Garbage in a circle, as a process group of torch may be: it would wait for threads that a fork lacks."""
+
+        def __init__(self) -> None:
+            self.circle = self
+
+        def __del__(self) -> None:
+            (tmp_path / str(os.getpid())).touch()
+
+    def collects():
+        gc.collect()
+        return figure()
+
+    gc.disable()
+    try:
+        Left()
+        draw_together([Picture(name, name, name, collects) for name in "ab"])
+    finally:
+        gc.enable()
+    gc.collect()
+    assert [path.name for path in tmp_path.iterdir()] == [str(os.getpid())]
 
 
 def test_on_one_core_each_is_drawn_when_it_is_asked_for(monkeypatch):
