@@ -12,6 +12,7 @@ import pytest
 
 from bench.run.store import read_record
 
+ROOT = str(Path(__file__).parents[2])  # and not all of this process's path, to which other tests add folders
 # `bench`, which notes each job that it does itself.
 NOTING = """
 import sys
@@ -35,7 +36,7 @@ def begun(folder: Path, networks: str, measure: str) -> "subprocess.Popen[str]":
     asked = ["--measure", measure, "--size", "64", "--budget", "smoke", "--quiet", "--json"]
     start = [sys.executable, "-c", NOTING, str(folder / "done"), "run", *networks.split(), *asked]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(start, cwd=folder, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, **pipes)
+    return subprocess.Popen(start, cwd=folder, env={**os.environ, "PYTHONPATH": ROOT}, **pipes)
 
 
 def at_once(folder: Path, *plans: str, measure: str = "cost") -> tuple[list[str], list[str]]:
