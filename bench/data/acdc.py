@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.data import Source
 from bench.data.files import collected, files_in, left_out, no_partner, reading, stay_inside, two_files
-from bench.data.images import pairs_in
+from bench.data.pairs import pairs_in
 from bench.data.sample import (
     SHARES,
     VAL_SHARE,

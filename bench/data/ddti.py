@@ -12,7 +12,8 @@ from pathlib import Path
 
 from bench.data import Source
 from bench.data.files import COMMON_KINDS, JPEG, collected, files_in, joined_groups, no_partner, reading, single_files
-from bench.data.images import Polygon, paired_samples, read_outlined, read_rgb
+from bench.data.images import Polygon, read_outlined, read_rgb
+from bench.data.pairs import paired_samples
 from bench.data.sample import SHARES, DataSet, Options, Sample, Tally, draw_splits
 from bench.errors import UserError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.data import Source
 from bench.data.files import COMMON_KINDS, first_few
-from bench.data.images import paired_samples
+from bench.data.pairs import paired_samples
 from bench.data.patients import with_patients
 from bench.data.sample import SHARES, SPLITS, VAL_SHARE, DataSet, Options, draw_splits, keep_apart
 from bench.errors import UserError

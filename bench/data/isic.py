@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.data import Source
 from bench.data.files import JPEG
-from bench.data.images import paired_samples
+from bench.data.pairs import paired_samples
 from bench.data.sample import VAL_SHARE, DataSet, Options, Tally, draw_splits, keep_apart
 
 

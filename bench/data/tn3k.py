@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.data import Source
 from bench.data.files import JPEG, files_in, first_few, is_list_of, read_json
-from bench.data.images import paired_samples
+from bench.data.pairs import paired_samples
 from bench.data.sample import DataSet, Options, Tally
 from bench.errors import UserError
 

@@ -1,6 +1,4 @@
-"""Constructs a network from any class or function, and adapts it to the required images and maps.
-
-Arguments are passed to the class or function by the usual names of its parameters.
+"""Adapts a network from any class or function to the required images and maps.
 
 The needs of a network are declared, or detected on one random image. They are declared by `image_size` (pixels a side),
 `in_channels` and `main` (the main map's index or key in the output): as an argument that the builder does not have
@@ -8,15 +6,15 @@ itself, or as an attribute of the class or function, or of the network. Detected
 channels, smaller maps, two maps for one class, and a final sigmoid or softmax.
 """
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from itertools import product
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from bench.errors import UserError, first_line, unknown
+from bench.errors import UserError, first_line
+from bench.networks.construct import construct, parameters_of
 from bench.networks.output_maps import binary, logit_maps, resized, tensors_in
 from bench.networks.table import Shapes
 
@@ -25,13 +23,6 @@ CHANNELS = (3, 1)
 DECLARED = ("image_size", "in_channels", "main")
 SMALLEST = 1e-6  # probabilities are clipped to this distance from 0 and 1 before conversion to logits
 ENDS = {"SigmoidBackward0": "sigmoid", "SoftmaxBackward0": "softmax"}  # losses on logits apply these themselves
-# The usual names of parameters for the channels of an image, the number of classes, and the pixels a side.
-CHANNEL_WORDS = ("in_channels", "in_chans", "n_channels", "num_channels", "input_channels", "input_channel", "in_ch",
-                 "img_ch", "channels")  # fmt: skip
-CLASS_WORDS = ("classes", "num_classes", "n_classes", "num_class", "out_channels", "output_channels", "out_chans",
-               "out_ch", "output_ch")  # fmt: skip
-SIZE_WORDS = ("image_size", "img_size", "input_size", "img_dim")
-NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 class Needs(NamedTuple):
@@ -97,40 +88,6 @@ def made(builder: Callable[..., Any], name: str, shapes: Shapes, arguments: Mapp
     return adapted(construct(builder, name, shapes, others), name, shapes, builder, declared)
 
 
-def construct(builder: Callable[..., Any], name: str, shapes: Shapes, arguments: Mapping[str, Any]) -> nn.Module:
-    """Construct the network of a class or function for these shapes, with the user's own arguments.
-
-    Parameters with known names are filled in unless the user gave them. Raises UserError if an argument is unknown, if
-    one without a default is missing, or if the result is not a network.
-    """
-    parameters = parameters_of(builder, name)
-    given = {**_known(parameters, shapes), **arguments}
-    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        refuse_unknown(parameters, given, name)
-    absent = [p.name for p in parameters if p.default is p.empty and p.kind in NAMED and p.name not in given]
-    if absent:
-        raise UserError(f"{name} needs {', '.join(absent)}; give it: --arg {absent[0]}=VALUE")
-    network = builder(**given)
-    if not isinstance(network, nn.Module):
-        raise UserError(f"{name} gives a {type(network).__name__}, not a torch.nn.Module; name what makes the network")
-    return network
-
-
-def parameters_of(builder: Callable[..., Any], name: str) -> list[inspect.Parameter]:
-    """The parameters of a class or function. Raises UserError if it is neither."""
-    if not callable(builder):
-        raise UserError(f"{name} is a {type(builder).__name__}; name a class or a function that makes the network")
-    return list(inspect.signature(builder).parameters.values())
-
-
-def refuse_unknown(parameters: Iterable[inspect.Parameter], given: Iterable[str], name: str) -> None:
-    """Raise UserError for an argument that is not one of the named parameters."""
-    own = [parameter.name for parameter in parameters if parameter.kind in NAMED]
-    for key in given:
-        if key not in own:
-            raise unknown(f"argument of {name}", key, own)
-
-
 def adapted(
     network: nn.Module, name: str, shapes: Shapes, builder: Any = None, declared: Mapping[str, Any] | None = None
 ) -> nn.Module:
@@ -161,22 +118,6 @@ def inside(network: nn.Module) -> nn.Module:
 def notes_of(network: nn.Module) -> tuple[str, ...]:
     """Descriptions of how a network's images and maps are converted; empty if it was not adapted."""
     return network.notes if isinstance(network, Adapted) else ()
-
-
-def _known(parameters: list[inspect.Parameter], shapes: Shapes) -> dict[str, Any]:
-    """The arguments for parameters with known names. Of two names with the same meaning, the first is used.
-
-    A size whose default is a pair is given as a pair. Other defaults that are lists, such as `channels` for the widths
-    of stages, mean something else.
-    """
-    defaults = {parameter.name: parameter.default for parameter in parameters if parameter.kind in NAMED}
-    several = {word for word, default in defaults.items() if isinstance(default, tuple | list)}
-    given: dict[str, Any] = {}
-    for words, value in zip((CHANNEL_WORDS, CLASS_WORDS, SIZE_WORDS), shapes, strict=True):
-        word = next((w for w in words if w in defaults and (words is SIZE_WORDS or w not in several)), None)
-        if word:
-            given[word] = type(defaults[word])((value, value)) if word in several else value
-    return given
 
 
 def _declared(word: str, network: nn.Module, builder: Any) -> Any:

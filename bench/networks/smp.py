@@ -33,7 +33,7 @@ def from_spec(name: Name) -> ForeignNetwork:
     def build(in_channels: int, classes: int, **others: Any) -> Any:
         import segmentation_models_pytorch as smp
 
-        from bench.networks.adapt import refuse_unknown
+        from bench.networks.construct import refuse_unknown
 
         made = getattr(smp, architecture)
         if not encoder.startswith("tu-"):  # the library ignores unknown arguments; timm's encoders take more

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.data import Source
-from bench.data.images import paired_samples, pairs_in
+from bench.data.pairs import paired_samples, pairs_in
 
 KINDS = (".png", ".jpg")
 

@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 
 from bench.errors import UserError
-from bench.networks.adapt import construct
+from bench.networks.construct import construct
 from bench.networks.table import Shapes
 
 SHAPES = Shapes(1, 4, 96)
