@@ -46,6 +46,14 @@ def parameters_of(builder: Callable[..., Any], name: str) -> list[inspect.Parame
     return list(inspect.signature(builder).parameters.values())
 
 
+def known_arguments(
+    builder: Callable[..., Any], name: str, shapes: Shapes, arguments: Mapping[str, Any]
+) -> dict[str, Any]:  # fmt: skip
+    """What `construct` passes of itself, for parameters with known names, beside the user's own arguments."""
+    known = _known(parameters_of(builder, name), shapes)
+    return {key: value for key, value in known.items() if key not in arguments}
+
+
 def refuse_unknown(parameters: Iterable[inspect.Parameter], given: Iterable[str], name: str) -> None:
     """Raise UserError for an argument that is not one of the named parameters."""
     own = [parameter.name for parameter in parameters if parameter.kind in NAMED]
