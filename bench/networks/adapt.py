@@ -31,8 +31,7 @@ _GIVEN: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()  # what the buil
 class Adapted(nn.Module):
     """A network with its input and output converted to the required shapes.
 
-    (N, channels, size, size) -> (N, classes, size, size); in training a tuple of such maps if it has several. If several
-    maps may each be the prediction, `number` is that of the one that is; it is saved and loaded with the weights.
+    (N, channels, size, size) -> (N, classes, size, size); in training a tuple of such maps if it has several.
     """
 
     def __init__(self, network: nn.Module, shapes: Shapes, needs: Needs, evaluated: Mode, trained: Mode) -> None:
@@ -59,19 +58,6 @@ class Adapted(nn.Module):
         output = self.network(self._to_inner(images))
         logits = tuple(self._logits(output, images, one) for one in self.trained.maps)
         return logits if len(logits) > 1 else logits[0]
-
-    def candidates(self, images: Tensor) -> tuple[Tensor, ...]:
-        """All maps that may each be the prediction, as logits at the images' size, in eval mode."""
-        output = self.network(self._to_inner(images))
-        return tuple(self._logits(output, images, one) for one in self.evaluated.candidates)
-
-    def get_extra_state(self) -> Tensor:
-        """The number of the prediction, as a tensor, because files of weights hold nothing else."""
-        return torch.tensor([self.number])
-
-    def set_extra_state(self, state: Tensor) -> None:
-        """Take the number of the prediction from a checkpoint."""
-        self.number = int(state)
 
     def _of_maps(self) -> list[str]:
         maps, one = self.evaluated.maps, self.evaluated.maps[0]
@@ -103,6 +89,31 @@ class Adapted(nn.Module):
         found = shaped_as_map(at(output, one.place), len(images), self.shapes.classes)
         assert found is not None, f"{told(one.place)} is no map of {len(images)} images"
         return resized(binary(logits_of(found, one.meaning), self.shapes.classes), *images.shape[-2:])
+
+
+class OneOfSeveral(Adapted):
+    """An adapted network of which several maps may each be the prediction: that of `number` is.
+
+    The number is saved and loaded with the weights.
+    """
+
+    @property
+    def prediction(self) -> str:
+        """Which of how many maps the prediction is."""
+        return f"{self.evaluated.maps[self.number].told}, of {self.evaluated.equal} equal maps"
+
+    def candidates(self, images: Tensor) -> tuple[Tensor, ...]:
+        """All these maps, as logits at the images' size, in eval mode."""
+        output = self.network(self._to_inner(images))
+        return tuple(self._logits(output, images, one) for one in self.evaluated.candidates)
+
+    def get_extra_state(self) -> Tensor:
+        """The number as a tensor, because files of weights hold nothing else."""
+        return torch.tensor([self.number])
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take the number from a checkpoint."""
+        self.number = int(state)
 
 
 def made(builder: Callable[..., Any], name: str, shapes: Shapes, arguments: Mapping[str, Any]) -> nn.Module:
@@ -149,12 +160,25 @@ def adapted(
     plain = Mode((Map((), (shapes.classes, shapes.size, shapes.size), "logits"),), alone=True)
     if (evaluated, trained, needs) == (plain, plain, Needs(shapes.size, shapes.channels)):
         return network
-    return Adapted(network, shapes, needs, evaluated, trained)
+    kind = OneOfSeveral if evaluated.equal > 1 else Adapted
+    return kind(network, shapes, needs, evaluated, trained)
 
 
 def inside(network: nn.Module) -> nn.Module:
     """The network itself, without what adapts it."""
     return network.network if isinstance(network, Adapted) else network
+
+
+def candidates(network: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
+    """The maps that may each be the prediction, in eval mode: one, or those of `OneOfSeveral`."""
+    return network.candidates(images) if isinstance(network, OneOfSeveral) else (network(images),)
+
+
+def fault_of(network: nn.Module, training: bool) -> str:
+    """Why the network cannot be scored, or cannot be trained; empty if it can."""
+    if not isinstance(network, Adapted):
+        return ""
+    return network.evaluated.fault or (network.trained.fault if training else "")
 
 
 def notes_of(network: nn.Module) -> tuple[str, ...]:

@@ -67,7 +67,9 @@ def in_training(network: nn.Module, needs: Needs, classes: int, known: Mapping[s
         learned = [place for place in maps if place in found.plain.learned]
         if not learned:
             why = "take what makes it out of torch.no_grad(), detach() and thresholds"
-            return Mode(fault=f"in training mode its output, {given}, has no gradient, so that nothing is learned; {why}")
+            return Mode(
+                fault=f"in training mode its output, {given}, has no gradient, so that nothing is learned; {why}"
+            )
         return _mode(found, known, learned, training=True)
     except UserError as error:
         return Mode(fault=f"in training mode {error}")

@@ -114,7 +114,7 @@ def chosen(steps: Sequence[Any], maps: Mapping[Place, Tensor], main: Any) -> Cho
     else:
         front = next(filter(None, ([p for p in order if word in p] for word in KNOWN)), order)
     equal = [place for place in front if _area(maps[place]) == _area(maps[front[0]])]
-    return Choice([*equal, *(place for place in front + order if place not in equal)], len(equal))
+    return Choice([*dict.fromkeys([*equal, *front, *order])], len(equal))
 
 
 def binary(logits: Tensor, classes: int) -> Tensor:
