@@ -209,10 +209,10 @@ def _whole(slices: list[Case]) -> Case | None:
 
 
 def refuse_other_outputs(network: nn.Module, spec: DiceSpec) -> None:
-    """Raise UserError unless the network maps (N, channels, size, size) to one tensor (N, classes, size, size) of logits.
+    """Raise UserError unless the network maps (N, channels, size, size) to one tensor (N, classes, size, size).
 
-    They must be finite, the same for the same image, and not the same at every pixel whatever the weights are. The
-    image has its own generator, so this check does not change the random numbers of a following training.
+    It must hold logits that are finite, the same for the same image, and not the same at every pixel whatever the
+    weights are. The image has its own generator, so this check does not change the random numbers of a training.
     """
     if fault := fault_of(network, training=spec.train is not None):
         raise UserError(f"the network cannot be {'trained' if spec.train else 'scored'}: {fault}")

@@ -35,7 +35,7 @@ def _seen(values: Sequence[Tensor]) -> Meaning | None:
     if -ROUNDING <= low < high <= 1 + ROUNDING:
         sums_to_one = all(float((one.sum(1) - 1).abs().max()) <= SUM for one in values)
         return "softmax" if sums_to_one and values[0].shape[1] > 1 else "sigmoid"
-    return None if low < high and -BEYOND <= low and high <= 1 + BEYOND else "logits"
+    return None if low < high and low >= -BEYOND and high <= 1 + BEYOND else "logits"
 
 
 def fault_of(values: Sequence[Tensor], meaning: Meaning | None, place: str) -> str:

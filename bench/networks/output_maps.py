@@ -35,10 +35,8 @@ def tensors_in(output: Any, place: Place = ()) -> Iterator[tuple[Place, Tensor]]
 def at(output: Any, place: Place) -> Any:
     """What lies at a place of an output."""
     for step in place:
-        if isinstance(output, Tensor):
-            output = output[:, step]  # one of the stacked heads
-        else:
-            output = dict(_parts(output))[step]
+        # Of a tensor it is one of the stacked heads.
+        output = output[:, step] if isinstance(output, Tensor) else dict(_parts(output))[step]
     return output
 
 

@@ -74,8 +74,8 @@ class SegmentationTask(pl.LightningModule):
         if not len(images):
             return
         images = images.contiguous(memory_format=torch.channels_last)
-        for kept, found in zip(self.val_scores, candidate_scores(self.network, images, masks, self.maps), strict=True):
-            kept += found
+        found = candidate_scores(self.network, images, masks, self.maps)
+        self.val_scores = [one + other for one, other in zip(self.val_scores, found, strict=True)]
 
     def on_validation_epoch_end(self) -> None:
         own = [[sum(one), len(one)] for one in self.val_scores]
