@@ -11,7 +11,7 @@ from bench.networks.adapt import adapted, fault_of, inside, made, notes_of
 from bench.networks.table import Shapes
 
 IMAGES = torch.rand(2, 3, 32, 32)
-HALF = dict(scale_factor=2, mode="bilinear", align_corners=False)
+TWICE = {"scale_factor": 2, "mode": "bilinear"}
 
 
 class Net(nn.Module):
@@ -57,7 +57,7 @@ def test_probabilities_become_the_logits_they_came_from(end):
 
 
 @pytest.mark.parametrize(
-    "end", [F.hardsigmoid, lambda x: F.interpolate(F.avg_pool2d(x, 2).sigmoid(), **HALF)], ids=["hard", "upsampled"]
+    "end", [F.hardsigmoid, lambda x: F.interpolate(F.avg_pool2d(x, 2).sigmoid(), **TWICE)], ids=["hard", "upsampled"]
 )
 def test_the_foreground_is_what_is_over_one_half(end):
     network = of(end).eval()
@@ -153,7 +153,7 @@ def test_what_is_unclear_may_be_declared():
         network = of(lambda x: 1.2 * x.sigmoid() - 0.1, output=kind)
         assert fault_of(network, training=True) == ""
         assert any("its sigmoid is undone" in note for note in notes_of(network)) == (kind == "sigmoid")
-    with pytest.raises(UserError, match="output=tanh: .* logits, sigmoid, softmax; declare one of them"):
+    with pytest.raises(UserError, match=r"output=tanh: .* logits, sigmoid, softmax; declare one of them"):
         of(torch.tanh, output="tanh")
     network = Net(torch.sigmoid)
     network.output = "logits"
