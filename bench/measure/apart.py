@@ -1,5 +1,6 @@
 """Runs a function in a process of its own, a fork of this one, so that what ends that process does not end this one."""
 
+import faulthandler
 import gc
 import os
 import pickle
@@ -40,12 +41,13 @@ def apart(function: Callable[[], Found]) -> Found:
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if code:
         raise Ended(f"its process was killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
-    found: Found = pickle.loads(answer)
+    found: Found = pickle.loads(answer)  # noqa: S301  written by our own fork
     return found
 
 
 def _run(function: Callable[[], Any], write: int, parent: int) -> None:
     """The fork's part. It never returns."""
+    faulthandler.disable()  # the reason is said in the result
     gc.freeze()  # garbage of the parent may wait for its threads, which a fork does not have
     torch.set_num_threads(1)  # nor does it have those that compute
     threading.Thread(target=_end_with, args=[parent], daemon=True).start()

@@ -40,7 +40,6 @@ class SummedProducts:
     def _made(self, name: str, inputs: list[Tensor], elements: int) -> str | None:
         """What a free operator makes of its inputs, whose summed products are counted: a product, a sum, or neither."""
         kinds = [self._kinds.get(_memory(one), (None, None))[1] for one in inputs]
-        products = kinds.count(PRODUCT)
         if name in ZEROS:
             return SUM
         if name == "mul" and len(inputs) > 1:
@@ -48,17 +47,21 @@ class SummedProducts:
         if name in REDUCTIONS or "avg_pool" in name:
             self.count += sum(one.numel() for one, kind in zip(inputs, kinds, strict=True) if kind == PRODUCT)
             return None
-        if name in ADDITIONS or name == "addcmul":
-            if any(not kind and one.numel() == elements for one, kind in zip(inputs[:2], kinds, strict=False)):
-                return None
-            if name == "addcmul":
-                products, kinds = 1 + (kinds[0] == PRODUCT), [*kinds[:1], PRODUCT]
-            if products > 1 or (products and SUM in kinds):
-                self.count += products * elements
-                return SUM
-        if products:
-            return PRODUCT
-        return SUM if kinds and set(kinds) == {SUM} else None
+        if name == "addcmul":
+            return self._added(inputs[:1], [kinds[0], PRODUCT], elements)
+        if name in ADDITIONS:
+            return self._added(inputs, kinds, elements)
+        return PRODUCT if PRODUCT in kinds else SUM if kinds and set(kinds) == {SUM} else None
+
+    def _added(self, inputs: list[Tensor], kinds: list[str | None], elements: int) -> str | None:
+        """What an addition makes. A bias, which is smaller than the result, or a number changes nothing."""
+        if any(not kind and one.numel() == elements for one, kind in zip(inputs, kinds, strict=False)):
+            return None
+        products = kinds.count(PRODUCT)
+        if products > 1 or (products and SUM in kinds):
+            self.count += products * elements
+            return SUM
+        return PRODUCT if products else SUM if SUM in kinds else None
 
 
 def _memory(tensor: Tensor) -> int:
