@@ -3,15 +3,16 @@
 Definition: one multiply-add counts as one (`macs`). fvcore, which papers use, follows a trace and also counts
 normalization and resizing; torch's FlopCounterMode sees each operator as it is dispatched and counts only convolutions
 and matrix products (its figure is halved here). Both count one random image in eval mode on the CPU, each on its own
-copy of the network, so that they cannot affect each other through hooks or buffers. Each is first tested on layers with
-known costs. The layers it gets wrong are named in the result, together with operators that may multiply but have no
-formula.
+copy of the network, so that they cannot affect each other through hooks or buffers; fvcore's tracer, which may end the
+process that it is in, has one of its own. Each is first tested on layers with known costs. The layers it gets wrong are
+named in the result, together with operators that may multiply but have no formula.
 """
 
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from copy import deepcopy
+from itertools import chain
 from typing import Any
 
 import torch
@@ -19,9 +20,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from bench.errors import first_line
+from bench.measure.apart import Ended, apart
 from bench.measure.attention import attended
 from bench.measure.counters import by_fvcore, by_torch
+from bench.measure.layers import quantized, unregistered, unregistered_parameters
 from bench.measure.switches import random_images
+from bench.networks.adapt import inside
 from bench.quantities import Cost, CostSpec, Count
 
 Counter = Callable[[nn.Module, Tensor], Count]
@@ -30,20 +35,31 @@ Counter = Callable[[nn.Module, Tensor], Count]
 def cost(network: nn.Module, spec: CostSpec) -> Cost:
     """Count the network's parameters, and its multiply-adds for one image (1, channels, size, size).
 
-    The network itself is not changed if it can be copied. It is called once before counting, which initializes lazy
-    modules; errors of this call are raised.
+    A network that was adapted is counted itself, on what it is given of such an image. The network is not changed if it
+    can be copied. It is called once before counting, which initializes lazy modules; errors of this call are raised.
     """
-    network = own(network).eval()
-    image = random_image(network, spec.channels, spec.size)
-    with torch.no_grad():
-        network(image)  # a network that does not accept the image raises its own error here, not inside both counters
+    network, image = itself(own(network).eval(), random_image(network, spec.channels, spec.size))
     parameters = list(network.parameters())
     return Cost(
         parameters=sum(p.numel() for p in parameters), parameter_bytes=sum(p.nbytes for p in parameters),
         trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
         buffer_bytes=sum(b.nbytes for b in network.buffers()), fvcore=_count("fvcore", by_fvcore, network, image),
         torch=_count("torch", by_torch, network, image), attended=attended(own(network), image),
+        uncounted=(*unregistered(network), *quantized(network)),
     )  # fmt: skip
+
+
+def itself(network: nn.Module, image: Tensor) -> tuple[nn.Module, Tensor]:
+    """The network without what adapts it, and what it is given of an image. It is called once, on this image."""
+    given: list[Any] = []
+    with (
+        torch.no_grad(),
+        inside(network).register_forward_pre_hook(lambda _, inputs: given.append(inputs))
+        if inside(network) is not network
+        else nullcontext(),
+    ):
+        network(image)  # a network that does not accept the image raises its own error here, not inside both counters
+    return (inside(network), given[0][0].clone()) if given else (network, image)
 
 
 def own(network: nn.Module) -> nn.Module:
@@ -64,11 +80,21 @@ def random_image(network: nn.Module, channels: int, size: int) -> Tensor:
 def _count(name: str, counter: Counter, network: nn.Module, image: Tensor) -> Count:
     """One counter's result. An error of the counter is part of the result, because the other one may still work."""
     missed = tuple(formula for formula, (small, x, macs) in formulas().items() if not _counts(counter, small, x, macs))
+
+    def found() -> Count:
+        try:
+            copy = own(network)
+            for parameter in chain.from_iterable(unregistered_parameters(copy).values()):
+                parameter.requires_grad_(False)  # the tracer takes it for a constant, which has no gradient
+            return counter(copy, image)
+        except Exception as error:  # noqa: BLE001  a foreign network can make a tracer raise anything
+            return Count(counter=name, macs=None, error=f"{type(error).__name__}: {first_line(error)}")
+
     try:
-        found = counter(own(network), image)
-    except Exception as error:  # noqa: BLE001  a foreign network can make a tracer raise anything
-        return Count(counter=name, macs=None, missed=missed, error=f"{type(error).__name__}: {error}")
-    return found.model_copy(update={"missed": missed + found.missed})
+        count = apart(found) if counter is by_fvcore else found()
+    except Ended as error:
+        count = Count(counter=name, macs=None, error=str(error))
+    return count.model_copy(update={"missed": missed + count.missed})
 
 
 def _counts(counter: Counter, network: nn.Module, image: Tensor, macs: int) -> bool:

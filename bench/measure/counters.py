@@ -14,10 +14,12 @@ operations).
 
 import logging
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields, is_dataclass
+from functools import cache, partialmethod
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -27,13 +29,15 @@ import torch
 from fvcore.nn import FlopCountAnalysis
 from fvcore.nn.jit_handles import get_shape
 from torch import Tensor, nn
+from torch._C import DispatchKey
+from torch._ops import HigherOrderOperator
 from torch.autograd import Function
 from torch.autograd.function import FunctionCtx
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
-from torch.utils.weak import WeakTensorKeyDictionary
 
+from bench.measure.products import SummedProducts
 from bench.quantities import Count
 
 Shape = Sequence[int]
@@ -158,10 +162,17 @@ FREE = Path(__file__).with_name("free_operators.txt").read_text()
 _FREE = re.compile("|".join(line for line in FREE.splitlines() if not line.startswith("#")))
 
 
+@cache
 def free(operator: Any) -> bool:
-    """Whether an operator (an OpOverload) does no multiply-adds by the definition above; False for extensions."""
-    name = operator.overloadpacket.__name__.strip("_")
-    return operator.namespace == "aten" and (torch.Tag.pointwise in operator.tags or bool(_FREE.fullmatch(name)))
+    """Whether an operator (an OpOverload) does no multiply-adds by the definition above; False for extensions.
+
+    Torch tags some overloads of an operator as elementwise and forgets others, such as those in place.
+    """
+    name = operator.overloadpacket.__name__
+    packets = [operator.overloadpacket, getattr(aten, name.removesuffix("_"), operator.overloadpacket)]
+    overloads = (getattr(packet, overload) for packet in packets for overload in packet.overloads())
+    elementwise = any(torch.Tag.pointwise in overload.tags for overload in overloads)
+    return operator.namespace == "aten" and (elementwise or bool(_FREE.fullmatch(name.strip("_"))))
 
 
 # ---- fvcore ----------------------------------------------------------------------------------------------------------
@@ -173,11 +184,21 @@ def by_fvcore(network: nn.Module, image: Tensor) -> Count:
     Custom autograd functions are called without autograd, so that the tracer can follow them. A name that was bound to
     `TheFunction.apply` beforehand is not replaced; the tracer then lists the function as uncounted.
     """
+    with _uncompiled(network) as original:
+        return _traced(original, image)
+
+
+def _traced(network: nn.Module, image: Tensor) -> Count:
     # The tracer accepts only tensors and tuples of tensors as outputs. None leaves an output unchanged.
     flat = network.register_forward_hook(
         lambda module, inputs, output: None if isinstance(output, Tensor) else tuple(tensors(output))
     )
-    with flat, _without_fast_path(), patch.object(Function, "apply", classmethod(_forward_alone)), torch.no_grad():
+    # The tracer keeps a stack of modules by hooks. It must also leave a module whose exception its caller catches.
+    hook = partialmethod(nn.Module.register_forward_hook, always_call=True)
+    with (
+        flat, _as_written(), patch.object(Function, "apply", classmethod(_forward_alone)),
+        patch.object(nn.Module, "register_forward_hook", hook), torch.no_grad(),
+    ):  # fmt: skip
         analysis = FlopCountAnalysis(network, image).set_op_handle(**HANDLES)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
         by_operator = {name: round(macs) for name, macs in sorted(analysis.by_operator().items())}
@@ -229,12 +250,17 @@ def by_torch(network: nn.Module, image: Tensor) -> Count:
 def counting(see: See) -> Iterator[FlopCounterMode]:
     """torch's counter with the settings described above. `see` is called with each operator before it is counted."""
     counter = FlopCounterMode(display=False, custom_mapping=flop_formulas())
-    with _without_fast_path(), sdpa_kernel(SDPBackend.MATH), torch.no_grad(), counter, _Operators(see):
+    with _as_written(), sdpa_kernel(SDPBackend.MATH), torch.no_grad(), counter, _Operators(see):
         yield counter
 
 
 class _Operators(TorchDispatchMode):
-    """Observes each dispatched operator. Composite operators, which occur in inference mode only, are decomposed."""
+    """Observes each dispatched operator. Composite operators, which occur in inference mode only, are decomposed.
+
+    Operators of higher order, which call functions, are carried out as their plain definition.
+    """
+
+    supports_higher_order_operators = True
 
     def __init__(self, see: See) -> None:
         super().__init__()
@@ -242,6 +268,11 @@ class _Operators(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if isinstance(func, HigherOrderOperator):
+            with self:
+                if func is torch.ops.higher_order.cond:
+                    return _cond(*args, **kwargs)
+                return func.py_kernels[DispatchKey.CompositeExplicitAutograd](*args, **kwargs)
         composed = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
         if composed and not func.is_view:
             with self:
@@ -252,41 +283,38 @@ class _Operators(TorchDispatchMode):
 
 
 class _Uncounted:
-    """Counts the calls of each operator that writes a floating-point tensor. Views do no work.
+    """Counts the calls of each operator that writes a floating-point or quantized tensor. Views do no work.
 
-    Also counts elementwise products that are summed directly: these are matrix products that no operator's name shows.
+    Of operators that may multiply, also those of whole numbers are noted, which is how quantized layers compute.
     """
 
     def __init__(self) -> None:
         self.calls: Counter[Any] = Counter()
         self.not_free: set[Any] = set()
         self.complex: set[Any] = set()
-        self.summed = 0
-        self.products = WeakTensorKeyDictionary()
+        self.products = SummedProducts()
 
     def see(self, func: Any, args: Any, kwargs: Any, output: Any) -> None:
         """Record one call of the operator `func`."""
-        made, operator = list(tensors(output)), func.overloadpacket
-        product = bool(args) and isinstance(args[0], Tensor) and args[0] in self.products
-        if product and operator in (aten.sum, aten.mean):
-            self.summed += args[0].numel()
-        if operator is aten.mul or (func.is_view and product):
-            self.products.update(dict.fromkeys(made, True))
+        if func.is_view:
+            return
+        made, operator, is_free = list(tensors(output)), func.overloadpacket, free(func)
         if not made and func._schema.is_mutable:  # it writes into its arguments
             made = list(tensors((args, kwargs)))
-        is_complex = any(tensor.is_complex() for tensor in made)
-        if func.is_view or not (is_complex or any(tensor.is_floating_point() for tensor in made)):
-            return
-        self.calls[operator] += 1
-        self.not_free |= set() if free(func) else {operator}
-        self.complex |= {operator} if is_complex else set()
+        is_complex, is_real = any(map(torch.is_complex, made)), any(map(torch.is_floating_point, made))
+        if is_complex or is_real or any(tensor.is_quantized for tensor in made) or (made and not is_free):
+            self.calls[operator] += 1
+            self.not_free |= set() if is_free else {operator}
+            self.complex |= {operator} if is_complex else set()
+        if is_real:
+            self.products.see(func, [one for one in tensors((args, kwargs)) if one.is_floating_point()], made, is_free)
 
     def unknown(self, counted: set[Any], macs: int) -> tuple[str, ...]:
         """Operators that may multiply and have no correct formula, with the reason."""
         found = [f"{operator} (no formula)" for operator in self.not_free - counted]
         found += [f"{operator} of complex numbers" for operator in self.complex & counted]
-        if self.summed > TOLERANCE * macs:
-            found.append(f"{self.summed:,} elementwise products that are then summed")
+        if self.products.count > TOLERANCE * macs:
+            found.append(f"{self.products.count:,} elementwise products that are then summed")
         return tuple(sorted(found))
 
 
@@ -294,11 +322,41 @@ class _Uncounted:
 
 
 @contextmanager
-def _without_fast_path() -> Iterator[None]:
-    """Disable the attention fast path, which is a single native call that the counters cannot follow."""
+def _as_written() -> Iterator[None]:
+    """Run a network as it is written, operator by operator: nothing compiled, and without attention's fast path.
+
+    The fast path is a single native call, which the counters cannot follow.
+    """
     was = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        yield
+        with patch.object(torch, "cond", _cond), ExitStack() as settings:
+            if "torch._dynamo" in sys.modules:  # else nothing is compiled, and importing it takes seconds
+                settings.enter_context(torch.compiler.set_stance("force_eager"))
+            yield
     finally:
         torch.backends.mha.set_fastpath_enabled(was)
+
+
+@contextmanager
+def _uncompiled(network: nn.Module) -> Iterator[nn.Module]:
+    """The network with the modules that `torch.compile` took, in place of what it made of them."""
+    with ExitStack() as replaced:
+        for module in list(network.modules()):
+            for name, child in module._modules.items():
+                if child is not None and child is not _original(child):
+                    replaced.enter_context(patch.dict(module._modules, {name: _original(child)}))
+            if module._compiled_call_impl is not None:  # by `module.compile()`
+                replaced.enter_context(patch.object(module, "_compiled_call_impl", None))
+        yield _original(network)
+
+
+def _original(module: nn.Module) -> nn.Module:
+    while type(module).__name__ == "OptimizedModule":
+        module = module._orig_mod  # type: ignore[assignment]
+    return module
+
+
+def _cond(pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], operands: Sequence[Any] = ()) -> Any:
+    """Replaces `torch.cond`, which compiles its branches: the branch that is taken."""
+    return (true_fn if pred else false_fn)(*operands)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bench.measure.cost import own, random_image
+from bench.measure.cost import itself, own, random_image
 from bench.measure.counters import by_torch, counting, tensors
 from bench.measure.switches import Mark, around_modules, nothing, switch_as, synchronize, takes_hooks
 from bench.quantities import ModuleCost, OperatorTime, Profile, ProfileSpec
@@ -37,15 +37,13 @@ def profile(
     """Count one image on the CPU, then time batches on the device.
 
     `progress(doing, done, total)` reports progress; `clock` is in seconds; `mark` is called just before and just after
-    the timed passes. The network is moved to the device and left in eval mode. Errors that the network raises for such
-    an image are raised.
+    the timed passes. A network that was adapted is profiled itself. It is moved to the device and left in eval mode.
+    Errors that it raises for such an image are raised.
     """
     switch_as(spec)
     network = network.eval()
-    image = random_image(network, spec.channels, spec.size)
     progress("counting", 0, 1)
-    with torch.no_grad():
-        network(image)  # gives lazy modules their parameters
+    network, image = itself(network, random_image(network, spec.channels, spec.size))
     counts, uncounted = count(own(network), image), by_torch(own(network), image).missed
     batch = image.repeat(spec.batch, 1, 1, 1).to(spec.device)
     network = network.to(spec.device)

@@ -88,7 +88,8 @@ def around_modules(network: nn.Module, around: Callable[[str], Context] = nullco
         for path, module in network.named_modules():
             if path and takes_hooks(module):
                 hooks.enter_context(module.register_forward_pre_hook(lambda *_, path=path: enter(path), prepend=True))
-                hooks.enter_context(module.register_forward_hook(leave))
+                # Also after an exception, which the caller of the module may catch.
+                hooks.enter_context(module.register_forward_hook(leave, always_call=True))
         with around(""):
             yield running
 

@@ -42,7 +42,8 @@ class Count(Frozen):
 class Cost(Result):
     """Parameters of the network and multiply-adds for one image.
 
-    `attended` maps each attention module to the share of all pairs of pixels that it compares. Empty in older records.
+    `attended` maps each attention module to the share of all pairs of pixels that it compares. `uncounted` names layers
+    whose parameters are not among the network's. Both are empty in older records.
     """
 
     quantity: Literal["cost"] = "cost"
@@ -53,19 +54,26 @@ class Cost(Result):
     fvcore: Count
     torch: Count
     attended: dict[str, float] = Field(default_factory=dict)
+    uncounted: tuple[str, ...] = ()
 
     @property
     def doubt(self) -> str:
-        """Why the multiply-adds cannot be trusted (a counter failed, or the two differ by over 2 %), else empty."""
-        for count in (self.fvcore, self.torch):
+        """All reasons why the multiply-adds cannot be trusted, else empty.
+
+        A counter failed or has no right formula, layers are not counted, or the two counters differ by over 2 %.
+        """
+        counts, reasons = (self.fvcore, self.torch), []
+        for count in counts:
             if count.macs is None:
-                return f"{count.counter} failed: {count.error}"
+                reasons.append(f"{count.counter} failed: {count.error}")
             if count.missed:
-                return f"{count.counter} has no right formula for {', '.join(count.missed)}"
+                reasons.append(f"{count.counter} has no right formula for {', '.join(count.missed)}")
+        if self.uncounted:
+            reasons.append(f"not among the parameters: {'; '.join(self.uncounted)}")
         fvcore, torch = self.convolutions_and_matmuls
-        if abs(fvcore - torch) > DISAGREE * max(fvcore, torch, 1):
-            return f"the counters disagree: fvcore {fvcore:,}, torch {torch:,} multiply-adds"
-        return ""
+        if all(count.macs is not None for count in counts) and abs(fvcore - torch) > DISAGREE * max(fvcore, torch, 1):
+            reasons.append(f"the counters disagree: fvcore {fvcore:,}, torch {torch:,} multiply-adds")
+        return "; ".join(reasons)
 
     @property
     def convolutions_and_matmuls(self) -> tuple[int, int]:

@@ -27,6 +27,7 @@ from bench.networks.adapt import OneOfSeveral
 from bench.networks.output_maps import supervised
 from bench.quantities import TrainSpec
 from bench.training.devices import Process
+from bench.training.random_states import numpy_state, python_state, set_numpy_state, set_python_state
 
 
 class SegmentationTask(pl.LightningModule):
@@ -100,20 +101,26 @@ class SegmentationTask(pl.LightningModule):
         return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, self.spec.steps - warmup)))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Save the random states used by dropout, so that on a CPU a resumed training equals an uninterrupted one.
+        """Save the random states of torch, Python and numpy, which networks draw from while they train.
 
-        On CUDA it is as close as two uninterrupted runs are, because some kernels sum in varying order. The states of
-        several processes are saved in the order of their ranks.
+        On a CPU a resumed training then equals an uninterrupted one. On CUDA it is as close as two uninterrupted runs
+        are, because some kernels sum in varying order. The states of several processes are saved in the order of their
+        ranks.
         """
         gather: Any = self.all_gather  # of a tensor a tensor
         checkpoint["generator"] = gather(torch.get_rng_state()).cpu()
         on_cuda = self.device.type == "cuda"
         checkpoint["cuda_generator"] = gather(torch.cuda.get_rng_state()).cpu() if on_cuda else None
+        checkpoint["python_generator"] = gather(python_state()).cpu()
+        checkpoint["numpy_generator"] = gather(numpy_state()).cpu()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         torch.set_rng_state(self._own(checkpoint["generator"]))
         if checkpoint["cuda_generator"] is not None:
             torch.cuda.set_rng_state(self._own(checkpoint["cuda_generator"]))
+        if "python_generator" in checkpoint:  # not in those of earlier versions
+            set_python_state(self._own(checkpoint["python_generator"]))
+            set_numpy_state(self._own(checkpoint["numpy_generator"]))
 
     def _own(self, states: Tensor) -> Tensor:
         """This process's state out of the states of all processes."""

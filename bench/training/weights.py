@@ -1,62 +1,140 @@
-"""The user's own weights: digest of the file, reading it, and loading it into the network.
+"""Puts weights into a network by name: the user's own, from whatever program saved them, and those of a checkpoint."""
 
-torch is imported where it is needed, because planning needs only the digest.
-"""
-
-import hashlib
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bench.errors import UserError, first_line
+from bench.errors import UserError
+from bench.training.public_names import own_name
+from bench.training.weight_files import SHOWN, read_weights, some, weights_digest
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-# Usual keys of the state dict. If a file has several, the first of these is used.
-NESTS = (
-    "state_dict", "model_state_dict", "model_state", "model", "network_state_dict", "network_weights", "network", "net",
-    "weights", "params", "module", "state_dict_ema", "model_ema", "ema",
-)  # fmt: skip
-SHOWN = 3
+__all__ = ["fit_weights", "load_weights", "weights_digest"]
+
+# Parts of names that programs add: DataParallel, torch.compile, FSDP, checkpointed layers.
+ADDED = ("module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+# Usual names of the network in the object that was saved. Of two networks in a file, the one named first here is taken.
+OUTER = ("", "model", "network", "net", "student")
+# Names of the counts that thop leaves in every layer, and of what a loss or a metric keeps.
+NO_WEIGHTS = r"(.+\.)?total_(ops|params)|(.+_)?(loss|losses|loss_(fn|func|function)|criterion|criteria|metrics?)\..+"
+REMEDY = "give weights of this very network, for as many classes, channels and pixels"
 
 
-def weights_digest(path: Path) -> str:
-    """12 hexadecimal digits of the hash of the file's content. Raises UserError if it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:12]
-    except FileNotFoundError:
-        raise UserError(f"weights {path.absolute()} do not exist; give a safetensors file or a torch file") from None
-    except IsADirectoryError:
-        raise UserError(f"weights {path.absolute()} are a folder; give the file in it that holds the weights") from None
-    except OSError as error:
-        raise UserError(
-            f"weights {path.absolute()} cannot be read ({error.strerror}); fix the permissions, or copy the file"
-        ) from None
-
-
-def load_weights(network: "nn.Module", path: Path) -> None:
+def load_weights(network: "nn.Module", path: Path) -> tuple[str, ...]:
     """Put a safetensors or torch file's weights into the network, converted to its precision.
 
-    A torch file may contain the state dict itself or have it under one of the keys NESTS. A common prefix of all names
-    (`module.`, `model.`) is removed if more names then match the network's. Raises UserError for a file of neither
-    kind, for one that can only be unpickled by running its code, and for tensors that do not fit.
+    A torch file may contain the state dict itself or have it under a usual key. Parts of names that programs add, such
+    as `module.`, are ignored, also where only some names have them. Returns notes on what was left out or converted.
+    Raises UserError for a file of neither kind, for one that can only be unpickled by running its code, for values that
+    are no weights, and for tensors that do not fit.
     """
-    own = set(network.state_dict())
-    # A checkpoint of an adapted network also says there which of its maps is the prediction.
-    tensors = _best_named(
-        {name: one for name, one in _read(path).items() if name != "_extra_state" or name in own}, own
-    )
-    remedy = "give weights of this very network, for as many classes, channels and pixels"
-    fit_weights(network, tensors, f"{path} does not fit the network", remedy)
+    found, notes = read_weights(path)
+    own = _tensors_of(network)
+    tensors, left = _by_own_name(found, own, path)
+    _refuse_other_values(tensors, own, {name for name, _ in network.named_parameters()}, path)
+    as_built = {name: value for name, value in own.items() if name not in tensors and not value.is_floating_point()}
+    fit_weights(network, {**as_built, **tensors}, f"{path} does not fit the network", REMEDY)
+    narrow = {_kind(one) for name, one in tensors.items() if one.element_size() < own[name].element_size()}
+    said = {
+        "left out, not the network's": left, "not in the file, left as built": as_built,
+        "is the precision in which they were saved": sorted(narrow),
+    }  # fmt: skip
+    return (*notes, *(f"{some(names)} {what}" for what, names in said.items() if names))
+
+
+def _by_own_name(
+    found: "Mapping[str, Tensor]", own: "Mapping[str, Tensor]", path: Path
+) -> "tuple[dict[str, Tensor], list[str]]":
+    """The file's tensors by the network's names, and the names in the file of those that are no part of it.
+
+    What may be part of it and is none of its own keeps its name, so that it is refused as a misfit.
+    """
+    places = max((_places(found, own, str), _places(found, own, own_name)), key=len)
+    counts = Counter(prefix for prefix, _ in places.values())
+    main = _main(counts, path)
+    tensors: dict[str, Tensor] = {}
+    left = dict(found)
+    for prefix in dict.fromkeys([main, *OUTER]):
+        for name, (before, ours) in places.items():
+            if before == prefix and ours not in tensors:
+                tensors[ours] = left.pop(name)
+    copies = {name for name, (prefix, _) in places.items() if 2 * counts[prefix] >= counts[main]}
+    for name in [name for name in left if name not in copies and _may_be_part(name, found[name], main)]:
+        tensors[_plain(name).removeprefix(main).removeprefix(".")] = left.pop(name)
+    return tensors, list(left)
+
+
+def _places(found: Iterable[str], own: Iterable[str], renamed: Callable[[str], str]) -> dict[str, tuple[str, str]]:
+    """For each name in the file that ends like one of the network's: what comes before, and the network's name."""
+    plain = {_plain(name): name for name in own}
+    places: dict[str, tuple[str, str]] = {}
+    for name in found:
+        parts = _plain(renamed(name)).split(".")
+        ends = {".".join(parts[start:]): ".".join(parts[:start]) for start in range(len(parts))}
+        if end := next((end for end in ends if end in plain), None):
+            places[name] = (ends[end], plain[end])
+    return places
+
+
+def _main(counts: Mapping[str, int], path: Path) -> str:
+    """What comes before the most names. Raises UserError if that cannot be told."""
+    most = [prefix for prefix, count in counts.items() if count == max(counts.values())]
+    usual = [prefix for prefix in OUTER if prefix in most]
+    if len(most) > 1 and not usual:
+        raise UserError(f"{path} holds {len(most)} networks of this kind: {some(most)}; save one of them alone")
+    return [*usual, *most, ""][0]
+
+
+def _may_be_part(name: str, tensor: "Tensor", main: str) -> bool:
+    """Whether a tensor of this name may be a weight of the network that was saved; a count or a loss's is not."""
+    plain = _plain(name)
+    within = not main or plain.startswith(f"{main}.")
+    return within and tensor.is_floating_point() and not re.fullmatch(NO_WEIGHTS, plain)
+
+
+def _plain(name: str) -> str:
+    """A name without the parts that programs add.
+
+    >>> _plain("module.encoder._orig_mod.0.weight")
+    'encoder.0.weight'
+    """
+    return ".".join(part for part in name.split(".") if part not in ADDED)
+
+
+def _refuse_other_values(
+    tensors: "Mapping[str, Tensor]", own: "Mapping[str, Tensor]", parameters: set[str], path: Path
+) -> None:
+    """Raise UserError for numbers of another kind, as quantized weights are, and for values that are not numbers."""
+    for name in own.keys() & tensors.keys():
+        value = tensors[name]
+        if not own[name].is_floating_point():
+            continue
+        if not value.is_floating_point():
+            kinds = f"{name} is {_kind(value)}, the network's is {_kind(own[name])}"
+            raise UserError(f"{path} does not fit the network: {kinds}; give weights that are not quantized")
+        bad = int((~value.isfinite() if name in parameters else value.isnan()).sum())
+        if bad:
+            what = f"{bad:,} of {value.numel():,} values of {name} are NaN or infinite"
+            raise UserError(f"{path}: {what}, so the training diverged; give weights from before that")
+
+
+def _kind(tensor: "Tensor") -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _tensors_of(network: "nn.Module") -> "dict[str, Tensor]":
+    """The network's parameters and buffers by name, without what its layers keep beside them."""
+    return {name: value for name, value in network.state_dict().items() if hasattr(value, "shape")}
 
 
 def fit_weights(network: "nn.Module", tensors: "Mapping[str, Tensor]", what: str, remedy: str) -> None:
     """Copy all tensors into the network by name. Raises UserError, which begins with `what` and lists misfits."""
-    own = network.state_dict()
+    own = _tensors_of(network)
     shapes = [(name, tuple(tensors[name].shape), tuple(own[name].shape)) for name in own if name in tensors]
     faults = {
         "missing": [f"{name} is missing" for name in own if name not in tensors],
@@ -67,55 +145,4 @@ def fit_weights(network: "nn.Module", tensors: "Mapping[str, Tensor]", what: str
         found[SHOWN:] = [f"{len(found) - SHOWN} more {kind}"] if len(found) > SHOWN else []
     if said := [*chain(*faults.values())]:
         raise UserError(f"{what}: {'; '.join(said)}; {remedy}")
-    network.load_state_dict(tensors)
-
-
-def _read(path: Path) -> "dict[str, Tensor]":
-    """Read the tensors by name. The file type is detected from the content, not from the file name."""
-    import pickle
-
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    weights_digest(path)  # raises a clear error if the file cannot be read
-    with path.open("rb") as file:
-        start = file.read(9)
-    try:
-        if start[8:] == b"{":  # a safetensors header, after the eight bytes of its length
-            return load_file(path)
-        if start and not start.startswith((b"PK", b"\x80")):  # a zip of pickles, or a pickle
-            raise UserError(f"{path} is neither a safetensors file nor a torch file; save a state dict as one of them")
-        return _state_dict(torch.load(path, map_location="cpu", weights_only=True), path)
-    except pickle.UnpicklingError as error:
-        code = ", ".join(dict.fromkeys(re.findall(r"GLOBAL (\S+)", str(error)))) or "objects"
-        raise UserError(
-            f"{path} holds more than tensors ({code}), which cannot be read without running code that came with it; "
-            "where you trust it, load it with your own program and save the tensors alone: "
-            "safetensors.torch.save_file(network.state_dict(), 'weights.safetensors')"
-        ) from None
-    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        why = first_line(error).rstrip(".")
-        raise UserError(f"{path} cannot be read as weights ({why}); copy it anew, or save a state dict anew") from None
-
-
-def _state_dict(found: Any, path: Path) -> "dict[str, Tensor]":
-    """The state dict in the content of a torch file, at any depth. Raises UserError if there is none."""
-    from torch import Tensor
-
-    if isinstance(found, Mapping):
-        if found and all(isinstance(value, Tensor) for value in found.values()):
-            return dict(found)
-        for nest in NESTS:
-            if isinstance(found.get(nest), Mapping):
-                return _state_dict(found[nest], path)
-    inside = f"a dict of {', '.join(map(str, list(found)[:6]))}" if isinstance(found, Mapping) else type(found).__name__
-    raise UserError(f"{path} holds {inside}; give a state dict, by itself or under one of: {', '.join(NESTS)}")
-
-
-def _best_named(tensors: "dict[str, Tensor]", own: set[str]) -> "dict[str, Tensor]":
-    """The tensors without the part of their common prefix whose removal makes the most names match the network's."""
-    named = [tensors]
-    while len({name.partition(".")[0] for name in named[-1]}) == 1 and all("." in name for name in named[-1]):
-        named.append({name.partition(".")[2]: tensor for name, tensor in named[-1].items()})
-    return max(named, key=lambda names: len(own & set(names)))  # of equals the first, with nothing removed
+    network.load_state_dict(tensors, strict=False)  # all tensors are there; layers may keep something else as well

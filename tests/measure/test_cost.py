@@ -1,5 +1,7 @@
 """Parameters, bytes, and two counts beside each other; what happens where one fails. More in test_counters.py."""
 
+import os
+
 import pytest
 import torch
 from torch import nn
@@ -8,6 +10,8 @@ from torch.nn import functional as F
 from bench.measure.cost import cost, formulas
 from bench.measure.counters import by_fvcore, by_torch
 from bench.networks import NETWORKS
+from bench.networks.adapt import inside, made
+from bench.networks.table import Shapes
 from bench.quantities import CostSpec
 
 
@@ -50,6 +54,77 @@ def test_a_counter_that_fails_is_shown_as_failed_and_the_other_one_counts():
     assert found.fvcore.macs is None
     assert found.torch.macs == 8 * 8 * 3
     assert found.doubt == "fvcore failed: RuntimeError: no tracing here"
+
+
+class Aborts(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 1, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if torch.jit.is_tracing():
+            os.abort()
+        return self.conv(x)
+
+
+def test_a_tracer_that_ends_its_process_loses_neither_parameters_nor_the_other_count():
+    found = cost(Aborts(), CostSpec(size=8))
+    assert (found.parameters, found.torch.macs, found.fvcore.macs) == (4, 64 * 3, None)
+    assert found.doubt == "fvcore failed: its process was killed by SIGABRT"
+
+
+class Fallback(nn.Module):
+    """A part that raises, whose caller falls back: what code with optional fast kernels does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fast, self.slow = Untraceable(), nn.Conv2d(3, 1, 3, padding=1)
+        self.fast.forward = self.refuse
+
+    def refuse(self, x: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("no kernel for this device")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        try:
+            return self.fast(x)
+        except RuntimeError:
+            return self.slow(x)
+
+
+def test_an_exception_that_is_caught_leaves_the_counts_right():
+    found = cost(Fallback(), CostSpec(size=32))
+    assert (found.parameters, found.torch.macs, found.fvcore.macs) == (28, 32 * 32 * 27, 32 * 32 * 27)
+    assert found.doubt == ""
+
+
+class TwoMaps(nn.Module):
+    """A second map from layers of its own, and images of 16 pixels."""
+
+    image_size = 16
+
+    def __init__(self, in_channels: int = 3, num_classes: int = 1) -> None:
+        super().__init__()
+        self.first, self.second = (nn.Conv2d(in_channels, num_classes, 3, padding=1) for _ in range(2))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        assert x.shape[-1] == 16
+        return self.first(x), self.second(x)
+
+
+def test_a_network_is_counted_itself_and_not_what_adapts_it():
+    network = made(TwoMaps, "TwoMaps", Shapes(3, 1, 32), {})
+    assert inside(network) is not network
+    found = cost(network, CostSpec(size=32))
+    assert found.torch.macs == found.fvcore.macs == 2 * 16 * 16 * 27
+    assert found.doubt == ""
+
+
+def test_all_reasons_for_doubt_are_listed(monkeypatch):
+    wrong = {"two": (nn.Conv2d(1, 1, 1), torch.rand(1, 1, 2, 2), 5)}
+    monkeypatch.setattr("bench.measure.cost.formulas", lambda: wrong)
+    doubt = cost(Untraceable(), CostSpec(size=8)).doubt
+    said = ["fvcore failed: RuntimeError: no tracing here", "fvcore has no right formula for two"]
+    assert doubt.split("; ") == [*said, "torch has no right formula for two"]
 
 
 class Lookup(nn.Module):

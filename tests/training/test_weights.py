@@ -1,7 +1,10 @@
 """Somebody's own weights: read from what people save, fitted by name, refused in words."""
 
 import hashlib
+from argparse import Namespace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -72,9 +75,113 @@ def test_the_networks_own_prefix_stays(tmp_path, theirs):
 
 def test_half_precision_becomes_the_networks(tmp_path, theirs):
     network = small()
-    load_weights(network, saved(tmp_path, {name: value.half() for name, value in theirs.state_dict().items()}))
+    path = saved(tmp_path, {name: value.half() for name, value in theirs.state_dict().items()})
+    assert load_weights(network, path) == ("float16 is the precision in which they were saved",)
     assert network.layers[0].weight.dtype == torch.float32
     assert torch.allclose(network.layers[0].weight, theirs.layers[0].weight, atol=1e-2)
+
+
+def thop(state):
+    """Its state dict after thop.profile: counts in every layer, and in the network itself."""
+    layers = {"", *(f"{name.rpartition('.')[0]}." for name in state)}
+    counts = {
+        f"{layer}total_{what}": torch.zeros(1, dtype=torch.float64) for layer in layers for what in ("ops", "params")
+    }
+    return {**state, **dict(sorted(counts.items()))}
+
+
+AS_SAVED = {
+    "after thop.profile": (thop, "and 5 more left out, not the network's"),
+    "DataParallel of thop's": (lambda state: prefixed(thop(state), "module."), "left out, not the network's"),
+    "BatchNorm before torch 0.4.1": (
+        lambda state: {name: value for name, value in state.items() if "num_batches" not in name},
+        "layers.1.num_batches_tracked not in the file, left as built",
+    ),
+    "some names prefixed": (
+        lambda state: {("module." if "layers.0" in name else "") + name: value for name, value in state.items()}, "",
+    ),
+    "prefixes within names": (
+        lambda state: {name.replace("layers.", "layers._orig_mod.module."): value for name, value in state.items()}, "",
+    ),
+    "Lightning with a loss": (
+        lambda state: {"state_dict": {**prefixed(state, "model."), "loss.weight": torch.ones(2)}},
+        "loss.weight left out, not the network's",
+    ),
+    "a loss beside plain names": (
+        lambda state: {**state, "criterion.pos_weight": torch.ones(1)},
+        "criterion.pos_weight left out, not the network's",
+    ),
+    "a student and its teacher": (
+        lambda state: {**prefixed({n: v * 0 for n, v in state.items()}, "teacher."), **prefixed(state, "student.")},
+        "teacher.layers.0.weight, teacher.layers.0.bias, teacher.layers.1.weight and 6 more left out",
+    ),
+    "several state dicts": (
+        lambda state: {"model_ema": {n: v * 0 for n, v in state.items()}, "model": state},
+        "'model' taken, model_ema left out",
+    ),
+    "under a name of one's own": (lambda state: {"generator": state, "epoch": 3}, ""),
+    "beside numbers": (lambda state: {**state, "epoch": 3}, "epoch left out, no tensors"),
+    "numpy's numbers": (lambda state: {"model": state, "best": np.float64(0.9), "curve": np.arange(3)}, ""),
+    "arguments": (lambda state: {"model": state, "args": Namespace(lr=0.1, out=Path("runs"))}, ""),
+    "nnU-Net": (
+        lambda state: {"network_weights": state, "init_args": {"device": torch.device("cpu")}, "scaler": None}, "",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "note"), AS_SAVED.values(), ids=AS_SAVED)
+def test_files_as_people_have_them(tmp_path, theirs, written, note):
+    network = small()
+    batches = network.layers[1].num_batches_tracked.clone()
+    notes = load_weights(network, saved(tmp_path, written(theirs.state_dict())))
+    assert note in "; ".join(notes)
+    assert bool(notes) == bool(note)
+    if "num_batches" in note:
+        assert network.layers[1].num_batches_tracked == batches
+        theirs.layers[1].num_batches_tracked.copy_(batches)
+    assert same(network, theirs)
+
+
+def test_the_format_before_torch_1_6(tmp_path, theirs):
+    network, path = small(), tmp_path / "theirs.pth"
+    torch.save({"model": theirs.state_dict()}, path, _use_new_zipfile_serialization=False)
+    assert load_weights(network, path) == ()
+    assert same(network, theirs)
+
+
+def test_of_two_networks_none_is_guessed(tmp_path, theirs):
+    state = {**prefixed(theirs.state_dict(), "one."), **prefixed(theirs.state_dict(), "other.")}
+    with pytest.raises(UserError, match=r"holds 2 networks of this kind: one, other; save one of them alone"):
+        load_weights(small(), saved(tmp_path, state))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        (
+            "layers.4.weight",
+            torch.ones(3, 4, 1, 1),
+            r"layers.4.weight is \(3, 4, 1, 1\), the network's is \(1, 4, 1, 1\)",
+        ),
+        (
+            "layers.4.weight",
+            torch.full((1, 4, 1, 1), torch.nan),
+            "4 of 4 values of layers.4.weight are NaN or infinite",
+        ),
+        ("layers.1.running_var", torch.tensor([1, 1, torch.nan, 1]), "1 of 4 values of layers.1.running_var are NaN"),
+        (
+            "layers.4.weight",
+            torch.ones(1, 4, 1, 1, dtype=torch.int8),
+            "is int8, the network's is float32.*not quantized",
+        ),
+        ("layers.5.weight", torch.ones(1), "layers.5.weight is not the network's"),
+    ],
+)
+def test_other_values_are_refused(tmp_path, theirs, name, value, text):
+    network = small()
+    with pytest.raises(UserError, match=text):
+        load_weights(network, saved(tmp_path, {**theirs.state_dict(), name: value}))
+    assert same(network, small())
 
 
 def test_what_does_not_fit_is_named_a_few_of_each_kind(tmp_path, theirs):
@@ -97,9 +204,40 @@ def test_a_file_that_would_run_code_is_not_read(tmp_path, theirs):
         load_weights(small(), path)
 
 
+def test_a_whole_network_and_a_scripted_one_are_refused(tmp_path, theirs):
+    with pytest.raises(UserError, match=r"holds a whole network, not its weights alone \(toys.Small, .*save_file"):
+        load_weights(small(), saved(tmp_path, theirs))
+    torch.jit.script(theirs).save(tmp_path / "scripted.pt")
+    with pytest.raises(UserError, match=r"is a TorchScript archive, which holds code and is not run; .*save_file"):
+        load_weights(small(), tmp_path / "scripted.pt")
+
+
+def test_a_zip_of_something_else_is_refused(tmp_path):
+    np.savez(tmp_path / "w.npz", a=np.ones(2))
+    with pytest.raises(UserError, match=r"is an archive of a\.npy; unpack it"):
+        load_weights(small(), tmp_path / "w.npz")
+
+
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize("share", [0.5, 0.99])
+def test_a_file_that_is_cut_off_is_refused(tmp_path, theirs, old, share):
+    path = tmp_path / "theirs.pth"
+    torch.save(theirs.state_dict(), path, _use_new_zipfile_serialization=not old)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(UserError, match=r"cannot be read as weights \(.*copy it anew"):
+        load_weights(small(), path)
+
+
 @pytest.mark.parametrize(
     ("content", "text"),
     [
+        (b"<!DOCTYPE html><html>sign in</html>", "is a web page, not the weights themselves; .* sign in"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 9\n",
+            "is a pointer of Git LFS.*git lfs pull",
+        ),
+        (b"\x1f\x8b\x08\x00", "is a compressed file; unpack it"),
+        (b"\x89HDF\r\n", "is an HDF5 file"),
         (b"hello, world", "neither a safetensors file nor a torch file"),
         (b"", "cannot be read as weights"),
         (b"PK\x03\x04 cut off", "cannot be read as weights"),

@@ -1,0 +1,171 @@
+"""Reads files of weights as people have them, without running code that comes with them.
+
+torch is imported where it is needed, because planning needs only the digest.
+"""
+
+import hashlib
+import pickle
+import re
+import zipfile
+from argparse import Namespace
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import date, datetime, timedelta
+from pathlib import Path, PosixPath, PurePosixPath
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import UserError, first_line
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# Usual keys of the state dict. If a file has several, the first of these is used.
+NESTS = (
+    "state_dict", "model_state_dict", "model_state", "model", "network_state_dict", "network_weights", "network", "net",
+    "weights", "params", "module", "state_dict_ema", "model_ema", "ema",
+)  # fmt: skip
+ANOTHER_KIND = (
+    (rb"version https://git-lfs", "a pointer of Git LFS, not the weights themselves; fetch them: git lfs pull"),
+    (rb"\s*<", "a web page, not the weights themselves; open its address in a browser, sign in where asked, download"),
+    (rb"\x89HDF", "an HDF5 file, as Keras writes; save a state dict with PyTorch"),
+    (rb"\x1f\x8b|BZh|7z\xbc\xaf|Rar!|\xfd7zXZ", "a compressed file; unpack it and give the file of weights in it"),
+    (rb"(?!PK|\x80)", "neither a safetensors file nor a torch file; save a state dict as one of them"),
+)
+# What reading a file that is cut off or damaged raises.
+DAMAGED = (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError)
+SHOWN = 3
+SAVE_ALONE = (
+    "where you trust it, load it with your own program and save the tensors alone: "
+    "safetensors.torch.save_file(network.state_dict(), 'weights.safetensors')"
+)
+
+
+def weights_digest(path: Path) -> str:
+    """12 hexadecimal digits of the hash of the file's content. Raises UserError if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    except FileNotFoundError:
+        raise UserError(f"weights {path.absolute()} do not exist; give a safetensors file or a torch file") from None
+    except IsADirectoryError:
+        raise UserError(f"weights {path.absolute()} are a folder; give the file in it that holds the weights") from None
+    except OSError as error:
+        raise UserError(
+            f"weights {path.absolute()} cannot be read ({error.strerror}); fix the permissions, or copy the file"
+        ) from None
+
+
+def read_weights(path: Path) -> "tuple[dict[str, Tensor], tuple[str, ...]]":
+    """The tensors of a file by name, and notes on what else it holds that was left out.
+
+    The file type is detected from the content, not from the file name. Raises UserError for a file of another kind, for
+    one that can only be unpickled by running its code, and for one without a state dict.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    weights_digest(path)  # raises a clear error if the file cannot be read
+    with path.open("rb") as file:
+        start = file.read(64)
+    is_safetensors = start[8:9] == b"{"  # a header, after the eight bytes of its length
+    if not is_safetensors:
+        _refuse_another_kind(path, start)
+    try:
+        with torch.serialization.safe_globals(_harmless()):
+            found = load_file(path) if is_safetensors else torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(_not_unpickled(path, error)) from None
+    except (SafetensorError, *DAMAGED) as error:
+        raise UserError(_unreadable(path, error)) from None
+    return _state_dict(found, path)
+
+
+def _refuse_another_kind(path: Path, start: bytes) -> None:
+    """Raise UserError for what is neither a zip of pickles nor a pickle, with what it is instead."""
+    for pattern, said in ANOTHER_KIND if start else ():
+        if re.match(pattern, start):
+            raise UserError(f"{path} is {said}")
+    if not start.startswith(b"PK"):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile:
+        size = f"{path.stat().st_size:,} bytes"
+        raise UserError(f"{path} cannot be read as weights (it ends early, at {size}); copy it anew") from None
+    inside = {name.rpartition("/")[2] for name in names}
+    if "constants.pkl" in inside:
+        raise UserError(f"{path} is a TorchScript archive, which holds code and is not run; {SAVE_ALONE}")
+    if "data.pkl" not in inside:
+        shown = ", ".join(names[:3])
+        raise UserError(f"{path} is an archive of {shown}; unpack it and give the file of weights in it")
+
+
+def _harmless() -> list[Any]:
+    """What trainers save beside weights, whose construction runs nothing: settings, paths, dates, numpy's numbers."""
+    import numpy as np
+
+    rebuilding = {"scalar": np.float64(0).__reduce__()[0], "_reconstruct": np.zeros(0).__reduce__()[0]}
+    named: list[Any] = [(PosixPath, "pathlib._local.PosixPath")]  # as Python 3.13 calls it
+    named += [
+        (found, f"numpy.{core}.multiarray.{name}") for core in ("core", "_core") for name, found in rebuilding.items()
+    ]
+    dtypes = {type(np.dtype(code)) for code in np.typecodes["All"]}
+    return [*named, np.ndarray, np.dtype, *dtypes, PosixPath, PurePosixPath, Namespace, SimpleNamespace, date, datetime,
+            timedelta]  # fmt: skip
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    why = first_line(error).rstrip(".")
+    return f"{path} cannot be read as weights ({why}); copy it anew, or save a state dict anew"
+
+
+def _not_unpickled(path: Path, error: pickle.UnpicklingError) -> str:
+    """Why a pickle was not read: it holds other classes, or is damaged."""
+    from torch.serialization import get_unsafe_globals_in_checkpoint
+
+    if not (named := re.findall(r"GLOBAL (\S+)", str(error))):
+        return _unreadable(path, error)
+    with suppress(Exception):  # in the format before torch 1.6 they cannot be listed
+        named += sorted(get_unsafe_globals_in_checkpoint(path))
+    whole = any(name.startswith("torch.nn.modules.") for name in named)
+    what = "a whole network, not its weights alone" if whole else "more than tensors"
+    unread = f"{some(dict.fromkeys(named))}), which cannot be read without running code that came with it"
+    return f"{path} holds {what} ({unread}; {SAVE_ALONE}"
+
+
+def _state_dict(found: Any, path: Path) -> "tuple[dict[str, Tensor], tuple[str, ...]]":
+    """The state dict in the content of a torch file, at any depth. Raises UserError if there is none."""
+    from torch import Tensor
+
+    if isinstance(found, Mapping):
+        tensors = {str(name): value for name, value in found.items() if isinstance(value, Tensor)}
+        dicts = [key for key, value in found.items() if _is_state_dict(value)]
+        nests = [nest for nest in NESTS if isinstance(found.get(nest), Mapping)] or dicts[:2]
+        if tensors and (len(tensors) == len(found) or (len(tensors) > 1 and not nests)):
+            others = [str(key) for key in found if str(key) not in tensors]
+            return tensors, (f"{some(others)} left out, no tensors",) if others else ()
+        if nests and (nests[0] in NESTS or len(nests) == 1):
+            inner, notes = _state_dict(found[nests[0]], path)
+            others = [str(key) for key in dicts if key != nests[0]]
+            return inner, (*notes, f"'{nests[0]}' taken, {some(others)} left out") if others else notes
+    inside = f"a dict of {', '.join(map(str, list(found)[:6]))}" if isinstance(found, Mapping) else type(found).__name__
+    raise UserError(f"{path} holds {inside}; give a state dict, by itself or under one of: {', '.join(NESTS)}")
+
+
+def _is_state_dict(value: Any) -> bool:
+    from torch import Tensor
+
+    return isinstance(value, Mapping) and bool(value) and all(isinstance(one, Tensor) for one in value.values())
+
+
+def some(names: Iterable[str]) -> str:
+    """The first of some names, and how many more.
+
+    >>> some(["a", "b"]), some("abcde")
+    ('a, b', 'a, b, c and 2 more')
+    """
+    listed = list(names)
+    return ", ".join(listed[:SHOWN]) + (f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else "")

@@ -1,0 +1,28 @@
+"""What ends its process does not end this one."""
+
+import os
+import signal
+
+import pytest
+
+from bench.measure.apart import Ended, apart
+
+
+def test_a_result_comes_back_and_changes_do_not():
+    seen = []
+    assert apart(lambda: (seen.append(1), os.getpid())[1]) != os.getpid()
+    assert seen == []
+
+
+@pytest.mark.parametrize(
+    ("end", "text"),
+    [
+        (os.abort, "killed by SIGABRT"),
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "killed by SIGKILL"),
+        (lambda: os._exit(3), "exit code 3"),
+        (lambda: 1 / 0, "exit code 1"),
+    ],
+)
+def test_the_end_of_its_process_is_an_exception_here(end, text):
+    with pytest.raises(Ended, match=text):
+        apart(end)
