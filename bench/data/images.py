@@ -1,28 +1,17 @@
 """Image and mask files decoded into uint8 arrays. Broken files are reported by name."""
 
-import re
-import struct
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from bench.data.files import BROKEN, first_few
+from bench.data.broken import naming, opened
+from bench.data.files import first_few
 from bench.errors import UserError
 
 # The first letter of Pillow's modes of more than 8 bits. Its own conversion to 8 bits would clip them, not scale them.
 DEEP = "IF"
-# What Pillow raises for files that are broken, beside what Python's own readers do.
-FOREIGN: tuple[type[Exception], ...] = (
-    *BROKEN, Image.DecompressionBombError, struct.error, ArithmeticError, AttributeError, IndexError, MemoryError,
-    TypeError,
-)  # fmt: skip
-# Where the content of a file is, by what stands in its place: the first bytes of the file, or a part of a link.
-POINTERS = {b"version https://git-lfs": ("Git LFS", "git lfs pull"), b"/annex/objects/": ("git-annex", "datalad get")}
-LINKS = {"annex/objects": "datalad get (or git annex get)", "dvc": "dvc pull"}
 Polygon = tuple[tuple[float, float], ...]
 
 
@@ -39,7 +28,7 @@ def read_rgb(path: Path) -> np.ndarray:
 
 def as_rgb(picture: Image.Image, path: Path) -> np.ndarray:
     """The colors of a picture of 8 bits, uint8 (height, width, 3). Raises UserError for colors that nobody converts."""
-    with _named(path):
+    with naming(path):
         return np.array(picture.convert("RGB"))
 
 
@@ -151,54 +140,6 @@ def _load(path: Path) -> Image.Image:
     with opened(path) as picture:
         picture.load()
         return picture
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
-    """An image file whose pixels are not decoded yet. Raises UserError naming the file, what is wrong, what to do."""
-    with _named(path), warnings.catch_warnings():
-        # Large images are honest until they are twice as large as Pillow finds usual; then it refuses them itself.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(path) as picture:
-            yield picture
-
-
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except FOREIGN as error:
-        raise UserError(unreadable(path, error)) from error
-
-
-def unreadable(path: Path, error: Exception) -> str:
-    """The sentence on a file that Pillow cannot read: what is in its place, and what to do."""
-    try:
-        if path.is_symlink() and not path.exists():
-            target = str(path.readlink())
-            fetched = next((how for sign, how in LINKS.items() if sign in target), "")
-            advice = f"get its content with {fetched}" if fetched else "mend the link, or take it out"
-            return f"the image {path} is a link to {target}, which is not there; {advice}"
-        if not path.exists():
-            return f"no such image: {path}; check --data-root, or get the file again"
-        if path.is_dir():
-            return f"{path} is a folder with the name of an image; rename it, or move it out"
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            head = file.read(64)
-    except OSError as fault:
-        return f"cannot read the image {path}: {fault.strerror}; make the file readable, or take it out"
-    for sign, (tool, how) in POINTERS.items():
-        if head.startswith(sign):
-            return f"{path} is a pointer of {tool} in place of the image; get its content with {how}"
-    if isinstance(error, Image.DecompressionBombError | MemoryError):
-        pixels = next(iter(re.findall(r"(\d+) pixels", str(error))), "more")
-        limit = f"{2 * (Image.MAX_IMAGE_PIXELS or 0)}"
-        advice = "scale image and mask down, or cut both into tiles"
-        return f"the image {path} ({size} bytes) has {pixels} pixels, and at most {limit} are read; {advice}"
-    reason = "the file is empty" if not size else " ".join(str(error).split()) or type(error).__name__
-    advice = "the file is broken or cut off, so get it again, or take it out"
-    return f"cannot read the image {path} ({size} bytes): {reason}; {advice}"
 
 
 def _to_8_bits(picture: Image.Image, path: Path) -> np.ndarray:
