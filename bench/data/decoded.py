@@ -11,13 +11,13 @@ from PIL import Image
 
 from bench.data.broken import naming, opened
 from bench.data.images import DEEP
+from bench.data.turns import turn_of
 from bench.errors import UserError
 
 COLOR = 1 << 24  # added to a color
 DRAWN = 127  # what is more opaque counts as drawn
 # Pillow spreads gray levels of 2 and 4 bits over 8: the factor, by its name for how they were stored.
 SPREAD = {"L;2": 85, "L;2I": 85, "L;2R": 85, "L;4": 17, "L;4I": 17, "L;4R": 17}
-ORIENTATION = 0x0112  # EXIF's tag
 SAME = 8  # levels within which colors are one: programs round the colors of half-transparent edges
 WHOLE = 1e-3  # how far a number with a fraction may be from a whole one that is meant
 
@@ -55,7 +55,8 @@ def decode_mask(path: Path) -> Decoded:
             values = np.asarray(picture).astype(np.uint8)
             return Decoded(values, values, bilevel=True, turn=turn)
         if picture.mode[0] in DEEP or (picture.mode == "L" and not picture.has_transparency_data):
-            values = _whole(np.asarray(picture)) // factor
+            values = _whole(np.asarray(picture))
+            values = values // factor if factor > 1 else values
             return Decoded(_full_is_255(values, 255 // factor if picture.mode == "L" else 65535), values, turn=turn)
         return _decode_colors(picture, turn)
 
@@ -66,27 +67,6 @@ def one_page(picture: Image.Image, path: Path) -> None:
     if pages > 1 and picture.format != "MPO":
         advice = "save each page as a file, images and masks alike (slices of one patient: name it with --patient)"
         raise UserError(f"{path} has {pages} pages, and one image is one page; {advice}")
-
-
-def turn_of(picture: Image.Image) -> int:
-    """EXIF's orientation, 1 (upright) to 8, of an opened picture. Pillow turns TIFF itself, so that is upright."""
-    if picture.format == "TIFF" or (picture.format == "PNG" and "exif" not in picture.info):
-        return 1  # asking a PNG without EXIF would decode it
-    turn = picture.getexif().get(ORIENTATION, 1)
-    return turn if turn in range(1, 9) else 1
-
-
-def turned(values: np.ndarray, turn: int) -> np.ndarray:
-    """An array (height, width, ...) as stored, turned upright by EXIF's orientation."""
-    if turn > 4:
-        values = values.swapaxes(0, 1)
-    rows, columns = (-1 if turn in flipped else 1 for flipped in ((3, 4, 7, 8), (2, 3, 6, 7)))
-    return values[::rows, ::columns]
-
-
-def upright_size(size: tuple[int, int], turn: int) -> tuple[int, int]:
-    """(height, width) after `turned`."""
-    return (size[1], size[0]) if turn > 4 else size
 
 
 def stored_as(picture: Image.Image) -> str:

@@ -14,10 +14,11 @@ from pydantic import TypeAdapter
 
 from bench.data.broken import naming, opened
 from bench.data.contents import reader_code, wait_for_clock
-from bench.data.decoded import decode_mask, one_page, stored_as, turn_of
+from bench.data.decoded import decode_mask, one_page, stored_as
 from bench.data.files import state_of
 from bench.data.images import DEEP
 from bench.data.kept import keep, recall
+from bench.data.turns import turn_of
 from bench.errors import UserError
 
 MOST = 1024  # levels that are kept of a file, the most frequent ones

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from bench.data.decoded import COLOR, Decoded, decode_mask, turned
+from bench.data.decoded import COLOR, Decoded, decode_mask
 from bench.data.facts import MaskFacts, facts_of_images, facts_of_masks
 from bench.data.files import first_few
 from bench.data.images import check_same_size
-from bench.data.pictures import Pair, header_of, is_upright, usual_turn
 from bench.data.sample import Options
+from bench.data.scales import Pair, image_reader, usual_turn
+from bench.data.turns import header_of, is_upright, turned
 from bench.errors import UserError
 
 Rule = tuple[str, tuple[Any, ...]]  # of plain values, for the reader's arguments are part of a digest's key
@@ -27,9 +28,23 @@ MANY = 20  # levels from which on they are no classes
 USUAL = "a mask of one class holds 0 and 1, or 0 and 255"
 
 
+Reader = Callable[[Path, tuple[Path, ...]], np.ndarray]  # of an image and its masks
+
+
+def readers(
+    pairs: Sequence[Pair], classes: Sequence[str], options: Options, problems: list[str], notes: list[str]
+) -> tuple[list[Pair], Reader, Reader]:
+    """The pairs that can be read, the reader of an image with its masks, and that of its masks with the image.
+
+    See `whole`, `image_reader` and `mask_reader`.
+    """
+    kept = whole(pairs, problems)
+    return kept, image_reader(kept, problems, notes), mask_reader(kept, classes, options, problems, notes)
+
+
 def mask_reader(
     pairs: Sequence[Pair], classes: Sequence[str], options: Options, problems: list[str], notes: list[str]
-) -> Callable[[Path, tuple[Path, ...]], np.ndarray]:
+) -> Reader:
     """The reader of one image's masks, which are united: class numbers, uint8 (height, width), sized as the image.
 
     All masks are decoded to judge what their levels mean. What cannot be told is one line in `problems`, for the whole
@@ -59,7 +74,12 @@ def grouped(faults: Mapping[Path, str]) -> list[str]:
     for path, fault in faults.items():
         alike[re.sub(r"\d+|(?<= is a link to )\S+(?=,)", "#", fault.replace(str(path), "*"))].append(path)
     return [
-        faults[first] + (f"; the same in {len(more)} more: {first_few([path.name for path in more])}" if more else "")
+        faults[first]
+        + (
+            f"; the same in {len(more)} more: {first_few([f'{path.parent.name}/{path.name}' for path in more])}"
+            if more
+            else ""
+        )
         for first, *more in alike.values()
     ]
 

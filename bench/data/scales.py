@@ -1,37 +1,21 @@
-"""A user's images: one gray scale for all deep ones of a data set, and turned upright where their masks are.
-
-EXIF says how a camera was held. Most tools in which masks are drawn show the picture upright, some as it is stored.
-"""
+"""The reader of a user's images: one gray scale for all deep ones of a data set, and turned upright as their masks."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from bench.data.broken import naming, opened
-from bench.data.decoded import one_page, turn_of, turned, upright_size
+from bench.data.decoded import one_page
 from bench.data.facts import ImageFacts, MaskFacts, facts_of_images, facts_of_masks
 from bench.data.files import first_few
 from bench.data.images import DEEP, gray_rgb
+from bench.data.turns import Header, fits, header_of, is_upright, turn_of, turned
 
 Pair = tuple[Path, tuple[Path, ...]]  # an image and its masks
 TOPS = (1, 255, 1023, 4095, 16383, 65535)  # the greatest values of images with 1, 8, 10, 12, 14 and 16 bits
 LEAST = 0.05  # of its range that a data set has to use
-
-
-@dataclass(frozen=True)
-class Header:
-    """(height, width) as stored, and EXIF's orientation, 1 to 8."""
-
-    size: tuple[int, int]
-    turn: int
-
-    @property
-    def upright(self) -> tuple[int, int]:
-        """(height, width) after turning upright."""
-        return upright_size(self.size, self.turn)
 
 
 def image_reader(
@@ -74,24 +58,6 @@ def read_image(turn: str, low: float, high: float, image: Path, masks: tuple[Pat
     return np.ascontiguousarray(turned(colors, header.turn)) if is_upright(turn, header, of_masks) else colors
 
 
-def header_of(path: Path) -> Header:
-    """Size and orientation of a file, without decoding it. Raises UserError naming it when it is unreadable."""
-    with opened(path) as picture:
-        return Header((picture.height, picture.width), turn_of(picture))
-
-
-def is_upright(turn: str, image: Header, masks: Sequence[tuple[tuple[int, ...], int]]) -> bool:
-    """Whether image and masks are to be turned upright: if only then they fit, and by `turn` where both ways fit."""
-    stored, upright = _fits(image, masks)
-    return upright if stored != upright else turn == "upright"
-
-
-def _fits(image: Header, masks: Sequence[tuple[tuple[int, ...], int]]) -> tuple[bool, bool]:
-    """Whether the masks have the size of the image as stored, and whether they have it upright."""
-    stored = all(tuple(size) == image.size for size, _ in masks)
-    return stored, all(upright_size((size[0], size[1]), turn) == image.upright for size, turn in masks)
-
-
 def usual_turn(
     pairs: Sequence[Pair], images: Mapping[Path, ImageFacts], masks: Mapping[Path, MaskFacts]
 ) -> tuple[str, str, str]:
@@ -107,7 +73,7 @@ def usual_turn(
         if known.turn == 1 or known.fault or any(one.fault for one in drawn):
             continue
         turned_ones += 1
-        stored, upright = _fits(Header(known.size, known.turn), [(one.size, one.turn) for one in drawn])
+        stored, upright = fits(Header(known.size, known.turn), [(one.size, one.turn) for one in drawn])
         if all(one.turn == known.turn for one in drawn):
             continue  # masks with the same orientation are turned with their image
         votes["either" if stored == upright else "upright" if upright else "stored"].append(image.name)
