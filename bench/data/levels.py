@@ -73,15 +73,12 @@ def grouped(faults: Mapping[Path, str]) -> list[str]:
     alike: dict[str, list[Path]] = defaultdict(list)
     for path, fault in faults.items():
         alike[re.sub(r"\d+|(?<= is a link to )\S+(?=,)", "#", fault.replace(str(path), "*"))].append(path)
-    return [
-        faults[first]
-        + (
-            f"; the same in {len(more)} more: {first_few([f'{path.parent.name}/{path.name}' for path in more])}"
-            if more
-            else ""
-        )
-        for first, *more in alike.values()
-    ]
+    return [faults[first] + _also(more) for first, *more in alike.values()]
+
+
+def _also(paths: Sequence[Path]) -> str:
+    names = [f"{path.parent.name}/{path.name}" for path in paths]
+    return f"; the same in {len(names)} more: {first_few(names)}" if names else ""
 
 
 def read_united(rule: Rule, turn: str, image: Path, masks: tuple[Path, ...]) -> np.ndarray:
