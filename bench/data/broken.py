@@ -3,13 +3,14 @@
 import re
 import struct
 import warnings
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
 
-from bench.data.files import BROKEN
+from bench.data.files import BROKEN, first_few
 from bench.errors import UserError
 
 # What Pillow raises for files that are broken, beside what Python's own readers do.
@@ -71,3 +72,22 @@ def _unreadable(path: Path, error: Exception) -> str:
         return f"the image {path} ({size} bytes) has {pixels} pixels, and at most {limit} are read; {advice}"
     reason = " ".join(str(error).split()) if size else "the file is empty"
     return f"cannot read the image {path} ({size} bytes): {reason or type(error).__name__}; {AGAIN}"
+
+
+def grouped(faults: Iterable[tuple[Sequence[str], str]]) -> list[str]:
+    """The sentences on files, where many files with one fault have one sentence, which names the first of them.
+
+    Each comes with what names its file in it; the first of these is shown. Numbers do not make another fault.
+    """
+    alike: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for names, fault in faults:
+        text = fault
+        for name in sorted(names, key=len, reverse=True):
+            text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "*", text)
+        text = re.sub(r"(?<= is a link to )\S+(?=,)|\d+", "#", text)
+        alike[text if names else fault].append((names[0] if names else "", fault))
+    lines = []
+    for (_, fault), *more in alike.values():
+        named = ["/".join(Path(name).parts[-2:]) for name, _ in more]
+        lines.append(fault + (f"; the same in {len(more)} more: {first_few(named)}" if more and named[0] else ""))
+    return lines
