@@ -40,7 +40,11 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except FOREIGN as error:
-        raise UserError(_unfetched(path) or _unreadable(path, error)) from error
+        try:
+            told = _unfetched(path) or _unreadable(path, error)
+        except OSError as fault:
+            told = f"cannot read the image {path}: {fault.strerror}; make it readable, or take it out"
+        raise UserError(told) from error
 
 
 def _unfetched(path: Path) -> str:
@@ -57,12 +61,9 @@ def _unfetched(path: Path) -> str:
 
 def _unreadable(path: Path, error: Exception) -> str:
     """The sentence on a file that is there and holds no image, or too large a one."""
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            head = file.read(64)
-    except OSError as fault:
-        return f"cannot read the image {path}: {fault.strerror}; make the file readable, or take it out"
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(64)
     for sign, (tool, how) in POINTERS.items():
         if head.startswith(sign):
             return f"{path} is a pointer of {tool} in place of the image; get its content with {how}"
