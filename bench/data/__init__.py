@@ -73,9 +73,9 @@ DATASETS = {name: Source(name, **facts) for name, facts in FACTS.items()}
 def open_dataset(name: str, root: Path | None = None, options: Options = NO_OPTIONS) -> DataSet:
     """Open a data set of the table; `root` is the folder that holds its files as published.
 
-    An `options.split_file` that exists says which group is on which side. Raises UserError for an unknown name, for a
-    `root` that is needed and missing or not a folder, for an option that the data set does not take, for broken files
-    (the first three, and how to list all), and for a split file that does not fit.
+    The `options.split_file` says which group is on which side. Raises UserError for an unknown name, for a `root` that
+    is needed and missing or not a folder, for an option that the data set does not take, for broken files (the first
+    three, and how to list all), and for a split file that is missing or does not fit.
     """
     data, problems = _read(name, root, options)
     if problems:
@@ -112,6 +112,10 @@ def _read(name: str, root: Path | None, options: Options) -> tuple[DataSet, list
         given = f"--data-root {root.absolute()} {fault}" if root else "no folder was given"
         advice = f"give --data-root FOLDER, where FOLDER holds\n{source.layout}"
         raise UserError(f"data set '{name}' is read from files and {given}; {advice}")
+    if options.split_file and not options.split_file.is_file():
+        fault = f"there is no split file {options.split_file.absolute()}"
+        advice = "correct the path, or leave --split-file out: the split is as published, or drawn and written down"
+        raise UserError(f"{fault}; {advice}")
     problems: list[str] = []
     return source.open(root, options, problems), problems
 
@@ -126,4 +130,4 @@ def _given(root: Path | None, options: Options) -> list[str]:
 
 
 def _regrouped(data: DataSet, path: Path | None) -> DataSet:
-    return apply_splits(data, path) if path and path.exists() else data
+    return apply_splits(data, path) if path else data

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import unicodedata
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -134,6 +135,11 @@ def two_files(name: str, paths: list[Path]) -> str:
 def no_partner(title: str, what: str, file: Path, lacks: str, expected: str) -> str:
     """The sentence for a file without the other one that it needs."""
     return f"{title}: {what} {file} has no {lacks}; expected {expected}; get the {lacks} again, or take the {what} out"
+
+
+def composed(name: str) -> str:
+    """A name with each accented letter as one character: macOS writes two, the letter and its accent."""
+    return unicodedata.normalize("NFC", name)
 
 
 def first_few(names: Sequence[str], count: int = 3) -> str:

@@ -6,7 +6,6 @@ Nothing is guessed: what is missing, left over, named twice, of another size or 
 import hashlib
 import os
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.files import collected, files_in, first_few, state_of
+from bench.data.files import collected, composed, files_in, first_few, state_of
 from bench.data.folder import ENDINGS
 from bench.data.images import checked_labels, gray_levels, read_labels
 from bench.data.sample import Sample
@@ -169,11 +168,6 @@ def without_suffix(name: str) -> str:
     ('case.1', 'case.1')
     """
     return SUFFIX.sub("", name)
-
-
-def composed(name: str) -> str:
-    """A name with each accented letter as one character: macOS writes two, the letter and its accent."""
-    return unicodedata.normalize("NFC", name)
 
 
 def unmatched(
