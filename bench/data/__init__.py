@@ -52,13 +52,15 @@ class Source:
         data: DataSet = reader.open(self, root, options, problems)
         return replace(data, tolerance=self.tolerance if options.tolerance is None else options.tolerance)
 
-    def wrong_layout(self, root: Path, missing: str) -> UserError:
+    def wrong_layout(self, root: Path, missing: str, hint: str = "") -> UserError:
         """The error for a `root` that does not hold this data set; `missing` says what was looked for.
 
-        The folder above `root` or one directly below it is suggested if it contains `trace`.
+        `hint` is a line on what could be meant. The folder above `root` or one directly below it is suggested if it
+        contains `trace`.
         """
         names = sorted(entry.name for entry in root.iterdir() if not entry.name.startswith("."))
         lines = [f"{self.short}: {missing} in {root.resolve()}; found there: {first_few(names) or 'nothing'}"]
+        lines += [hint] * bool(hint)
         signs = (sign for other in DATASETS.values() if other is not self for sign in other.signs.items())
         lines += [f"this looks like {what}" for pattern, what in signs if any(root.glob(pattern))][:1]
         near = (folder for folder in (root.resolve().parent, *sorted(root.iterdir())) if folder.is_dir())
@@ -99,7 +101,7 @@ def _read(name: str, root: Path | None, options: Options) -> tuple[DataSet, list
     if name not in DATASETS:
         raise unknown("data set", name, DATASETS)
     source = DATASETS[name]
-    for option in ("classes", "fold", "patient"):
+    for option in ("classes", "fold", "patient", "images", "masks"):
         if getattr(options, option) and option not in source.options:
             takers = " and ".join(other.name for other in DATASETS.values() if option in other.options)
             taken = ", ".join(f"--{known}" for known in source.options) or "none"
@@ -124,7 +126,8 @@ def _given(root: Path | None, options: Options) -> list[str]:
     """The folder and the options as they are given on the command line."""
     values = {
         "--data-root": root, "--classes": ",".join(options.classes), "--patient": options.patient,
-        "--split-file": options.split_file, "--fold": options.fold,
+        "--images": options.images, "--masks": options.masks, "--split-file": options.split_file,
+        "--fold": options.fold,
     }  # fmt: skip
     return [part for option, value in values.items() if value for part in (option, str(value))]
 

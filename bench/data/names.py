@@ -13,7 +13,7 @@ MASKS = ("masks", "mask", "labels", "label", "gt", "annotations", "annotation", 
 SIDES = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 ENDINGS = ("", "_mask", "_seg", "_segmentation", "_gt", "_label", "_labels")
 
-# Words of folders' names, longer ones first. A word that only sometimes means images counts where no better one is there.
+# Words of folders' names, longer ones first. What only sometimes means images counts where nothing better is there.
 _IMAGE = ("images", "image", "imgs", "img")
 _PERHAPS_IMAGE = ("originals", "original", "orig", "inputs", "input", "pictures", "photos", "frames", "scans", "slices")
 _MASK = (
@@ -32,8 +32,8 @@ _WORDS = re.compile(f"(?:{_WORD.pattern})+")
 # Words at the end or the start of files' names, with what stands between them and the name.
 _GAP = r"[ _.\-]*"
 _MASK_WORD = (
-    r"ground[ _\-]?truths?|segmentations?|segmented|segs?|gts?|binary[ _\-]?masks?|masks?|annotations?|annos?|labels?|lbl|"
-    r"lesions?|(?:1st|2nd|[12])?(?:ho|manual|observer|annotator|rater|expert|reader)"
+    r"ground[ _\-]?truths?|segmentations?|segmented|segs?|gts?|binary[ _\-]?masks?|masks?|annotations?|annos?|labels?|"
+    r"lbl|lesions?|(?:1st|2nd|[12])?(?:ho|manual|observer|annotator|rater|expert|reader)"
 )
 _MASK_END = re.compile(rf"(?:[ _.\-]+|(?<=[\d)]))(?P<word>{_MASK_WORD}){_GAP}(?P<number>\d*)$")
 _MASK_START = re.compile(rf"^(?P<word>{_MASK_WORD})(?:[ _.\-]+|(?=\d))")

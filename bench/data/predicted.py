@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.files import collected, composed, files_in, first_few, state_of
-from bench.data.folder import ENDINGS
 from bench.data.images import checked_labels, gray_levels, read_labels
+from bench.data.names import ENDINGS
 from bench.data.sample import Sample
 from bench.data.volumes import LOCKS, axes_of, read_array, shape_and_spacing
 from bench.errors import UserError

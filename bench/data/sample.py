@@ -67,7 +67,8 @@ class Options:
 
     `classes` names the foreground classes of a plain folder, and `patient` the patients of its images, by a pattern or
     a CSV file; `split_file` says which group is on which side; `fold` is the number of a published cross-validation
-    fold; `tolerance` replaces the usual one of the data set, see `DataSet`.
+    fold; `tolerance` replaces the usual one of the data set, see `DataSet`; `images` and `masks` name folders of a
+    plain folder, several by commas.
     """
 
     classes: tuple[str, ...] = ()
@@ -75,6 +76,8 @@ class Options:
     fold: int = 0
     patient: str = ""
     tolerance: float | None = None
+    images: str = ""
+    masks: str = ""
 
 
 @dataclass(frozen=True)

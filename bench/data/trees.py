@@ -3,7 +3,7 @@
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.data import Source
@@ -20,7 +20,7 @@ CHOICES = {"images": IMAGES, "masks": MASKS}
 class Place:
     """A folder of images and the folders of their masks, of one side of the split ("" where none is told).
 
-    `masks` is empty where both lie in one folder. `rest` is what else the names of the folders say, a class or a patient.
+    `masks` is empty where both lie in one folder. `rest` is what else the names of the folders say: a class, a patient.
     """
 
     side: str
@@ -44,6 +44,8 @@ def places_in(source: Source, root: Path, options: Options, kinds: Sequence[str]
     """
     folders = list(_folders(root, tuple(kinds)))
     given = {"images": _names(options.images), "masks": _names(options.masks)}
+    if given["images"] == given["masks"] and given["images"]:  # one folder holds both
+        given = {"both": given["images"]}
     for what, names in given.items():
         folders = _as_given(root, folders, what, names)
     by_side: dict[str, list[_Folder]] = defaultdict(list)
@@ -56,7 +58,8 @@ def places_in(source: Source, root: Path, options: Options, kinds: Sequence[str]
             lacking[side] = _lack(root, by_side[side], side)
         places += found
     if not places:
-        raise source.wrong_layout(root, _what_lacks(root, folders, lacking))
+        told = next(iter(lacking.values()), f"no folder {IMAGES[0]}")
+        raise source.wrong_layout(root, told, _could_be(root, folders))
     places = _one_split(source, root, places, by_side, notes)
     used = {path for place in places for path in (place.images, *place.masks)}
     notes += _unused(root, folders, used)
@@ -85,7 +88,10 @@ def _names(given: str) -> list[tuple[str, ...]]:
 
 
 def _as_given(root: Path, folders: list[_Folder], what: str, names: list[tuple[str, ...]]) -> list[_Folder]:
-    """The folders, those that the user named as `what` they were named, and no other one as that."""
+    """The folders, those that the user named as `what` they were named, and no other one as that.
+
+    What is "both" lies in one folder: then only those that were named are left.
+    """
     if not names:
         return folders
     changed, seen = [], set()
@@ -94,14 +100,15 @@ def _as_given(root: Path, folders: list[_Folder], what: str, names: list[tuple[s
         name = next((one for one in names if tuple(map(folded, parts))[-len(one) :] == one), None)
         if name:
             seen.add(name)
-            above = role_of(parts[: len(parts) - len(name)])
-            changed.append(_Folder(folder.path, Role(what, role_of(parts).side or above.side, above.rest), folder.count))
-        else:
-            other = folder.role.what in (what, f"perhaps {what}")
-            changed.append(_Folder(folder.path, Role("", folder.role.side, folder.role.rest), folder.count) if other else folder)  # fmt: skip
+            rest = role_of(parts[: len(parts) - len(name)]).rest
+            changed.append(replace(folder, role=Role("" if what == "both" else what, folder.role.side, rest)))
+        elif what != "both":
+            taken = folder.role.what in (what, f"perhaps {what}")
+            changed.append(replace(folder, role=replace(folder.role, what="")) if taken else folder)
     if missing := ["/".join(name) for name in names if name not in seen]:
         there = first_few([str(folder.path.relative_to(root)) for folder in folders if folder.count], 8)
-        raise UserError(f"--{what} {missing[0]} is no folder of such files in {root}; there are {there or 'none'}")
+        option = "images" if what == "both" else what
+        raise UserError(f"--{option} {missing[0]} is no folder of such files in {root}; there are {there or 'none'}")
     return changed
 
 
@@ -118,7 +125,7 @@ def _of_side(root: Path, side: str, folders: list[_Folder], given: dict[str, lis
         if len(own) > 1:
             raise _both(root, own, "images")
         fitting = [one for one in masks if one.role.rest == rest] or (masks if len(rests) == 1 else [])
-        if len(fitting) > 1 and not given["masks"]:
+        if len(fitting) > 1 and not given.get("masks"):
             raise _both(root, fitting, "masks")
         if fitting:
             places.append(Place(side, own[0].path, tuple(one.path for one in fitting), rest))
@@ -171,15 +178,13 @@ def _lack(root: Path, folders: list[_Folder], side: str) -> str:
     return f"no folder {MASKS[0]}{place}" if images else f"no folder {IMAGES[0]}{place}"
 
 
-def _what_lacks(root: Path, folders: list[_Folder], lacking: dict[str, str]) -> str:
-    """What is missing, and folders that could be meant."""
-    told = next(iter(lacking.values()), f"no folder {IMAGES[0]}")
+def _could_be(root: Path, folders: list[_Folder]) -> str:
+    """A line on folders that hold as many files as that of the images, where none is called as one of masks."""
     images = [one for one in folders if one.role.what in ("images", "perhaps images") and one.count]
     others = [one for one in folders if one.count and one.role.what == "" and one.path != root]
     alike = [str(one.path.relative_to(root)) for one in others if images and one.count == images[0].count]
-    if alike and "no folder masks" in told:
-        told += f" (if the masks are those in {first_few(alike)}, give --masks '{alike[0]}')"
-    return told
+    told = f"{first_few(alike)} holds as many files as {images[0].path.name}" if alike else ""
+    return f"{told}; if these are the masks, give --masks '{alike[0]}'" if told else ""
 
 
 def _one_split(

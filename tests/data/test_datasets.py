@@ -86,9 +86,17 @@ def test_problems_are_three_in_the_error_and_all_in_the_inspection(tmp_path: Pat
     assert sum(len(side) for side in data.splits.values()) == 15
 
 
-def test_a_split_file_is_applied_where_it_exists(tmp_path: Path) -> None:
+def test_a_split_file_that_is_not_there_is_told_and_nothing_is_drawn_instead(tmp_path: Path) -> None:
+    root, typo = own(tmp_path, 10), tmp_path / "spilt.json"
+    for read in (open_dataset, inspect_dataset):
+        with pytest.raises(UserError, match=r"there is no split file .*/spilt\.json; correct the path, or leave"):
+            read("folder", root, Options(split_file=typo))
+    assert not typo.exists()
+
+
+def test_a_split_file_is_applied(tmp_path: Path) -> None:
     root, path = own(tmp_path, 10), tmp_path / "split.json"
-    drawn = open_dataset("folder", root, Options(split_file=path))
+    drawn = open_dataset("folder", root)
     write_splits(drawn, path)
     again = open_dataset("folder", root, Options(split_file=path))
     assert {side: [one.id for one in part] for side, part in again.splits.items()} == {
