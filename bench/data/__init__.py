@@ -101,7 +101,7 @@ def _read(name: str, root: Path | None, options: Options) -> tuple[DataSet, list
     if name not in DATASETS:
         raise unknown("data set", name, DATASETS)
     source = DATASETS[name]
-    for option in ("classes", "fold", "patient", "images", "masks"):
+    for option in ("classes", "foreground", "levels", "fold", "patient", "images", "masks"):
         if getattr(options, option) and option not in source.options:
             takers = " and ".join(other.name for other in DATASETS.values() if option in other.options)
             taken = ", ".join(f"--{known}" for known in source.options) or "none"
@@ -126,6 +126,7 @@ def _given(root: Path | None, options: Options) -> list[str]:
     """The folder and the options as they are given on the command line."""
     values = {
         "--data-root": root, "--classes": ",".join(options.classes), "--patient": options.patient,
+        "--foreground": ",".join(options.foreground), "--levels": ",".join(options.levels),
         "--images": options.images, "--masks": options.masks, "--split-file": options.split_file,
         "--fold": options.fold,
     }  # fmt: skip

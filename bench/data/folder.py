@@ -27,7 +27,7 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
     splits = keep_apart("folder", splits, problems)
     empty = [side for side in SPLITS if not splits[side]]
     if empty and not problems and not options.split_file:
-        raise _too_few(root, found, splits, empty)
+        raise _too_few(root, found, empty)
     notes = [*how, found.who, f"read as {found.what}", *found.notes]
     return DataSet(
         "folder", found.classes, splits, found.protocol, "; ".join(notes), f"classes {', '.join(found.classes)}",
@@ -55,11 +55,14 @@ def _split(found: Found) -> tuple[Splits, list[str]]:
     return {side: sides[side] for side in SPLITS}, []
 
 
-def _too_few(root: Path, found: Found, splits: Splits, empty: list[str]) -> UserError:
-    count = len({sample.group for part in splits.values() for sample in part})
-    fault = f"the {count} {found.unit}s in {root} are too few to split, for {' and '.join(empty)} would be empty"
-    more = f"at least {LEAST} {found.unit}s are needed, {max(LEAST - count, 1)} more than these"
-    return UserError(f"folder: {fault}; {more}: add them, or make folders train, val and test")
+def _too_few(root: Path, found: Found, empty: list[str]) -> UserError:
+    """The error for samples that are too few to draw a split of."""
+    part = next((side for side in ("", "train") if side in found.sides), "")
+    count = len({sample.group for sample in found.sides[part]})
+    where = f"{part} of {root}" if part else str(root)
+    fault = f"the {count} {found.unit}s in {where} are too few to split, for {' and '.join(empty)} would be empty"
+    more = f"at least {LEAST} {found.unit}s are needed"
+    return UserError(f"folder: {fault}; {more}: add {max(LEAST - count, 1)}, or make folders train, val and test")
 
 
 def class_names(options: Options) -> tuple[str, ...]:

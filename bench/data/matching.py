@@ -31,22 +31,16 @@ class _Tally:
     unclear: dict[str, list[Path]] = field(default_factory=dict)
     people: dict[str, list[Path]] = field(default_factory=dict)
     same: list[Path] = field(default_factory=list)  # that are their own masks
-    united: int = 0
 
 
-def matched(
-    places: Sequence[Place], kinds: Sequence[str], problems: list[str], notes: list[str]
-) -> dict[str, list[Match]]:
+def matched(places: Sequence[Place], kinds: Sequence[str], problems: list[str]) -> dict[str, list[Match]]:
     """The matches by side of the split. What does not match is in `problems`: where it is the rule, in one line.
 
-    Several masks of one image are told in `notes`. `kinds` are the suffixes of the files.
+    `kinds` are the suffixes of the files.
     """
     tally = _Tally()
     found = [(place, match) for place in places for match in _of_place(place, tuple(kinds), problems, tally)]
     problems += _faults(tally, kinds)
-    if tally.united:
-        images = "1 image has" if tally.united == 1 else f"{tally.united} images have"
-        notes.append(f"{images} several masks, which are united")
     named: dict[str, list[Match]] = defaultdict(list)
     # The same name in two folders of one side, as in DSB2018's ID/images/image.png, is told apart by the folders.
     times = Counter((place.side, match.name) for place, match in found)
@@ -92,7 +86,6 @@ def _of_place(place: Place, kinds: tuple[str, ...], problems: list[str], tally: 
         elif any(_is_same(paths[0], mask) for mask in masks_of[name]):
             tally.same.append(paths[0])
         else:
-            tally.united += len(masks_of[name]) > 1
             found.append(Match(composed(name), paths[0], tuple(masks_of[name])))
     return found
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from bench.data import Source
 from bench.data.files import COMMON_KINDS, first_few, reading, same_bytes
-from bench.data.images import read_mask_for, read_rgb
 from bench.data.layouts import Found
+from bench.data.levels import readers
 from bench.data.matching import Match, matched
 from bench.data.names import folded
 from bench.data.sample import SPLITS, Options, Sample
@@ -24,26 +24,33 @@ def read(
     """The pairs under `root`. Raises UserError for a folder that is laid out in another way."""
     notes: list[str] = []
     places = places_in(source, root, options, KINDS, notes)
-    matches = matched(places, KINDS, problems, notes)
+    matches = matched(places, KINDS, problems)
     notes += _unread(places)
-    sides = {side: _samples(found, classes) for side, found in matches.items()}
+    sides = _samples(matches, classes, options, problems, notes)
     for side in {place.side for place in places} - sides.keys():
         sides[side] = ()
     sides = by_lists(root, sides, problems, notes)
     return Found(f"pictures in {_shown(root, places)}", sides, classes, notes=notes)
 
 
-def _samples(matches: list[Match], classes: tuple[str, ...]) -> tuple[Sample, ...]:
-    """A sample for each match; images that are the same byte for byte are one group."""
-    names = {match.image: match.name for match in matches}
-    groups = {path: names[alike[0]] for alike in same_bytes(names) for path in alike}
-    return tuple(
-        Sample(
-            match.name, groups.get(match.image, match.name), partial(read_rgb, match.image),
-            partial(read_mask_for, match.image, match.masks[0], classes), (match.image, *match.masks),
-        )
-        for match in matches
-    )  # fmt: skip
+def _samples(
+    matches: dict[str, list[Match]], classes: tuple[str, ...], options: Options, problems: list[str], notes: list[str]
+) -> dict[str, tuple[Sample, ...]]:  # fmt: skip
+    """A sample for each match that can be read; images of a side that are the same byte for byte are one group."""
+    pairs = [(match.image, match.masks) for found in matches.values() for match in found]
+    kept, image_reader, mask_reader = readers(pairs, classes, options, problems, notes)
+    whole, sides = {image for image, _ in kept}, {}
+    for side, found in matches.items():
+        names = {match.image: match.name for match in found if match.image in whole}
+        groups = {path: names[alike[0]] for alike in same_bytes(names) for path in alike}
+        sides[side] = tuple(
+            Sample(
+                match.name, groups.get(match.image, match.name), partial(image_reader, match.image, match.masks),
+                partial(mask_reader, match.image, match.masks), (match.image, *match.masks),
+            )
+            for match in found if match.image in whole
+        )  # fmt: skip
+    return sides
 
 
 def _unread(places: list[Place]) -> list[str]:

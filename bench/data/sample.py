@@ -66,9 +66,10 @@ class Options:
     """Options of a data set besides its folder. Each reader uses those it knows and ignores the others.
 
     `classes` names the foreground classes of a plain folder, and `patient` the patients of its images, by a pattern or
-    a CSV file; `split_file` says which group is on which side; `fold` is the number of a published cross-validation
-    fold; `tolerance` replaces the usual one of the data set, see `DataSet`; `images` and `masks` name folders of a
-    plain folder, several by commas.
+    a CSV file; `foreground` are the levels of masks that are the one class ("1", "128-255"), `levels` those of the
+    background and of each class in turn; `split_file` says which group is on which side; `fold` is the number of a
+    published cross-validation fold; `tolerance` replaces the usual one of the data set, see `DataSet`; `images` and
+    `masks` name folders of a plain folder, several by commas.
     """
 
     classes: tuple[str, ...] = ()
@@ -76,6 +77,8 @@ class Options:
     fold: int = 0
     patient: str = ""
     tolerance: float | None = None
+    foreground: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()
     images: str = ""
     masks: str = ""
 

@@ -1,6 +1,7 @@
 """Where the images and the masks lie below a user's folder, by the names of its folders."""
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from bench.data.sample import SPLITS, Options
 from bench.errors import UserError
 
 DEPTH = 4  # of folders below the root
+TR = re.compile("Tr$")
 CHOICES = {"images": IMAGES, "masks": MASKS}
 
 
@@ -192,6 +194,9 @@ def _one_split(
 ) -> list[Place]:  # fmt: skip
     """The places of the sides train, val and test, or those without a side; raises UserError where both are there."""
     sides = {place.side for place in places}
+    if sides == {"train"} and all(TR.search(str(place.images)) for place in places):  # nnU-Net's, with or without Ts
+        notes += ["imagesTs has no labels here and is left out"] * any(one.count for one in by_side.get("test", ()))
+        return [replace(place, side="") for place in places]
     if sides == {""}:
         for side in set(by_side) - {""}:
             notes += [f"folders of {side} without masks or images are left out"] * any(o.count for o in by_side[side])

@@ -76,7 +76,7 @@ def test_busi_as_published_and_one_class_of_it(tmp_path: Path) -> None:
     mask(tmp_path / "benign" / "benign (4)_mask_1.png", 3, at=2)
     data = sound("folder", tmp_path)
     assert sum(sizes(data)) == 21
-    assert "1 image has several masks, which are united" in data.note
+    assert "1 of 21 images have several masks, which are united" in data.note
     assert samples(data)["benign (4)"].mask().sum() == 4 + 3
     alone = sound("folder", tmp_path / "benign")
     assert sizes(alone) == [5, 1, 1]
@@ -92,14 +92,14 @@ def test_one_folder_an_image(tmp_path: Path, name: str) -> None:
             mask(folder / "masks" / f"{'0123'[cell] * 8}.png", number + 1, at=cell)
     data = sound("folder", tmp_path)
     assert sum(sizes(data)) == 6
-    assert "6 images have several masks, which are united" in data.note
+    assert "6 of 6 images have several masks, which are united" in data.note
     found = samples(data)
     assert all("id3" in "".join(found) for _ in found)
     assert next(one for name, one in found.items() if "id3" in name).mask().sum() == 3 * 4
 
 
 def test_a_field_of_view_beside_the_masks_is_never_taken_silently(tmp_path: Path) -> None:
-    for side, names in (("training", ["21", "22", "23", "24"]), ("test", ["01", "02"])):
+    for side, names in (("training", ["21", "22", "23", "24", "25"]), ("test", ["01", "02"])):
         place = f"{tmp_path}/{side}"
         pairs(f"{place}/images/{{}}_{side}.tif", f"{place}/1st_manual/{{}}_manual1.gif", names)
         for name in names:
@@ -107,9 +107,9 @@ def test_a_field_of_view_beside_the_masks_is_never_taken_silently(tmp_path: Path
     with pytest.raises(UserError, match=r"1st_manual and mask in .* could both be meant; .* say which: --masks '1st_m"):
         sound("folder", tmp_path)
     data = sound("folder", tmp_path, masks="1st_manual")
-    assert sizes(data) == [4, 0, 2] or sum(sizes(data)) == 6
+    assert sizes(data) == [4, 1, 2]
     assert samples(data)["23_training"].mask().sum() == 3
-    assert "not read, with as many files as what is read: test/mask (2 files), training/mask (4 files)" in data.note
+    assert "not read, with as many files as what is read: test/mask (2 files), training/mask (5 files)" in data.note
     view = sound("folder", tmp_path, masks="mask")
     assert samples(view)["23_training"].mask().sum() == 24
 
@@ -119,14 +119,14 @@ def test_masks_of_several_folders_are_united_where_the_user_names_them(tmp_path:
         picture(tmp_path / "images" / f"{number}.png")
         mask(tmp_path / "masks" / "left lung" / f"{number}.gif", 2)
         mask(tmp_path / "masks" / "right lung" / f"{number}.gif", 3, at=3)
-    with pytest.raises(UserError, match="left lung and right lung in .*/masks could both be meant; .*by commas are un"):
+    with pytest.raises(
+        UserError, match=r"left lung and right lung in .*/masks could both be meant; .*by commas are un"
+    ):
         sound("folder", tmp_path)
     data = sound("folder", tmp_path, masks="left lung,right lung")
     assert samples(data)["2"].mask().sum() == 5
     assert samples(sound("folder", tmp_path, masks="masks/Right lung"))["2"].mask().sum() == 3
-    with pytest.raises(
-        UserError, match=r"--masks heart is no folder of such files in .*; there are images, masks/left"
-    ):
+    with pytest.raises(UserError, match=r"--masks heart is no folder of such files in .*; there are images, "):
         sound("folder", tmp_path, masks="heart")
 
 
