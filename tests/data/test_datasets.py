@@ -63,11 +63,14 @@ def test_a_tolerance_that_is_no_distance_is_refused(given: float) -> None:
 
 
 def own(root: Path, count: int) -> Path:
-    """A plain folder of tiny images."""
+    """A plain folder of tiny images, of whose masks the left half is foreground."""
     for name in ("images", "masks"):
         (root / name).mkdir()
-        for number in range(count):
-            Image.new("L", (2, 2), number).save(root / name / f"{number:02d}.png")
+    for number in range(count):
+        Image.new("L", (2, 2), number).save(root / "images" / f"{number:02d}.png")
+        mask = Image.new("L", (2, 2))
+        mask.paste(255, (0, 0, 1, 2))
+        mask.save(root / "masks" / f"{number:02d}.png")
     return root
 
 
