@@ -86,7 +86,7 @@ def test_several_classes_are_read_from_the_values(tmp_path: Path) -> None:
     data = sound("folder", tmp_path, classes=("liver", "tumor"))
     assert (data.classes, data.maps) == (("liver", "tumor"), 3)
     assert set(np.unique(samples(data)["02"].mask())) == {0, 2}
-    assert data.digest != sound("folder", tmp_path).digest
+    assert data.digest != sound("folder", tmp_path, classes=("cyst", "tumor")).digest
     add(tmp_path, 5, scale=255)
     _, problems = listed("folder", tmp_path, classes=("liver", "tumor"))
     assert len(problems) == 1
