@@ -20,7 +20,7 @@ from bench.data.files import collected, composed, files_in, first_few, state_of
 from bench.data.images import checked_labels, gray_levels, read_labels
 from bench.data.names import ENDINGS
 from bench.data.sample import Sample
-from bench.data.volumes import LOCKS, axes_of, read_array, shape_and_spacing
+from bench.data.volumes import LOCKS, axes_of, read_array, shape_and_spacing, whole_numbers
 from bench.errors import UserError
 
 PICTURES = (".png", ".tif", ".tiff", ".bmp")
@@ -220,7 +220,7 @@ def _read_flat(path: Path, classes: tuple[str, ...]) -> np.ndarray:
 
 @lru_cache(maxsize=16)  # as for the truth: the slices of a volume are mostly asked for in a row
 def _read_volume(path: Path, classes: tuple[str, ...], state: tuple[int, ...]) -> np.ndarray:
-    return _numbers(read_array(path, "label"), path, classes)
+    return _numbers(whole_numbers(read_array(path, "label")), path, classes)
 
 
 def _numbers(values: np.ndarray, path: Path, classes: tuple[str, ...]) -> np.ndarray:
@@ -252,7 +252,7 @@ def _check_flat(path: Path) -> None:
 
 def _check_volume(path: Path, slices: Sequence[Sample]) -> None:
     """Raise UserError where a mask of a whole volume has another shape than its truth, or its axes run otherwise."""
-    truth = slices[0].files[-1]
+    truth = slices[0].files[0]  # the image, as which the labels were turned
     if not path.name.lower().endswith(NIFTI):
         raise UserError(
             f"{path} is a picture, and {slices[0].volume} a volume; give NIfTI, or a picture for each slice"
