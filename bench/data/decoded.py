@@ -108,25 +108,21 @@ def _decode_colors(picture: Image.Image, turn: int) -> Decoded:
     """From palettes, colors and layers with opacity."""
     seen = np.asarray(picture.convert("RGBA"))
     tones, opacity = packed(seen), seen[..., 3]
-    stored = _palette_numbers(picture)
-    if stored is not None and len(np.unique(stored)) > len(np.unique(tones)):
-        tones = stored  # entries of one color are told apart by their numbers
+    numbers = tones
+    if picture.mode in ("P", "PA"):
+        stored = np.asarray(picture) if picture.mode == "P" else np.asarray(picture)[..., 0]
+        entries = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        if len(np.unique(stored)) > len(np.unique(tones)):
+            tones = numbers = stored  # entries of one color are told apart by their numbers
+        elif (entries != entries[:, :1]).any():
+            numbers = stored
     if (opacity == 255).all():
-        return Decoded(tones, tones if stored is None else stored, turn=turn)
+        return Decoded(tones, numbers, turn=turn)
     drawn = seen[opacity > DRAWN][:, :3]
     if not len(drawn) or np.ptp(drawn, axis=0).max() <= SAME:
-        return Decoded(opacity, opacity if stored is None else stored, turn=turn)
-    tones = np.where(opacity == 0, 0, tones)
-    return Decoded(tones, tones if stored is None else stored, clashes=True, turn=turn)
-
-
-def _palette_numbers(picture: Image.Image) -> np.ndarray | None:
-    """The numbers of a palette's entries (height, width); None without a palette, and where it is one of grays."""
-    entries = np.array(picture.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
-    if picture.mode not in ("P", "PA") or (entries == entries[:, :1]).all():
-        return None
-    values = np.asarray(picture)
-    return values if values.ndim == 2 else values[..., 0]
+        return Decoded(opacity, opacity if numbers is tones else numbers, turn=turn)
+    is_stored = picture.mode in ("P", "PA")
+    return Decoded(tones, numbers if is_stored else np.where(opacity == 0, 0, numbers), clashes=True, turn=turn)
 
 
 def packed(colors: np.ndarray) -> np.ndarray:

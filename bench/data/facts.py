@@ -145,4 +145,6 @@ def _decoded_facts(picture: Image.Image, known: ImageFacts) -> ImageFacts:
     if not known.deep:
         return replace(known, holes=bool((np.asarray(picture.convert("RGBA"))[..., 3] < 255).any()))
     values = np.asarray(picture if known.deep == "gray" else picture.convert("RGB"))
+    if not np.isfinite(values).all():
+        raise ValueError("it holds values that are not finite numbers")
     return replace(known, low=float(values.min()), high=float(values.max()), fraction=values.dtype.kind == "f")
