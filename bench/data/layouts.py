@@ -1,0 +1,27 @@
+"""What a reader of a user's folder finds in it: samples by side of the split, or without one."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bench.data.sample import Sample
+
+if TYPE_CHECKING:
+    from bench.quantities import ProtocolName
+
+
+@dataclass
+class Found:
+    """The samples of a folder.
+
+    `what` says what the folder was taken for. `sides` has the samples by side of the split, "" for those that a split
+    is to be drawn of. `unit` is what a group is, `who` the note on it; `patients` says that groups are patients.
+    """
+
+    what: str
+    sides: dict[str, tuple[Sample, ...]]
+    classes: tuple[str, ...]
+    unit: str = "image"
+    who: str = "patients are not known, so each image is a group of its own"
+    patients: bool = False
+    protocol: "ProtocolName" = "per_image"
+    notes: list[str] = field(default_factory=list)
