@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from bench.data.broken import naming, opened
 from bench.data.decoded import one_page
@@ -41,10 +42,7 @@ def read_image(turn: str, low: float, high: float, image: Path, masks: tuple[Pat
 
     Turned upright by EXIF where the masks are, or by `turn` where both fit. Raises UserError naming the file.
     """
-    with opened(image) as picture:
-        one_page(picture, image)
-        header = Header((picture.height, picture.width), turn_of(picture))
-        picture.load()
+    header, picture = _load(image)
     with naming(image):
         if picture.mode[0] in DEEP:
             values = np.asarray(picture).astype(np.float64)
@@ -56,6 +54,14 @@ def read_image(turn: str, low: float, high: float, image: Path, masks: tuple[Pat
         return colors
     of_masks = [(one.size, one.turn) for one in map(header_of, masks)]
     return np.ascontiguousarray(turned(colors, header.turn)) if is_upright(turn, header, of_masks) else colors
+
+
+def _load(path: Path) -> tuple[Header, Image.Image]:
+    with opened(path) as picture:
+        one_page(picture, path)
+        header = Header((picture.height, picture.width), turn_of(picture))
+        picture.load()
+        return header, picture
 
 
 def usual_turn(

@@ -14,7 +14,7 @@ import pytest
 from opened import samples, sound
 from PIL import Image
 
-from bench.data import DataSet, contents, images
+from bench.data import DataSet, contents, images, levels, scales
 from bench.data.contents import pixels, reader_code
 from bench.data.kept import database
 from bench.data.prepared import content, prepare
@@ -53,10 +53,11 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The files that are decoded from now on."""
+    """The files that are decoded for a digest from now on."""
     found: list[Path] = []
-    load = images._load
-    monkeypatch.setattr(images, "_load", lambda path: found.append(path) or load(path))
+    load, decode = scales._load, levels.decode_mask
+    monkeypatch.setattr(scales, "_load", lambda path: found.append(path) or load(path))
+    monkeypatch.setattr(levels, "decode_mask", lambda path: found.append(path) or decode(path))
     return found
 
 
@@ -96,8 +97,10 @@ def test_edits_in_quick_succession_are_told_apart(root: Path, tmp_path: Path) ->
 
 
 def test_the_same_file_read_in_another_way_is_another_mask(root: Path) -> None:
-    Image.fromarray(np.full((16, 16), 2, np.uint8)).save(root / "masks" / "0.bmp")
-    one, several = (samples(sound("folder", root, classes=classes))["0"] for classes in ((), ("a", "b")))
+    for path in (root / "masks").iterdir():
+        Image.fromarray(np.eye(16, dtype=np.uint8) * 2).save(path)
+    one = samples(sound("folder", root, foreground=("2",)))["0"]
+    several = samples(sound("folder", root, classes=("a", "b")))["0"]
     assert pixels([one]) != pixels([several])
 
 
@@ -191,11 +194,9 @@ def test_other_code_decodes_anew_and_counts_only_where_it_reads_otherwise(
     assert digest(root) == first
     assert len(decoded) == 2 * COUNT
     monkeypatch.setattr(contents, "reader_code", lambda module: f"inverted {module}")
-    monkeypatch.setattr(images, "read_mask", lambda path: 1 - READ_MASK(path))
+    monkeypatch.setattr(levels, "turned", lambda values, turn: 1 - values)
+    monkeypatch.setattr(levels, "is_upright", lambda *given: True)
     assert digest(root) != first
-
-
-READ_MASK = images.read_mask
 
 
 def test_the_code_of_a_reader_is_its_statements_and_what_it_imports(
@@ -228,7 +229,7 @@ def test_a_function_that_has_no_name_is_asked_each_time(tmp_path: Path) -> None:
 def test_what_changes_while_it_is_decoded_is_not_kept(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other, link, load = shutil.copytree(root, tmp_path / "other"), tmp_path / "link", images._load
+    other, link, load = shutil.copytree(root, tmp_path / "other"), tmp_path / "link", scales._load
     write_mask(other, 3, 5)
     right = digest(root)
 
@@ -236,25 +237,26 @@ def test_what_changes_while_it_is_decoded_is_not_kept(
         (tmp_path / "aside").symlink_to(folder)
         (tmp_path / "aside").replace(link)  # at once, for other files are read meanwhile
 
-    def switched(path: Path) -> Image.Image:
+    def switched(path: Path) -> object:
         if path.name == "3.png":
             lead_to(other)
         return load(path)
 
     lead_to(root)
-    monkeypatch.setattr(images, "_load", switched)
+    monkeypatch.setattr(scales, "_load", switched)
     assert digest(link) != right
-    monkeypatch.setattr(images, "_load", load)
+    monkeypatch.setattr(scales, "_load", load)
     lead_to(root)
     assert digest(link) == right
 
 
 def test_a_broken_file_is_named_and_what_was_decoded_is_kept(root: Path, decoded: list[Path]) -> None:
-    broken = root / "masks" / "4.bmp"
-    broken.write_bytes(b"BM")
-    with pytest.raises(UserError, match=r"cannot read the image .*4\.bmp"):
+    broken = root / "images" / "4.png"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[:200])  # its header is whole
+    with pytest.raises(UserError, match=r"cannot read the image .*4\.png"):
         digest(root)
-    write_mask(root, 4, 8)
+    broken.write_bytes(whole)
     decoded.clear()
     digest(root)
     assert len(decoded) < 2 * COUNT

@@ -20,7 +20,8 @@ def add(place: Path, names: list[str]) -> Path:
         (place / kind).mkdir(parents=True)
         for name in names:
             rng = np.random.default_rng(list(f"{place.name}{name}".encode()))
-            Image.fromarray(rng.integers(0, 256, (4, 6, 3), np.uint8)).save(place / kind / f"{name}.png")
+            noise = rng.integers(0, 256, (4, 6, 3), np.uint8)
+            Image.fromarray(noise if kind == "images" else noise[..., 0] > 127).save(place / kind / f"{name}.png")
     return place
 
 
