@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-from bench.data import Source, pictures
+from bench.data import Source, nnunet, pictures, scans
 from bench.data.layouts import Found
 from bench.data.patients import with_patients
 from bench.data.sample import LEAST, SHARES, SPLITS, VAL_SHARE, DataSet, Options, Splits, draw_splits, keep_apart
 from bench.errors import UserError
 
 SEED = 1
+# Tried in turn: each returns None where the folder is laid out in another way. Pictures are what is left.
+LAYOUTS = (scans.read,)
 
 
 def open(source: Source, root: Path, options: Options, problems: list[str]) -> DataSet:
@@ -37,7 +39,10 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
 
 def _found(source: Source, root: Path, options: Options, problems: list[str]) -> Found:
     """What the first layout reads that recognises the folder."""
-    classes = class_names(options)
+    classes = nnunet.classes_of(root, options) or class_names(options)
+    for read in LAYOUTS:
+        if found := read(source, root, options, classes, problems):
+            return found
     return pictures.read(source, root, options, classes, problems)
 
 
