@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bench.data import Source, nnunet, pictures, scans
+from bench.data import Source, medsegbench, nnunet, pictures, scans, synapse
 from bench.data.layouts import Found
 from bench.data.patients import with_patients
 from bench.data.sample import LEAST, SHARES, SPLITS, VAL_SHARE, DataSet, Options, Splits, draw_splits, keep_apart
@@ -10,7 +10,7 @@ from bench.errors import UserError
 
 SEED = 1
 # Tried in turn: each returns None where the folder is laid out in another way. Pictures are what is left.
-LAYOUTS = (scans.read,)
+LAYOUTS = (medsegbench.read, synapse.read, scans.read)
 
 
 def open(source: Source, root: Path, options: Options, problems: list[str]) -> DataSet:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bench.data.sample import Sample
+from bench.data.sample import Options, Sample
+from bench.errors import UserError
 
 if TYPE_CHECKING:
     from bench.quantities import ProtocolName
@@ -25,3 +26,10 @@ class Found:
     patients: bool = False
     protocol: "ProtocolName" = "per_image"
     notes: list[str] = field(default_factory=list)
+
+
+def refuse(options: Options, what: str, *names: str) -> None:
+    """Raise UserError where an option is given that has no meaning for `what` the folder holds."""
+    for name in names:
+        if getattr(options, name):
+            raise UserError(f"--{name} is for images and masks in files of their own, and this is {what}; leave it out")
