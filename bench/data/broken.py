@@ -3,13 +3,14 @@
 import re
 import struct
 import warnings
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image
 
-from bench.data.files import BROKEN
+from bench.data.files import BROKEN, first_few
 from bench.errors import UserError
 
 # What Pillow raises for files that are broken, beside what Python's own readers do.
@@ -39,7 +40,11 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except FOREIGN as error:
-        raise UserError(_unfetched(path) or _unreadable(path, error)) from error
+        try:
+            told = _unfetched(path) or _unreadable(path, error)
+        except OSError as fault:
+            told = f"cannot read the image {path}: {fault.strerror}; make it readable, or take it out"
+        raise UserError(told) from error
 
 
 def _unfetched(path: Path) -> str:
@@ -56,12 +61,9 @@ def _unfetched(path: Path) -> str:
 
 def _unreadable(path: Path, error: Exception) -> str:
     """The sentence on a file that is there and holds no image, or too large a one."""
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            head = file.read(64)
-    except OSError as fault:
-        return f"cannot read the image {path}: {fault.strerror}; make the file readable, or take it out"
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(64)
     for sign, (tool, how) in POINTERS.items():
         if head.startswith(sign):
             return f"{path} is a pointer of {tool} in place of the image; get its content with {how}"
@@ -71,3 +73,22 @@ def _unreadable(path: Path, error: Exception) -> str:
         return f"the image {path} ({size} bytes) has {pixels} pixels, and at most {limit} are read; {advice}"
     reason = " ".join(str(error).split()) if size else "the file is empty"
     return f"cannot read the image {path} ({size} bytes): {reason or type(error).__name__}; {AGAIN}"
+
+
+def grouped(faults: Iterable[tuple[Sequence[str], str]]) -> list[str]:
+    """The sentences on files, where many files with one fault have one sentence, which names the first of them.
+
+    Each comes with what names its file in it; the first of these is shown. Numbers do not make another fault.
+    """
+    alike: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for names, fault in faults:
+        text = fault
+        for name in sorted(names, key=len, reverse=True):
+            text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "*", text)
+        text = re.sub(r"(?<= is a link to )\S+(?=,)|\d+", "#", text)
+        alike[text if names else fault].append((names[0] if names else "", fault))
+    lines = []
+    for (_, fault), *more in alike.values():
+        named = ["/".join(Path(name).parts[-2:]) for name, _ in more]
+        lines.append(fault + (f"; the same in {len(more)} more: {first_few(named)}" if more and named[0] else ""))
+    return lines

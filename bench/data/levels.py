@@ -4,7 +4,7 @@ A file of 0 and 1 may be of one class, or of several of which it holds the first
 """
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.data.broken import grouped
 from bench.data.decoded import COLOR, Decoded, decode_mask
 from bench.data.facts import MaskFacts, facts_of_images, facts_of_masks
 from bench.data.files import first_few
@@ -64,21 +65,8 @@ def whole(pairs: Sequence[Pair], problems: list[str]) -> list[Pair]:
     images = facts_of_images([image for image, _ in pairs])
     masks = facts_of_masks([mask for _, of_one in pairs for mask in of_one])
     faults = {path: one.fault for known in (images, masks) for path, one in known.items() if one.fault}
-    problems += grouped(faults)
+    problems += grouped(([str(path)], fault) for path, fault in faults.items())
     return [(image, of_one) for image, of_one in pairs if not faults.keys() & {image, *of_one}]
-
-
-def grouped(faults: Mapping[Path, str]) -> list[str]:
-    """The sentences on files, where many files with one fault have one sentence, which names the first of them."""
-    alike: dict[str, list[Path]] = defaultdict(list)
-    for path, fault in faults.items():
-        alike[re.sub(r"\d+|(?<= is a link to )\S+(?=,)", "#", fault.replace(str(path), "*"))].append(path)
-    return [faults[first] + _also(more) for first, *more in alike.values()]
-
-
-def _also(paths: Sequence[Path]) -> str:
-    names = [f"{path.parent.name}/{path.name}" for path in paths]
-    return f"; the same in {len(names)} more: {first_few(names)}" if names else ""
 
 
 def read_united(rule: Rule, turn: str, image: Path, masks: tuple[Path, ...]) -> np.ndarray:

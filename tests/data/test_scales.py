@@ -109,8 +109,8 @@ def test_colors_of_16_bits_are_read_by_their_upper_half_or_refused(tmp_path: Pat
     assert grays([full]) == ([[200, 200]], [], [])
     twelve = rgb16(tmp_path / "b.tif", np.full((2, 2, 3), 4095))
     assert grays([twelve])[1] == [
-        "1 images of 16 bits a color use at most 4096 of 65536 levels: b.tif; only the upper 8 bits of colors are read, "
-        "so scale them to 8 bits, all alike"
+        "1 images of 16 bits a color use at most 4096 of 65536 levels: b.tif; only the upper 8 bits of colors are "
+        "read, so scale them to 8 bits, all alike"
     ]
 
 
@@ -187,8 +187,8 @@ def test_masks_drawn_on_the_stored_pixels_are_found_by_their_size_and_decide_for
     assert (problems, notes) == (
         [],
         [
-            "EXIF turns 2 of 2 images: taken as stored, for so their masks were drawn; of 1 the masks fit both ways, so "
-            "look at them with `bench data show`"
+            "EXIF turns 2 of 2 images: taken as stored, for so their masks were drawn; of 1 the masks fit both ways, "
+            "so look at them with `bench data show`"
         ],
     )
 
@@ -202,7 +202,7 @@ def test_masks_with_an_orientation_of_their_own_are_turned_with_their_image(tmp_
 def test_both_ways_of_drawing_and_images_that_do_not_tell_are_a_fault(tmp_path: Path) -> None:
     drawn = [(6, WIDE, "stored"), (6, WIDE, "upright"), (6, SQUARE, "upright")]
     assert photographs(tmp_path, drawn)[2] == [
-        "EXIF turns 3 of 3 images; 1 of their masks fit them upright, 1 of their masks fit them stored, and 1 both ways "
-        "(2.jpg); turn the pixels of images and masks upright, and remove the orientation"
+        "EXIF turns 3 of 3 images; 1 of their masks fit them upright, 1 of their masks fit them stored, and 1 both "
+        "ways (2.jpg); turn the pixels of images and masks upright, and remove the orientation"
     ]
     assert photographs(tmp_path, drawn[:2])[2] == []
