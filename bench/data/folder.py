@@ -30,7 +30,7 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
     empty = [side for side in SPLITS if not splits[side]]
     if empty and not problems and not options.split_file:
         raise _too_few(root, found, empty)
-    notes = [*how, found.who, f"read as {found.what}", *found.notes]
+    notes = [*how, found.who, *([f"read as {found.what}"] if found.what else []), *found.notes]
     return DataSet(
         "folder", found.classes, splits, found.protocol, "; ".join(notes), f"classes {', '.join(found.classes)}",
         drawn=bool(how), patients=found.patients, label=root.resolve().name,
@@ -66,8 +66,8 @@ def _too_few(root: Path, found: Found, empty: list[str]) -> UserError:
     count = len({sample.group for sample in found.sides[part]})
     where = f"{part} of {root}" if part else str(root)
     fault = f"the {count} {found.unit}s in {where} are too few to split, for {' and '.join(empty)} would be empty"
-    more = f"at least {LEAST} {found.unit}s are needed"
-    return UserError(f"folder: {fault}; {more}: add {max(LEAST - count, 1)}, or make folders train, val and test")
+    advice = f"add {found.unit}s ({LEAST} or more are needed), or make folders train, val and test"
+    return UserError(f"folder: {fault}; {advice}")
 
 
 def class_names(options: Options) -> tuple[str, ...]:

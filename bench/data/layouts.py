@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class Found:
     """The samples of a folder.
 
-    `what` says what the folder was taken for. `sides` has the samples by side of the split, "" for those that a split
-    is to be drawn of. `unit` is what a group is, `who` the note on it; `patients` says that groups are patients.
+    `what` says what the folder was taken for, "" for the usual two folders. `sides` has the samples by side of the
+    split, "" for those that a split is to be drawn of. `unit` is what a group is, `who` the note on it; `patients` says
+    that groups are patients.
     """
 
     what: str

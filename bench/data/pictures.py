@@ -11,7 +11,7 @@ from bench.data.matching import Match, matched
 from bench.data.names import folded
 from bench.data.nnunet import check_channels
 from bench.data.sample import SPLITS, Options, Sample
-from bench.data.trees import Place, places_in, shown
+from bench.data.trees import Place, is_plain, places_in, shown
 from bench.errors import UserError
 
 KINDS = (*COMMON_KINDS, ".gif", ".webp", ".ppm", ".pgm", ".pbm")
@@ -32,7 +32,8 @@ def read(
     for side in {place.side for place in places} - sides.keys():
         sides[side] = ()
     sides = by_lists(root, sides, problems, notes)
-    return Found(f"pictures in {shown(root, places)}", sides, classes, notes=notes)
+    what = "" if all(is_plain(root, place) for place in places) else f"pictures in {shown(root, places)}"
+    return Found(what, sides, classes, notes=notes)
 
 
 def _samples(

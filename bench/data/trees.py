@@ -231,6 +231,13 @@ def _unused(root: Path, folders: Iterable[_Folder], used: set[Path]) -> list[str
     return [f"not read, with as many files as what is read: {first_few(names)}"] if names else []
 
 
+def is_plain(root: Path, place: Place) -> bool:
+    """Whether images and masks lie in folders of the usual names, in `root` or in the folder of a side: as expected."""
+    name, above = place.images.name.lower(), place.images.parent
+    usual = name in IMAGES and [path.name.lower() in MASKS and path.parent == above for path in place.masks] == [True]
+    return usual and (above == root or (above.parent == root and place.side != ""))
+
+
 def shown(root: Path, places: list[Place]) -> str:
     """The folders that are read, in words."""
     told = []
