@@ -66,16 +66,17 @@ T = TypeVar("T", MaskFacts, ImageFacts)
 
 def facts_of_masks(paths: Sequence[Path]) -> dict[Path, MaskFacts]:
     """What is known of each mask file; what was not known before is decoded, several files at a time."""
-    return _known(paths, _look_at_mask, TypeAdapter(MaskFacts))
+    return known_facts(paths, _look_at_mask, TypeAdapter(MaskFacts))
 
 
 def facts_of_images(paths: Sequence[Path]) -> dict[Path, ImageFacts]:
     """What is known of each image file. Only files of more than 8 bits or with opacity are decoded for it."""
-    return _known(paths, _look_at_image, TypeAdapter(ImageFacts))
+    return known_facts(paths, _look_at_image, TypeAdapter(ImageFacts))
 
 
-def _known(paths: Sequence[Path], look: Callable[[Path], T], form: TypeAdapter[T]) -> dict[Path, T]:
-    keys = {path: _key(look.__name__, path) for path in paths}
+def known_facts(paths: Sequence[Path], look: Callable[[Path], T], form: TypeAdapter[T]) -> dict[Path, T]:
+    """What `look` finds in each file. It is kept by the file's state and the code of the module that `look` is in."""
+    keys = {path: _key(look, path) for path in paths}
     kept = recall(filter(None, keys.values()))
     found = {path: form.validate_json(kept[key]) for path, key in keys.items() if key in kept}
     missing = [path for path in keys if path not in found]
@@ -85,7 +86,7 @@ def _known(paths: Sequence[Path], look: Callable[[Path], T], form: TypeAdapter[T
     def decode(path: Path) -> None:
         found[path] = look(path)
         # As for digests: of a file that was changed meanwhile, nobody knows which of the two was decoded.
-        if keys[path] and not found[path].fault and keys[path] == _key(look.__name__, path):
+        if keys[path] and not found[path].fault and keys[path] == _key(look, path):
             fresh[keys[path]] = form.dump_json(found[path]).decode()
 
     try:
@@ -96,9 +97,9 @@ def _known(paths: Sequence[Path], look: Callable[[Path], T], form: TypeAdapter[T
     return {path: found[path] for path in keys}
 
 
-def _key(what: str, path: Path) -> str:
+def _key(look: Callable[[Path], T], path: Path) -> str:
     state = state_of(path)
-    told = [what, str(path.absolute()), state, reader_code(__name__)]
+    told = [look.__name__, str(path.absolute()), state, reader_code(look.__module__)]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32] if state else ""
 
 

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-from bench.data import Source, pictures
+from bench.data import Source, medsegbench, nnunet, pictures, scans, synapse
 from bench.data.layouts import Found
 from bench.data.patients import with_patients
 from bench.data.sample import LEAST, SHARES, SPLITS, VAL_SHARE, DataSet, Options, Splits, draw_splits, keep_apart
 from bench.errors import UserError
 
 SEED = 1
+# Tried in turn: each returns None where the folder is laid out in another way. Pictures are what is left.
+LAYOUTS = (medsegbench.read, synapse.read, scans.read)
 
 
 def open(source: Source, root: Path, options: Options, problems: list[str]) -> DataSet:
@@ -28,7 +30,7 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
     empty = [side for side in SPLITS if not splits[side]]
     if empty and not problems and not options.split_file:
         raise _too_few(root, found, empty)
-    notes = [*how, found.who, f"read as {found.what}", *found.notes]
+    notes = [*how, found.who, *([f"read as {found.what}"] if found.what else []), *found.notes]
     return DataSet(
         "folder", found.classes, splits, found.protocol, "; ".join(notes), f"classes {', '.join(found.classes)}",
         drawn=bool(how), patients=found.patients, label=root.resolve().name,
@@ -37,7 +39,10 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
 
 def _found(source: Source, root: Path, options: Options, problems: list[str]) -> Found:
     """What the first layout reads that recognises the folder."""
-    classes = class_names(options)
+    classes = nnunet.classes_of(root, options) or class_names(options)
+    for read in LAYOUTS:
+        if found := read(source, root, options, classes, problems):
+            return found
     return pictures.read(source, root, options, classes, problems)
 
 
@@ -61,8 +66,8 @@ def _too_few(root: Path, found: Found, empty: list[str]) -> UserError:
     count = len({sample.group for sample in found.sides[part]})
     where = f"{part} of {root}" if part else str(root)
     fault = f"the {count} {found.unit}s in {where} are too few to split, for {' and '.join(empty)} would be empty"
-    more = f"at least {LEAST} {found.unit}s are needed"
-    return UserError(f"folder: {fault}; {more}: add {max(LEAST - count, 1)}, or make folders train, val and test")
+    advice = f"add {found.unit}s ({LEAST} or more are needed), or make folders train, val and test"
+    return UserError(f"folder: {fault}; {advice}")
 
 
 def class_names(options: Options) -> tuple[str, ...]:

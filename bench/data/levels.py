@@ -56,7 +56,7 @@ def mask_reader(
     facts = {path: one for path, one in found.items() if not one.fault}
     if several := sum(len(masks) > 1 for _, masks in pairs):
         notes.append(f"{several} of {len(pairs)} images have several masks, which are united: instances are one region")
-    rule = _rule(facts, tuple(classes), options, problems)
+    rule = rule_of(facts, tuple(classes), options, problems)
     return partial(read_united, rule, usual_turn(pairs, facts_of_images([image for image, _ in pairs]), found)[0])
 
 
@@ -77,7 +77,7 @@ def read_united(rule: Rule, turn: str, image: Path, masks: tuple[Path, ...]) -> 
     size = header.upright if upright else header.size
     united = np.zeros(size, np.uint8)
     for path, one in zip(masks, decoded, strict=True):
-        values = _numbers(rule, one, path)
+        values = numbers_of(rule, one, path)
         values = turned(values, one.turn) if upright else values
         check_same_size(image, size, path, values.shape)
         if ((united != 0) & (values != 0) & (united != values)).any():
@@ -87,7 +87,7 @@ def read_united(rule: Rule, turn: str, image: Path, masks: tuple[Path, ...]) -> 
     return united
 
 
-def _numbers(rule: Rule, mask: Decoded, path: Path) -> np.ndarray:
+def numbers_of(rule: Rule, mask: Decoded, path: Path) -> np.ndarray:
     """The class numbers of one mask as stored."""
     kind, known = rule
     if kind == "foreground":
@@ -114,8 +114,8 @@ def _numbers(rule: Rule, mask: Decoded, path: Path) -> np.ndarray:
 # ---- the judgement ---------------------------------------------------------------------------------------------------
 
 
-def _rule(facts: Mapping[Path, MaskFacts], classes: tuple[str, ...], options: Options, problems: list[str]) -> Rule:
-    """What the levels mean: by the options, else what is not black is the one class."""
+def rule_of(facts: Mapping[Path, MaskFacts], classes: tuple[str, ...], options: Options, problems: list[str]) -> Rule:
+    """What the levels mean: by the options, else what is not black is the one class. What is unclear is a problem."""
     if options.foreground and (options.levels or len(classes) > 1):
         other = "--levels" if options.levels else "--classes with several names"
         raise UserError(f"--foreground names the levels of one class, and {other} those of several; give one of them")

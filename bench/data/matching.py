@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.data.files import composed, files_in, no_partner, two_files
-from bench.data.names import ENDINGS, folded, pair, what_would_match
+from bench.data.names import ENDINGS, folded, is_bare, pair, what_would_match
 from bench.data.trees import Place, split_by_name
 
 FEW = 3  # faults of one kind that are told one by one
@@ -42,11 +42,12 @@ def matched(places: Sequence[Place], kinds: Sequence[str], problems: list[str]) 
     found = [(place, match) for place in places for match in _of_place(place, tuple(kinds), problems, tally)]
     problems += _faults(tally, kinds)
     named: dict[str, list[Match]] = defaultdict(list)
-    # The same name in two folders of one side, as in DSB2018's ID/images/image.png, is told apart by the folders.
+    # The same name in two folders of one side is told apart by the folders, which alone say whose an image.png is.
     times = Counter((place.side, match.name) for place, match in found)
     for place, match in found:
-        prefix = "/".join((*place.rest, "")) if times[place.side, match.name] > 1 else ""
-        named[place.side].append(Match(prefix + match.name, match.image, match.masks))
+        own = () if is_bare(match.name) and place.rest else (match.name,)
+        name = "/".join((*place.rest, *own)) if times[place.side, match.name] > 1 else match.name
+        named[place.side].append(Match(name, match.image, match.masks))
     return dict(named)
 
 

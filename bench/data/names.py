@@ -39,6 +39,7 @@ _MASK_END = re.compile(rf"(?:[ _.\-]+|(?<=[\d)]))(?P<word>{_MASK_WORD}){_GAP}(?P
 _MASK_START = re.compile(rf"^(?P<word>{_MASK_WORD})(?:[ _.\-]+|(?=\d))")
 _PEOPLE = re.compile("manual|ho|observer|annotator|rater|expert|reader")
 _IMAGE_END = re.compile(r"[ _.\-]+(?:images?|imgs?|training|train|test|orig(?:inal)?|raw|0000)$")
+_BARE_IMAGE = re.compile("images?|imgs?|orig(?:inal)?|raw|ct|mri?|scan|volume")  # in a folder for each patient
 _IMAGE_START = re.compile(r"^(?:images?|imgs?|orig(?:inal)?|raw)(?:[ _.\-]+|(?=\d))")
 
 
@@ -124,6 +125,8 @@ class _Owners:
             plain = _IMAGE_START.sub("", _IMAGE_END.sub("", key))
             for core in {plain, key.removeprefix(lead) if lead else plain} - {key, ""}:
                 cores[core].append(name)
+            if is_bare(name):
+                cores[""].append(name)
         self.cores = {core: names[0] for core, names in cores.items() if len(names) == 1}
 
     def of(self, stem: str) -> tuple[str | None, str, str]:
@@ -139,12 +142,17 @@ class _Owners:
 
 def _without_word(key: str) -> list[tuple[str, str, str]]:
     """A mask's name without the word for masks, the word, and the number that follows it."""
-    found = []
+    found = [("", key, "0")] if re.fullmatch(_MASK_WORD, key) else []
     if match := _MASK_END.search(key):
         found.append((key[: match.start()], match["word"], match["number"] or "0"))
     if match := _MASK_START.search(key):
         found.append((key[match.end() :], f"{match['word']} before", "0"))
     return found
+
+
+def is_bare(name: str) -> bool:
+    """Whether a file is called no more than that it is an image: then its folder says of whom."""
+    return bool(_BARE_IMAGE.fullmatch(folded(name)))
 
 
 def looks_like_mask(stem: str, images: Iterable[str]) -> bool:

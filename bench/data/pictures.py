@@ -4,18 +4,19 @@ from functools import partial
 from pathlib import Path
 
 from bench.data import Source
-from bench.data.files import COMMON_KINDS, first_few, reading, same_bytes
+from bench.data.files import COMMON_KINDS, files_in, first_few, reading, same_bytes
 from bench.data.layouts import Found
 from bench.data.levels import readers
 from bench.data.matching import Match, matched
 from bench.data.names import folded
+from bench.data.nnunet import check_channels
 from bench.data.sample import SPLITS, Options, Sample
-from bench.data.trees import Place, places_in
+from bench.data.trees import Place, is_plain, places_in, shown
 from bench.errors import UserError
 
 KINDS = (*COMMON_KINDS, ".gif", ".webp", ".ppm", ".pgm", ".pbm")
 LISTS = {side: f"{side}.txt" for side in SPLITS}
-MANY = 2  # folders that are named in the note
+MANY = 2  # folders that are named in a note
 
 
 def read(
@@ -24,13 +25,15 @@ def read(
     """The pairs under `root`. Raises UserError for a folder that is laid out in another way."""
     notes: list[str] = []
     places = places_in(source, root, options, KINDS, notes)
+    check_channels(stem for place in places for stem in files_in(place.images, KINDS))
     matches = matched(places, KINDS, problems)
     notes += _unread(places)
     sides = _samples(matches, classes, options, problems, notes)
     for side in {place.side for place in places} - sides.keys():
         sides[side] = ()
     sides = by_lists(root, sides, problems, notes)
-    return Found(f"pictures in {_shown(root, places)}", sides, classes, notes=notes)
+    what = "" if all(is_plain(root, place) for place in places) else f"pictures in {shown(root, places)}"
+    return Found(what, sides, classes, notes=notes)
 
 
 def _samples(
@@ -61,16 +64,6 @@ def _unread(places: list[Place]) -> list[str]:
         if others := sorted(name for name in names if not name.startswith(".")):
             notes.append(f"no images, and left out, in {folder}: {first_few(others)}")
     return notes if len(notes) <= MANY else [f"files that are no images are left out in {len(notes)} folders"]
-
-
-def _shown(root: Path, places: list[Place]) -> str:
-    """The folders that are read, in words."""
-    shown = []
-    for place in places:
-        images = place.images.relative_to(root).as_posix() if place.images != root else root.resolve().name
-        masks = [path.relative_to(root).as_posix() for path in place.masks]
-        shown.append(f"{images} with {' and '.join(masks)}" if masks else f"{images} with the masks beside them")
-    return first_few(shown, MANY)
 
 
 def by_lists(

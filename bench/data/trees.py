@@ -15,6 +15,7 @@ from bench.errors import UserError
 
 DEPTH = 4  # of folders below the root
 TR = re.compile("Tr$")
+MANY = 2  # folders of images that are named in the note
 CHOICES = {"images": IMAGES, "masks": MASKS}
 
 
@@ -228,3 +229,20 @@ def _unused(root: Path, folders: Iterable[_Folder], used: set[Path]) -> list[str
     spare = [one for one in folders if one.path not in used and one.count and one.count in counts]
     names = [f"{one.path.relative_to(root).as_posix()} ({one.count} files)" for one in spare]
     return [f"not read, with as many files as what is read: {first_few(names)}"] if names else []
+
+
+def is_plain(root: Path, place: Place) -> bool:
+    """Whether images and masks lie in folders of the usual names, in `root` or in the folder of a side: as expected."""
+    name, above = place.images.name.lower(), place.images.parent
+    usual = name in IMAGES and [path.name.lower() in MASKS and path.parent == above for path in place.masks] == [True]
+    return usual and (above == root or (above.parent == root and place.side != ""))
+
+
+def shown(root: Path, places: list[Place]) -> str:
+    """The folders that are read, in words."""
+    told = []
+    for place in places:
+        images = place.images.relative_to(root).as_posix() if place.images != root else root.resolve().name
+        masks = [path.relative_to(root).as_posix() for path in place.masks]
+        told.append(f"{images} with {' and '.join(masks)}" if masks else f"{images} with the masks beside them")
+    return first_few(told, MANY)

@@ -47,12 +47,16 @@ def slices_of_volume(volume: str, image: Path, label: Path, classes: tuple[str, 
     ]  # fmt: skip
 
 
-def checked_pair(image: Path, label: Path) -> tuple[tuple[int, ...], tuple[float, ...], Turn]:
+def checked_pair(
+    image: Path, label: Path, trusted: bool = False
+) -> tuple[tuple[int, ...], tuple[float, ...], Turn]:  # fmt: skip
     """(shape, spacing) of an image, and how its labels have to be turned. Reads headers only.
 
-    Raises UserError when one is unreadable, when they are not 3-D and of one size, or lie elsewhere.
+    `trusted` is as in `shape_and_spacing`. Raises UserError when one is unreadable, when they are not 3-D and of one
+    size, or lie elsewhere.
     """
-    (shape, spacing), (other, _) = shape_and_spacing(image, "image"), shape_and_spacing(label, "label")
+    shape, spacing = shape_and_spacing(image, "image", trusted)
+    other, _ = shape_and_spacing(label, "label")
     turn = () if HDF5 in (image.suffix.lower(), label.suffix.lower()) else turn_of_labels(image, label)
     _check_shapes(image, shape, label, turned_shape(other, turn), ndim=3)
     return shape, spacing, turn
@@ -136,11 +140,12 @@ def read_array(path: Path, key: str) -> np.ndarray:
         return np.asarray(stored.dataobj).reshape(_without_frame(stored.shape), order="A").T
 
 
-def shape_and_spacing(path: Path, key: str) -> tuple[tuple[int, ...], tuple[float, ...]]:
+def shape_and_spacing(path: Path, key: str, trusted: bool = False) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """The shape of an array, and the millimeters between its slices, rows and columns; neither is decoded.
 
     The spacing is empty where it is not known. ACDC's slices are 5 to 10 mm apart: exactly 1 is what a header holds
-    that nobody set, or what nibabel makes of a 0. Raises as `read_array` does.
+    that nobody set, or what nibabel makes of a 0. Other scans have slices of 1 mm: where 1 is `trusted`, only three of
+    them without a unit are nobody's. Raises as `read_array` does.
     """
     with _opened(path, key) as stored:
         if isinstance(stored, h5py.Dataset):
@@ -148,7 +153,8 @@ def shape_and_spacing(path: Path, key: str) -> tuple[tuple[int, ...], tuple[floa
         header = stored.header
     shape = tuple(reversed(_without_frame(header.get_data_shape())))
     lengths = [float(length) for length in header.get_zooms()[:3]]
-    if len(lengths) < 3 or lengths[2] == 1 or not all(0 < length < math.inf for length in lengths):
+    unset = lengths == [1, 1, 1] and not int(header["xyzt_units"]) % 8 if trusted else lengths[2:] == [1]
+    if len(lengths) < 3 or unset or not all(0 < length < math.inf for length in lengths):
         return shape, ()
     # No unit, or one that the standard does not know, counts as millimeters: many tools leave it out.
     millimeters = MILLIMETERS.get(int(header["xyzt_units"]) % 8, 1.0)

@@ -14,7 +14,7 @@ import pytest
 from opened import samples, sound
 from PIL import Image
 
-from bench.data import DataSet, contents, images, levels, scales
+from bench.data import DataSet, contents, images
 from bench.data.contents import pixels, reader_code
 from bench.data.kept import database
 from bench.data.prepared import content, prepare
@@ -53,16 +53,25 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """The files that are decoded for a digest from now on."""
+    """The files that are decoded from now on."""
     found: list[Path] = []
-    load, decode = scales._load, levels.decode_mask
-    monkeypatch.setattr(scales, "_load", lambda path: found.append(path) or load(path))
-    monkeypatch.setattr(levels, "decode_mask", lambda path: found.append(path) or decode(path))
+    load = images._load
+    monkeypatch.setattr(images, "_load", lambda path: found.append(path) or load(path))
     return found
 
 
+def plain(root: Path, patient: str = "") -> DataSet:
+    """The images of the folder, read one by one."""
+    found = []
+    for image in sorted((root / "images").iterdir()):
+        mask = root / "masks" / f"{image.stem}.bmp"
+        readers = partial(images.read_rgb, image), partial(images.read_mask_for, image, mask, ("foreground",))
+        found.append(Sample(image.stem, patient + image.stem, *readers, (image, mask)))
+    return DataSet("plain", ("foreground",), {"train": tuple(found)}, label=root.name)
+
+
 def digest(root: Path) -> str:
-    return sound("folder", root).digest
+    return plain(root).digest
 
 
 def rewritten_in_place(change: Callable[[], Path]) -> None:
@@ -97,23 +106,23 @@ def test_edits_in_quick_succession_are_told_apart(root: Path, tmp_path: Path) ->
 
 
 def test_the_same_file_read_in_another_way_is_another_mask(root: Path) -> None:
-    for path in (root / "masks").iterdir():
-        Image.fromarray(np.eye(16, dtype=np.uint8) * 2).save(path)
-    one = samples(sound("folder", root, foreground=("2",)))["0"]
-    several = samples(sound("folder", root, classes=("a", "b")))["0"]
+    for number in range(COUNT):
+        Image.fromarray(np.eye(16, dtype=np.uint8) * 2).save(root / "masks" / f"{number}.bmp")
+    asked = ({"foreground": ("2",)}, {"classes": ("a", "b")})
+    one, several = (samples(sound("folder", root, **options))["0"] for options in asked)
     assert pixels([one]) != pixels([several])
 
 
 def test_an_image_an_id_a_patient_and_a_class_count(root: Path, tmp_path: Path) -> None:
-    found = [digest(root), sound("folder", root, classes=("polyp",)).digest]
+    found = [sound("folder", root, classes=classes).digest for classes in ((), ("polyp",))]
     table = tmp_path / "who.csv"
     table.write_text("image,patient\n" + "".join(f"{number},P{number}\n" for number in range(COUNT)))
     found.append(sound("folder", root, patient=str(table)).digest)
     Image.new("RGB", (16, 16), (9, 9, 9)).save(root / "images" / "0.png")
-    found.append(digest(root))
+    found.append(sound("folder", root).digest)
     for kind, ending in (("images", "png"), ("masks", "bmp")):
         (root / kind / f"1.{ending}").rename(root / kind / f"01.{ending}")
-    found.append(digest(root))
+    found.append(sound("folder", root).digest)
     assert len(set(found)) == 5
 
 
@@ -169,7 +178,7 @@ def test_drawn_samples_are_known_by_their_recipe() -> None:
 
 def test_each_file_is_decoded_once_until_it_changes(root: Path, decoded: list[Path]) -> None:
     told: list[tuple[int, int]] = []
-    first = sound("folder", root)
+    first = plain(root)
     assert first.read(lambda *done: told.append(done)) == first.digest == digest(root)
     assert len(decoded) == len(set(decoded)) == 2 * COUNT
     assert told == [(count, COUNT) for count in range(1, COUNT + 1)]
@@ -181,7 +190,7 @@ def test_each_file_is_decoded_once_until_it_changes(root: Path, decoded: list[Pa
 def test_other_names_decode_nothing(root: Path, decoded: list[Path]) -> None:
     digest(root)
     decoded.clear()
-    sound("folder", root, patient=r"^(.)").read()
+    plain(root, patient="P").read()
     assert decoded == []
 
 
@@ -194,9 +203,11 @@ def test_other_code_decodes_anew_and_counts_only_where_it_reads_otherwise(
     assert digest(root) == first
     assert len(decoded) == 2 * COUNT
     monkeypatch.setattr(contents, "reader_code", lambda module: f"inverted {module}")
-    monkeypatch.setattr(levels, "turned", lambda values, turn: 1 - values)
-    monkeypatch.setattr(levels, "is_upright", lambda *given: True)
+    monkeypatch.setattr(images, "read_mask", lambda path: 1 - READ_MASK(path))
     assert digest(root) != first
+
+
+READ_MASK = images.read_mask
 
 
 def test_the_code_of_a_reader_is_its_statements_and_what_it_imports(
@@ -229,7 +240,7 @@ def test_a_function_that_has_no_name_is_asked_each_time(tmp_path: Path) -> None:
 def test_what_changes_while_it_is_decoded_is_not_kept(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other, link, load = shutil.copytree(root, tmp_path / "other"), tmp_path / "link", scales._load
+    other, link, load = shutil.copytree(root, tmp_path / "other"), tmp_path / "link", images._load
     write_mask(other, 3, 5)
     right = digest(root)
 
@@ -237,26 +248,25 @@ def test_what_changes_while_it_is_decoded_is_not_kept(
         (tmp_path / "aside").symlink_to(folder)
         (tmp_path / "aside").replace(link)  # at once, for other files are read meanwhile
 
-    def switched(path: Path) -> object:
+    def switched(path: Path) -> Image.Image:
         if path.name == "3.png":
             lead_to(other)
         return load(path)
 
     lead_to(root)
-    monkeypatch.setattr(scales, "_load", switched)
+    monkeypatch.setattr(images, "_load", switched)
     assert digest(link) != right
-    monkeypatch.setattr(scales, "_load", load)
+    monkeypatch.setattr(images, "_load", load)
     lead_to(root)
     assert digest(link) == right
 
 
 def test_a_broken_file_is_named_and_what_was_decoded_is_kept(root: Path, decoded: list[Path]) -> None:
-    broken = root / "images" / "4.png"
-    whole = broken.read_bytes()
-    broken.write_bytes(whole[:200])  # its header is whole
-    with pytest.raises(UserError, match=r"cannot read the image .*4\.png"):
+    broken = root / "masks" / "4.bmp"
+    broken.write_bytes(b"BM")
+    with pytest.raises(UserError, match=r"cannot read the image .*4\.bmp"):
         digest(root)
-    broken.write_bytes(whole)
+    write_mask(root, 4, 8)
     decoded.clear()
     digest(root)
     assert len(decoded) < 2 * COUNT
@@ -293,5 +303,5 @@ def test_two_processes_at_once(root: Path, decoded: list[Path]) -> None:
     code = f"from pathlib import Path; from bench.data import open_dataset; print({opened}.digest)"
     processes = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     told = [process.communicate()[0].strip() for process in processes]
-    assert told == [digest(root)] * 2
+    assert told == [sound("folder", root).digest] * 2
     assert decoded == []
