@@ -45,7 +45,8 @@ def check(dataset: Dataset, data: DataOptions, as_json: Json = False) -> None:
 def show(
     dataset: Dataset,
     data: DataOptions,
-    count: Annotated[int, Option(help="How many images.", min=1)] = 24,
+    count: Annotated[int, Option(help="How many images, with --all-classes of each class.", min=1)] = 24,
+    all_classes: Annotated[bool, Option("--all-classes", help="For each class, images that hold it.")] = False,
     to: Annotated[Path | None, Option(help="The PNG. [default: reports/data-NAME.png]")] = None,
 ) -> None:
     """Draw a contact sheet of images with the outlines of their masks.
@@ -60,7 +61,7 @@ def show(
     opened = data.open(dataset)
     if opened.differs:
         say(console(), ("differs from the published data set: ", "yellow"), opened.differs)
-    echo(str(contact_sheet(opened, path, count)))
+    echo(str(contact_sheet(opened, path, count, all_classes)))
 
 
 @command(on=data_app)

@@ -52,13 +52,15 @@ class Source:
         data: DataSet = reader.open(self, root, options, problems)
         return replace(data, tolerance=self.tolerance if options.tolerance is None else options.tolerance)
 
-    def wrong_layout(self, root: Path, missing: str) -> UserError:
+    def wrong_layout(self, root: Path, missing: str, hint: str = "") -> UserError:
         """The error for a `root` that does not hold this data set; `missing` says what was looked for.
 
-        The folder above `root` or one directly below it is suggested if it contains `trace`.
+        `hint` is a line on what could be meant. The folder above `root` or one directly below it is suggested if it
+        contains `trace`.
         """
         names = sorted(entry.name for entry in root.iterdir() if not entry.name.startswith("."))
         lines = [f"{self.short}: {missing} in {root.resolve()}; found there: {first_few(names) or 'nothing'}"]
+        lines += [hint] * bool(hint)
         signs = (sign for other in DATASETS.values() if other is not self for sign in other.signs.items())
         lines += [f"this looks like {what}" for pattern, what in signs if any(root.glob(pattern))][:1]
         near = (folder for folder in (root.resolve().parent, *sorted(root.iterdir())) if folder.is_dir())
@@ -73,9 +75,9 @@ DATASETS = {name: Source(name, **facts) for name, facts in FACTS.items()}
 def open_dataset(name: str, root: Path | None = None, options: Options = NO_OPTIONS) -> DataSet:
     """Open a data set of the table; `root` is the folder that holds its files as published.
 
-    An `options.split_file` that exists says which group is on which side. Raises UserError for an unknown name, for a
-    `root` that is needed and missing or not a folder, for an option that the data set does not take, for broken files
-    (the first three, and how to list all), and for a split file that does not fit.
+    The `options.split_file` says which group is on which side. Raises UserError for an unknown name, for a `root` that
+    is needed and missing or not a folder, for an option that the data set does not take, for broken files (the first
+    three, and how to list all), and for a split file that is missing or does not fit.
     """
     data, problems = _read(name, root, options)
     if problems:
@@ -99,7 +101,7 @@ def _read(name: str, root: Path | None, options: Options) -> tuple[DataSet, list
     if name not in DATASETS:
         raise unknown("data set", name, DATASETS)
     source = DATASETS[name]
-    for option in ("classes", "fold", "patient"):
+    for option in ("classes", "foreground", "levels", "fold", "patient", "images", "masks"):
         if getattr(options, option) and option not in source.options:
             takers = " and ".join(other.name for other in DATASETS.values() if option in other.options)
             taken = ", ".join(f"--{known}" for known in source.options) or "none"
@@ -112,6 +114,10 @@ def _read(name: str, root: Path | None, options: Options) -> tuple[DataSet, list
         given = f"--data-root {root.absolute()} {fault}" if root else "no folder was given"
         advice = f"give --data-root FOLDER, where FOLDER holds\n{source.layout}"
         raise UserError(f"data set '{name}' is read from files and {given}; {advice}")
+    if options.split_file and not options.split_file.is_file():
+        fault = f"there is no split file {options.split_file.absolute()}"
+        advice = "correct the path, or leave --split-file out: the split is as published, or drawn and written down"
+        raise UserError(f"{fault}; {advice}")
     problems: list[str] = []
     return source.open(root, options, problems), problems
 
@@ -120,10 +126,12 @@ def _given(root: Path | None, options: Options) -> list[str]:
     """The folder and the options as they are given on the command line."""
     values = {
         "--data-root": root, "--classes": ",".join(options.classes), "--patient": options.patient,
-        "--split-file": options.split_file, "--fold": options.fold,
+        "--foreground": ",".join(options.foreground), "--levels": ",".join(options.levels),
+        "--images": options.images, "--masks": options.masks, "--split-file": options.split_file,
+        "--fold": options.fold,
     }  # fmt: skip
     return [part for option, value in values.items() if value for part in (option, str(value))]
 
 
 def _regrouped(data: DataSet, path: Path | None) -> DataSet:
-    return apply_splits(data, path) if path and path.exists() else data
+    return apply_splits(data, path) if path else data

@@ -1,5 +1,6 @@
 """Checks every file of a data set and lists all faults."""
 
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.data import DataSet, Options, inspect_dataset
+from bench.data.broken import grouped
 from bench.data.copies import near_copies, thumbnail
 from bench.data.files import same_bytes
 from bench.data.images import check_same_size, checked_labels
@@ -16,6 +18,8 @@ from bench.data.sample import Sample
 from bench.errors import UserError
 
 SHOWN = 20  # pairs of near copies that are named
+# Names of files in sentences, by their suffix; those below the folder may have spaces.
+FILE = r"\.(?:png|jpe?g|tiff?|bmp|gif|webp|p[gpb]m|nii(?:\.gz)?|h5|npz|xml)(?!\w)"
 Done = Callable[[int, int], None]  # called with how many samples of how many were read
 
 
@@ -33,7 +37,8 @@ def check(name: str, root: Path | None, options: Options, done: Done = lambda co
 
     Raises UserError only if there is nothing to check.
     """
-    data, faults = inspect_dataset(name, root, options)
+    data, problems = inspect_dataset(name, root, options)
+    faults = grouped((_files_named(problem, root), problem) for problem in problems)
     remarks = [data.note] if data.note else []
     advice = "get the missing files, or remove what is extra"
     faults += [f"{one.found} {one.what}, published are {one.published}; {advice}" for one in data.wrong_tallies]
@@ -44,9 +49,13 @@ def check(name: str, root: Path | None, options: Options, done: Done = lambda co
         for count, one in enumerate(pool.map(partial(_look, data), samples), start=1):
             seen.append(one)
             done(count, len(samples))
-    faults += [one.fault for one in seen if one.fault]
-    if empty := sum(one.empty for one in seen):
+    broken = ((sample, one.fault) for sample, one in zip(samples, seen, strict=True) if one.fault)
+    faults += grouped(([sample.id, *map(str, sample.files)], fault) for sample, fault in broken)
+    empty = sum(one.empty for one in seen)
+    if 0 < empty < len(samples):
         remarks.append(f"{empty} of {len(samples)} masks are empty; where a prediction is empty too, Dice is undefined")
+    elif empty and not faults:
+        faults.append(f"all {empty} masks are empty, so there is nothing to learn; get the masks again")
     twins, published = _twins(data)
     return Checked(data, (*faults, *twins), (*remarks, *published, *_near_copies(data, seen)))
 
@@ -68,6 +77,12 @@ def _look(data: DataSet, sample: Sample) -> _Seen:
         return _Seen(empty=empty, thumbnail=thumbnail(image))
     except UserError as error:
         return _Seen(str(error))
+
+
+def _files_named(sentence: str, root: Path | None) -> list[str]:
+    """The files that a sentence names: those below the folder, and others without a space."""
+    below = re.findall(rf"{re.escape(str(root))}/.+?{FILE}", sentence) if root else []
+    return [*below, *re.findall(rf"[^\s/]+{FILE}", sentence)]
 
 
 def _pairs(data: DataSet) -> list[tuple[str, Sample]]:

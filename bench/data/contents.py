@@ -59,7 +59,7 @@ def pixels(samples: Sequence["Sample"], done: Done = lambda count, total: None) 
     known = recall(filter(None, keys))
     missing = [at for at, sample in enumerate(samples) if sample.files and keys[at] not in known]
     found = {at: known.get(key, "") for at, key in enumerate(keys)}
-    _wait_for_clock(file for at in missing for file in samples[at].files)
+    wait_for_clock(file for at in missing for file in samples[at].files)
     fresh: dict[str, str] = {}
 
     def decode(at: int) -> None:
@@ -90,7 +90,7 @@ def _bytes_of(array: "np.ndarray") -> Any:
     return array.data if array.flags.c_contiguous else array.tobytes()
 
 
-def _wait_for_clock(files: Iterable[Path]) -> None:
+def wait_for_clock(files: Iterable[Path]) -> None:
     """Wait until a later change of any of the files would show in its time."""
     newest = max((state[2] / 1e9 for file in files if (state := state_of(file))), default=0.0)
     if time.time() - newest < STEP_S:

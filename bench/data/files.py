@@ -4,10 +4,11 @@ import hashlib
 import json
 import os
 import re
+import unicodedata
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from bench.errors import UserError
 JPEG = (".jpg", ".jpeg")
 BROKEN: tuple[type[Exception], ...] = (OSError, ValueError, EOFError, SyntaxError, KeyError, RuntimeError, zlib.error)
 ANY = re.compile(".+", re.DOTALL)
+LFS = b"version https://git-lfs."  # how a file begins that stands for one that was not fetched
 COMMON_KINDS = (".png", *JPEG, ".bmp", ".tif", ".tiff")
 
 
@@ -27,7 +29,9 @@ def files_in(folder: Path, suffixes: tuple[str, ...], ids: re.Pattern[str] = ANY
     but hold no image.
     """
     found: dict[str, list[Path]] = defaultdict(list)
-    for name in sorted(os.listdir(folder)):  # noqa: PTH208 - the order differs between file systems
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if not entry.is_dir())  # the order differs between file systems
+    for name in names:
         stem = next((name[: -len(suffix)] for suffix in suffixes if name.lower().endswith(suffix)), "")
         if ids.fullmatch(stem) and not name.startswith("."):
             found[stem].append(folder / name)
@@ -52,14 +56,16 @@ def single_files(found: dict[str, list[Path]], problems: list[str]) -> dict[str,
 def same_bytes(paths: Iterable[Path]) -> list[list[Path]]:
     """Groups of two or more files whose contents are the same byte for byte, each in the order given.
 
-    Only files of equal size are read, so scanning a whole data set costs little more than listing it.
+    Only files of equal size are read, so scanning a whole data set costs little more than listing it. Files that are
+    missing or may not be read are skipped: they are named where they are decoded.
     """
-    sizes = {path: path.stat().st_size for path in paths}
+    sizes = {path: state[0] for path in paths if (state := state_of(path))}
     times = Counter(sizes.values())
     alike: dict[bytes, list[Path]] = defaultdict(list)
     for path, size in sizes.items():
         if times[size] > 1:
-            alike[hashlib.sha256(path.read_bytes()).digest()].append(path)
+            with suppress(OSError):
+                alike[hashlib.sha256(path.read_bytes()).digest()].append(path)
     return [group for group in alike.values() if len(group) > 1]
 
 
@@ -87,11 +93,25 @@ def reading(what: str, path: Path, *errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except BROKEN + errors as error:
+        if path.is_symlink() and not path.exists():
+            advice = "get what it links to (git annex get, dvc pull), or take the link out"
+            raise UserError(
+                f"no such {what}: {path} is a link to {path.readlink()}, which is missing; {advice}"
+            ) from error
         if not path.exists():
             raise UserError(f"no such {what}: {path}; check --data-root, or get the file again") from error
+        if _is_lfs_pointer(path):
+            fault = f"{path} holds no {what} but a pointer of Git LFS to one"
+            raise UserError(f"{fault}; get it with: git lfs pull") from error
         reason, size = " ".join(str(error).split()), path.stat().st_size
         advice = "the file is broken or cut off, so get it again, or take it out"
         raise UserError(f"cannot read the {what} {path} ({size} bytes): {reason}; {advice}") from error
+
+
+def _is_lfs_pointer(path: Path) -> bool:
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(len(LFS)) == LFS
+    return False
 
 
 @contextmanager
@@ -134,6 +154,11 @@ def two_files(name: str, paths: list[Path]) -> str:
 def no_partner(title: str, what: str, file: Path, lacks: str, expected: str) -> str:
     """The sentence for a file without the other one that it needs."""
     return f"{title}: {what} {file} has no {lacks}; expected {expected}; get the {lacks} again, or take the {what} out"
+
+
+def composed(name: str) -> str:
+    """A name with each accented letter as one character: macOS writes two, the letter and its accent."""
+    return unicodedata.normalize("NFC", name)
 
 
 def first_few(names: Sequence[str], count: int = 3) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from bench.data.files import first_few, reading
+from bench.data.broken import naming, opened
+from bench.data.files import first_few
 from bench.errors import UserError
 
 # The first letter of Pillow's modes of more than 8 bits. Its own conversion to 8 bits would clip them, not scale them.
@@ -22,7 +23,13 @@ def read_rgb(path: Path) -> np.ndarray:
     or unreadable.
     """
     picture = _load(path)
-    return gray_rgb(_to_8_bits(picture, path)) if picture.mode[0] in DEEP else np.array(picture.convert("RGB"))
+    return gray_rgb(_to_8_bits(picture, path)) if picture.mode[0] in DEEP else as_rgb(picture, path)
+
+
+def as_rgb(picture: Image.Image, path: Path) -> np.ndarray:
+    """The colors of a picture of 8 bits, uint8 (height, width, 3). Raises UserError for colors that nobody converts."""
+    with naming(path):
+        return np.array(picture.convert("RGB"))
 
 
 def gray_rgb(values: np.ndarray) -> np.ndarray:
@@ -72,7 +79,7 @@ def read_mask_for(image: Path, mask: Path, classes: Sequence[str]) -> np.ndarray
 
 def size_of(path: Path) -> tuple[int, int]:
     """(height, width) from the file's header, without decoding the pixels. Raises as `read_rgb` does."""
-    with reading("image", path, Image.DecompressionBombError), Image.open(path) as picture:
+    with opened(path) as picture:
         return picture.height, picture.width
 
 
@@ -130,7 +137,7 @@ def read_labels(path: Path, classes: Sequence[str]) -> np.ndarray:
 
 
 def _load(path: Path) -> Image.Image:
-    with reading("image", path, Image.DecompressionBombError), Image.open(path) as picture:
+    with opened(path) as picture:
         picture.load()
         return picture
 

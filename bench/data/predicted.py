@@ -6,7 +6,6 @@ Nothing is guessed: what is missing, left over, named twice, of another size or 
 import hashlib
 import os
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.files import collected, files_in, first_few, state_of
-from bench.data.folder import ENDINGS
+from bench.data.files import collected, composed, files_in, first_few, state_of
 from bench.data.images import checked_labels, gray_levels, read_labels
+from bench.data.names import ENDINGS
 from bench.data.sample import Sample
-from bench.data.volumes import LOCKS, axes_of, read_array, shape_and_spacing
+from bench.data.volumes import LOCKS, axes_of, read_array, shape_and_spacing, whole_numbers
 from bench.errors import UserError
 
 PICTURES = (".png", ".tif", ".tiff", ".bmp")
@@ -171,11 +170,6 @@ def without_suffix(name: str) -> str:
     return SUFFIX.sub("", name)
 
 
-def composed(name: str) -> str:
-    """A name with each accented letter as one character: macOS writes two, the letter and its accent."""
-    return unicodedata.normalize("NFC", name)
-
-
 def unmatched(
     where: str, what: str, samples: Sequence[Sample], found: Mapping[str, Sequence[str]], extra: Sequence[str],
     aside: Iterable[str] = (),
@@ -226,7 +220,7 @@ def _read_flat(path: Path, classes: tuple[str, ...]) -> np.ndarray:
 
 @lru_cache(maxsize=16)  # as for the truth: the slices of a volume are mostly asked for in a row
 def _read_volume(path: Path, classes: tuple[str, ...], state: tuple[int, ...]) -> np.ndarray:
-    return _numbers(read_array(path, "label"), path, classes)
+    return _numbers(whole_numbers(read_array(path, "label")), path, classes)
 
 
 def _numbers(values: np.ndarray, path: Path, classes: tuple[str, ...]) -> np.ndarray:
@@ -258,7 +252,7 @@ def _check_flat(path: Path) -> None:
 
 def _check_volume(path: Path, slices: Sequence[Sample]) -> None:
     """Raise UserError where a mask of a whole volume has another shape than its truth, or its axes run otherwise."""
-    truth = slices[0].files[-1]
+    truth = slices[0].files[0]  # the image, as which the labels were turned
     if not path.name.lower().endswith(NIFTI):
         raise UserError(
             f"{path} is a picture, and {slices[0].volume} a volume; give NIfTI, or a picture for each slice"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from bench.data.files import first_few, is_list_of, read_json
+from bench.data.files import composed, first_few, is_list_of, read_json
 from bench.errors import UserError
 from bench.files import write_whole
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # numpy takes longer to import than a plan takes to make
 
 SPLITS = ("train", "val", "test")
 TEST_SHARE, VAL_SHARE = 0.2, 0.1
+LEAST = 5  # groups to draw a split from
 SHARES = f"test {TEST_SHARE:.0%}, val {VAL_SHARE:.0%}"
 T = TypeVar("T")
 
@@ -65,8 +66,10 @@ class Options:
     """Options of a data set besides its folder. Each reader uses those it knows and ignores the others.
 
     `classes` names the foreground classes of a plain folder, and `patient` the patients of its images, by a pattern or
-    a CSV file; `split_file` says which group is on which side; `fold` is the number of a published cross-validation
-    fold; `tolerance` replaces the usual one of the data set, see `DataSet`.
+    a CSV file; `foreground` are the levels of masks that are the one class ("1", "128-255"), `levels` those of the
+    background and of each class in turn; `split_file` says which group is on which side; `fold` is the number of a
+    published cross-validation fold; `tolerance` replaces the usual one of the data set, see `DataSet`; `images` and
+    `masks` name folders of a plain folder, several by commas.
     """
 
     classes: tuple[str, ...] = ()
@@ -74,6 +77,10 @@ class Options:
     fold: int = 0
     patient: str = ""
     tolerance: float | None = None
+    foreground: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()
+    images: str = ""
+    masks: str = ""
 
 
 @dataclass(frozen=True)
@@ -164,7 +171,7 @@ def thin(samples: Sequence[T], limit: int | None) -> Sequence[T]:
 
 
 def draw_splits(samples: Sequence[Sample], seed: int, test: Sequence[Sample] | None = None) -> Splits:
-    """Draw a fifth of the groups as test, a tenth as val, the rest as train.
+    """Draw a fifth of the groups as test, a tenth as val, the rest as train; from 5 groups on, each side gets one.
 
     The same groups and seed give the same splits on every machine. A data set that has a `test` of its own gives it,
     and only val is drawn.
@@ -173,6 +180,8 @@ def draw_splits(samples: Sequence[Sample], seed: int, test: Sequence[Sample] | N
     drawn = sorted(names, key=lambda group: hashlib.sha256(f"{seed}:{group}".encode()).digest())
     share = TEST_SHARE if test is None else 0
     first, last = round(share * len(drawn)), round((share + VAL_SHARE) * len(drawn))
+    if len(drawn) >= LEAST:  # both are rounded, which would leave no val for 8, or for 5 beside a test of their own
+        last = max(last, first + 1)
     splits = by_group(samples, {"train": drawn[last:], "val": drawn[first:last], "test": drawn[:first]})
     return splits if test is None else {**splits, "test": tuple(test)}
 
@@ -214,11 +223,13 @@ def write_splits(data: DataSet, path: Path) -> None:
 def apply_splits(data: DataSet, path: Path) -> DataSet:
     """`data` with all its samples regrouped as the file says; its `note` says so.
 
-    Raises UserError naming the file and the groups when it is damaged, of another data set, or when a group of `data`
-    is not in there exactly once, or one of the file's is not in `data`.
+    The file names groups; a group of one image goes by the name of that file too. Raises UserError naming the file and
+    the groups when it is damaged, of another data set, or when a group of `data` is not in there exactly once, or one
+    of the file's is not in `data`.
     """
     name, sides = read_split_file(path)
-    if name != data.name:
+    sides = _by_their_groups(sides, data, path)
+    if name not in ("", data.name):
         advice = "give the split file of this data set, or another name for a new one"
         raise UserError(f"split file {path} is of data set '{name}', and '{data.name}' was opened; {advice}")
     drawn = _groups(data)
@@ -246,7 +257,7 @@ def read_split_file(path: Path) -> tuple[str, dict[str, set[str]]]:
     sides = content.get("splits", content) if isinstance(content, dict) else None
     if not (isinstance(sides, dict) and all(is_list_of(str, sides.get(split)) for split in SPLITS)):
         expected = '{"splits": {"train": [...], "val": [...], "test": [...]}} with names of groups in the lists'
-        raise UserError(f"split file {path} does not hold {expected}; correct it, or remove it to have it written anew")
+        raise UserError(f"split file {path} does not hold {expected}; correct it, or leave --split-file out")
     if extra := sorted(set(sides) - set(SPLITS)):
         raise UserError(f"split file {path} has a side '{extra[0]}'; allowed are {', '.join(SPLITS)}; correct it")
     names = Counter(name for split in SPLITS for name in sides[split])
@@ -255,11 +266,35 @@ def read_split_file(path: Path) -> tuple[str, dict[str, set[str]]]:
     return str(content.get("dataset", "")), {split: set(sides[split]) for split in SPLITS}
 
 
+def _by_their_groups(sides: dict[str, set[str]], data: DataSet, path: Path) -> dict[str, set[str]]:
+    """The sides with each name of an image, or of its file, replaced by the image's group."""
+    samples = [sample for part in data.splits.values() for sample in part]
+    groups = {sample.group for sample in samples}
+    group_of: dict[str, str] = {}
+    for sample in samples:
+        for name in (sample.id, *(file.name for file in sample.files[:1]), sample.group):
+            group_of[composed(name)] = sample.group
+    found = {
+        side: [name if name in groups else group_of.get(composed(name), name) for name in sorted(names)]
+        for side, names in sides.items()
+    }
+    twice = _on_two_sides(found)
+    if twice:
+        raise _bad_groups(path, "has images of {} on two sides", twice, "keep its images on one side")
+    return {side: set(names) for side, names in found.items()}
+
+
+def _on_two_sides(sides: Mapping[str, Iterable[str]]) -> set[str]:
+    """The names that are on more than one side."""
+    times = Counter(name for names in sides.values() for name in set(names))
+    return {name for name, count in times.items() if count > 1}
+
+
 def _groups(data: DataSet) -> dict[str, set[str]]:
     return {split: {sample.group for sample in samples} for split, samples in data.splits.items()}
 
 
 def _bad_groups(path: Path, what: str, groups: set[str], advice: str) -> UserError:
     fault = what.format(f"{len(groups)} group{'s' if len(groups) > 1 else ''}")
-    advice = f"each group is on one side, so {advice}, or remove the file to have it written anew"
+    advice = f"each group is on one side, so {advice}, or take the file away to have a split drawn"
     return UserError(f"split file {path} {fault}: {first_few(sorted(groups))}; {advice}")

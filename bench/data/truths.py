@@ -9,8 +9,9 @@ import numpy as np
 
 from bench.data import DATASETS
 from bench.data.files import files_in, first_few, single_files
-from bench.data.folder import ENDINGS, IMAGES, SIDES, class_names
+from bench.data.folder import class_names
 from bench.data.images import gray_rgb, read_mask_for
+from bench.data.names import ENDINGS, IMAGES, SIDES
 from bench.data.patients import patients_by_file
 from bench.data.predicted import NIFTI, PICTURES
 from bench.data.sample import DataSet, Options, Sample

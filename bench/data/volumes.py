@@ -19,29 +19,47 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from bench.data.files import reading, state_of
+from bench.data.grids import Turn, turn_of_labels, turned, turned_shape
 from bench.data.images import checked_labels, gray_rgb
 from bench.data.sample import Sample
 from bench.errors import UserError
 
 # A lock for each file: threads that read neighboring slices wait for one decoding instead of each doing it.
 LOCKS: dict[Path, Lock] = defaultdict(Lock)
+HDF5 = ".h5"
+NEARLY_WHOLE = 1e-3
 MILLIMETERS = {1: 1000.0, 2: 1.0, 3: 0.001}  # by NIfTI's code of a unit of length
 
 
 def slices_of_volume(volume: str, image: Path, label: Path, classes: tuple[str, ...]) -> list[Sample]:
     """One sample per slice of a volume named patient_frame, in order. Reads headers only.
 
-    `image` and `label` may be one HDF5 file. Raises UserError when one is unreadable, not 3-D, or of another size.
+    `image` and `label` may be one HDF5 file. Labels whose axes run otherwise than their image's are turned as these.
+    Raises UserError when one is unreadable, not 3-D, of another size, or lies elsewhere.
     """
-    (shape, spacing), (other, _) = shape_and_spacing(image, "image"), shape_and_spacing(label, "label")
-    _check_shapes(image, shape, label, other, ndim=3)
+    shape, spacing, turn = checked_pair(image, label)
     return [
         Sample(
             f"{volume}_slice_{at + 1:02d}", volume.partition("_")[0], partial(image_slice, (image,), at),
-            partial(label_slice, label, classes, at), tuple(dict.fromkeys((image, label))), volume, spacing,
+            partial(label_slice, label, classes, at, turn), tuple(dict.fromkeys((image, label))), volume, spacing,
         )
         for at in range(shape[0])
     ]  # fmt: skip
+
+
+def checked_pair(
+    image: Path, label: Path, trusted: bool = False
+) -> tuple[tuple[int, ...], tuple[float, ...], Turn]:  # fmt: skip
+    """(shape, spacing) of an image, and how its labels have to be turned. Reads headers only.
+
+    `trusted` is as in `shape_and_spacing`. Raises UserError when one is unreadable, when they are not 3-D and of one
+    size, or lie elsewhere.
+    """
+    shape, spacing = shape_and_spacing(image, "image", trusted)
+    other, _ = shape_and_spacing(label, "label")
+    turn = () if HDF5 in (image.suffix.lower(), label.suffix.lower()) else turn_of_labels(image, label)
+    _check_shapes(image, shape, label, turned_shape(other, turn), ndim=3)
+    return shape, spacing, turn
 
 
 def image_slice(paths: tuple[Path, ...], at: int) -> np.ndarray:
@@ -50,10 +68,10 @@ def image_slice(paths: tuple[Path, ...], at: int) -> np.ndarray:
         return gray_rgb(_image_volume(paths, tuple(map(state_of, paths)))[at])
 
 
-def label_slice(path: Path, classes: tuple[str, ...], at: int) -> np.ndarray:
-    """uint8 (height, width) class numbers of one slice of a volume of labels."""
+def label_slice(path: Path, classes: tuple[str, ...], at: int, turn: Turn = ()) -> np.ndarray:
+    """uint8 (height, width) class numbers of one slice of a volume of labels, turned."""
     with LOCKS[path]:
-        return _label_volume(path, classes, state_of(path))[at].copy()
+        return _label_volume(path, classes, turn, state_of(path))[at].copy()
 
 
 def label_of_slice_file(path: Path, classes: Sequence[str]) -> np.ndarray:
@@ -75,14 +93,26 @@ def _image_volume(paths: tuple[Path, ...], states: tuple[tuple[int, ...], ...]) 
 
 
 @lru_cache(maxsize=16)
-def _label_volume(path: Path, classes: tuple[str, ...], state: tuple[int, ...]) -> np.ndarray:
-    return checked_labels(read_array(path, "label"), path, classes)
+def _label_volume(path: Path, classes: tuple[str, ...], turn: Turn, state: tuple[int, ...]) -> np.ndarray:
+    return checked_labels(turned(whole_numbers(read_array(path, "label")), turn), path, classes)
+
+
+def whole_numbers(values: np.ndarray) -> np.ndarray:
+    """Labels as whole numbers where all are within a thousandth of one: tools that resample leave 0.9999999."""
+    if values.dtype.kind != "f" or not np.isfinite(values).all():
+        return values
+    whole = np.rint(values)
+    return whole if (np.abs(values - whole) <= NEARLY_WHOLE).all() else values
 
 
 def _check_shapes(image: Path, shape: tuple[int, ...], label: Path, other: tuple[int, ...], ndim: int) -> None:
+    for path, own in ((image, shape), (label, other)):
+        if len(own) == ndim + 1:
+            frames = f"{path} has {own[0]} frames or channels"
+            raise UserError(f"{frames}, and one volume is read; write the one that is labeled to a file of its own")
     if shape != other or len(shape) != ndim:
         found = f"the image in {image} is {shape} and the labels in {label} are {other} (slices, height, width)"
-        raise UserError(f"ACDC: {found}; both must be {ndim}-D and of one size, so get the matching pair")
+        raise UserError(f"{found}; both must be {ndim}-D and of one size, so get the matching pair")
 
 
 def bounds(values: np.ndarray, path: Path) -> tuple[float, float]:
@@ -105,26 +135,37 @@ def read_array(path: Path, key: str) -> np.ndarray:
     Raises UserError naming the file when it is broken, lacks the array, or keeps it in another file.
     """
     with _opened(path, key) as stored:
-        return stored[()] if isinstance(stored, h5py.Dataset) else np.asarray(stored.dataobj).T
+        if isinstance(stored, h5py.Dataset):
+            return np.asarray(stored[()])
+        return np.asarray(stored.dataobj).reshape(_without_frame(stored.shape), order="A").T
 
 
-def shape_and_spacing(path: Path, key: str) -> tuple[tuple[int, ...], tuple[float, ...]]:
+def shape_and_spacing(path: Path, key: str, trusted: bool = False) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """The shape of an array, and the millimeters between its slices, rows and columns; neither is decoded.
 
     The spacing is empty where it is not known. ACDC's slices are 5 to 10 mm apart: exactly 1 is what a header holds
-    that nobody set, or what nibabel makes of a 0. Raises as `read_array` does.
+    that nobody set, or what nibabel makes of a 0. Other scans have slices of 1 mm: where 1 is `trusted`, only three of
+    them without a unit are nobody's. Raises as `read_array` does.
     """
     with _opened(path, key) as stored:
         if isinstance(stored, h5py.Dataset):
             return stored.shape, ()
         header = stored.header
-    shape = tuple(reversed(header.get_data_shape()))
+    shape = tuple(reversed(_without_frame(header.get_data_shape())))
     lengths = [float(length) for length in header.get_zooms()[:3]]
-    if len(lengths) < 3 or lengths[2] == 1 or not all(0 < length < math.inf for length in lengths):
+    unset = lengths == [1, 1, 1] and not int(header["xyzt_units"]) % 8 if trusted else lengths[2:] == [1]
+    if len(lengths) < 3 or unset or not all(0 < length < math.inf for length in lengths):
         return shape, ()
     # No unit, or one that the standard does not know, counts as millimeters: many tools leave it out.
     millimeters = MILLIMETERS.get(int(header["xyzt_units"]) % 8, 1.0)
     return shape, tuple(length * millimeters for length in reversed(lengths))
+
+
+def _without_frame(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape without the axes of one voxel after the third: a file of one frame is a volume."""
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
 
 
 def axes_of(path: Path) -> tuple[str, ...]:
@@ -137,7 +178,7 @@ def axes_of(path: Path) -> tuple[str, ...]:
 def _opened(path: Path, key: str) -> Iterator[Any]:
     """A NIfTI file, or the array called `key` of an HDF5 file; voxels are not read yet."""
     with reading("volume", path, ImageFileError, HeaderDataError):
-        if path.suffix.lower() != ".h5":
+        if path.suffix.lower() != HDF5:
             yield nibabel.load(path)
             return
         with h5py.File(path, "r") as file:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bench.data.files import first_few, reading
-from bench.data.predicted import composed, without_suffix
+from bench.data.files import composed, first_few, reading
+from bench.data.predicted import without_suffix
 from bench.errors import UserError
 from bench.quantities.scores import SCORES
 

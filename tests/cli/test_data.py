@@ -41,7 +41,7 @@ def test_near_copies_are_remarks_and_no_fault(tmp_path):
         coarse = np.random.default_rng(number // 2).integers(0, 256, (8, 8), np.uint8)  # train and val show the same
         picture = Image.fromarray(coarse).resize((64, 64)).convert("RGB")
         picture.save(tmp_path / part / "images" / f"{part}.jpg", quality=90 - 10 * number)
-        Image.new("L", (64, 64), 255).save(tmp_path / part / "masks" / f"{part}.png")
+        Image.fromarray(np.eye(64, dtype=bool)).save(tmp_path / part / "masks" / f"{part}.png")
     done = bench("data", "check", "folder", "--data-root", str(tmp_path))
     assert done.returncode == 0
     assert "remark: near copies: train (train) and val (val): " in done.stdout

@@ -63,11 +63,14 @@ def test_a_tolerance_that_is_no_distance_is_refused(given: float) -> None:
 
 
 def own(root: Path, count: int) -> Path:
-    """A plain folder of tiny images."""
+    """A plain folder of tiny images, of whose masks the left half is foreground."""
     for name in ("images", "masks"):
         (root / name).mkdir()
-        for number in range(count):
-            Image.new("L", (2, 2), number).save(root / name / f"{number:02d}.png")
+    for number in range(count):
+        Image.new("L", (2, 2), number).save(root / "images" / f"{number:02d}.png")
+        mask = Image.new("L", (2, 2))
+        mask.paste(255, (0, 0, 1, 2))
+        mask.save(root / "masks" / f"{number:02d}.png")
     return root
 
 
@@ -86,9 +89,17 @@ def test_problems_are_three_in_the_error_and_all_in_the_inspection(tmp_path: Pat
     assert sum(len(side) for side in data.splits.values()) == 15
 
 
-def test_a_split_file_is_applied_where_it_exists(tmp_path: Path) -> None:
+def test_a_split_file_that_is_not_there_is_told_and_nothing_is_drawn_instead(tmp_path: Path) -> None:
+    root, typo = own(tmp_path, 10), tmp_path / "spilt.json"
+    for read in (open_dataset, inspect_dataset):
+        with pytest.raises(UserError, match=r"there is no split file .*/spilt\.json; correct the path, or leave"):
+            read("folder", root, Options(split_file=typo))
+    assert not typo.exists()
+
+
+def test_a_split_file_is_applied(tmp_path: Path) -> None:
     root, path = own(tmp_path, 10), tmp_path / "split.json"
-    drawn = open_dataset("folder", root, Options(split_file=path))
+    drawn = open_dataset("folder", root)
     write_splits(drawn, path)
     again = open_dataset("folder", root, Options(split_file=path))
     assert {side: [one.id for one in part] for side, part in again.splits.items()} == {

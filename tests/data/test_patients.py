@@ -18,9 +18,10 @@ def add(place: Path, names: list[str]) -> Path:
     """Images of noise, all different, with masks."""
     for kind in ("images", "masks"):
         (place / kind).mkdir(parents=True)
-        for name in names:
-            rng = np.random.default_rng(list(f"{place.name}{name}".encode()))
-            Image.fromarray(rng.integers(0, 256, (4, 6, 3), np.uint8)).save(place / kind / f"{name}.png")
+    for name in names:
+        noise = np.random.default_rng(list(f"{place.name}{name}".encode())).integers(0, 256, (4, 6, 3), np.uint8)
+        Image.fromarray(noise).save(place / "images" / f"{name}.png")
+        Image.fromarray(noise[..., 0] > 127).save(place / "masks" / f"{name}.png")
     return place
 
 

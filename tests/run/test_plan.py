@@ -160,10 +160,13 @@ def test_an_unknown_data_set_is_refused():
 @pytest.fixture
 def own(tmp_path):
     """A plain folder of ten images, whose split a seed has to make."""
-    for kind, mode in (("images", "RGB"), ("masks", "L")):
+    for kind in ("images", "masks"):
         (tmp_path / "mine" / kind).mkdir(parents=True)
-        for n in range(10):
-            Image.new(mode, (40, 40), n).save(tmp_path / "mine" / kind / f"{n}.png")
+    for n in range(10):
+        Image.new("RGB", (40, 40), n).save(tmp_path / "mine" / "images" / f"{n}.png")
+        mask = Image.new("L", (40, 40))
+        mask.paste(255, (0, 0, 20, 4 * n))
+        mask.save(tmp_path / "mine" / "masks" / f"{n}.png")
     return ask(dataset="folder", data_root=tmp_path / "mine", measures=("dice",))
 
 
