@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bench.errors import UserError, first_line
+from bench.errors import UserError
 from bench.networks.construct import construct, parameters_of
+from bench.networks.explain import failure
 from bench.networks.output_maps import binary, logit_maps, resized, tensors_in
 from bench.networks.table import Shapes
 
@@ -148,12 +149,9 @@ def _tried(network: nn.Module, name: str, shapes: Shapes, known: dict[str, Any])
         if not logit_maps(output, shapes.classes):
             raise UserError(_no_maps(output, name, shapes.classes))
         return needs, output
-    raise UserError(
-        f"{name} takes no image of {shapes.channels}x{shapes.size}x{shapes.size} "
-        f"({type(refusals[0]).__name__}: {first_line(refusals[0])}), nor of {', '.join(map(str, sizes))} pixels a side "
-        f"with {', '.join(map(str, CHANNELS))} channels; declare what it takes: image_size = 256, in_channels = 3 "
-        "beside it"
-    )
+    others = f"{', '.join(map(str, sizes))} pixels a side with {', '.join(map(str, CHANNELS))} channels"
+    image = f"{shapes.channels}x{shapes.size}x{shapes.size}"
+    raise UserError(failure(name, refusals, type(network).forward, image, others))
 
 
 def _ordered(output: Any, classes: int, main: Any) -> list[Tensor]:

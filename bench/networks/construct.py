@@ -8,6 +8,7 @@ from torch import nn
 
 from bench.errors import UserError, unknown
 from bench.networks.explain import called
+from bench.networks.pretrained import turned_off
 from bench.networks.table import Shapes
 
 # The usual names of parameters for the channels of an image, the number of classes, and the pixels a side.
@@ -66,4 +67,4 @@ def _known(parameters: list[inspect.Parameter], shapes: Shapes) -> dict[str, Any
         word = next((w for w in words if w in defaults and (words is SIZE_WORDS or w not in several)), None)
         if word:
             given[word] = type(defaults[word])((value, value)) if word in several else value
-    return given
+    return {**given, **turned_off(parameters)}

@@ -4,7 +4,7 @@ import ast
 import linecache
 import re
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,16 +52,29 @@ class Reason(NamedTuple):
     advice: str
 
 
-def explained(error: BaseException, otherwise: str = "correct it there") -> str:
-    """Why code failed, the line of the stranger's that did, and what to do; `otherwise` where nothing better is known.
+def explained(error: BaseException, line: str = "") -> str:
+    """Why code failed, the line of the stranger's that did, and what to do; `line` is for errors that tell none.
 
-    >>> explained(ModuleNotFoundError("No module named 'cv3'", name="cv3"))
-    "it imports 'cv3', which is not installed; install it: python -m pip install cv3"
+    >>> explained(ModuleNotFoundError("No module named 'cv2'", name="cv2"))
+    "it imports 'cv2', which is not installed; install it: python -m pip install opencv-python"
     """
-    reasons = (find(error) for find in REASONS)
-    why, advice = next(filter(None, reasons), Reason(f"{type(error).__name__}: {_text(error)}", otherwise))
-    line = line_of(error)
+    why, advice = next(filter(None, (find(error) for find in REASONS)), _unknown(error))
+    line = line_of(error) or line
     return f"{why}{f' ({line})' if line else ''}; {advice}"
+
+
+def failure(name: str, errors: Sequence[BaseException], forward: Any, image: str, others: str) -> str:
+    """Why a network takes no image: each of `errors` is of another size or number of channels.
+
+    Advice on these is given only where the errors differ. `image` and `others` are the images, in words; `forward` is
+    the function that took them.
+    """
+    code = getattr(forward, "__code__", None)
+    line = f"{_short(code.co_filename)}:{code.co_firstlineno}" if code and _is_strangers(code.co_filename) else ""
+    if len({(type(one), str(one)) for one in errors}) == 1:
+        return f"{name} takes no image: {explained(errors[0], line)}"
+    said = "; ".join(filter(None, (f"{type(errors[0]).__name__}: {_text(errors[0])}", line_of(errors[0]) or line)))
+    return f"{name} takes no image of {image} ({said}), nor of {others}; declare what it takes: image_size = 256, in_channels = 3 beside it"
 
 
 def called(builder: Callable[..., Any], arguments: Mapping[str, Any], name: str) -> Any:
@@ -166,9 +179,9 @@ def _name(error: BaseException) -> Reason | None:
         if owner:
             having = f"the installed {owner} {versions([owner]).get(owner, '')}".strip()
             return Reason(f"it takes '{name}' from '{module}', which {having} does not have", _other_version(owner))
-    if isinstance(error, NameError) and error.__traceback__:
+    if isinstance(error, NameError) and error.name and error.__traceback__:
         *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-        module = _imported_as(error.name, frame.f_code.co_filename)
+        module = _imported_as(str(error.name), frame.f_code.co_filename)
         return missing_package(module) if module and not _spec(module.partition(".")[0]) else None
     return None
 
@@ -233,6 +246,10 @@ def address_of(error: BaseException) -> str | None:
         if address := next(found, None) or next(iter(re.findall(r"https?://[^\s'\"<>)]+", str(one))), None):
             return address
     return None
+
+
+def _unknown(error: BaseException) -> Reason:
+    return Reason(f"{type(error).__name__}: {_text(error)}", "correct it there")
 
 
 def _file(error: BaseException) -> Reason | None:

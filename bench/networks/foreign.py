@@ -36,12 +36,14 @@ class ForeignNetwork(Network):
     """A network made by a class or function outside this repository.
 
     `builder` imports and returns it, `file` is its source file, and `code` returns its digest and its libraries.
+    `is_strange` tells that its code may do anything to this process.
     """
 
     arguments: Mapping[str, Any]
     builder: Callable[[], Callable[..., Any]]
     file: str
     code: Callable[[], Code]
+    is_strange: bool = False
 
     @property
     def place(self) -> str:
@@ -68,8 +70,16 @@ class ForeignNetwork(Network):
     def build(self, in_channels: int, classes: int, image_size: int) -> "nn.Module":
         """Build the network, adapted to these images and classes."""
         from bench.networks.adapt import made
+        from bench.networks.construct import parameters_of
+        from bench.networks.pretrained import as_asked
+        from bench.networks.unchanged import unchanged
 
-        return made(self.builder(), self.title, Shapes(in_channels, classes, image_size), self.arguments)
+        builder, shapes = self.builder(), Shapes(in_channels, classes, image_size)
+        if not self.is_strange:
+            return made(builder, self.title, shapes, self.arguments)
+        arguments, loading = as_asked(parameters_of(builder, self.title), self.arguments)
+        with unchanged(self.file, seeded=True), loading:
+            return made(builder, self.title, shapes, arguments)
 
 
 @cache
@@ -93,7 +103,7 @@ def from_package(name: Name, target: str) -> ForeignNetwork:
     return ForeignNetwork(
         str(name), name.base, source=module.partition(".")[0], arguments=name.values, file=str(file),
         builder=lambda: _attribute(lambda: import_module(module), f"module '{module}'", str(file), attribute),
-        code=lambda: code_of(str(name), file),
+        code=lambda: code_of(str(name), file), is_strange=True,
     )  # fmt: skip
 
 
@@ -114,7 +124,7 @@ def _from(name: Name, attribute: str, source: str, path: Path) -> ForeignNetwork
     return ForeignNetwork(
         str(name), attribute, source=source, arguments=name.values, file=path.as_posix(),
         builder=lambda: _attribute(lambda: module_of(path), from_, str(path), attribute),
-        code=lambda: code_of(str(name), path),
+        code=lambda: code_of(str(name), path), is_strange=True,
     )  # fmt: skip
 
 

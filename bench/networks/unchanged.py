@@ -53,7 +53,7 @@ def unchanged(argument: str, seeded: bool = False) -> Iterator[None]:
     Random states are put back too. If `seeded`, those of Python and numpy follow from torch's seed meanwhile, so that
     weights that are drawn with them depend on it. Folders that the block puts on the path for imports stay, at its end.
     """
-    states, settings = _random_states(), [(get(), set_) for get, set_ in SETTINGS]
+    states, settings = _random_states(), [(_safely(get), put) for get, put in SETTINGS]
     arguments, path, writes = sys.argv, list(sys.path), sys.dont_write_bytecode
     if seeded:
         random.seed(torch.initial_seed())
@@ -66,14 +66,14 @@ def unchanged(argument: str, seeded: bool = False) -> Iterator[None]:
         sys.argv, sys.dont_write_bytecode = arguments, writes
         sys.path[:] = path + [one for one in sys.path if one not in path]
         for (value, put), (get, _) in zip(settings, SETTINGS, strict=True):
-            if _safely(get) != value:
+            if not isinstance(value, OSError) and _safely(get) != value:
                 put(value)
         for state, put_state in states:
             put_state(state)
 
 
 def _random_states() -> list[tuple[Any, Callable[[Any], object]]]:
-    states = [
+    states: list[tuple[Any, Callable[[Any], object]]] = [
         (random.getstate(), random.setstate),
         (np.random.get_state(), np.random.set_state),
         (torch.get_rng_state(), torch.set_rng_state),
