@@ -18,7 +18,7 @@ from bench.networks.libraries import owner_of, versions
 ON_INDEX = {
     "cv2": "opencv-python", "PIL": "pillow", "skimage": "scikit-image", "sklearn": "scikit-learn", "yaml": "pyyaml",
     "pywt": "PyWavelets", "git": "GitPython", "attr": "attrs", "dateutil": "python-dateutil", "osgeo": "gdal",
-    "clip": "openai-clip", "DCNv3": "dcnv3", "DCNv4": "dcnv4", "skfuzzy": "scikit-fuzzy", "bs4": "beautifulsoup4",
+    "pkg_resources": "'setuptools<81'", "clip": "openai-clip", "DCNv3": "dcnv3", "DCNv4": "dcnv4", "skfuzzy": "scikit-fuzzy", "bs4": "beautifulsoup4",
 }  # fmt: skip
 # Packages that are built against CUDA; of the second kind there is none on the index.
 NEED_CUDA = (
@@ -71,16 +71,20 @@ def failure(name: str, errors: Sequence[BaseException], forward: Any, image: str
     """
     code = getattr(forward, "__code__", None)
     line = f"{_short(code.co_filename)}:{code.co_firstlineno}" if code and _is_strangers(code.co_filename) else ""
-    if len({(type(one), str(one)) for one in errors}) == 1:
+    if len({(type(one), str(one)) for one in errors}) == 1 or any(find(errors[0]) for find in REASONS):
         return f"{name} takes no image: {explained(errors[0], line)}"
     said = "; ".join(filter(None, (f"{type(errors[0]).__name__}: {_text(errors[0])}", line_of(errors[0]) or line)))
-    return f"{name} takes no image of {image} ({said}), nor of {others}; declare what it takes: image_size = 256, in_channels = 3 beside it"
+    advice = "declare what it takes: image_size = 256, in_channels = 3 beside it"
+    return f"{name} takes no image of {image} ({said}), nor of {others}; {advice}"
 
 
 def called(builder: Callable[..., Any], arguments: Mapping[str, Any], name: str) -> Any:
     """What a stranger's class or function makes with these arguments. Raises UserError with the reason if it fails."""
+    from bench.networks.unchanged import unchanged
+
     try:
-        return builder(**arguments)
+        with unchanged(name, draws=True):
+            return builder(**arguments)
     except UserError:
         raise
     except (Exception, SystemExit) as error:
@@ -140,11 +144,9 @@ def missing_package(module: str) -> Reason:
         rest = module.partition(".")[2] if top.startswith("own_") else module
         why = f"it imports '{rest}' of its own repository, which is not there"
         return Reason(why, "get the whole repository, with its submodules")
-    if spec := _spec(top):
+    if _spec(top):
         owner = owner_of(top) or top
-        having = f"the installed {owner} {versions([owner]).get(owner, '')}".strip()
-        why = f"it imports '{module}', which {having} does not have"
-        return Reason(why, _other_version(owner)) if spec else Reason(why, "")
+        return Reason(f"it imports '{module}', which {_installed(owner)} does not have", _other_version(owner))
     name = ON_INDEX.get(top, top.replace("_", "-"))
     why = f"it imports '{top}', which is not installed"
     if top in FROM_SOURCE:
@@ -177,8 +179,8 @@ def _name(error: BaseException) -> Reason | None:
         name, module = found[1] or found[4], found[2] or found[3]
         owner = None if is_own(module.partition(".")[0]) else owner_of(module.partition(".")[0])
         if owner:
-            having = f"the installed {owner} {versions([owner]).get(owner, '')}".strip()
-            return Reason(f"it takes '{name}' from '{module}', which {having} does not have", _other_version(owner))
+            why = f"it takes '{name}' from '{module}', which {_installed(owner)} does not have"
+            return Reason(why, _other_version(owner))
     if isinstance(error, NameError) and error.name and error.__traceback__:
         *_, (frame, _) = traceback.walk_tb(error.__traceback__)
         module = _imported_as(str(error.name), frame.f_code.co_filename)
@@ -226,6 +228,25 @@ def _argument(error: BaseException) -> Reason | None:
     return Reason(f"its forward takes more than an image: {found[2]}", advice)
 
 
+def _library(error: BaseException) -> Reason | None:
+    """An argument that a library's class does not take any longer, or a class that this Python refuses."""
+    if isinstance(error, ValueError) and str(error).startswith("mutable default <class"):
+        return Reason(f"{_text(error)}, as Python does since 3.11", "run it with Python 3.10, or change the line")
+    found = re.search(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'", str(error))
+    if not (isinstance(error, TypeError) and found):
+        return None
+    scopes = [frame.f_globals for frame, _ in traceback.walk_tb(error.__traceback__)]
+    module = next((str(scope[found[1]].__module__) for scope in scopes if found[1] in scope), "").partition(".")[0]
+    if not module or is_own(module) or not (owner := owner_of(module)):
+        return None
+    why = f"it gives {found[1]} of {_installed(owner)} an argument '{found[2]}' that it does not take"
+    return Reason(why, _other_version(owner))
+
+
+def _installed(owner: str) -> str:
+    return f"the installed {owner} {versions([owner]).get(owner, '')}".strip()
+
+
 def _download(error: BaseException) -> Reason | None:
     for one in _chain(error):
         module = f"{type(one).__module__}."
@@ -264,5 +285,5 @@ def _file(error: BaseException) -> Reason | None:
 
 
 REASONS: tuple[Callable[[BaseException], Reason | None], ...] = (
-    _module, _name, _exit, _gpu, _argument, _download, _file,
+    _module, _name, _exit, _gpu, _argument, _library, _download, _file,
 )  # fmt: skip
