@@ -18,7 +18,8 @@ from bench.networks.libraries import owner_of, versions
 ON_INDEX = {
     "cv2": "opencv-python", "PIL": "pillow", "skimage": "scikit-image", "sklearn": "scikit-learn", "yaml": "pyyaml",
     "pywt": "PyWavelets", "git": "GitPython", "attr": "attrs", "dateutil": "python-dateutil", "osgeo": "gdal",
-    "pkg_resources": "'setuptools<81'", "clip": "openai-clip", "DCNv3": "dcnv3", "DCNv4": "dcnv4", "skfuzzy": "scikit-fuzzy", "bs4": "beautifulsoup4",
+    "pkg_resources": "'setuptools<81'", "clip": "openai-clip",
+    "DCNv3": "dcnv3", "DCNv4": "dcnv4", "skfuzzy": "scikit-fuzzy", "bs4": "beautifulsoup4",
 }  # fmt: skip
 # Packages that are built against CUDA; of the second kind there is none on the index.
 NEED_CUDA = (
@@ -103,6 +104,7 @@ def line_of(error: BaseException) -> str:
     if not own:
         return ""
     file, line = own[-1]
+    linecache.checkcache(file)
     return f"{_short(file)}:{line}: `{_cut(linecache.getline(file, line).strip())}`"
 
 

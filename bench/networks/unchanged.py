@@ -50,8 +50,9 @@ SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
 def unchanged(argument: str, seeded: bool = False, draws: bool = False) -> Iterator[None]:
     """Run the block as a program `argument` without arguments; put back afterwards what it changed of this process.
 
-    Random states are put back too, unless the block `draws` what is to depend on them. If `seeded`, those of Python and numpy follow from torch's seed meanwhile, so that
-    weights that are drawn with them depend on it. Folders that the block puts on the path for imports stay, at its end.
+    Random states are put back too, unless the block `draws` what is to depend on them. If `seeded`, those of Python and
+    numpy follow from torch's seed meanwhile, so that weights that are drawn with them depend on it. Folders that the
+    block puts on the path for imports stay, at its end.
     """
     states, settings = [] if draws else _random_states(), [(_safely(get), put) for get, put in SETTINGS]
     arguments, path, writes = sys.argv, list(sys.path), sys.dont_write_bytecode

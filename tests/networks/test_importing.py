@@ -127,15 +127,11 @@ def test_files_beside_it_take_no_place_of_python_or_of_libraries(lay, name):
     assert not hasattr(__import__(name), "MINE")
 
 
-def test_its_own_package_comes_before_an_installed_one_that_only_others_need(lay, monkeypatch):
-    root = lay({
-        "repository/model.py": net("from lib.blocks import WIDTH, double\nimport user"), "repository/lib/blocks.py": BLOCKS,
-        "repository/requirements.txt": "", "installed/lib/__init__.py": "MINE = 1", "installed/user.py": "import lib.x",
-        "installed/lib/x.py": "",
-    })  # fmt: skip
-    monkeypatch.syspath_prepend(root / "installed")
-    lay({"model.py": (root / "repository/model.py").read_text().replace("import user", "")}, "repository/repository")
-    assert parameters("model.py:Net") == BY_HAND
+def test_its_own_package_comes_before_an_installed_one_that_this_program_does_not_need(lay, monkeypatch):
+    installed = lay({"lib/__init__.py": "MINE = 1"}, "installed")
+    monkeypatch.syspath_prepend(installed)
+    lay({"net/model.py": net("from lib.blocks import WIDTH, double"), "lib/blocks.py": BLOCKS})
+    assert parameters("net/model.py:Net") == BY_HAND
 
 
 def test_a_package_that_imports_what_is_not_there_is_taken_without_it(lay):
