@@ -67,13 +67,14 @@ def explained(error: BaseException, line: str = "") -> str:
 def failure(name: str, errors: Sequence[BaseException], forward: Any, image: str, others: str) -> str:
     """Why a network takes no image: each of `errors` is of another size or number of channels.
 
-    Advice on these is given only where the errors differ. `image` and `others` are the images, in words; `forward` is
+    Advice on these is given only where the errors differ, and none has another reason. `image` and `others` are the images, in words; `forward` is
     the function that took them.
     """
     code = getattr(forward, "__code__", None)
     line = f"{_short(code.co_filename)}:{code.co_firstlineno}" if code and _is_strangers(code.co_filename) else ""
-    if len({(type(one), str(one)) for one in errors}) == 1 or any(find(errors[0]) for find in REASONS):
-        return f"{name} takes no image: {explained(errors[0], line)}"
+    known = next((one for one in errors if any(find(one) for find in REASONS)), None)
+    if known or len({(type(one), str(one)) for one in errors}) == 1:
+        return f"{name} takes no image: {explained(known or errors[0], line)}"
     said = "; ".join(filter(None, (f"{type(errors[0]).__name__}: {_text(errors[0])}", line_of(errors[0]) or line)))
     advice = "declare what it takes: image_size = 256, in_channels = 3 beside it"
     return f"{name} takes no image of {image} ({said}), nor of {others}; {advice}"

@@ -72,6 +72,7 @@ def test_no_gpu(said, line, monkeypatch):
     told = said(forward=line)
     assert told.startswith("Net takes no image: it asks for a GPU")
     assert f"(net.py:11: `{line}`)" in told
+    assert "it asks for a GPU" in said(forward=f"assert x.shape[-1] == 256; {line}")
 
 
 def test_a_second_argument(said):
