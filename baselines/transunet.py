@@ -10,8 +10,8 @@ What differs from the reference code:
   has a one-channel first layer where the reference repeats it to three;
 - the group norm of a projected shortcut has 32 groups as all others have, and all have PyTorch's epsilon; the reference
   norms every channel of these shortcuts alone, with an epsilon of 1e-6;
-- the weights of the ResNet's convolutions are standardized with an epsilon of 1e-6, the reference's is 1e-5, which changes
-  the output by 2.0e-4 of its size;
+- the weights of the ResNet's convolutions are standardized with an epsilon of 1e-6, the reference's is 1e-5,
+  which changes the output by 2.0e-4 of its size;
 - the max pool of the stem reaches over the lower and right edge ("same" padding), so that a side of H / 4 comes out;
   the reference loses a row and a column there and fills the skip's with zeros.
 """

@@ -15,9 +15,10 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from bench.errors import UserError, first_line
+from bench.errors import UserError
 from bench.networks.activation import MEANINGS, ONE_MAP, logits_of
 from bench.networks.construct import CLASS_WORDS, construct, known_arguments, parameters_of
+from bench.networks.explain import failure
 from bench.networks.modes import Map, Mode, Needs, in_eval, in_training
 from bench.networks.output_maps import at, binary, resized, shape_of, shaped_as_map, tensors_in, told
 from bench.networks.table import Shapes
@@ -215,12 +216,9 @@ def _tried(network: nn.Module, name: str, shapes: Shapes, known: dict[str, Any])
             raise
         except Exception as error:  # noqa: BLE001 - a network may reject an image with any exception
             refusals.append(error)
-    raise UserError(
-        f"{name} takes no image of {shapes.channels}x{shapes.size}x{shapes.size} "
-        f"({type(refusals[0]).__name__}: {first_line(refusals[0])}), nor of {', '.join(map(str, sizes))} pixels a side "
-        f"with {', '.join(map(str, CHANNELS))} channels; declare what it takes: image_size = 256, in_channels = 3 "
-        "beside it"
-    )
+    others = f"{', '.join(map(str, sizes))} pixels a side with {', '.join(map(str, CHANNELS))} channels"
+    image = f"{shapes.channels}x{shapes.size}x{shapes.size}"
+    raise UserError(failure(name, refusals, type(network).forward, image, others))
 
 
 def _no_maps(output: Any, name: str, classes: int) -> str:

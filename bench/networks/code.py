@@ -11,16 +11,19 @@ import os
 import re
 import site
 import sysconfig
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 
 BENCH = Path(__file__).resolve().parents[1]
 SUBJECT = BENCH / "mdsa_unet"  # the only folder of `bench` that is a network's code
 REPOSITORY = BENCH.parent
 BASELINES = REPOSITORY / "baselines"
+MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg", "requirements.txt")  # of a repository's root
+DEEPEST = 5  # folders from a file to the root of its repository where nothing tells the root
 LEFT_OUT = ("kind", "type_comment", "type_ignores")  # of strings written u"...", and of comments
 
 
@@ -127,7 +130,7 @@ def _package_of(file: Path) -> Iterator[Path]:
 def _imported(file: Path, roots: Sequence[Path]) -> Iterator[Path]:
     """The files that a file imports, each from the first root that has it."""
     for level, names in imports_of(file):
-        folders = [file.parents[level - 1]] if level else roots
+        folders = [file.parents[min(level, len(file.parents)) - 1]] if level else roots
         for name in names:
             places = (folder.joinpath(*filter(None, name.split("."))) for folder in folders)
             files = (one for place in places for one in (place / "__init__.py", place.with_name(f"{place.name}.py")))
@@ -170,15 +173,28 @@ def importable(path: Path) -> tuple[Path, list[str]]:
     return top, parts
 
 
-def roots_of(path: Path) -> list[Path]:
-    """The folders that a file may import from: that from which it is imported itself, and its repository's root.
+def root_of(path: Path) -> Path:
+    """The root of a file's repository: the outermost folder above it that looks like one, or where we are.
 
-    The root is where we are, or the nearest folder with a file that only the root of a project has.
+    A folder with `.git` is one for sure. Where none looks like one, it is a few folders up. The root of all files, the
+    home folder and that of temporary files are none.
     """
-    top, _ = importable(path)
-    above = [] if is_installed(path.resolve()) else [top, *top.parents][:-1]  # never the root of all files
-    projects = [one for one in above if any((one / mark).exists() for mark in (".git", "pyproject.toml", "setup.py"))]
-    return list(dict.fromkeys([top, *(one for one in above if one == Path.cwd()), *projects[:1]]))
+    above = list(path.resolve().parents)
+    home, temporary = Path.home(), Path(os.path.realpath(tempfile.gettempdir()))
+    shared = {*above[-1:], home, *home.parents, temporary, *temporary.parents}
+    above = [*takewhile(lambda one: one not in shared, above)]
+    above = above[: next((n + 1 for n, one in enumerate(above) if (one / ".git").exists()), None)]
+    roots = [one for one in above if one == Path.cwd() or any((one / mark).exists() for mark in MARKS)]
+    return (roots or above[:DEEPEST] or [path.resolve().parent])[-1]
+
+
+def folders_above(path: Path) -> list[Path]:
+    """The folders that a file may import from, the nearest first: its own, and those up to its repository's root."""
+    file = path.resolve()
+    if is_installed(file):
+        return [importable(file)[0]]
+    root = root_of(file)
+    return [one for one in file.parents if one.is_relative_to(root)]
 
 
 def is_networks_code(path: Path, own_packages: Sequence[Path] = ()) -> bool:

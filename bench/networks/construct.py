@@ -7,6 +7,8 @@ from typing import Any
 from torch import nn
 
 from bench.errors import UserError, unknown
+from bench.networks.explain import called
+from bench.networks.pretrained import turned_off
 from bench.networks.table import Shapes
 
 # The usual names of parameters for the channels of an image, the number of classes, and the pixels a side.
@@ -33,7 +35,7 @@ def construct(builder: Callable[..., Any], name: str, shapes: Shapes, arguments:
     absent = [p.name for p in parameters if p.default is p.empty and p.kind in NAMED and p.name not in given]
     if absent:
         raise UserError(f"{name} needs {', '.join(absent)}; give it: --arg {absent[0]}=VALUE")
-    network = builder(**given)
+    network = called(builder, given, name)
     if not isinstance(network, nn.Module):
         raise UserError(f"{name} gives a {type(network).__name__}, not a torch.nn.Module; name what makes the network")
     return network
@@ -77,4 +79,4 @@ def _known(parameters: list[inspect.Parameter], shapes: Shapes) -> dict[str, Any
         word = next((word for word in meant if words is SIZE_WORDS or word not in several), None)
         if word:
             given[word] = type(defaults[word])((value, value)) if word in several else value
-    return given
+    return {**given, **turned_off(parameters)}

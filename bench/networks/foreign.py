@@ -10,20 +10,20 @@ names of networks in its pyproject.toml; `bench list networks` then shows them:
 
 import ast
 import hashlib
-import sys
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
 from importlib.metadata import entry_points
-from importlib.util import module_from_spec, spec_from_file_location
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from bench.errors import UserError, unknown
-from bench.networks.code import importable, place_of, roots_of
+from bench.networks.code import place_of
 from bench.networks.imported import Code, code_of
+from bench.networks.importing import module_of
 from bench.networks.libraries import versions
 from bench.networks.names import Name
 from bench.networks.table import Network, Shapes
@@ -40,12 +40,14 @@ class ForeignNetwork(Network):
     """A network made by a class or function outside this repository.
 
     `builder` imports and returns it, `file` is its source file, and `code` returns its digest and its libraries.
+    `is_strange` tells that its code may do anything to this process.
     """
 
     arguments: Mapping[str, Any]
     builder: Callable[[], Callable[..., Any]]
     file: str
     code: Callable[[], Code]
+    is_strange: bool = False
 
     @property
     def place(self) -> str:
@@ -72,8 +74,16 @@ class ForeignNetwork(Network):
     def build(self, in_channels: int, classes: int, image_size: int) -> "nn.Module":
         """Build the network, adapted to these images and classes."""
         from bench.networks.adapt import made
+        from bench.networks.construct import parameters_of
+        from bench.networks.pretrained import as_asked
+        from bench.networks.unchanged import unchanged
 
-        return made(self.builder(), self.title, Shapes(in_channels, classes, image_size), self.arguments)
+        builder, shapes = self.builder(), Shapes(in_channels, classes, image_size)
+        if not self.is_strange:
+            return made(builder, self.title, shapes, self.arguments)
+        arguments, loading = as_asked(parameters_of(builder, self.title), self.arguments)
+        with unchanged(self.file, seeded=True), loading:
+            return made(builder, self.title, shapes, arguments)
 
 
 @cache
@@ -83,83 +93,119 @@ def plug_ins() -> dict[str, str]:
 
 
 def from_package(name: Name, target: str) -> ForeignNetwork:
-    """The network of a target `module:Name`. Raises UserError if the module is not installed."""
+    """The network of a target `module:Name`, of an installed module or one below the working directory.
+
+    Raises UserError if there is no such module.
+    """
     module, _, attribute = target.partition(":")
     try:
         file = place_of(module)
     except (ImportError, ValueError):
-        advice = "install its package, or give the file: path/to/file.py:Name"
-        raise UserError(f"'{name.base}': no module '{module}' is installed; {advice}") from None
+        if here := _module_here(module):
+            return _from(name, attribute, module.partition(".")[0], here)
+        raise UserError(_no_module(name.base, module)) from None
     return ForeignNetwork(
         str(name), name.base, source=module.partition(".")[0], arguments=name.values, file=str(file),
-        builder=lambda: _attribute(module, attribute), code=lambda: code_of(str(name), file),
+        builder=lambda: _attribute(lambda: import_module(module), f"module '{module}'", str(file), attribute),
+        code=lambda: code_of(str(name), file), is_strange=True,
     )  # fmt: skip
-
-
-def _attribute(module: str, name: str) -> Any:
-    found = import_module(module)
-    try:
-        return attrgetter(name)(found)
-    except AttributeError:
-        raise UserError(f"module '{module}' has no '{name}'; name a class or function that it holds") from None
 
 
 def from_file(name: Name) -> ForeignNetwork:
     """The network in a file. Raises UserError if the file does not exist or does not define the name."""
     path, _, attribute = name.base.rpartition(":") if ".py:" in name.base else (name.base, "", "")
-    tree = _parsed(Path(path))
-    own = [node.name for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
-    assigned = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
-    own += [target.id for target in assigned if isinstance(target, ast.Name)]
-    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    imported = [alias.asname or alias.name for node in imports for alias in node.names]
+    own, imported = names_in(_parsed(Path(path)).body)
     if not attribute:
         example = next((one for one in own if one[0].isupper() or "build" in one), "TinyNet")
         raise UserError(f"name the class or function in '{path}' that makes the network, such as {path}:{example}")
-    if attribute not in own + imported and "*" not in imported:
+    if attribute.partition(".")[0] not in own + imported and "*" not in imported:
         raise unknown(f"name in {path}", attribute, [one for one in own if not one.startswith("_")])
+    return _from(name, attribute, path, Path(path))
+
+
+def _from(name: Name, attribute: str, source: str, path: Path) -> ForeignNetwork:
+    from_ = f"'{path}'"
     return ForeignNetwork(
-        str(name), attribute, source=path, arguments=name.values, file=Path(path).as_posix(),
-        builder=lambda: getattr(_imported(Path(path)), attribute),
-        code=lambda: code_of(str(name), Path(path)),
+        str(name), attribute, source=source, arguments=name.values, file=path.as_posix(),
+        builder=lambda: _attribute(lambda: module_of(path), from_, str(path), attribute),
+        code=lambda: code_of(str(name), path), is_strange=True,
     )  # fmt: skip
+
+
+def names_in(statements: Iterable[ast.stmt]) -> tuple[list[str], list[str]]:
+    r"""The names that statements define, in branches of `if`, `try`, `with`, loops and `match` too, and those imported.
+
+    >>> names_in(ast.parse("try:\n  from a import b as c\nexcept E:\n  c: T = None\nx = y = 1").body)
+    (['c', 'x', 'y'], ['c'])
+    """
+    own: list[str] = []
+    imported: list[str] = []
+    for node in statements:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            own.append(node.name)
+            continue
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imported += [alias.asname or alias.name.partition(".")[0] for alias in node.names]
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if _has_value(node) else []
+        own += [
+            one.id
+            for target in targets
+            for one in ast.walk(target)
+            if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
+        ]
+        for inner in ast.iter_child_nodes(node):
+            blocks = [inner] if isinstance(inner, ast.stmt) else getattr(inner, "body", None)
+            if isinstance(blocks, list):  # a handler or a case; not the expression of a lambda
+                more, others = names_in(blocks)
+                own, imported = own + more, imported + others
+    return own, imported
+
+
+def _has_value(node: ast.stmt) -> TypeGuard[ast.AnnAssign]:
+    return isinstance(node, ast.AnnAssign) and node.value is not None
 
 
 def _parsed(path: Path) -> ast.Module:
     try:
-        return ast.parse(path.read_text())
+        with warnings.catch_warnings(action="ignore"):  # of strings such as "\d"
+            return ast.parse(path.read_bytes())  # as bytes, for a mark or a line in them tells how they are encoded
     except FileNotFoundError:
         raise UserError(f"no file '{path}' here; give its path from {Path.cwd()}, or a whole one") from None
     except SyntaxError as error:
-        raise UserError(f"{path}:{error.lineno}: this is not Python ({error.msg}); correct it") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"'{path}' cannot be read ({error})") from None
+        raise UserError(f"{path}:{error.lineno or 1}: this is not Python ({error.msg}); correct it") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"'{path}' cannot be read ({error}); give a Python file") from None
 
 
-def _imported(path: Path) -> Any:
-    """Import a file, as part of its package if its folder is one. Raises UserError if it cannot be imported."""
-    top, parts = importable(path)
-    sys.path.insert(0, str(top))  # for imports from the same folder
-    sys.path += map(
-        str, roots_of(path)[1:]
-    )  # as Python runs it from its repository's root; the last, for others' names
+def _module_here(module: str) -> Path | None:
+    """The file of a module below the working directory, where `python -c 'import module'` finds it."""
+    place = Path(*module.split("."))
+    files = (place.with_name(f"{place.name}.py"), place / "__init__.py")
+    return next((file for file in files if file.is_file()), None) if all(module.split(".")) else None
+
+
+def _no_module(base: str, module: str) -> str:
+    path = base.rpartition(":")[0] or base
+    if path.endswith(".ipynb"):
+        return f"'{path}' is a notebook, which is not run; write it to a file: jupyter nbconvert --to script '{path}'"
+    if Path(path).is_dir():
+        return f"'{path}' is a folder; name the file in it that makes the network: {path.rstrip('/')}/FILE.py:Name"
+    if Path(path).suffix and Path(path).exists():
+        return f"'{path}' is no Python file; give one that ends in .py: path/to/file.py:Name"
+    return f"'{base}': no module '{module}' is installed; install its package, or give the file: path/to/file.py:Name"
+
+
+def _attribute(load: Callable[[], Any], what: str, file: str, name: str) -> Any:
+    """A class or function of a module, imported. Raises UserError if it cannot be imported or has no such name."""
+    from bench.networks.explain import explained
+    from bench.networks.unchanged import unchanged
+
     try:
-        return import_module(".".join(parts)) if len(parts) > 1 else _loaded(path)
-    except UserError:
-        raise
-    except ModuleNotFoundError as error:
-        raise UserError(f"'{path}' imports '{error.name}', which is not installed; install it") from error
-    except Exception as error:  # whatever the file raises
-        why = f"{type(error).__name__}: {error}"
-        raise UserError(f"'{path}' cannot be imported ({why}); see that `python {path}` runs") from error
-
-
-def _loaded(path: Path) -> Any:
-    """Import a single file under a unique name, so that a file `random.py` does not replace Python's module."""
-    name = f"own_{path.stem}"
-    spec = spec_from_file_location(name, path)
-    assert spec
-    assert spec.loader
-    module = sys.modules[name] = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+        with unchanged(file):
+            found = load()
+    except (Exception, SystemExit) as error:  # whatever it raises
+        raise UserError(f"{what} cannot be imported: {explained(error)}") from error
+    try:
+        return attrgetter(name)(found)
+    except AttributeError:
+        raise UserError(f"{what} has no '{name}'; name a class or function that it holds") from None

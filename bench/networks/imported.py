@@ -21,10 +21,19 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.files import write_whole
-from bench.networks.code import BENCH, closure, digest_of, importable, is_installed, is_networks_code, named, roots_of
+from bench.networks.code import (
+    BENCH,
+    closure,
+    digest_of,
+    folders_above,
+    importable,
+    is_installed,
+    is_networks_code,
+    named,
+)  # fmt: skip
 from bench.networks.libraries import imported_by, packages_beside
 
-FORMAT = 1  # of kept answers; raise it when another digest would be given for the same files
+FORMAT = 2  # of kept answers; raise it when another digest would be given for the same files
 LIMIT_S = 180.0
 SIDE = 224  # pixels of the images it is tried on
 LARGEST_TEXT = 4 * 2**20  # bytes
@@ -70,12 +79,12 @@ def _kept(place: Path) -> Code | None:
 def _found(name: str, file: Path, kept: Path) -> Code:
     started, (top, parts) = time.time_ns(), importable(file)
     packages = packages_beside(top, parts[0]) if is_installed(file) else []
-    others = (Path(path or ".").resolve() for path in sys.path)
-    roots = [*roots_of(file), *(path for path in others if path.parent != path and not is_installed(path))]
-    told = seen(name)
+    on_path = [Path(path or ".").resolve() for path in sys.path]
+    others = [path for path in on_path if path.parent != path and not is_installed(path)]
+    told, roots = seen(name), [*folders_above(file), top, *others]
     files = own_files(file, told, packages, roots)
     states = {str(path): _state(path) for path in {*files, *(path.parent for path in files), *_missing(told)}}
-    code = Code(digest_of(named(files, roots)), imported_by(files, told))
+    code = Code(digest_of(named(files, [top, *others])), imported_by(files, told))
     if all((state := states[str(path)]) and state[2] < started for path in files):  # else changed since it was imported
         _ANSWERS[kept] = json.dumps({**asdict(code), "states": states})
         with suppress(OSError):  # it is kept for this process alone

@@ -40,6 +40,22 @@ def imported_by(files: Collection[Path], told: Iterable[Path] = ()) -> list[str]
     return sorted(found)
 
 
+@cache
+def is_needed(package: str) -> bool:
+    """Whether a package belongs to this program or to a distribution that it needs; true if we cannot tell."""
+    waiting, needed = ["mdsa-bench"], set[str]()
+    while waiting:
+        if (one := waiting.pop()) not in needed:
+            needed.add(one)
+            waiting += _required(one)
+    return package == "bench" or len(needed) == 1 or any(_plain(one) in needed for one in _owners().get(package, ()))
+
+
+def owner_of(package: str) -> str | None:
+    """The installed distribution that a package or module belongs to; None if it is of none."""
+    return package if _installed(package) else next(iter(_owners().get(package, ())), None)
+
+
 def packages_beside(top: Path, package: str) -> list[Path]:
     """The folders of all packages of the distribution that installed this one in the folder `top`."""
     known = _owners()
