@@ -67,7 +67,7 @@ def told(repository, monkeypatch):
 
 
 def laid_out(folder: Path, monkeypatch, files=FILES) -> Path:
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (folder / name).write_text(text)
     monkeypatch.chdir(folder)
@@ -172,6 +172,20 @@ def test_a_repositorys_own_folders_are_imported_from_its_root_and_count(tmp_path
         assert digest("networks/model.py:Net") != before, name
         (root / name).write_text(text)
     assert digest("networks/model.py:Net") == before
+
+
+@pytest.mark.slow
+def test_what_relative_imports_of_folders_without_init_files_lead_to_counts_wherever_it_lies(tmp_path, monkeypatch):
+    files = {"model.py": NET.replace("from blocks", "from ..lib.blocks").replace("net.json", "../net.json")}
+    root = laid_out(tmp_path / "here" / "nets", monkeypatch, files).parent
+    laid_out(root / "lib", monkeypatch, {"blocks.py": FILES["blocks.py"]})
+    laid_out(root, monkeypatch, {name: FILES[name] for name in ("late.py", "net.json")})
+    before = digest("nets/model.py:Net")
+    copy = shutil.copytree(root, tmp_path / "else" / "where" / "copy")
+    monkeypatch.chdir(tmp_path)
+    assert digest(f"{copy}/nets/model.py:Net") == before
+    (copy / "lib" / "blocks.py").write_text(FILES["blocks.py"].replace("padding=1", "padding='same'"))
+    assert digest(f"{copy}/nets/model.py:Net") != before
 
 
 @pytest.mark.parametrize("name", ["more/net.yaml", "net.yaml"])
