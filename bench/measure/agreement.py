@@ -21,6 +21,7 @@ from bench.quantities import Agreement, LatencySpec
 
 REPEAT = 1e-4  # allowed difference of two calls on CUDA, where the order of sums varies, relative to the largest logit
 STRAY = 1e-3  # allowed difference of a float32 form from the plain network, relative to the largest logit
+FINITE = "see that its weights and every step of its forward pass are finite"
 OWN_ROUNDING = 3  # or this many times what rounding otherwise changes in the plain network's output
 JITTERS, JITTER = 24, (2**-20, 2**-19, 2**-18)  # so often are weights changed by up to these shares: 4 to 32 last bits
 NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
@@ -143,15 +144,21 @@ def refuse_random(first: list[Tensor], second: list[Tensor], spec: LatencySpec) 
     On a CPU the two must be identical; on CUDA they may differ by the order of sums, or by one rounding in half
     precision.
     """
-    if wrong := sum(int((~tensor.isfinite()).sum()) for tensor in first):
-        do = "see that its weights and every step of its forward pass are finite"
-        if spec.precision == "float16":
-            do = "float16 ends at 65504: time it in bfloat16 or float32"
-        raise UserError(
-            f"{wrong} of {sum(tensor.numel() for tensor in first)} values of the output are NaN or infinite "
-            f"({spec.form}, {spec.precision}, {spec.memory_format}); {do}"
-        )
+    do = "float16 ends at 65504: time it in bfloat16 or float32" if spec.precision == "float16" else FINITE
+    refuse_infinite(first, f" ({spec.form}, {spec.precision}, {spec.memory_format}); {do}")
     share = max(REPEAT, torch.finfo(getattr(torch, spec.precision)).eps) if spec.device == "cuda" else 0.0
+    refuse_differing(first, second, share)
+
+
+def refuse_infinite(tensors: list[Tensor], and_then: str = f"; {FINITE}") -> None:
+    """Raise UserError, which ends with `and_then`, if a value is NaN or infinite."""
+    if wrong := sum(int((~tensor.isfinite()).sum()) for tensor in tensors):
+        every = sum(tensor.numel() for tensor in tensors)
+        raise UserError(f"{wrong} of {every} values of the output are NaN or infinite{and_then}")
+
+
+def refuse_differing(first: list[Tensor], second: list[Tensor], share: float = 0.0) -> None:
+    """Raise UserError if two outputs for one input differ by more than this share of the largest logit."""
     alike = [one.shape for one in first] == [other.shape for other in second]
     errors = [(_error(one, other), share * _largest(one)) for one, other in zip(first, second, strict=False)]
     over = [error for error, allowed in errors if not error <= allowed] if alike else [math.inf]

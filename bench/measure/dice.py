@@ -15,8 +15,12 @@ from bench.data.prepared import Prepared, normalized
 from bench.data.sample import Sample
 from bench.errors import UserError
 from bench.measure import scores
+from bench.measure.agreement import refuse_differing, refuse_infinite
 from bench.measure.attention import attended_regions
 from bench.measure.switches import random_images
+from bench.networks.activation import is_flat
+from bench.networks.adapt import candidates, fault_of
+from bench.networks.trials import disturb, scratch
 from bench.quantities import DiceSpec, ImageScore, VolumeScore
 from bench.quantities.dice import ProtocolName
 from bench.quantities.scores import SCORES, Grid
@@ -128,6 +132,33 @@ def label_maps(logits: Tensor) -> Tensor:
     return (logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(1)).to(torch.uint8)
 
 
+def candidate_scores(network: nn.Module, images: Tensor, masks: Tensor, classes: int) -> list[list[float]]:
+    """For each map that may be the prediction, the Dice of each image and foreground class that has one.
+
+    Images are normalized (N, channels, H, W), masks (N, H, W). The network is in eval mode.
+    """
+    found: list[list[float]] = []
+    for logits in candidates(network, images):
+        pairs = [*zip(label_maps(logits).cpu().numpy(), masks.cpu().numpy(), strict=True)]
+        every = (
+            scores.dice(one == label, truth == label) for one, truth in pairs for label in range(1, max(2, classes))
+        )
+        found.append([dice for dice in every if not math.isnan(dice)])
+    return found
+
+
+def best_candidate(network: nn.Module, prepared: Prepared, device: torch.device, classes: int) -> int:
+    """The number of the map with the largest mean Dice; of equals the first."""
+    network.eval()
+    found: list[list[float]] = []
+    for images, masks in zip(prepared.images.split(BATCH), prepared.masks.split(BATCH), strict=True):
+        with torch.inference_mode():
+            here = candidate_scores(network, normalized(images.to(device)), masks, classes)
+        found = [one + other for one, other in zip(found or [[] for _ in here], here, strict=True)]
+    means = [sum(one) / len(one) if one else 0.0 for one in found]
+    return means.index(max(means))
+
+
 def own_label_map(logits: Tensor, shape: tuple[int, ...]) -> np.ndarray:
     """Class numbers uint8 `shape` from logits (maps, H, W), which are first resized to it bilinearly, in float32."""
     if logits.shape[1:] != shape:
@@ -180,18 +211,37 @@ def _whole(slices: list[Case]) -> Case | None:
 def refuse_other_outputs(network: nn.Module, spec: DiceSpec) -> None:
     """Raise UserError unless the network maps (N, channels, size, size) to one tensor (N, classes, size, size).
 
-    The image has its own generator, so this check does not change the random numbers of a following training.
+    It must hold logits that are finite, the same for the same image, and not the same at every pixel whatever the
+    weights are. The image has its own generator, so this check does not change the random numbers of a training.
     """
+    if fault := fault_of(network, training=spec.train is not None):
+        raise UserError(f"the network cannot be {'trained' if spec.train else 'scored'}: {fault}")
     image = random_images(1, spec.channels, spec.size)
     was = network.training
     with torch.no_grad():  # tensors that a network caches in inference mode could not be used in training
-        output = network.eval()(image)
+        output, again = network.eval()(image), network(image)
     network.train(was)
     wanted = (1, spec.classes, spec.size, spec.size)
     if not isinstance(output, Tensor) or tuple(output.shape) != wanted:
         raise UserError(
             f"the network returns {_described(output)} for an image {tuple(image.shape)}; training and scoring need "
             f"one tensor {wanted}: return the main map alone, resized to the image"
+        )
+    refuse_infinite([output])
+    refuse_differing([output], [again])
+    if is_flat(output):
+        _refuse_constant(network, image)
+
+
+def _refuse_constant(network: nn.Module, image: Tensor) -> None:
+    """Raise UserError if all pixels have one value also with other weights: those of a last layer may start at zero."""
+    with scratch(network) as (other, _), torch.no_grad():
+        disturb(other)
+        constant = is_flat(other.eval()(image))
+    if constant:
+        raise UserError(
+            "the output is the same number at every pixel of a random image, whatever the weights are; see that the "
+            "forward pass ends in logits that depend on the image"
         )
 
 

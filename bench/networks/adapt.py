@@ -1,38 +1,32 @@
 """Adapts a network from any class or function to the required images and maps.
 
-The needs of a network are declared, or detected on one random image. They are declared by `image_size` (pixels a side),
-`in_channels` and `main` (the main map's index or key in the output): as an argument that the builder does not have
-itself, or as an attribute of the class or function, or of the network. Detected are another image size or number of
-channels, smaller maps, two maps for one class, and a final sigmoid or softmax.
+The needs of a network are declared, or detected on random images. They are declared by `image_size` (pixels a side),
+`in_channels`, `main` (the main map's index or key in the output) and `output` (what its values are: "logits", "sigmoid"
+or "softmax"): as an argument that the builder does not have itself, or as an attribute of the class or function, or of
+the network. Detected are another image size or number of channels, which map is the prediction, and, in eval and in
+training mode, smaller maps, two maps for one class, and a final sigmoid or softmax.
 """
 
 from collections.abc import Callable, Mapping
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from bench.errors import UserError
-from bench.networks.construct import construct, parameters_of
+from bench.networks.activation import MEANINGS, ONE_MAP, logits_of
+from bench.networks.construct import CLASS_WORDS, construct, known_arguments, parameters_of
 from bench.networks.explain import failure
-from bench.networks.output_maps import binary, logit_maps, resized, tensors_in
+from bench.networks.modes import Map, Mode, Needs, in_eval, in_training
+from bench.networks.output_maps import at, binary, resized, shape_of, shaped_as_map, tensors_in, told
 from bench.networks.table import Shapes
 
 SIZES = (256, 224, 512, 384, 128)  # tried if the requested size fails
 CHANNELS = (3, 1)
-DECLARED = ("image_size", "in_channels", "main")
-SMALLEST = 1e-6  # probabilities are clipped to this distance from 0 and 1 before conversion to logits
-ENDS = {"SigmoidBackward0": "sigmoid", "SoftmaxBackward0": "softmax"}  # losses on logits apply these themselves
-
-
-class Needs(NamedTuple):
-    """The needs of a network: image size, channels, main map, and the activation at its end."""
-
-    size: int
-    channels: int
-    main: Any = None
-    end: str = ""
+DECLARED = {"image_size": int, "in_channels": int, "main": int | str, "output": str}
+_GIVEN: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()  # what the builder of a network was given, in words
 
 
 class Adapted(nn.Module):
@@ -41,28 +35,49 @@ class Adapted(nn.Module):
     (N, channels, size, size) -> (N, classes, size, size); in training a tuple of such maps if it has several.
     """
 
-    def __init__(self, network: nn.Module, shapes: Shapes, needs: Needs) -> None:
+    def __init__(self, network: nn.Module, shapes: Shapes, needs: Needs, evaluated: Mode, trained: Mode) -> None:
         super().__init__()
         self.network, self.shapes, self.needs = network, shapes, needs
+        self.evaluated, self.trained, self.number = evaluated, trained, 0
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Descriptions of the conversions, shown with the network's figures."""
-        (size, channels, _, end), notes = self.needs, []
+        (size, channels), notes = self.needs, []
         if (size, channels) != (self.shapes.size, self.shapes.channels):
             inner = f"{size}x{size}, {channels} channel{'s' if channels > 1 else ''}"
             given = f"{self.shapes.size}x{self.shapes.size}"
             notes.append(f"works on images of {inner} inside, made from those of {given}")
-        if end:
-            notes.append(f"its {end} is undone, for losses and scores take logits")
-        return tuple(notes)
+        return (*notes, *self._of_maps(), *self._of_ends())
 
     def forward(self, images: Tensor) -> Any:
         """The main map of logits at the images' size; in training all maps, the main one first."""
+        if not self.training:
+            return self._logits(self.network(self._to_inner(images)), images, self.evaluated.maps[self.number])
+        if not self.trained.maps:
+            raise UserError(self.trained.fault)
         output = self.network(self._to_inner(images))
-        maps = _ordered(output, self.shapes.classes, self.needs.main)
-        logits = tuple(self._to_logits(one, *images.shape[-2:]) for one in (maps if self.training else maps[:1]))
+        logits = tuple(self._logits(output, images, one) for one in self.trained.maps)
         return logits if len(logits) > 1 else logits[0]
+
+    def _of_maps(self) -> list[str]:
+        maps, one = self.evaluated.maps, self.evaluated.maps[0]
+        if len(maps) == 1:
+            return []
+        if self.evaluated.equal == 1:
+            return [f"{one.told} is its prediction, of {len(maps)} maps"]
+        names = ", ".join(told(other.place) for other in self.evaluated.candidates)
+        return [f"{self.evaluated.equal} maps {one.shape} may be its prediction, {names}: that which is best on val is"]
+
+    def _of_ends(self) -> list[str]:
+        ends = [{one.meaning for one in maps} for maps in (self.evaluated.candidates, self.trained.maps)]
+        notes = []
+        for end in MEANINGS[1:]:
+            if any(end in found for found in ends):
+                both = all(end in found for found in ends) or not ends[1]
+                mode = "" if both else " in eval mode" if end in ends[0] else " in training mode"
+                notes.append(f"its {end}{mode} is undone, for losses and scores take logits")
+        return notes
 
     def _to_inner(self, images: Tensor) -> Tensor:
         if self.needs.channels != self.shapes.channels:
@@ -71,22 +86,54 @@ class Adapted(nn.Module):
             images = resized(images, self.needs.size, self.needs.size)
         return images
 
-    def _to_logits(self, maps: Tensor, height: int, width: int) -> Tensor:
-        if self.needs.end and maps.dtype in (torch.bfloat16, torch.float16):
-            maps = maps.float()  # half precision rounds a probability near 1 to 1, whose logit is infinite
-        if self.needs.end == "sigmoid":
-            maps = torch.logit(maps, eps=SMALLEST)
-        elif self.needs.end == "softmax":
-            maps = maps.clamp_min(SMALLEST).log()
-        return resized(binary(maps, self.shapes.classes), height, width)
+    def _logits(self, output: Any, images: Tensor, one: Map) -> Tensor:
+        found = shaped_as_map(at(output, one.place), len(images), self.shapes.classes)
+        assert found is not None, f"{told(one.place)} is no map of {len(images)} images"
+        return resized(binary(logits_of(found, one.meaning), self.shapes.classes), *images.shape[-2:])
+
+
+class OneOfSeveral(Adapted):
+    """An adapted network of which several maps may each be the prediction: that of `number` is.
+
+    The number is saved and loaded with the weights.
+    """
+
+    @property
+    def prediction(self) -> str:
+        """Which of how many maps the prediction is."""
+        return f"{self.evaluated.maps[self.number].told}, of {self.evaluated.equal} equal maps"
+
+    def candidates(self, images: Tensor) -> tuple[Tensor, ...]:
+        """All these maps, as logits at the images' size, in eval mode."""
+        output = self.network(self._to_inner(images))
+        return tuple(self._logits(output, images, one) for one in self.evaluated.candidates)
+
+    def get_extra_state(self) -> Tensor:
+        """The number as a tensor, because files of weights hold nothing else."""
+        return torch.tensor([self.number])
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take the number from a checkpoint."""
+        self.number = int(state)
 
 
 def made(builder: Callable[..., Any], name: str, shapes: Shapes, arguments: Mapping[str, Any]) -> nn.Module:
-    """Construct the network of a class or function, adapted to these shapes."""
+    """Construct the network of a class or function, adapted to these shapes.
+
+    If it ends in a softmax over one map and its builder takes the number of classes, it is given two.
+    """
     own = {parameter.name for parameter in parameters_of(builder, name)}
     declared = {key: value for key, value in arguments.items() if key in DECLARED and key not in own}
     others = {key: value for key, value in arguments.items() if key not in declared}
-    return adapted(construct(builder, name, shapes, others), name, shapes, builder, declared)
+    asked = shapes
+    network = adapted(construct(builder, name, asked, others), name, shapes, builder, declared)
+    alone = isinstance(network, Adapted) and network.evaluated.fault == ONE_MAP
+    if alone and known_arguments(builder, name, shapes, others).keys() & set(CLASS_WORDS):
+        asked = shapes._replace(classes=2)
+        network = adapted(construct(builder, name, asked, others), name, shapes, builder, declared)
+    given = known_arguments(builder, name, asked, others)
+    _GIVEN[network] = f"given {', '.join(f'{key}={value}' for key, value in given.items()) or 'no argument'}"
+    return network
 
 
 def adapted(
@@ -94,21 +141,28 @@ def adapted(
 ) -> nn.Module:
     """Return the network itself if its input and output have these shapes, else an `Adapted` network.
 
-    It is tried on one random image in eval mode; random generators are not affected. `declared` takes precedence over
-    declarations of the builder or network. Raises UserError if it accepts no image of any size tried, or returns no map
-    of the classes.
+    It is tried on random images in eval and in training mode; random generators are not affected. `declared` takes
+    precedence over declarations of the builder or network. Raises UserError if it accepts no image of any size tried,
+    or returns no map of the classes, or none where its main map is declared.
     """
-    known = {word: (declared or {}).get(word, _declared(word, network, builder)) for word in DECLARED}
-    was_training = network.training
-    with torch.random.fork_rng(devices=[]):
+    shapes, was_training = Shapes(*shapes), network.training
+    known = {word: _declared(word, network, builder, declared or {}) for word in DECLARED}
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         needs, output = _tried(network.eval(), name, shapes, known)
+    try:
+        evaluated = in_eval(network, needs, shapes.classes, known)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
+    if not evaluated.maps:
+        raise UserError(_no_maps(output, name, shapes.classes))
     network.train(was_training)
-    end = ENDS.get(type(_ordered(output, shapes.classes, needs.main)[0].grad_fn).__name__, "")
-    fits = isinstance(output, Tensor) and tuple(output.shape) == (1, shapes.classes, shapes.size, shapes.size)
-    if fits and not end and (needs.size, needs.channels) == (shapes.size, shapes.channels):
+    trained = in_training(network, needs, shapes.classes, known)
+    plain = Mode((Map((), (shapes.classes, shapes.size, shapes.size), "logits"),), alone=True)
+    if (evaluated, trained, needs) == (plain, plain, Needs(shapes.size, shapes.channels)):
         return network
-    return Adapted(network, shapes, needs._replace(end=end))
+    kind = OneOfSeveral if evaluated.equal > 1 else Adapted
+    return kind(network, shapes, needs, evaluated, trained)
 
 
 def inside(network: nn.Module) -> nn.Module:
@@ -116,17 +170,34 @@ def inside(network: nn.Module) -> nn.Module:
     return network.network if isinstance(network, Adapted) else network
 
 
+def candidates(network: nn.Module, images: Tensor) -> tuple[Tensor, ...]:
+    """The maps that may each be the prediction, in eval mode: one, or those of `OneOfSeveral`."""
+    return network.candidates(images) if isinstance(network, OneOfSeveral) else (network(images),)
+
+
+def fault_of(network: nn.Module, training: bool) -> str:
+    """Why the network cannot be scored, or cannot be trained; empty if it can."""
+    if not isinstance(network, Adapted):
+        return ""
+    return network.evaluated.fault or (network.trained.fault if training else "")
+
+
 def notes_of(network: nn.Module) -> tuple[str, ...]:
-    """Descriptions of how a network's images and maps are converted; empty if it was not adapted."""
-    return network.notes if isinstance(network, Adapted) else ()
+    """What the network's builder was given, and how its images and maps are converted."""
+    given = (_GIVEN[network],) if network in _GIVEN else ()
+    return (*given, *network.notes) if isinstance(network, Adapted) else given
 
 
-def _declared(word: str, network: nn.Module, builder: Any) -> Any:
-    places = (getattr(place, word, None) for place in (builder, network))
+def _declared(word: str, network: nn.Module, builder: Any, declared: Mapping[str, Any]) -> Any:
+    places = (declared.get(word), *(getattr(place, word, None) for place in (builder, network)))
     value = next((found for found in places if found is not None), None)
     if word == "image_size" and isinstance(value, tuple | list) and value:
         value = value[0]
-    return value if isinstance(value, int | str if word == "main" else int) else None  # a layer may be called `main`
+    if word == "output" and value not in MEANINGS:
+        if word in declared:
+            raise UserError(f"output={value}: the values of an output are {', '.join(MEANINGS)}; declare one of them")
+        value = None
+    return value if isinstance(value, DECLARED[word]) else None  # a layer may be called `main`
 
 
 def _tried(network: nn.Module, name: str, shapes: Shapes, known: dict[str, Any]) -> tuple[Needs, Any]:
@@ -138,34 +209,25 @@ def _tried(network: nn.Module, name: str, shapes: Shapes, known: dict[str, Any])
     sizes, counts = dict.fromkeys([size, shapes.size, *SIZES]), dict.fromkeys([channels, shapes.channels, *CHANNELS])
     refusals: list[Exception] = []
     for one in sorted(product(sizes, counts), key=lambda pair: (pair[0] != size) + (pair[1] != channels)):
-        needs = Needs(*one, known["main"])
+        needs = Needs(*one)
         try:
-            output = network(torch.rand(1, needs.channels, needs.size, needs.size))
+            return needs, network(torch.rand(1, needs.channels, needs.size, needs.size))
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - a network may reject an image with any exception
             refusals.append(error)
-            continue
-        if not logit_maps(output, shapes.classes):
-            raise UserError(_no_maps(output, name, shapes.classes))
-        return needs, output
     others = f"{', '.join(map(str, sizes))} pixels a side with {', '.join(map(str, CHANNELS))} channels"
     image = f"{shapes.channels}x{shapes.size}x{shapes.size}"
     raise UserError(failure(name, refusals, type(network).forward, image, others))
 
 
-def _ordered(output: Any, classes: int, main: Any) -> list[Tensor]:
-    """The maps, the main one first: that of the declared index or key, else the first of the largest."""
-    maps = logit_maps(output, classes)
-    if main is None or isinstance(output, Tensor):
-        return maps
-    first = logit_maps(output[main], classes)[0]
-    return [first, *(one for one in maps if one is not first)]
-
-
 def _no_maps(output: Any, name: str, classes: int) -> str:
-    shapes = [str(tuple(found.shape)) for found, _ in tensors_in(output)]
-    given = ", ".join(shapes[:4]) or f"a {type(output).__name__}"
+    found = [tensor for _, tensor in tensors_in(output)]
+    given = ", ".join(map(shape_of, found[:4])) or f"a {type(output).__name__}"
     wanted = f"{'one map' if classes == 1 else f'{classes} maps'} (1, {classes}, height, width) of logits"
     advice = "give its parameter for the number of classes a name such as num_classes, or set it with --arg"
+    if found and not any(tensor.is_floating_point() for tensor in found):
+        advice = "return the logits, before the threshold or the argmax"
+    elif any(tensor.dim() in (2, 3) for tensor in found):
+        advice += "; return maps in the form of the image, not as a row of pixels or tokens"
     return f"{name} puts out {given} for one image; {wanted} are needed: {advice}"

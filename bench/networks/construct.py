@@ -17,6 +17,8 @@ CHANNEL_WORDS = ("in_channels", "in_chans", "n_channels", "num_channels", "input
 CLASS_WORDS = ("classes", "num_classes", "n_classes", "num_class", "out_channels", "output_channels", "out_chans",
                "out_ch", "output_ch")  # fmt: skip
 SIZE_WORDS = ("image_size", "img_size", "input_size", "img_dim")
+WIDTH_WORDS = ("channels", "num_channels", "out_channels")  # the width of a layer, if the default is larger than WIDEST
+WIDEST = 4  # channels of an image
 NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -46,6 +48,14 @@ def parameters_of(builder: Callable[..., Any], name: str) -> list[inspect.Parame
     return list(inspect.signature(builder).parameters.values())
 
 
+def known_arguments(
+    builder: Callable[..., Any], name: str, shapes: Shapes, arguments: Mapping[str, Any]
+) -> dict[str, Any]:  # fmt: skip
+    """What `construct` passes of itself, for parameters with known names, beside the user's own arguments."""
+    known = _known(parameters_of(builder, name), shapes)
+    return {key: value for key, value in known.items() if key not in arguments}
+
+
 def refuse_unknown(parameters: Iterable[inspect.Parameter], given: Iterable[str], name: str) -> None:
     """Raise UserError for an argument that is not one of the named parameters."""
     own = [parameter.name for parameter in parameters if parameter.kind in NAMED]
@@ -58,13 +68,15 @@ def _known(parameters: list[inspect.Parameter], shapes: Shapes) -> dict[str, Any
     """The arguments for parameters with known names. Of two names with the same meaning, the first is used.
 
     A size whose default is a pair is given as a pair. Other defaults that are lists, such as `channels` for the widths
-    of stages, mean something else.
+    of stages, mean something else, and so do `channels=64` and `out_channels=64`.
     """
     defaults = {parameter.name: parameter.default for parameter in parameters if parameter.kind in NAMED}
     several = {word for word, default in defaults.items() if isinstance(default, tuple | list)}
+    widths = {word for word in WIDTH_WORDS if isinstance(defaults.get(word), int) and defaults[word] > WIDEST}
     given: dict[str, Any] = {}
     for words, value in zip((CHANNEL_WORDS, CLASS_WORDS, SIZE_WORDS), shapes, strict=True):
-        word = next((w for w in words if w in defaults and (words is SIZE_WORDS or w not in several)), None)
+        meant = [word for word in words if word in defaults and word not in widths]
+        word = next((word for word in meant if words is SIZE_WORDS or word not in several), None)
         if word:
             given[word] = type(defaults[word])((value, value)) if word in several else value
     return {**given, **turned_off(parameters)}

@@ -9,6 +9,7 @@ names of networks in its pyproject.toml; `bench list networks` then shows them:
 """
 
 import ast
+import hashlib
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ from bench.networks.table import Network, Shapes
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+ADAPTING = 2  # raised when networks are adapted otherwise, which changes what their records mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +61,7 @@ class ForeignNetwork(Network):
     @property
     def digest(self) -> str:
         """12 hexadecimal digits that change with its code."""
-        return self._code.digest
+        return hashlib.sha256(f"{self._code.digest} {ADAPTING}".encode()).hexdigest()[:12]
 
     @property
     def libraries(self) -> dict[str, str]:

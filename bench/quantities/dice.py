@@ -185,7 +185,8 @@ class Scores(Result):
     and each image stands for one; empty in records without patients. `data_name` is the name of the user's own folder
     of images. `differs` says how the data set's counts differ from the published ones. `source` is the name of the file
     or folder of predictions made elsewhere. `predictions` is the digest of the predicted label maps, which is in the
-    name of their file; empty if none were kept, and in records of the time before.
+    name of their file; empty if none were kept, and in records of the time before. `predicted_map` says which of how
+    many maps of the network's output was scored, if several may be the prediction.
     """
 
     quantity: Literal["dice"] = "dice"
@@ -202,6 +203,7 @@ class Scores(Result):
     differs: str = ""
     source: str = ""
     predictions: str = ""
+    predicted_map: str = ""
 
 
 def train_spec(asked: Asked, images: int, seed: int) -> TrainSpec:

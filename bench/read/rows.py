@@ -1,6 +1,6 @@
 """Rows: the records of one network under one set of conditions, in base units."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
@@ -61,8 +61,19 @@ class Row:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """How the network's input and output were adapted so that it could be measured."""
-        return tuple(dict.fromkeys(note for record in self.records for note in record.notes))
+        """How the network's input and output were adapted so that it could be measured, and which map was scored."""
+        return (*dict.fromkeys(note for record in self.records for note in record.notes), *self._predicted_maps())
+
+    def _predicted_maps(self) -> Iterator[str]:
+        """Which of several maps was scored, once for all trainings if it was the same in all."""
+        found: dict[str, list[str]] = {}
+        for record in self.records:
+            if isinstance(record.result, Scores) and record.result.predicted_map:
+                train = record.job.spec.train
+                found.setdefault(record.result.predicted_map, []).append(f"seed {train.seed}" if train else "weights")
+        for told, origins in found.items():
+            of = f"with {', '.join(origins)} " if len(found) > 1 else ""
+            yield f"{of}{told}, is scored, the best on val"
 
     def results(self, kind: type[T]) -> list[T]:
         """The row's results of one type."""

@@ -11,9 +11,9 @@ from bench.data.prepared import Prepared, content, prepare
 from bench.data.pseudonyms import pseudonymous
 from bench.data.sample import Sample, thin
 from bench.errors import UserError
-from bench.measure.dice import refuse_other_outputs, score
+from bench.measure.dice import best_candidate, refuse_other_outputs, score
 from bench.measure.switches import set_switches
-from bench.networks.adapt import inside
+from bench.networks.adapt import OneOfSeveral, inside
 from bench.quantities import DiceSpec, Scores
 from bench.run.predictions import Predictions
 from bench.run.worker import Ranks, StopRun, Work
@@ -68,6 +68,9 @@ class Scoring:
         origin = self._trained() if self.spec.train else self._loaded()
         test, samples, device = self._prepared("test"), self._samples("test"), torch.device(self.order.device)
         progress = self.work.progress("scoring")
+        if isinstance(self.network, OneOfSeveral) and not self.spec.train:
+            val = self._prepared("val")
+            self.network.number = best_candidate(self.network.to(device), val, device, self.spec.classes)
         with _for_all_networks():  # the masks are read again, at their own size
             found = score(
                 self.network.to(device), test, device, samples, self.spec.protocol, self.spec.tolerance,
@@ -79,6 +82,7 @@ class Scoring:
             **origin, images=found.images, volumes=found.volumes, distance_unit=found.distance_unit,
             patients="named" if self.data.patients else "images", data_name=self.data.label, differs=self.data.differs,
             predictions=kept.keep(self.order.out, self.order.job.key),
+            predicted_map=self.network.prediction if isinstance(self.network, OneOfSeveral) else "",
         )  # fmt: skip
         if self.spec.train:
             complete(self.task().folder, scores, self.spec.protocol)
@@ -128,7 +132,7 @@ class Scoring:
 
     def _samples(self, split: str) -> Sequence[Sample]:
         limits = self.spec if split == "test" else self.spec.train
-        return thin(self.data.splits[split], getattr(limits, f"{split}_images"))
+        return thin(self.data.splits[split], getattr(limits, f"{split}_images", None))
 
     def _prepared(self, split: str) -> Prepared:
         samples = self._samples(split)

@@ -22,8 +22,8 @@ from torch.utils.data import DataLoader, Sampler
 
 from bench.data.prepared import Prepared, Stream, normalized
 from bench.errors import Diverged
-from bench.measure import scores
-from bench.measure.dice import label_maps
+from bench.measure.dice import candidate_scores
+from bench.networks.adapt import OneOfSeveral
 from bench.networks.output_maps import supervised
 from bench.quantities import TrainSpec
 from bench.training.devices import Process
@@ -33,7 +33,8 @@ class SegmentationTask(pl.LightningModule):
     """Dice plus cross-entropy, AdamW, linear warm-up then a cosine to zero over all steps.
 
     If a network returns several maps in training, all are compared with the masks (deep supervision), each further one
-    with half the weight.
+    with half the weight. If several may be the prediction, `val_dice` is that of the best of them, which is the
+    network's prediction from then on.
 
     On several devices each process has its part of the images. The reported figures of a step or validation are over
     all processes and the same in each.
@@ -45,7 +46,7 @@ class SegmentationTask(pl.LightningModule):
         self.spec, self.maps = spec, maps
         one = maps == 1
         self.loss = DiceCELoss(sigmoid=one, softmax=not one, to_onehot_y=not one)
-        self.val_scores: list[float] = []
+        self.val_scores: list[list[float]] = []
 
     def forward(self, images: Tensor) -> Any:
         """Logits (N, maps, H, W), possibly several in training. Images are channels-last, which is fast in bfloat16."""
@@ -63,7 +64,8 @@ class SegmentationTask(pl.LightningModule):
         return {"loss": loss, "mean_loss": mean}
 
     def on_validation_epoch_start(self) -> None:
-        self.val_scores = []
+        equal = self.network.evaluated.equal if isinstance(self.network, OneOfSeveral) else 1
+        self.val_scores = [[] for _ in range(equal)]
         if self.spec.devices > 1:
             share_buffers(self.network)
 
@@ -71,14 +73,18 @@ class SegmentationTask(pl.LightningModule):
         images, masks = batch
         if not len(images):
             return
-        for prediction, truth in zip(label_maps(self(images)).cpu().numpy(), masks.cpu().numpy(), strict=True):
-            by_class = [scores.dice(prediction == label, truth == label) for label in range(1, max(2, self.maps))]
-            self.val_scores += [dice for dice in by_class if not math.isnan(dice)]
+        images = images.contiguous(memory_format=torch.channels_last)
+        found = candidate_scores(self.network, images, masks, self.maps)
+        self.val_scores = [one + other for one, other in zip(self.val_scores, found, strict=True)]
 
     def on_validation_epoch_end(self) -> None:
-        found = torch.tensor([sum(self.val_scores), len(self.val_scores)], dtype=torch.float64, device=self.device)
-        total, count = self.trainer.strategy.reduce(found, reduce_op="sum").tolist()
-        self.log("val_dice", total / count if count else 0.0, sync_dist=True)  # equal already
+        own = [[sum(one), len(one)] for one in self.val_scores]
+        found = torch.tensor(own, dtype=torch.float64, device=self.device)
+        sums = self.trainer.strategy.reduce(found, reduce_op="sum").tolist()
+        means = [total / count if count else 0.0 for total, count in sums]
+        if isinstance(self.network, OneOfSeveral):
+            self.network.number = means.index(max(means))  # before the checkpoint is saved, and in it
+        self.log("val_dice", max(means), sync_dist=True)  # equal already
 
     def configure_optimizers(self) -> Any:
         spec = self.spec

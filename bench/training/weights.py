@@ -45,7 +45,11 @@ def load_weights(network: "nn.Module", path: Path) -> None:
     (`module.`, `model.`) is removed if more names then match the network's. Raises UserError for a file of neither
     kind, for one that can only be unpickled by running its code, and for tensors that do not fit.
     """
-    tensors = _best_named(_read(path), set(network.state_dict()))
+    own = set(network.state_dict())
+    # A checkpoint of an adapted network also says there which of its maps is the prediction.
+    tensors = _best_named(
+        {name: one for name, one in _read(path).items() if name != "_extra_state" or name in own}, own
+    )
     remedy = "give weights of this very network, for as many classes, channels and pixels"
     fit_weights(network, tensors, f"{path} does not fit the network", remedy)
 

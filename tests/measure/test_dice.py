@@ -10,8 +10,19 @@ from torch import nn
 from bench.data.prepared import Prepared
 from bench.data.sample import Sample
 from bench.errors import UserError
-from bench.measure.dice import Case, Scored, compare, label_maps, own_label_map, refuse_other_outputs, score
-from bench.quantities import DiceSpec
+from bench.measure.dice import (
+    Case,
+    Scored,
+    best_candidate,
+    compare,
+    label_maps,
+    own_label_map,
+    refuse_other_outputs,
+    score,
+)
+from bench.networks.adapt import adapted
+from bench.networks.table import Shapes
+from bench.quantities import DiceSpec, TrainSpec
 
 CPU = torch.device("cpu")
 
@@ -280,6 +291,54 @@ def maps(x: torch.Tensor) -> torch.Tensor:
 def test_refusals(output, said):
     with pytest.raises(UserError, match=rf"returns {said} for an image .* need one tensor \(1, 2, 32, 32\)"):
         refuse_other_outputs(Returns(output), SPEC)
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        (lambda x: maps(x) / 0, "2048 of 2048 values of the output are NaN or infinite; see that its weights"),
+        (lambda x: maps(x) + torch.rand(1), "gives another output for the same input: two calls in eval mode differ"),
+        (lambda x: maps(x) * 0 + 1, "the same number at every pixel of a random image, whatever the weights are"),
+    ],
+)
+def test_what_is_not_finite_not_repeatable_or_constant_is_refused(output, said):
+    with pytest.raises(UserError, match=said):
+        refuse_other_outputs(Returns(output), SPEC)
+
+
+def test_a_last_layer_that_starts_at_zero_is_no_constant():
+    network = nn.Conv2d(3, 2, 1)
+    nn.init.zeros_(network.weight)
+    refuse_other_outputs(network, SPEC)
+    assert not network.weight.any()
+
+
+def test_a_fault_of_the_training_mode_is_told_before_a_training_alone():
+    class Loss(nn.Conv2d):
+        def forward(self, x):
+            return super().forward(x).mean() if self.training else super().forward(x)
+
+    network = adapted(Loss(3, 2, 1), "Net", Shapes(3, 2, 32))
+    refuse_other_outputs(network, SPEC)
+    training = TrainSpec(steps=1, checkpoint_interval=1, batch=1)
+    with pytest.raises(UserError, match="cannot be trained: in training mode it puts out"):
+        refuse_other_outputs(network, SPEC.model_copy(update={"weights": "", "train": training}))
+
+
+@pytest.mark.parametrize("right", [0, 1, 2])
+def test_the_best_of_equal_maps_is_that_with_the_largest_mean_the_first_of_equals(right):
+    class Several(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Conv2d(3, 1, 1)
+
+        def forward(self, x):
+            found = [self.layer(x) - 100 for _ in range(right)] + [self.layer(x)] * 2
+            return tuple(found)
+
+    network = adapted(Several(), "Net", Shapes(3, 1, 8))
+    network.network.layer.bias.data.fill_(50)
+    assert best_candidate(network, prepared(torch.ones(9, 8, 8)), CPU, 1) == right
 
 
 def test_what_fits_passes_and_nothing_is_drawn_or_switched():

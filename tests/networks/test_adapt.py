@@ -76,15 +76,9 @@ def test_the_main_map_can_be_declared():
     network.main = "b"
     found = of(network).eval()
     torch.testing.assert_close(found(IMAGES), network.layer(IMAGES) + 1)
-
-
-@pytest.mark.parametrize(("end", "maps"), [(torch.sigmoid, 1), (lambda x: x.softmax(1), 2)])
-def test_probabilities_become_the_logits_they_came_from(end, maps):
-    network = of(Net(end, maps=maps)).eval()
-    logits = inside(network).layer(IMAGES)
-    wanted = logits if maps == 1 else logits[:, 1:] - logits[:, :1]
-    torch.testing.assert_close(network(IMAGES), wanted, atol=1e-4, rtol=1e-4)
-    assert "undone" in network.notes[0]
+    network.main = "c"
+    with pytest.raises(UserError, match=r"Net: main = 'c' is no map .*: output\['a'\] \(1, 96, 96\), output\['b'\]"):
+        of(network)
 
 
 def test_a_sigmoid_in_half_precision_gives_finite_logits_and_gradients():
@@ -95,11 +89,6 @@ def test_a_sigmoid_in_half_precision_gives_finite_logits_and_gradients():
     logits.mean().backward()
     assert logits.isfinite().all()
     assert all(p.grad.isfinite().all() for p in network.parameters())
-
-
-def test_a_softmax_over_several_classes_is_undone_up_to_a_constant():
-    network = of(Net(lambda x: x.softmax(1), maps=4), classes=4).eval()
-    torch.testing.assert_close(network(IMAGES).softmax(1), inside(network).layer(IMAGES).softmax(1))
 
 
 def test_who_takes_no_image_says_why_and_what_to_declare():

@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 
 from bench.errors import UserError
-from bench.networks.construct import construct
+from bench.networks.construct import construct, known_arguments
 from bench.networks.table import Shapes
 
 SHAPES = Shapes(1, 4, 96)
@@ -36,6 +36,33 @@ def test_widths_of_stages_are_no_number_of_channels():
         return Net(channels=channels, classes=n_classes)
 
     assert construct(wide, "net", SHAPES, {}).known == {"channels": (8, 16), "classes": 4}
+
+
+@pytest.mark.parametrize(
+    ("builder", "known"),
+    [
+        (lambda channels=64: Net(channels=channels), {"channels": 64}),
+        (lambda channels=3: Net(channels=channels), {"channels": 1}),
+        (lambda num_channels=5: Net(channels=num_channels), {"channels": 5}),
+        (lambda num_channels=4: Net(channels=num_channels), {"channels": 1}),
+        (lambda out_channels=64: Net(out=out_channels), {"out": 64}),
+        (lambda out_channels=2: Net(out=out_channels), {"out": 4}),
+        (lambda out_channels: Net(out=out_channels), {"out": 4}),
+        (lambda in_channels=64: Net(channels=in_channels), {"channels": 1}),  # this name has one meaning
+    ],
+)
+def test_a_default_that_is_no_images_is_the_width_of_a_layer(builder, known):
+    assert construct(builder, "net", SHAPES, {}).known == known
+
+
+def test_the_width_leaves_its_place_to_the_next_name():
+    def build(out_channels=64, n_classes=2, channels=32, in_ch=3):
+        return Net(out_channels=out_channels, n_classes=n_classes, channels=channels, in_ch=in_ch)
+
+    assert known_arguments(build, "net", SHAPES, {"in_ch": 3}) == {"n_classes": 4}
+    assert construct(build, "net", SHAPES, {}).known == {
+        "out_channels": 64, "n_classes": 4, "channels": 32, "in_ch": 1
+    }  # fmt: skip
 
 
 def test_the_users_own_argument_stands():

@@ -86,6 +86,41 @@ def test_training_and_scoring_set_the_switches_of_all_measures_whatever_the_netw
     assert seen == {(training, 1, "ieee", "ieee", False) for training in (False, True)}
 
 
+TWO_MAPS = """
+from torch import nn
+
+
+class Net(nn.Conv2d):
+    def __init__(self, in_channels, num_classes, right=0):
+        super().__init__(in_channels, num_classes, 1)
+        self.right = right
+
+    def forward(self, x):
+        right = super().forward(x) + 3  # all is foreground to begin with
+        return (right, right - 100)[:: -1 if self.right else 1]
+"""
+
+
+@pytest.mark.parametrize("right", [0, 1])
+def test_of_equal_maps_the_best_on_val_is_scored(tmp_path, right):
+    (tmp_path / "two.py").write_text(TWO_MAPS)
+    asked = order(tmp_path, f"{tmp_path / 'two.py'}:Net?right={right}", "dice")
+    trained, loaded = here(asked), here(asked)
+    said = f"output[{right}] (1, 64, 64), of 2 equal maps"
+    assert max(point.val_dice for point in trained.curve) > 0
+    assert max(scored(trained).values()) > 0
+    assert (trained.predicted_map, loaded.predicted_map, loaded.loaded) == (said, said, True)
+    assert scored(loaded) == pytest.approx(scored(trained), nan_ok=True)
+
+    own = {"weight": torch.zeros(1, 3, 1, 1), "bias": torch.zeros(1)}
+    for tensors in (own, load_file(next(tmp_path.glob("checkpoints/*/weights.safetensors")))):
+        save_file(tensors, tmp_path / "w.safetensors")
+        weights = {"train": None, "weights": weights_digest(tmp_path / "w.safetensors")}
+        found = here(changed(asked.model_copy(update={"weights": tmp_path / "w.safetensors"}), **weights))
+        assert found.predicted_map == said
+        assert max(scored(found).values()) > 0
+
+
 def here(asked: Order, tell=ignored):
     """The scores of an order that is carried out in this process."""
     return dice(Work(asked, tell))
