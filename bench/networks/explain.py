@@ -67,8 +67,8 @@ def explained(error: BaseException, line: str = "") -> str:
 def failure(name: str, errors: Sequence[BaseException], forward: Any, image: str, others: str) -> str:
     """Why a network takes no image: each of `errors` is of another size or number of channels.
 
-    Advice on these is given only where the errors differ, and none has another reason. `image` and `others` are the images, in words; `forward` is
-    the function that took them.
+    Advice on these is given only where the errors differ, and none has another reason. `image` and `others` are the
+    images, in words; `forward` is the function that took them.
     """
     code = getattr(forward, "__code__", None)
     line = f"{_short(code.co_filename)}:{code.co_firstlineno}" if code and _is_strangers(code.co_filename) else ""

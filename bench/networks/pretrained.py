@@ -73,6 +73,11 @@ def left_out() -> Iterator[None]:
 class _Nothing(dict[str, Any]):
     """A checkpoint without weights: whatever part of it is asked for, or removed, there is nothing in it."""
 
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, arguments: Any = (), more: Any = None) -> Any:
+        """A tensor that is to take values from it keeps its own."""
+        return arguments[0]
+
     def __missing__(self, key: str) -> Self:
         return type(self)()
 

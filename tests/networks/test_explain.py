@@ -133,6 +133,7 @@ def test_weights_are_random_unless_asked_for(tmp_path, monkeypatch):
 
 def test_what_a_constructor_always_loads_is_left_out_if_asked(tmp_path, monkeypatch):
     load = "found = torch.hub.load_state_dict_from_url('http://127.0.0.1:9/w.pth', model_dir='.'); "
-    load += "found.pop('head'); self.load_state_dict(found['model']); self.load_state_dict(torch.load('gone.pth'))"
+    load += "found.pop('head'); self.load_state_dict(found['model']); self.load_state_dict(torch.load('gone.pth')); "
+    load += "self.state_dict()['weight'][:] = found['conv']['w']; self.weight.data.copy_(found['v'])"
     text = BODY.format(more="", taken="", forward="pass", init=load)
     assert built(tmp_path, monkeypatch, text, "net.py:Net?pretrained=false").weight.std() > 0

@@ -67,7 +67,7 @@ def told(repository, monkeypatch):
 
 
 def laid_out(folder: Path, monkeypatch, files=FILES) -> Path:
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         (folder / name).write_text(text)
     monkeypatch.chdir(folder)
@@ -174,6 +174,20 @@ def test_a_repositorys_own_folders_are_imported_from_its_root_and_count(tmp_path
     assert digest("networks/model.py:Net") == before
 
 
+@pytest.mark.slow
+def test_what_relative_imports_of_folders_without_init_files_lead_to_counts_wherever_it_lies(tmp_path, monkeypatch):
+    files = {"model.py": NET.replace("from blocks", "from ..lib.blocks").replace("net.json", "../net.json")}
+    root = laid_out(tmp_path / "here" / "nets", monkeypatch, files).parent
+    laid_out(root / "lib", monkeypatch, {"blocks.py": FILES["blocks.py"]})
+    laid_out(root, monkeypatch, {name: FILES[name] for name in ("late.py", "net.json")})
+    before = digest("nets/model.py:Net")
+    copy = shutil.copytree(root, tmp_path / "else" / "where" / "copy")
+    monkeypatch.chdir(tmp_path)
+    assert digest(f"{copy}/nets/model.py:Net") == before
+    (copy / "lib" / "blocks.py").write_text(FILES["blocks.py"].replace("padding=1", "padding='same'"))
+    assert digest(f"{copy}/nets/model.py:Net") != before
+
+
 @pytest.mark.parametrize("name", ["more/net.yaml", "net.yaml"])
 def test_a_file_that_was_looked_for_in_vain_counts_once_it_is_there(repository, told, name):
     """With `open`, or beside the network by other means, such as `exists`."""
@@ -231,7 +245,7 @@ def test_an_answer_that_cannot_be_read_is_found_anew(told, tmp_path, content):
     kept.write_text(content)
     imported._ANSWERS.clear()
     assert digest() == before
-    assert json.loads(kept.read_text())["digest"] == before
+    assert json.loads(kept.read_text())["digest"] == find_network("net.py:Net")._code.digest
 
 
 def test_where_the_cache_cannot_be_written_the_answer_is_kept_in_the_process(told, tmp_path, monkeypatch):
@@ -243,7 +257,7 @@ def test_where_the_cache_cannot_be_written_the_answer_is_kept_in_the_process(tol
 
 @pytest.mark.slow
 def test_processes_that_ask_at_once_get_the_same_answer(repository, tmp_path):
-    asked = "from bench.networks import find_network; print(find_network('net.py:Net').digest)"
+    asked = "from bench.networks import find_network; print(find_network('net.py:Net')._code.digest)"
     processes = [
         subprocess.Popen([sys.executable, "-c", asked], stdout=subprocess.PIPE, text=True, env={**os.environ})
         for _ in range(4)
