@@ -37,6 +37,21 @@ def test_images_without_a_dice_are_counted_and_left_out():
     assert (row.dice.n, row.left_out("dice")) == (2, 1)
 
 
+def test_which_of_several_maps_was_scored_is_told_once_or_with_the_seeds():
+    first, second = "output[0] (1, 8, 8), of 2 equal maps", "output[1] (1, 8, 8), of 2 equal maps"
+
+    def told(*maps: str) -> tuple[str, ...]:
+        records = [altered(dice_record(seed=n), {"predicted_map": one}) for n, one in enumerate(maps)]
+        return sections(records)[0].rows[0].notes
+
+    assert told("", "") == ()
+    assert told(first, first) == (f"{first}, is scored, the best on val",)
+    assert told(first, second, first) == (
+        f"with seed 0, seed 2 {first}, is scored, the best on val",
+        f"with seed 1 {second}, is scored, the best on val",
+    )
+
+
 def test_a_failure_is_a_row_with_its_reason():
     failed = record("unet", CostSpec(), None, status="out_of_memory", error="want of memory")
     row = sections([failed])[0].rows[0]
