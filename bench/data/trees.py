@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.data import Source
 from bench.data.files import files_in, first_few
-from bench.data.names import IMAGES, MASKS, Role, folded, looks_like_mask, role_of
+from bench.data.names import IMAGES, MASKS, Role, folded, role_of, split_by_name
 from bench.data.sample import SPLITS, Options
 from bench.errors import UserError
 
@@ -160,13 +160,6 @@ def is_mixed(folder: Path, kinds: Sequence[str]) -> bool:
     stems = list(files_in(folder, tuple(kinds)))
     found = split_by_name(stems)[1]
     return bool(found) and 3 * len(found) >= len(stems)
-
-
-def split_by_name(stems: Sequence[str]) -> tuple[list[str], list[str]]:
-    """(images, masks) of the names in one folder: a mask is called as another one, with a word for masks."""
-    masks = [stem for stem in stems if looks_like_mask(stem, stems)]
-    there = set(masks)
-    return [stem for stem in stems if stem not in there], masks
 
 
 def _lack(root: Path, folders: list[_Folder], side: str) -> str:
