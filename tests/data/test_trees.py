@@ -7,6 +7,7 @@ import pytest
 from opened import listed, samples, sizes, sound
 from trees import mask, pairs, picture
 
+from bench.data.truths import holds_truths_alone
 from bench.errors import UserError
 
 NAMES = [f"a{number:02d}" for number in range(10)]
@@ -202,3 +203,11 @@ def test_both_with_and_without_sides_is_refused(tmp_path: Path) -> None:
     pairs(f"{tmp_path}/train/images/{{}}.png", f"{tmp_path}/train/masks/{{}}.png", NAMES)
     with pytest.raises(UserError, match=r"images and train/images in .* could both be meant; give the folder of one"):
         sound("folder", tmp_path)
+
+
+def test_images_beside_their_masks_are_no_masks_alone(tmp_path: Path) -> None:
+    pairs(f"{tmp_path}/{{}}.png", f"{tmp_path}/{{}}_mask.png", NAMES)
+    assert not holds_truths_alone(tmp_path)
+    for name in NAMES:
+        (tmp_path / f"{name}.png").unlink()
+    assert holds_truths_alone(tmp_path)
