@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.data.files import composed, files_in, no_partner, two_files
-from bench.data.names import ENDINGS, folded, is_bare, pair, what_would_match
-from bench.data.trees import Place, split_by_name
+from bench.data.names import ENDINGS, folded, is_bare, pair, split_by_name, what_would_match
+from bench.data.trees import Place
 
 FEW = 3  # faults of one kind that are told one by one
 

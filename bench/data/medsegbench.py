@@ -32,6 +32,7 @@ CLASSES = {
     "wbc": ("cytoplasm", "nucleus"),
 }  # fmt: skip
 OBJECTS = ("pandental", "dynamicnuclear")  # in which whatever is not 0 is the one class
+SIZED = re.compile(r"_(128|256|512)$")  # the names of the files
 KEY = re.compile(r"(train|val|test)_(images|label)(?:_(\w+))?")
 
 
@@ -47,7 +48,9 @@ def read(source: Source, root: Path, options: Options, classes: tuple[str, ...],
     Raises UserError where several could be meant, and for a file whose arrays do not fit.
     """
     files = [path for paths in files_in(root, (".npz",)).values() for path in paths]
-    held = {path: keys for path in files if (keys := _keys(path))}
+    held = {
+        path: keys for path in files if (SIZED.search(path.stem) or zipfile.is_zipfile(path)) and (keys := _keys(path))
+    }
     if not held:
         return None
     chosen = [path for path in held if options.images in (path.name, path.stem)] if options.images else list(held)
@@ -57,7 +60,7 @@ def read(source: Source, root: Path, options: Options, classes: tuple[str, ...],
     path = chosen[0]
     refuse(options, f"MedSegBench's {path.name}", "foreground", "levels", "patient")
     arrays = _arrays(path, held[path], options.masks)
-    name = re.sub(r"_(128|256|512)$", "", path.stem).lower()
+    name = SIZED.sub("", path.stem).lower()
     classes = classes if options.classes else CLASSES.get(name, classes)
     if fault := _fault(path, arrays, name, classes):
         problems.append(fault)

@@ -139,6 +139,11 @@ class _Owners:
                 return owner, word, number
         return self.cores.get(key), "", ""
 
+    def by_word(self, key: str) -> str | None:
+        """The image of a mask whose name has a word for masks."""
+        found = (self.exact.get(core) or self.cores.get(core) for core, _, _ in _without_word(key))
+        return next(filter(None, found), None)
+
 
 def _without_word(key: str) -> list[tuple[str, str, str]]:
     """A mask's name without the word for masks, the word, and the number that follows it."""
@@ -155,10 +160,11 @@ def is_bare(name: str) -> bool:
     return bool(_BARE_IMAGE.fullmatch(folded(name)))
 
 
-def looks_like_mask(stem: str, images: Iterable[str]) -> bool:
-    """Whether a file is called after one of the other files, with a word for masks."""
-    owners = _Owners(name for name in images if name != stem)
-    return any(core in owners.exact or core in owners.cores for core, _, _ in _without_word(folded(stem)))
+def split_by_name(stems: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(images, masks) of the names in one folder: a mask is called as another one, with a word for masks."""
+    owners = _Owners(stems)
+    masks = {stem for stem in stems if owners.by_word(folded(stem)) not in (None, stem)}
+    return [stem for stem in stems if stem not in masks], [stem for stem in stems if stem in masks]
 
 
 def _lead(keys: Sequence[str]) -> str:

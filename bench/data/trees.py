@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.data import Source
 from bench.data.files import files_in, first_few
-from bench.data.names import IMAGES, MASKS, Role, folded, looks_like_mask, role_of
+from bench.data.names import IMAGES, MASKS, Role, folded, role_of, split_by_name
 from bench.data.sample import SPLITS, Options
 from bench.errors import UserError
 
@@ -101,7 +101,7 @@ def _as_given(root: Path, folders: list[_Folder], what: str, names: list[tuple[s
     for folder in folders:
         parts = folder.path.relative_to(root).parts
         name = next((one for one in names if tuple(map(folded, parts))[-len(one) :] == one), None)
-        if name:
+        if name is not None:  # the root itself is ()
             seen.add(name)
             rest = role_of(parts[: len(parts) - len(name)]).rest
             changed.append(replace(folder, role=Role("" if what == "both" else what, folder.role.side, rest)))
@@ -144,7 +144,9 @@ def _both(root: Path, folders: list[_Folder], what: str) -> UserError:
     names = [str(one.path.relative_to(root)) for one in folders]
     place = folders[0].path.parent if len({one.path.parent for one in folders}) == 1 else root
     shown = [path.name for path in (one.path for one in folders)] if place != root else names
-    advice = f"one folder of {', '.join(CHOICES[what])} is read, so say which: --{what} '{folders[0].path.name}'"
+    unique = len({one.path.name for one in folders}) == len(folders)
+    choice = folders[0].path.name if unique else names[0]
+    advice = f"one folder of {', '.join(CHOICES[what])} is read, so say which: --{what} '{choice}'"
     several = "; several by commas are united" if what == "masks" else ""
     return UserError(f"folder: {' and '.join(shown)} in {place} could both be meant; {advice}{several}")
 
@@ -162,13 +164,6 @@ def is_mixed(folder: Path, kinds: Sequence[str]) -> bool:
     return bool(found) and 3 * len(found) >= len(stems)
 
 
-def split_by_name(stems: Sequence[str]) -> tuple[list[str], list[str]]:
-    """(images, masks) of the names in one folder: a mask is called as another one, with a word for masks."""
-    masks = [stem for stem in stems if looks_like_mask(stem, stems)]
-    there = set(masks)
-    return [stem for stem in stems if stem not in there], masks
-
-
 def _lack(root: Path, folders: list[_Folder], side: str) -> str:
     """What is missing for one side, in words; "" where nothing hints at that side."""
     images = [one for one in folders if one.role.what in ("images", "perhaps images")]
@@ -182,12 +177,16 @@ def _lack(root: Path, folders: list[_Folder], side: str) -> str:
 
 
 def _could_be(root: Path, folders: list[_Folder]) -> str:
-    """A line on folders that hold as many files as that of the images, where none is called as one of masks."""
+    """A line on folders that could be meant where none is called as one of images, or of masks."""
     images = [one for one in folders if one.role.what in ("images", "perhaps images") and one.count]
-    others = [one for one in folders if one.count and one.role.what == "" and one.path != root]
-    alike = [str(one.path.relative_to(root)) for one in others if images and one.count == images[0].count]
-    told = f"{first_few(alike)} holds as many files as {images[0].path.name}" if alike else ""
-    return f"{told}; if these are the masks, give --masks '{alike[0]}'" if told else ""
+    masks = [one for one in folders if one.role.what == "masks" and one.count]
+    others = [one for one in folders if one.count and one.role.what == ""]
+    if bool(images) == bool(masks):
+        return ""
+    what, here = ("masks", images) if images else ("images", masks)
+    alike = [one.path.relative_to(root).as_posix() for one in others if one.count == here[0].count]
+    told = f"{first_few(alike)} holds as many files as {here[0].path.name}" if alike else ""
+    return f"{told}; if these are the {what}, give --{what} '{alike[0]}'" if told else ""
 
 
 def _one_split(

@@ -15,6 +15,7 @@ from bench.data.names import ENDINGS, IMAGES, SIDES
 from bench.data.patients import patients_by_file
 from bench.data.predicted import NIFTI, PICTURES
 from bench.data.sample import DataSet, Options, Sample
+from bench.data.trees import is_mixed
 from bench.data.volumes import label_slice, shape_and_spacing
 from bench.errors import UserError
 
@@ -22,9 +23,11 @@ NAME = "folder"  # of the data set: the user's own
 
 
 def holds_truths_alone(root: Path) -> bool:
-    """Whether a folder holds masks, and neither a folder of images nor the folders of a split."""
+    """Whether a folder holds masks, and neither images beside them, nor folders of images or of a split."""
     folders = {path.name.lower() for path in root.iterdir() if path.is_dir()}
     masks = files_in(root, (*PICTURES, *NIFTI))
+    if is_mixed(root, (*PICTURES, *NIFTI)):
+        return False
     return bool(masks) and not folders & {*IMAGES, *(name for names in SIDES.values() for name in names)}
 
 

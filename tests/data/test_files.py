@@ -58,3 +58,16 @@ def test_same_bytes_finds_copies_and_nothing_else(tmp_path: Path) -> None:
     for path, content in zip(paths, (b"one", b"two", b"one", b"longer", b"one"), strict=True):
         path.write_bytes(content)
     assert same_bytes(paths) == [[paths[0], paths[2], paths[4]]]
+
+
+def test_a_folder_with_the_name_of_a_file_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").mkdir()
+    (tmp_path / "b.jpg").write_bytes(b"")
+    assert list(files_in(tmp_path, (".jpg",))) == ["b"]
+
+
+def test_same_bytes_passes_over_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"one")
+    (tmp_path / "b").write_bytes(b"one")
+    (tmp_path / "c").symlink_to("nowhere")
+    assert same_bytes([tmp_path / name for name in "abc"]) == [[tmp_path / "a", tmp_path / "b"]]

@@ -10,6 +10,7 @@ from opened import listed, samples, sizes, sound
 from trees import mask, pairs, picture
 
 from bench.data import DataSet
+from bench.data.predicted import find_masks
 from bench.errors import UserError
 
 SHAPE = (6, 5, 3)  # x, y, z: three slices of five rows and six columns
@@ -80,7 +81,17 @@ def test_labels_in_another_orientation_lie_over_their_image(tmp_path: Path) -> N
     stored = nibabel.load(path)
     nibabel.save(stored.as_reoriented(np.array([[2, 1], [0, -1], [1, 1]])), path)
     assert nibabel.load(path).shape != SHAPE
-    assert (samples(sound("folder", tmp_path))["case_2_slice_002"].mask() == truth).all()
+    found = samples(sound("folder", tmp_path))
+    assert (found["case_2_slice_002"].mask() == truth).all()
+    # Predictions are written as their image, and read so.
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[:3, 0, 1] = 1
+    volume(tmp_path / "predicted" / "case_2.nii.gz", labels)
+    own = [one for one in found.values() if one.volume == "case_2"]
+    problems: list[str] = []
+    predicted = find_masks(tmp_path / "predicted", own, ("foreground",), problems)
+    assert problems == []
+    assert (predicted.read(own[1]) == truth).all()
 
 
 def test_labels_that_lie_elsewhere_are_refused_in_words(tmp_path: Path) -> None:

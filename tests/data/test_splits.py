@@ -145,3 +145,35 @@ def test_a_test_of_its_own_is_kept_and_only_val_is_drawn() -> None:
     assert drawn["test"] == {"x"}
     assert len(drawn["val"]) == 1
     assert drawn["val"] | drawn["train"] == set("abcdefghij")
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(5, [3, 1, 1]), (6, [4, 1, 1]), (7, [5, 1, 1]), (8, [5, 1, 2]), (9, [6, 1, 2]), (10, [7, 1, 2]), (14, [10, 1, 3])],
+)
+def test_from_five_groups_on_each_side_has_one(count: int, expected: list[int]) -> None:
+    drawn = groups([str(number) for number in range(count)], 1)
+    assert [len(drawn[side]) for side in ("train", "val", "test")] == expected
+
+
+def test_from_five_groups_on_val_has_one_beside_a_test_of_its_own() -> None:
+    for count in range(5, 15):
+        assert len(groups([str(number) for number in range(count)], 1, [sample("x")])["val"]) == 1
+
+
+def test_the_plain_form_of_papers_is_taken(data: DataSet, path: Path) -> None:
+    path.write_text(json.dumps({"train": list("cdefghij"), "val": ["a"], "test": ["b"]}))
+    again = apply_splits(data, path)
+    assert [found.id for found in again.splits["val"]] == ["a_0", "a_1"]
+
+
+def test_groups_may_be_named_by_their_images(path: Path) -> None:
+    samples = [replace(sample(f"Mü{number}"), files=(Path(f"Mü{number}.png"),)) for number in range(3)]
+    data = DataSet("toy", ("lesion",), {"train": tuple(samples), "val": (), "test": ()})
+    path.write_text(json.dumps({"train": ["Mu\u03080.png"], "val": ["Mü1.png"], "test": ["Mü2"]}))
+    again = apply_splits(data, path)
+    assert [[one.id for one in again.splits[side]] for side in ("train", "val", "test")] == [["Mü0"], ["Mü1"], ["Mü2"]]
+    whole = [replace(one, group="p") for one in samples]
+    path.write_text(json.dumps({"train": ["Mü0.png", "Mü1.png"], "val": [], "test": ["Mü2"]}))
+    with pytest.raises(UserError, match="has images of 1 group on two sides: p;"):
+        apply_splits(DataSet("toy", ("lesion",), {"train": tuple(whole), "val": (), "test": ()}), path)

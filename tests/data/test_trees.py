@@ -7,6 +7,7 @@ import pytest
 from opened import listed, samples, sizes, sound
 from trees import mask, pairs, picture
 
+from bench.data.truths import holds_truths_alone
 from bench.errors import UserError
 
 NAMES = [f"a{number:02d}" for number in range(10)]
@@ -202,3 +203,30 @@ def test_both_with_and_without_sides_is_refused(tmp_path: Path) -> None:
     pairs(f"{tmp_path}/train/images/{{}}.png", f"{tmp_path}/train/masks/{{}}.png", NAMES)
     with pytest.raises(UserError, match=r"images and train/images in .* could both be meant; give the folder of one"):
         sound("folder", tmp_path)
+
+
+def test_images_beside_their_masks_are_no_masks_alone(tmp_path: Path) -> None:
+    pairs(f"{tmp_path}/{{}}.png", f"{tmp_path}/{{}}_mask.png", NAMES)
+    assert not holds_truths_alone(tmp_path)
+    for name in NAMES:
+        (tmp_path / f"{name}.png").unlink()
+    assert holds_truths_alone(tmp_path)
+
+
+def test_the_choices_that_are_offered_are_what_the_options_take(tmp_path: Path) -> None:
+    for kind in ("PNG", "TIF"):
+        pairs(f"{tmp_path}/{kind}/Original/{{}}.png", f"{tmp_path}/{kind}/Ground Truth/{{}}.png", NAMES)
+    with pytest.raises(UserError, match=r"could both be meant; .* --images 'PNG/Original'"):
+        sound("folder", tmp_path)
+    with pytest.raises(UserError, match=r"could both be meant; .* --masks 'PNG/Ground Truth'"):
+        sound("folder", tmp_path, images="PNG/Original")
+    data = sound("folder", tmp_path, images="PNG/Original", masks="PNG/Ground Truth")
+    assert [one.files[0].parts[-3] for one in data.splits["test"]] == ["PNG", "PNG"]
+
+
+@pytest.mark.parametrize("images", ["CXR_png", "."])
+def test_a_folder_that_could_be_the_images_is_offered(tmp_path: Path, images: str) -> None:
+    pairs(f"{tmp_path}/{images}/{{}}.png", f"{tmp_path}/masks/{{}}.png", NAMES)
+    with pytest.raises(UserError, match=rf"as many files as masks; if these are the images, give --images '{images}'"):
+        sound("folder", tmp_path)
+    assert sizes(sound("folder", tmp_path, images=images)) == [7, 1, 2]

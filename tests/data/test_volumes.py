@@ -104,3 +104,13 @@ def spacing_of(folder: Path, edit: dict[int, bytes]) -> tuple[float, ...]:
 )
 def test_spacing_is_in_millimeters_and_in_the_order_of_slices_rows_and_columns(tmp_path, edit, expected):
     assert spacing_of(tmp_path, edit) == pytest.approx(expected)
+
+
+def test_what_stands_in_the_place_of_a_volume_is_named(tmp_path: Path) -> None:
+    link, pointer = tmp_path / "a.nii.gz", tmp_path / "b.nii.gz"
+    link.symlink_to(".git/annex/objects/x.nii.gz")
+    with pytest.raises(UserError, match=r"a\.nii\.gz is a link to \.git/annex/objects/x\.nii\.gz, which is missing"):
+        shape_and_spacing(link, "image")
+    pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(UserError, match=r"b\.nii\.gz holds no volume but a pointer of Git LFS to one; .*git lfs pull"):
+        shape_and_spacing(pointer, "image")
