@@ -54,7 +54,7 @@ def check(name: str, root: Path | None, options: Options, done: Done = lambda co
     empty = sum(one.empty for one in seen)
     if 0 < empty < len(samples):
         remarks.append(f"{empty} of {len(samples)} masks are empty; where a prediction is empty too, Dice is undefined")
-    elif empty and not faults:
+    elif empty and not any("masks are empty" in fault for fault in faults):
         faults.append(f"all {empty} masks are empty, so there is nothing to learn; get the masks again")
     twins, published = _twins(data)
     return Checked(data, (*faults, *twins), (*remarks, *published, *_near_copies(data, seen)))

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.data.decoded import decode_mask
 from bench.data.files import collected, composed, files_in, first_few, state_of
-from bench.data.images import checked_labels, gray_levels, read_labels
+from bench.data.images import checked_labels, read_labels
 from bench.data.names import ENDINGS
 from bench.data.sample import Sample
 from bench.data.volumes import LOCKS, axes_of, read_array, shape_and_spacing, whole_numbers
@@ -214,7 +215,7 @@ def _read_flat(path: Path, classes: tuple[str, ...]) -> np.ndarray:
         values = read_array(path, "label")
         values = values.reshape(values.shape[-2:])  # from (1, height, width)
     else:
-        values = read_labels(path, classes) if len(classes) > 1 else gray_levels(path)[0]
+        values = read_labels(path, classes) if len(classes) > 1 else decode_mask(path).tones
     return _numbers(values, path, classes)
 
 

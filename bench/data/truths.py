@@ -10,7 +10,8 @@ import numpy as np
 from bench.data import DATASETS
 from bench.data.files import files_in, first_few, single_files
 from bench.data.folder import class_names
-from bench.data.images import gray_rgb, read_mask_for
+from bench.data.images import gray_rgb
+from bench.data.levels import Reader, mask_reader, whole
 from bench.data.names import ENDINGS, IMAGES, SIDES
 from bench.data.patients import patients_by_file
 from bench.data.predicted import NIFTI, PICTURES
@@ -35,7 +36,7 @@ def open_truths(root: Path, options: Options) -> DataSet:
     """The masks of a folder as a data set that has no image and no split but `test`.
 
     Pictures are scored one by one, NIfTI files as volumes. Raises UserError where both are there, for two masks of one
-    name, and for an option of a data set that has a split.
+    name, for masks whose levels are unclear, and for an option of a data set that has a split.
     """
     if options.split_file:
         raise UserError(f"{root} holds masks alone, which are all scored; leave --split-file out")
@@ -46,9 +47,13 @@ def open_truths(root: Path, options: Options) -> DataSet:
             f"{root} holds pictures ({first_few([*pictures])}) and NIfTI files ({first_few([*volumes])}); give one kind"
         )
     samples: dict[str, Sample] = {}
+    pairs = [(path, (path,)) for path in pictures.values()]
+    read_mask = mask_reader(pairs, classes, options, problems, []) if whole(pairs, problems) else None
+    if problems:
+        raise UserError("\n".join(problems))
     for stem, path in (pictures or volumes).items():
         name = _without_ending(stem)
-        found = _slices(name, path, classes) if volumes else [_picture(name, path, classes)]
+        found = [_picture(name, path, read_mask)] if read_mask else _slices(name, path, classes)
         if clash := [sample.id for sample in found if sample.id in samples]:
             problems.append(f"{root}: two masks are of '{clash[0]}'; keep one")
         samples |= {sample.id: sample for sample in found}
@@ -72,8 +77,8 @@ def _without_ending(stem: str) -> str:
     return next(filter(None, cut), stem)
 
 
-def _picture(name: str, path: Path, classes: tuple[str, ...]) -> Sample:
-    mask = partial(read_mask_for, path, path, classes)
+def _picture(name: str, path: Path, read_mask: Reader) -> Sample:
+    mask = partial(read_mask, path, (path,))
     return Sample(name, name, partial(_black, mask), mask, (path,))
 
 

@@ -55,3 +55,22 @@ def test_pseudonyms_are_a_condition_of_scoring():
     assert (plain.spec.pseudonyms, hidden.spec.pseudonyms) == (False, True)
     assert plain.key != hidden.key
     assert plain.training_key == hidden.training_key
+
+
+def test_levels_are_asked_for_and_given_on_the_command_line(tmp_path):
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+    for number in range(10):
+        mask = np.zeros((16, 16), np.uint8)
+        mask[2:8, 2:8], mask[4:6, 4:6] = 1, 1 + number % 2
+        noise = np.random.default_rng(number).integers(0, 256, (16, 16), np.uint8)
+        Image.fromarray(noise).save(tmp_path / "images" / f"a_{number} & 50% #1.png")
+        Image.fromarray(mask).save(tmp_path / "masks" / f"a_{number} & 50% #1.png")
+    root = ("folder", "--data-root", str(tmp_path))
+    refused = bench("data", "check", *root)
+    assert refused.returncode == 1
+    assert "--classes NAME1,NAME2 if each is a class, or --foreground 1,2 if all of them are the one" in refused.stdout
+    for given in (("--classes", "a,b"), ("--foreground", "1-2"), ("--classes", "b,a", "--levels", "0,2,1")):
+        assert bench("data", "check", *root, *given).returncode == 0, given
+    shown = bench("data", "show", *root, "--classes", "a,b", "--all-classes", "--to", str(tmp_path / "all.png"))
+    assert (shown.returncode, shown.stdout) == (0, f"{tmp_path / 'all.png'}\n")

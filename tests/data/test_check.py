@@ -70,6 +70,36 @@ def test_every_fault_is_listed_at_once(isic):
     assert "ISIC_0000004, ISIC_0000020" in found
 
 
+def test_many_files_with_one_fault_are_one_line(isic):
+    images, masks = isic / "ISIC-2017_Training_Data", isic / "ISIC-2017_Training_Part1_GroundTruth"
+    for number in range(5):
+        (masks / f"ISIC_{number:07d}_segmentation.png").unlink()
+    for number in range(5, 8):
+        Image.new("L", (10, 10 + number)).save(masks / f"ISIC_{number:07d}_segmentation.png")
+    for number in (10, 11):
+        (images / f"ISIC_{number:07d}.jpg").write_bytes(b"")
+    found = faults(isic)
+    assert len(found) == 3
+    assert found[0].endswith("; the same in 4 more: ISIC-2017_Training_Data/ISIC_0000001.jpg, "
+        "ISIC-2017_Training_Data/ISIC_0000002.jpg, ISIC-2017_Training_Data/ISIC_0000003.jpg and 1 more")  # fmt: skip
+    ends = sorted(line.rpartition("; ")[2] for line in found[1:])
+    assert all(end.startswith("the same in ") for end in ends)
+    assert [end.split()[3] for end in ends] == ["1", "2"]
+
+
+def test_all_masks_empty_is_a_fault(isic):
+    for path in isic.glob("*GroundTruth/*.png"):
+        Image.new("L", (50, 40)).save(path)
+    assert faults(isic) == ["all 24 masks are empty, so there is nothing to learn; get the masks again"]
+    for name in ("a", "b", "c", "d", "e"):
+        for kind in ("images", "masks"):
+            (isic / kind).mkdir(exist_ok=True)
+            picture = np.full((4, 4, 3), ord(name) if kind == "images" else 0, np.uint8)
+            Image.fromarray(picture).save(isic / kind / f"{name}.png")
+    told = check("folder", isic, Options()).faults
+    assert [fault.partition(":")[0] for fault in told] == ["all 5 masks are empty"]
+
+
 def test_empty_masks_are_counted_and_no_fault(isic):
     Image.new("L", (50, 40)).save(isic / "ISIC-2017_Validation_Part1_GroundTruth" / "ISIC_0000021_segmentation.png")
     assert faults(isic) == []

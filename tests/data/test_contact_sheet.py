@@ -5,8 +5,8 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from bench.data import open_dataset
-from bench.data.contact_sheet import CAPTION, COLORS, COLUMNS, TILE, contact_sheet, tile
+from bench.data import DataSet, open_dataset
+from bench.data.contact_sheet import CAPTION, COLORS, COLUMNS, TILE, colors_of, contact_sheet, tile
 from bench.data.sample import Sample
 
 
@@ -32,3 +32,35 @@ def test_a_sheet_has_room_for_all(tmp_path):
     with Image.open(path) as sheet:
         assert sheet.size == (COLUMNS * TILE, 2 * (TILE + CAPTION))
     assert [p.name for p in path.parent.iterdir()] == ["sheet.png"]
+
+
+def striped(*labels: int) -> Sample:
+    """A gray image whose mask has a stripe of each label."""
+    mask = np.zeros((TILE, TILE), np.uint8)
+    for label in labels:
+        mask[label * 20 : label * 20 + 10] = label
+    name = f"a & {labels}"
+    return Sample(name, name, partial(np.full, (TILE, TILE, 3), 50, np.uint8), partial(np.copy, mask))
+
+
+def test_each_class_has_rows_of_the_images_that_hold_it_in_its_color(tmp_path):
+    names = ("liver", "b & <c>", "absent", *"defgh")
+    rare = striped(8)
+    data = DataSet("x", names, {"train": (*[striped(1)] * 7, striped(1, 2)), "val": (rare,), "test": (striped(),)})
+    with Image.open(contact_sheet(data, tmp_path / "all.png", count=7, all_classes=True)) as sheet:
+        shown = np.asarray(sheet.convert("RGB"))
+    row = TILE + CAPTION
+    assert shown.shape == (8 * CAPTION + 4 * row, COLUMNS * TILE, 3)  # two rows of liver, one of b, one of h
+    last = shown[-row:]
+    assert (last[8 * 20 : 8 * 20 + 2, :TILE] == colors_of(8)[7]).all()
+    assert (last[:TILE, TILE:] == 255).all(), "one image holds the last class"
+
+
+def test_many_classes_have_a_color_each_and_a_legend(tmp_path):
+    assert len(set(colors_of(40))) == 40
+    names = tuple(f"a class with a long name {number}" for number in range(40))
+    data = DataSet("x", names, {"train": (striped(1),)})
+    with Image.open(contact_sheet(data, tmp_path / "plain.png")) as sheet:
+        lines = sheet.height - (TILE + CAPTION)
+    assert lines % CAPTION == 0
+    assert lines >= 5 * CAPTION

@@ -112,6 +112,59 @@ def test_a_file_that_has_gone_is_called_missing(tmp_path: Path) -> None:
         read_rgb(tmp_path / "gone.png")
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "is a pointer of Git LFS in place of "),
+        (
+            b"/annex/objects/MD5E-s4096--0.png\n",
+            "is a pointer of git-annex in place of the image; get its content with",
+        ),
+        (b"", "(0 bytes): the file is empty; the file is broken or cut off, so get it again, or take it out"),
+    ],
+)
+def test_what_stands_in_the_place_of_an_image_is_named(tmp_path: Path, content: bytes, told: str) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as error:
+        read_rgb(path)
+    assert told in str(error.value)
+    assert "a.png" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("../.git/annex/objects/xx/MD5E-s1--0.png", "get its content with datalad get, or git annex get"),
+        ("../.dvc/cache/00/11", "get its content with dvc pull"),
+        ("elsewhere.png", "mend the link, or take it out"),
+    ],
+)
+def test_a_link_to_nothing_says_where_it_leads(tmp_path: Path, target: str, told: str) -> None:
+    path = tmp_path / "a.png"
+    path.symlink_to(target)
+    with pytest.raises(UserError) as error:
+        size_of(path)
+    assert str(error.value) == f"the image {path} is a link to {target}, which is not there; {told}"
+
+
+def test_a_folder_with_the_name_of_an_image_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(UserError, match=r"a\.png is a folder with the name of an image; rename it, or move it out"):
+        read_rgb(tmp_path / "a.png")
+
+
+def test_an_image_of_too_many_pixels_is_refused_and_a_large_one_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(tmp_path / "a.png", np.zeros((10, 10), np.uint8))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60)
+    assert read_rgb(path).shape == (10, 10, 3)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
+    with pytest.raises(UserError, match=r"bytes\) has 100 pixels, and at most 80 are read; scale image and mask down"):
+        read_rgb(path)
+
+
 def test_mask_of_another_size_names_both_files_and_sizes(tmp_path: Path) -> None:
     image = save(tmp_path / "image.png", np.zeros((4, 6), dtype=np.uint8))
     mask = save(tmp_path / "mask.png", np.zeros((4, 5), dtype=np.uint8))
