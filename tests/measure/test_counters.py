@@ -236,6 +236,12 @@ FLOWS: Table = {
     "scripted as a whole": (scripted, None),
     "custom operator": (lambda: One(lambda n, x: n.conv(x) + hidden(x, n.bare)), None),
     "custom operator that writes": (lambda: One(into), None),
+    "compiled": (lambda: nn.Sequential(torch.compile(nn.Conv2d(3, 4, 3, padding=1))), CONVOLUTION),
+    "compiled as a whole": (lambda: torch.compile(nn.Conv2d(3, 4, 3, padding=1)), CONVOLUTION),
+    "a condition": (
+        lambda: One(lambda n, x: torch.cond(x.sum() > 0, n.conv, lambda y: n.conv(y) * 2, (x,))),
+        CONVOLUTION,
+    ),
     "state that changes": (Tires, 3 * CONVOLUTION),
 }  # fmt: skip
 

@@ -3,9 +3,11 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import flop_registry
 
 from bench.measure.cost import Call
-from bench.measure.counters import by_fvcore, by_torch, einsum_macs, free
+from bench.measure.counters import by_fvcore, by_torch, einsum_macs, flop_formulas, free
 
 EQUATIONS = {
     "bij,bjk->bik": [(2, 3, 4), (2, 4, 5)],
@@ -95,3 +97,49 @@ def test_what_only_moves_adds_or_scales_is_free_and_what_is_unknown_is_not():
     costly = [aten._cdist_forward.default, aten._fft_r2c.default, aten.convolution.default, aten.mm.default]
     costly += [aten._transformer_encoder_layer_fwd.default, aten.addr.default, torch.ops.prims.fft_r2c.default]
     assert not any(free(operator) for operator in costly)
+
+
+def operators() -> dict[str, object]:
+    """All of ATen's operators, by name."""
+    names = [name.removeprefix("aten::") for name in torch._C._dispatch_get_all_op_names() if name.startswith("aten::")]
+    split = [name.partition(".") for name in names]
+    return {name: getattr(getattr(aten, name), overload or "default") for name, _, overload in split}
+
+
+def test_all_that_torch_tags_as_elementwise_is_free_also_in_place():
+    tagged = {name for name, operator in operators().items() if torch.Tag.pointwise in operator.tags}
+    assert len(tagged) > 100
+    assert [name for name, operator in operators().items() if name.rstrip("_") in tagged and not free(operator)] == []
+
+
+def test_nothing_that_torch_has_a_formula_for_is_free():
+    counted = {packet for packet in {**flop_registry, **flop_formulas()} if hasattr(packet, "overloads")}
+    assert aten.convolution in counted
+    assert [str(p) for p in counted for name in p.overloads() if free(getattr(p, name))] == []
+
+
+def nhwc_pool(x):
+    y = F.layer_norm(x.permute(0, 2, 3, 1), (3,)).permute(0, 3, 1, 2)
+    return F.adaptive_avg_pool2d(y, 1)
+
+
+FREE_CALLS = {
+    "pooling of what lies channels-last": nhwc_pool, "gumbel_softmax": lambda x: F.gumbel_softmax(x, dim=1),
+    "multinomial": lambda x: x + torch.multinomial(torch.ones(4), 2).sum(), "quantile": lambda x: x.quantile(0.5),
+    "mse_loss": lambda x: F.mse_loss(x, x), "smooth_l1_loss": lambda x: F.smooth_l1_loss(x, x),
+    "cross_entropy": lambda x: F.cross_entropy(x, torch.zeros(1, 8, 8, dtype=torch.long)),
+    "bce": lambda x: F.binary_cross_entropy_with_logits(x, x), "hann_window": lambda x: x * torch.hann_window(8),
+    "fftfreq": lambda x: x + torch.fft.fftfreq(8), "logspace": lambda x: x + torch.logspace(0, 1, 8),
+    "t_, squeeze_": lambda x: x.clone().squeeze_(0)[0].t_(), "block_diag": lambda x: torch.block_diag(x[0, 0], x[0, 1]),
+    "mode": lambda x: x.mode(-1)[0], "trace": lambda x: x[0, 0].trace(), "argmax": lambda x: x.argmax(1).float(),
+    "exponential_": lambda x: torch.empty(8).exponential_() + x, "dist": lambda x: torch.dist(x, x),
+    "meshgrid": lambda x: torch.stack(torch.meshgrid(x[0, 0, 0], x[0, 0, 0], indexing="ij")),
+    "segment_reduce": lambda x: torch.segment_reduce(x[0, 0, 0], "max", lengths=torch.tensor([4, 4])),
+    "fake_quantize": lambda x: torch.fake_quantize_per_tensor_affine(x, 0.1, 0, -128, 127),
+    "any, all": lambda x: x.any().float() + x.all(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("function", FREE_CALLS.values(), ids=FREE_CALLS)
+def test_what_multiplies_nothing_is_no_reason_for_doubt(function):
+    assert by_torch(Call(function), torch.rand(1, 3, 8, 8)).missed == ()
