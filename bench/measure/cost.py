@@ -23,7 +23,7 @@ from torch.utils.checkpoint import checkpoint
 from bench.errors import first_line
 from bench.measure.apart import Ended, apart
 from bench.measure.attention import attended
-from bench.measure.counters import by_fvcore, by_torch
+from bench.measure.counters import as_written, by_fvcore, by_torch
 from bench.measure.layers import quantized, unregistered, unregistered_parameters
 from bench.measure.switches import random_images
 from bench.networks.adapt import inside
@@ -40,11 +40,13 @@ def cost(network: nn.Module, spec: CostSpec) -> Cost:
     """
     network, image = itself(own(network).eval(), random_image(network, spec.channels, spec.size))
     parameters = list(network.parameters())
+    with as_written():
+        shares = attended(own(network), image)
     return Cost(
         parameters=sum(p.numel() for p in parameters), parameter_bytes=sum(p.nbytes for p in parameters),
         trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
         buffer_bytes=sum(b.nbytes for b in network.buffers()), fvcore=_count("fvcore", by_fvcore, network, image),
-        torch=_count("torch", by_torch, network, image), attended=attended(own(network), image),
+        torch=_count("torch", by_torch, network, image), attended=shares,
         uncounted=(*unregistered(network), *quantized(network)),
     )  # fmt: skip
 

@@ -196,7 +196,7 @@ def _traced(network: nn.Module, image: Tensor) -> Count:
     # The tracer keeps a stack of modules by hooks. It must also leave a module whose exception its caller catches.
     hook = partialmethod(nn.Module.register_forward_hook, always_call=True)
     with (
-        flat, _as_written(), patch.object(Function, "apply", classmethod(_forward_alone)),
+        flat, as_written(), patch.object(Function, "apply", classmethod(_forward_alone)),
         patch.object(nn.Module, "register_forward_hook", hook), torch.no_grad(),
     ):  # fmt: skip
         analysis = FlopCountAnalysis(network, image).set_op_handle(**HANDLES)
@@ -250,7 +250,7 @@ def by_torch(network: nn.Module, image: Tensor) -> Count:
 def counting(see: See) -> Iterator[FlopCounterMode]:
     """torch's counter with the settings described above. `see` is called with each operator before it is counted."""
     counter = FlopCounterMode(display=False, custom_mapping=flop_formulas())
-    with _as_written(), sdpa_kernel(SDPBackend.MATH), torch.no_grad(), counter, _Operators(see):
+    with as_written(), sdpa_kernel(SDPBackend.MATH), torch.no_grad(), counter, _Operators(see):
         yield counter
 
 
@@ -322,7 +322,7 @@ class _Uncounted:
 
 
 @contextmanager
-def _as_written() -> Iterator[None]:
+def as_written() -> Iterator[None]:
     """Run a network as it is written, operator by operator: nothing compiled, and without attention's fast path.
 
     The fast path is a single native call, which the counters cannot follow.
