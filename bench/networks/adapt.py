@@ -26,7 +26,7 @@ from bench.networks.table import Shapes
 SIZES = (256, 224, 512, 384, 128)  # tried if the requested size fails
 CHANNELS = (3, 1)
 DECLARED = {"image_size": int, "in_channels": int, "main": int | str, "output": str}
-_GIVEN: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()  # what the builder of a network was given, in words
+_NOTES: WeakKeyDictionary[nn.Module, tuple[str, ...]] = WeakKeyDictionary()  # on how a network was built
 
 
 class Adapted(nn.Module):
@@ -132,8 +132,7 @@ def made(builder: Callable[..., Any], name: str, shapes: Shapes, arguments: Mapp
         asked = shapes._replace(classes=2)
         network = adapted(construct(builder, name, asked, others), name, shapes, builder, declared)
     given = known_arguments(builder, name, asked, others)
-    _GIVEN[network] = f"given {', '.join(f'{key}={value}' for key, value in given.items()) or 'no argument'}"
-    return network
+    return note(network, f"given {', '.join(f'{key}={value}' for key, value in given.items()) or 'no argument'}")
 
 
 def adapted(
@@ -183,9 +182,16 @@ def fault_of(network: nn.Module, training: bool) -> str:
 
 
 def notes_of(network: nn.Module) -> tuple[str, ...]:
-    """What the network's builder was given, and how its images and maps are converted."""
-    given = (_GIVEN[network],) if network in _GIVEN else ()
-    return (*given, *network.notes) if isinstance(network, Adapted) else given
+    """What the network's builder was given and loaded, and how its images and maps are converted."""
+    built = _NOTES.get(network, ())
+    return (*built, *network.notes) if isinstance(network, Adapted) else built
+
+
+def note(network: nn.Module, text: str) -> nn.Module:
+    """The network, with a note on how it was built, unless the text is empty."""
+    if text:
+        _NOTES[network] = (*_NOTES.get(network, ()), text)
+    return network
 
 
 def _declared(word: str, network: nn.Module, builder: Any, declared: Mapping[str, Any]) -> Any:

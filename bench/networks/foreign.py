@@ -74,16 +74,35 @@ class ForeignNetwork(Network):
     def build(self, in_channels: int, classes: int, image_size: int) -> "nn.Module":
         """Build the network, adapted to these images and classes."""
         from bench.networks.adapt import made
-        from bench.networks.construct import parameters_of
-        from bench.networks.pretrained import as_asked
-        from bench.networks.unchanged import unchanged
 
         builder, shapes = self.builder(), Shapes(in_channels, classes, image_size)
         if not self.is_strange:
             return made(builder, self.title, shapes, self.arguments)
+        return self._of_strangers(builder, shapes)
+
+    def _of_strangers(self, builder: Callable[..., Any], shapes: Shapes) -> "nn.Module":
+        """Build it without the weights that it downloads; with them if it cannot be built otherwise."""
+        from bench.networks.adapt import made, note
+        from bench.networks.construct import parameters_of
+        from bench.networks.pretrained import as_asked, left_out
+        from bench.networks.unchanged import unchanged
+
         arguments, loading = as_asked(parameters_of(builder, self.title), self.arguments)
-        with unchanged(self.file, seeded=True), loading:
-            return made(builder, self.title, shapes, arguments)
+        names: list[str] = []
+        try:
+            with unchanged(self.file, seeded=True), left_out(loading) as names:
+                network = made(builder, self.title, shapes, arguments)
+            return note(network, f"starts with random weights, for {_joined(names)} was left out" if names else "")
+        except UserError:
+            if loading != "files" or not names:
+                raise
+        with unchanged(self.file, seeded=True):
+            network = made(builder, self.title, shapes, arguments)
+        return note(network, f"starts with the weights of {_joined(names)}, which its code always loads")
+
+
+def _joined(names: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(names))
 
 
 @cache

@@ -112,7 +112,7 @@ class Scoring:
         with _for_all_networks():
             if weights_digest(path) != self.spec.weights:
                 raise UserError(f"weights {path} changed while the run was under way; start the run again")
-            load_weights(inside(self.network), path)
+            self.work.notes += load_weights(inside(self.network), path)
         name = f"weights-{self.spec.weights}" if self.spec.pseudonyms else path.name
         return {"loaded": True, "best_step": 0, "curve": (), "train_images_per_s": None, "weights_file": name}
 

@@ -3,9 +3,11 @@
 import re
 
 import pytest
+import torch
 
 from bench.errors import UserError
 from bench.networks import find_network
+from bench.networks.adapt import notes_of
 
 HEAD = "import torch\nfrom torch import nn\n"
 BODY = """
@@ -91,14 +93,8 @@ def test_a_mistake_is_told_with_its_line_and_advice_on_sizes_only_where_they_mat
     assert "declare what it takes: image_size" in told
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "torch.hub.load_state_dict_from_url('http://127.0.0.1:9/w.pth', model_dir='.')",
-        "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9/w.pth')",
-    ],
-)
-def test_a_download_in_the_constructor(said, line):
+def test_a_download_in_the_constructor(said):
+    line = "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9/w.pth')"
     told = said(init=line)
     assert "it downloads http://127.0.0.1:9/w.pth, which failed (" in told
     assert f"(net.py:8: `{line}`)" in told
@@ -137,3 +133,24 @@ def test_what_a_constructor_always_loads_is_left_out_if_asked(tmp_path, monkeypa
     load += "self.state_dict()['weight'][:] = found['conv']['w']; self.weight.data.copy_(found['v'])"
     text = BODY.format(more="", taken="", forward="pass", init=load)
     assert built(tmp_path, monkeypatch, text, "net.py:Net?pretrained=false").weight.std() > 0
+
+
+DOWNLOAD = "self.load_state_dict(torch.hub.load_state_dict_from_url('http://127.0.0.1:9/w.pth', model_dir='.'))"
+
+
+def test_what_a_constructor_always_downloads_is_left_out_and_told(tmp_path, monkeypatch):
+    text = BODY.format(more="", taken="", forward="pass", init=DOWNLOAD)
+    network = built(tmp_path, monkeypatch, text)
+    assert network.weight.std() > 0
+    assert "starts with random weights, for http://127.0.0.1:9/w.pth was left out" in notes_of(network)
+
+
+def test_a_network_that_cannot_be_built_without_its_download_tells_the_address(said):
+    told = said(init=f"{DOWNLOAD}; assert self.state_dict()['weight'].sum() == 0")
+    assert "it downloads http://127.0.0.1:9/w.pth, which failed" in told
+
+
+def test_a_file_of_the_users_own_is_loaded(tmp_path, monkeypatch):
+    torch.save({"weight": torch.ones(1, 3, 3, 3), "bias": torch.ones(1)}, tmp_path / "own.pth")
+    text = BODY.format(more="", taken="", forward="pass", init="self.load_state_dict(torch.load('own.pth'))")
+    assert (built(tmp_path, monkeypatch, text).weight == 1).all()
