@@ -72,12 +72,17 @@ def failure(name: str, errors: Sequence[BaseException], forward: Any, image: str
     """
     code = getattr(forward, "__code__", None)
     line = f"{_short(code.co_filename)}:{code.co_firstlineno}" if code and _is_strangers(code.co_filename) else ""
-    known = next((one for one in errors if any(find(one) for find in REASONS)), None)
+    known = next(filter(has_known_reason, errors), None)
     if known or len({(type(one), str(one)) for one in errors}) == 1:
         return f"{name} takes no image: {explained(known or errors[0], line)}"
     said = "; ".join(filter(None, (f"{type(errors[0]).__name__}: {_text(errors[0])}", line_of(errors[0]) or line)))
     advice = "declare what it takes: image_size = 256, in_channels = 3 beside it"
     return f"{name} takes no image of {image} ({said}), nor of {others}; {advice}"
+
+
+def has_known_reason(error: BaseException) -> bool:
+    """Whether it is told why code failed, and not only what Python says."""
+    return any(find(error) for find in REASONS)
 
 
 def called(builder: Callable[..., Any], arguments: Mapping[str, Any], name: str) -> Any:

@@ -84,6 +84,7 @@ class ForeignNetwork(Network):
         """Build it without the weights that it downloads; with them if it cannot be built otherwise."""
         from bench.networks.adapt import made, note
         from bench.networks.construct import parameters_of
+        from bench.networks.explain import has_known_reason
         from bench.networks.pretrained import as_asked, left_out
         from bench.networks.unchanged import unchanged
 
@@ -93,8 +94,9 @@ class ForeignNetwork(Network):
             with unchanged(self.file, seeded=True), left_out(loading) as names:
                 network = made(builder, self.title, shapes, arguments)
             return note(network, f"starts with random weights, for {_joined(names)} was left out" if names else "")
-        except UserError:
-            if loading != "files" or not names:
+        except UserError as error:
+            cause = error.__cause__  # of a forward pass there is none: that has little to do with the weights
+            if loading != "files" or not names or cause is None or has_known_reason(cause):
                 raise
         with unchanged(self.file, seeded=True):
             network = made(builder, self.title, shapes, arguments)

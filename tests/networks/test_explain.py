@@ -154,3 +154,8 @@ def test_a_file_of_the_users_own_is_loaded(tmp_path, monkeypatch):
     torch.save({"weight": torch.ones(1, 3, 3, 3), "bias": torch.ones(1)}, tmp_path / "own.pth")
     text = BODY.format(more="", taken="", forward="pass", init="self.load_state_dict(torch.load('own.pth'))")
     assert (built(tmp_path, monkeypatch, text).weight == 1).all()
+
+
+def test_a_download_is_not_blamed_for_what_else_is_missing(said):
+    told = said(init=f"{DOWNLOAD}; self.cuda()")
+    assert "it asks for a GPU" in told or torch.cuda.is_available()
