@@ -16,6 +16,7 @@ SMALLEST = 1e-6  # probabilities are clipped to this distance from 0 and 1 befor
 SUM = 1e-2  # allowed distance of a sum of probabilities from 1, which half precision rounds
 ROUNDING = 1e-5
 BEYOND = 0.25  # probabilities that were enlarged by cubic interpolation lie this far outside of 0 and 1
+LARGE = 1e6  # larger values are no class numbers
 ONE_MAP = "its softmax or log-softmax over one map is the same number everywhere; give it two maps, or a sigmoid"
 
 
@@ -42,7 +43,7 @@ def fault_of(values: Sequence[Tensor], meaning: Meaning | None, place: str) -> s
     """Why maps with these values can't be trained or scored, and what to do; empty if they can."""
     if values[0].shape[1] == 1 and _constant(values) in (0, 1):
         return ONE_MAP
-    if all(torch.equal(one, one.round()) for one in values) and _constant(values) is None:
+    if all(map(_holds_whole_numbers, values)) and _constant(values) is None:
         some = ", ".join(f"{float(number):g}" for number in values[0].unique()[:3])
         return (
             f"{place} holds whole numbers alone ({some}): it is a mask, not logits; return what is there before "
@@ -77,6 +78,11 @@ def logits_of(maps: Tensor, meaning: Meaning) -> Tensor:
     if meaning == "sigmoid":
         return torch.logit(maps, eps=SMALLEST)
     return maps.clamp_min(SMALLEST).log() if meaning == "softmax" else maps
+
+
+def _holds_whole_numbers(values: Tensor) -> bool:
+    """Whether it holds whole numbers alone; where numbers are so large that all are whole, that says nothing."""
+    return float(values.abs().max()) < LARGE and torch.equal(values, values.round())
 
 
 def _constant(values: Sequence[Tensor]) -> float | None:

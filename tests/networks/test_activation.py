@@ -218,3 +218,7 @@ def test_values_are_told_apart_over_all_of_them():
     assert meaning_of([torch.cat([logits, -logits], 1).sigmoid()]) == "softmax"  # they add up to 1 all the same
     assert meaning_of([torch.cat([logits, logits], 1).sigmoid()]) == "sigmoid"
     assert meaning_of([1.1 * logits.sigmoid()]) is None
+
+
+def test_logits_so_large_that_all_are_whole_are_no_mask():
+    assert fault_of(of(lambda x: 1e12 * x), training=True) == ""
