@@ -92,7 +92,7 @@ class ForeignNetwork(Network):
         try:
             with unchanged(self.file, seeded=True), left_out(loading) as names:
                 network = made(builder, self.title, shapes, arguments)
-            return note(network, f"starts with random weights, for {_joined(names)} was left out" if names else "")
+            return note(network, f"starts with random weights, since {_joined(names)} was left out" if names else "")
         except UserError:
             if loading != "files" or not names:
                 raise

@@ -103,7 +103,7 @@ def test_a_known_name_or_the_size_decides_and_both_are_trained(kind):
     torch.testing.assert_close(main, wanted)
     assert further.shape == main.shape
     torch.testing.assert_close(network.eval()(IMAGES), wanted)
-    assert any("is its prediction, of 2 maps" in note for note in network.notes)
+    assert any("of its 2 maps, " in note for note in network.notes)
 
 
 # Nothing tells which is the prediction.
