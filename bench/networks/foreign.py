@@ -189,7 +189,7 @@ def _parsed(path: Path) -> ast.Module:
         with warnings.catch_warnings(action="ignore"):  # of strings such as "\d"
             return ast.parse(path.read_bytes())  # as bytes, for a mark or a line in them tells how they are encoded
     except FileNotFoundError:
-        raise UserError(f"no file '{path}' here; give its path from {Path.cwd()}, or a whole one") from None
+        raise UserError(f"no file '{path}' here; give its absolute path, or its path from {Path.cwd()}") from None
     except SyntaxError as error:
         raise UserError(f"{path}:{error.lineno or 1}: this is not Python ({error.msg}); correct it") from None
     except (OSError, ValueError) as error:
