@@ -123,7 +123,7 @@ def test_of_equals_all_are_trained_and_any_may_be_scored(puts_out):
     assert isinstance(network, OneOfSeveral)
     trained = network.train()(IMAGES)
     scored = candidates(network.eval(), IMAGES)
-    assert f"{len(scored)} {EQUAL}, output" in " ".join(notes_of(network))
+    assert f"{len(scored)} {EQUAL}: output" in " ".join(notes_of(network))
     for number, (one, other) in enumerate(zip(trained, scored, strict=True)):
         torch.testing.assert_close(one, other)
         network.number = number
