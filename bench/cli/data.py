@@ -45,8 +45,8 @@ def check(dataset: Dataset, data: DataOptions, as_json: Json = False) -> None:
 def show(
     dataset: Dataset,
     data: DataOptions,
-    count: Annotated[int, Option(help="How many images, with --all-classes of each class.", min=1)] = 24,
-    all_classes: Annotated[bool, Option("--all-classes", help="For each class, images that hold it.")] = False,
+    count: Annotated[int, Option(help="How many images; with --all-classes, for each class.", min=1)] = 24,
+    all_classes: Annotated[bool, Option("--all-classes", help="Show images of each class.")] = False,
     to: Annotated[Path | None, Option(help="The PNG. [default: reports/data-NAME.png]")] = None,
 ) -> None:
     """Draw a contact sheet of images with the outlines of their masks.

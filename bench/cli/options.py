@@ -79,10 +79,10 @@ class DataOptions:
 
     data_root: Annotated[Path | None, Option(help="The folder with the data set as published.")] = None
     classes: Annotated[str, Option(help="Names of the foreground classes of a plain folder, by commas.")] = ""
-    foreground: Annotated[str, Option(help="Levels of masks that are the one class: 1,2 or 128-255.")] = ""
-    levels: Annotated[str, Option(help="Levels of background and classes in turn: 0,127,255.")] = ""
-    images: Annotated[str, Option(help="The folder of images, where several could be meant.")] = ""
-    masks: Annotated[str, Option(help="The folder of masks, where several could be meant; of several, all.")] = ""
+    foreground: Annotated[str, Option(help="Gray levels in masks that are the class: 1,2 or 128-255.")] = ""
+    levels: Annotated[str, Option(help="Gray levels of the background, then of each class: 0,127,255.")] = ""
+    images: Annotated[str, Option(help="The folder of images, if several are possible.")] = ""
+    masks: Annotated[str, Option(help="The folder of masks, if several are possible; commas unite several.")] = ""
     patient: Annotated[str, Option(help="Whose each image of a plain folder is: '(P\\d+)_', or a CSV file.")] = ""
     split_file: Annotated[Path | None, Option(help="A file of the split. [default: as published, else drawn]")] = None
     fold: Annotated[int, Option(help="Number of a published fold, for TN3K 0 to 4.")] = 0

@@ -116,7 +116,7 @@ def _read(name: str, root: Path | None, options: Options) -> tuple[DataSet, list
         raise UserError(f"data set '{name}' is read from files and {given}; {advice}")
     if options.split_file and not options.split_file.is_file():
         fault = f"there is no split file {options.split_file.absolute()}"
-        advice = "correct the path, or leave --split-file out: the split is as published, or drawn and written down"
+        advice = "correct the path, or leave --split-file out to take the published split or draw one"
         raise UserError(f"{fault}; {advice}")
     problems: list[str] = []
     return source.open(root, options, problems), problems

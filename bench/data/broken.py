@@ -66,7 +66,7 @@ def _unreadable(path: Path, error: Exception) -> str:
         head = file.read(64)
     for sign, (tool, how) in POINTERS.items():
         if head.startswith(sign):
-            return f"{path} is a pointer of {tool} in place of the image; get its content with {how}"
+            return f"{path} is a {tool} pointer, not the image itself; get its content with {how}"
     if isinstance(error, Image.DecompressionBombError | MemoryError):
         pixels = next(iter(re.findall(r"(\d+) pixels", str(error))), "too many")
         limit, advice = 2 * (Image.MAX_IMAGE_PIXELS or 0), "scale image and mask down, or cut both into tiles"

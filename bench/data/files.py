@@ -101,7 +101,7 @@ def reading(what: str, path: Path, *errors: type[Exception]) -> Iterator[None]:
         if not path.exists():
             raise UserError(f"no such {what}: {path}; check --data-root, or get the file again") from error
         if _is_lfs_pointer(path):
-            fault = f"{path} holds no {what} but a pointer of Git LFS to one"
+            fault = f"{path} is a Git LFS pointer, not the {what} itself"
             raise UserError(f"{fault}; get it with: git lfs pull") from error
         reason, size = " ".join(str(error).split()), path.stat().st_size
         advice = "the file is broken or cut off, so get it again, or take it out"

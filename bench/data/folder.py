@@ -50,9 +50,9 @@ def _split(found: Found) -> tuple[Splits, list[str]]:
     """The splits, and how those were drawn that the layout does not tell."""
     sides, by = found.sides, f"by {found.unit} with seed {SEED}"
     if "train" not in sides:
-        return draw_splits(sides[""], SEED), [f"split {by}, {SHARES}, equal files together"]
+        return draw_splits(sides[""], SEED), [f"split {by}, {SHARES}, identical files on one side"]
     if "test" not in sides:
-        share = f"test and val are drawn of train {by}, {SHARES}"
+        share = f"test and val are drawn from train {by}, {SHARES}"
         return draw_splits((*sides["train"], *sides.get("val", ())), SEED), [share]
     if "val" not in sides:
         how = [f"no folder val: val is {VAL_SHARE:.0%} of train, {by}"]
@@ -65,7 +65,7 @@ def _too_few(root: Path, found: Found, empty: list[str]) -> UserError:
     part = next((side for side in ("", "train") if side in found.sides), "")
     count = len({sample.group for sample in found.sides[part]})
     where = f"{part} of {root}" if part else str(root)
-    fault = f"the {count} {found.unit}s in {where} are too few to split, for {' and '.join(empty)} would be empty"
+    fault = f"the {count} {found.unit}s in {where} are too few to split: {' and '.join(empty)} would be empty"
     advice = f"add {found.unit}s ({LEAST} or more are needed), or make folders train, val and test"
     return UserError(f"folder: {fault}; {advice}")
 

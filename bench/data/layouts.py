@@ -23,7 +23,7 @@ class Found:
     sides: dict[str, tuple[Sample, ...]]
     classes: tuple[str, ...]
     unit: str = "image"
-    who: str = "patients are not known, so each image is a group of its own"
+    who: str = "patients are not known, so each image counts as a patient"
     patients: bool = False
     protocol: "ProtocolName" = "per_image"
     notes: list[str] = field(default_factory=list)
@@ -33,4 +33,4 @@ def refuse(options: Options, what: str, *names: str) -> None:
     """Raise UserError where an option is given that has no meaning for `what` the folder holds."""
     for name in names:
         if getattr(options, name):
-            raise UserError(f"--{name} is for images and masks in files of their own, and this is {what}; leave it out")
+            raise UserError(f"--{name} is for folders of images and masks, and this is {what}; leave it out")

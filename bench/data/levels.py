@@ -55,7 +55,7 @@ def mask_reader(
     found = facts_of_masks([mask for _, masks in pairs for mask in masks])
     facts = {path: one for path, one in found.items() if not one.fault}
     if several := sum(len(masks) > 1 for _, masks in pairs):
-        notes.append(f"{several} of {len(pairs)} images have several masks, which are united: instances are one region")
+        notes.append(f"{several} of {len(pairs)} images have several masks, which are united, instances too")
     rule = rule_of(facts, tuple(classes), options, problems)
     return partial(read_united, rule, usual_turn(pairs, facts_of_images([image for image, _ in pairs]), found)[0])
 
@@ -81,8 +81,8 @@ def read_united(rule: Rule, turn: str, image: Path, masks: tuple[Path, ...]) -> 
         values = turned(values, one.turn) if upright else values
         check_same_size(image, size, path, values.shape)
         if ((united != 0) & (values != 0) & (united != values)).any():
-            advice = "one pixel is of one class, so correct them"
-            raise UserError(f"{' and '.join(map(str, masks))} name other classes for the same pixels; {advice}")
+            advice = "a pixel has one class, so correct them"
+            raise UserError(f"{' and '.join(map(str, masks))} give the same pixels different classes; {advice}")
         united = np.maximum(united, values)
     return united
 
@@ -153,7 +153,7 @@ def _seen(facts: Mapping[Path, MaskFacts], problems: list[str]) -> Rule:
     if clashing := [path.name for path, one in facts.items() if one.clashes]:
         fault = f"{len(clashing)} masks have transparent pixels and several colors in the others: {first_few(clashing)}"
         advice = "save them in black and white, without transparency"
-        problems.append(f"{fault}; the colors and the opacity tell of other regions, so {advice}")
+        problems.append(f"{fault}; color and transparency show different regions, so {advice}")
         return "seen", (1, 255)
     lossless = [one for one in facts.values() if not one.lossy]
     held = {level for one in lossless if not one.bilevel for level, _ in one.tones} - {0}
@@ -188,9 +188,9 @@ def _unclear(masks: Sequence[MaskFacts]) -> str:
     told = f"the masks hold the levels {_listed(masks)}; {USUAL}"
     if max(levels) >= COLOR:
         advice = "save one class in black and white, and several as gray levels or palette numbers 0, 1, 2 ..."
-        return f"{told}; colors name no class, so {advice}"
+        return f"{told}; colors do not say which class is meant, so {advice}"
     if any(level != int(level) for level in levels):
-        return f"{told}; of probabilities, give what is over your threshold: --foreground 0.5-1"
+        return f"{told}; if they are probabilities, give those over your threshold: --foreground 0.5-1"
     above = [level for level in levels if level]
     ways = []
     if 2 <= len(above) <= MANY:
@@ -222,9 +222,9 @@ def _unclear_lossy(masks: Mapping[Path, MaskFacts]) -> str:
     kind = f"{len(masks)} masks are JPEG, and their levels run from 0 to {top}" + (
         "" if is_dark else f", {between} pixels between 64 and 191"
     )
-    advice = "save them as PNG from the original, for JPEG keeps no class numbers, or say --foreground 1-255"
-    advice = advice if is_dark else "save them as PNG from the original, or say --foreground 128-255"
-    return f"{kind}: {first_few([path.name for path in masks])}; a JPEG mask is near 0 and 255, so {advice}"
+    advice = "save them as PNG from the original, since JPEG changes class numbers, or give --foreground 1-255"
+    advice = advice if is_dark else "save them as PNG from the original, or give --foreground 128-255"
+    return f"{kind}: {first_few([path.name for path in masks])}; JPEG masks should be near 0 or 255, so {advice}"
 
 
 def _faults_of_numbers(rule: Rule, facts: Mapping[Path, MaskFacts], classes: tuple[str, ...]) -> list[str]:

@@ -115,17 +115,17 @@ def _faults(tally: _Tally, kinds: Sequence[str]) -> list[str]:
     if tally.people:
         name, paths = next(iter(tally.people.items()))
         files, count = " and ".join(path.name for path in paths), len(tally.people)
-        advice = "take those of one into a folder of their own and give --masks"
-        faults.append(f"folder: {count} images have the masks of several people, as '{name}': {files}; {advice}")
+        advice = "move those of one person to a folder and name it with --masks"
+        faults.append(f"folder: {count} images have masks by several people, such as '{name}': {files}; {advice}")
     if len(tally.unclear) > FEW:
         paths = next(iter(tally.unclear.values()))
         files = " and ".join(path.name for path in paths)
         advice = "an image has one mask, or several that differ in a number (a_mask, a_mask_1); take the others out"
-        faults.append(f"folder: {len(tally.unclear)} images have masks of several kinds, as {files}; {advice}")
+        faults.append(f"folder: {len(tally.unclear)} images have masks of several kinds, such as {files}; {advice}")
     else:
         faults += [two_files(name, paths) for name, paths in tally.unclear.items()]
     if tally.same:
-        which = f"{len(tally.same)} images are their own masks, as {tally.same[0]}"
+        which = f"{len(tally.same)} images are their own masks, such as {tally.same[0]}"
         faults.append(f"folder: {which}: both names lead to one file; give the folder of the masks")
     return faults
 
@@ -139,8 +139,8 @@ def _nothing_fits(tally: _Tally, kinds: Sequence[str]) -> str:
     count = f"{len(tally.images)} of {tally.total} images have no mask"
     if not masks:
         where = place.masks[0] if place.masks else place.images
-        return f"folder: {count}, and {where} has no more files for them; get the masks again, or take the images out"
+        return f"folder: {count}, and {where} has no files left for them; get the masks again, or take the images out"
     both = f"{place.images} and {place.masks[0]}" if place.masks else str(place.images)
     known = ", ".join(ENDINGS[1:])
-    advice = f"rename them: a mask is called as its image, also with {known} or mask_ before"
+    advice = f"rename them: a mask has the name of its image, also with {known} after it or mask_ before"
     return f"folder: {count} in {both}: {what_would_match(images, masks)}; {advice}"

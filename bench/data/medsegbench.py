@@ -64,7 +64,7 @@ def read(source: Source, root: Path, options: Options, classes: tuple[str, ...],
     classes = classes if options.classes else CLASSES.get(name, classes)
     if fault := _fault(path, arrays, name, classes):
         problems.append(fault)
-    note = "MedSegBench publishes no patients, so each image is a group of its own"
+    note = "MedSegBench does not publish patients, so each image counts as a patient"
     sides = {side: _samples(path, side, arrays[side], len(classes)) for side in SPLITS if side in arrays}
     return Found(f"MedSegBench's {path.name} with its official split", sides, classes, who=note)
 
@@ -123,5 +123,5 @@ def _fault(path: Path, arrays: dict[str, _Arrays], name: str, classes: tuple[str
     if len(classes) == 1 and name not in OBJECTS and not set(levels) <= {0, 1} and not set(levels) <= {0, 255}:
         held = first_few(list(map(str, levels)), 8)
         advice = f"name them: --classes {','.join(f'NAME{level}' for level in levels if level)}"
-        return f"{path} holds the labels {held}, and a mask of one class 0 and 1, or 0 and 255; {advice}"
+        return f"{path} holds the labels {held}; a mask of one class holds 0 and 1, or 0 and 255; {advice}"
     return ""

@@ -31,8 +31,8 @@ def classes_of(root: Path, options: Options) -> tuple[str, ...]:
     named = _by_number(labels) if isinstance(labels, dict) else {}
     if sorted(named) != list(range(len(named))) or len(named) < 2 or "ignore" in named.values():
         allowed = '{"background": 0, "liver": 1, "tumor": 2}, numbered without gaps'
-        advice = "regions and labels to ignore are not read; name the classes with --classes, or levels by --foreground"
-        raise UserError(f"{path} has the labels {labels}; expected such as {allowed}; {advice}")
+        advice = "regions and labels to ignore are not read; give --classes, or the levels with --foreground"
+        raise UserError(f"{path} has the labels {labels}; expected labels such as {allowed}; {advice}")
     return tuple(named[number] for number in range(1, len(named)))
 
 
@@ -52,8 +52,8 @@ def check_channels(images: Iterable[str]) -> None:
     if several:
         name, found = next(iter(several.items()))
         files = first_few([f"{name}_{channel}" for channel in sorted(found)], 4)
-        fault = f"folder: {len(several)} images have several channels, each a file of its own, as {files}"
-        raise UserError(f"{fault}; one channel is read, so put those to be read into a folder of their own")
+        fault = f"folder: {len(several)} images have several channels, each a file of its own, such as {files}"
+        raise UserError(f"{fault}; one channel is read, so put the files of that channel into a folder of their own")
 
 
 def case_of(name: str) -> str:

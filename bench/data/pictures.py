@@ -62,7 +62,7 @@ def _unread(places: list[Place]) -> list[str]:
     for folder in dict.fromkeys(path for place in places for path in (place.images, *place.masks)):
         names = (path.name for path in folder.iterdir() if path.suffix.lower() not in KINDS and not path.is_dir())
         if others := sorted(name for name in names if not name.startswith(".")):
-            notes.append(f"no images, and left out, in {folder}: {first_few(others)}")
+            notes.append(f"left out in {folder}, not images: {first_few(others)}")
     return notes if len(notes) <= MANY else [f"files that are no images are left out in {len(notes)} folders"]
 
 
@@ -91,13 +91,13 @@ def by_lists(
         problems.append(f"folder: {len(lost)} names in the lists have no image: {first_few(lost)}; {advice}")
     if "test" not in lists:
         found["test"] = found.pop("val")
-        notes.append("val.txt is the test, for there is no test.txt")
+        notes.append("val.txt is the test set, since there is no test.txt")
     else:
-        notes.append(f"sides by {', '.join(path.name for path in lists.values())}")
+        notes.append(f"split by {', '.join(path.name for path in lists.values())}")
     if spare := [sample.id for sample in sides[""] if sample.id not in used]:
         notes.append(f"{len(spare)} images that no list names are left out: {first_few(spare)}")
     if not found["train"]:
-        raise UserError(f"folder: {lists['train']} names no image that is here; correct it, or take the lists away")
+        raise UserError(f"folder: {lists['train']} names no image that is here; correct it, or remove the lists")
     return found
 
 

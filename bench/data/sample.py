@@ -296,5 +296,5 @@ def _groups(data: DataSet) -> dict[str, set[str]]:
 
 def _bad_groups(path: Path, what: str, groups: set[str], advice: str) -> UserError:
     fault = what.format(f"{len(groups)} group{'s' if len(groups) > 1 else ''}")
-    advice = f"each group is on one side, so {advice}, or take the file away to have a split drawn"
+    advice = f"each group is on one side, so {advice}, or remove the file to have a split drawn"
     return UserError(f"split file {path} {fault}: {first_few(sorted(groups))}; {advice}")

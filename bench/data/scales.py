@@ -33,7 +33,7 @@ def image_reader(
     notes += [told] if told else []
     problems += [fault] if fault else []
     if holes := [path.name for path, one in images.items() if one.holes]:
-        notes.append(f"opacity is left out of {len(holes)} images with transparent pixels: {first_few(holes)}")
+        notes.append(f"transparency is ignored in {len(holes)} images: {first_few(holes)}")
     return partial(read_image, turn, low, high)
 
 
@@ -95,7 +95,7 @@ def usual_turn(
             "",
             f"{found}; {some}, and {len(votes['either'])} both ways ({first_few(votes['either'])}); {advice}",
         )
-    ways = "as stored, for so their masks were drawn" if turn == "stored" else "upright, and their masks with them"
+    ways = "as stored, since their masks were drawn so" if turn == "stored" else "upright, and their masks with them"
     both = f"; of {len(votes['either'])} the masks fit both ways, so look at them with `bench data show`"
     return turn, f"{found}: taken {ways}{both if votes['either'] else ''}", ""
 
@@ -106,7 +106,7 @@ def _scale(images: Mapping[Path, ImageFacts], problems: list[str], notes: list[s
         used = max(one.high for one in images.values() if one.deep == "color") + 1
         if used <= LEAST * 256 or used <= 16:
             fault = f"{len(faint)} images of 16 bits a color use at most {used * 256:g} of 65536 levels"
-            advice = "only the upper 8 bits of colors are read, so scale them to 8 bits, all alike"
+            advice = "only the upper 8 bits of colors are read, so scale all to 8 bits by one factor"
             problems.append(f"{fault}: {first_few(faint)}; {advice}")
     deep = [one for one in images.values() if one.deep == "gray" and not one.fault]
     if not deep:

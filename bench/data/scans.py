@@ -30,7 +30,7 @@ def read(source: Source, root: Path, options: Options, classes: tuple[str, ...],
     counts = _kinds_in(root)
     if not counts[KINDS]:
         if counts[OTHERS] and not counts[()]:
-            advice = "only NIfTI (.nii.gz, .nii) is read of volumes, so convert them, as with SimpleITK"
+            advice = "volumes are read only from NIfTI (.nii.gz, .nii), so convert them, for example with SimpleITK"
             raise UserError(f"folder: {root} holds {counts[OTHERS]} files of {', '.join(OTHERS)}; {advice}")
         return None
     notes: list[str] = []
@@ -44,7 +44,7 @@ def read(source: Source, root: Path, options: Options, classes: tuple[str, ...],
             with collected(problems):
                 sides[side] += tuple(_slices(match, rule))
     if bare := _without_spacing(sides):
-        notes.append(f"no spacing is known of {len(bare)} volumes, so distances are in pixels: {first_few(bare)}")
+        notes.append(f"the spacing of {len(bare)} volumes is not known, so distances are in pixels: {first_few(bare)}")
     count = sum(map(len, matches.values()))
     return Found(
         f"{count} volumes in NIfTI files, {shown(root, places)}, slices along the third axis", sides, classes, "volume",

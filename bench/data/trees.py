@@ -147,7 +147,7 @@ def _both(root: Path, folders: list[_Folder], what: str) -> UserError:
     unique = len({one.path.name for one in folders}) == len(folders)
     choice = folders[0].path.name if unique else names[0]
     advice = f"one folder of {', '.join(CHOICES[what])} is read, so say which: --{what} '{choice}'"
-    several = "; several by commas are united" if what == "masks" else ""
+    several = "; several, separated by commas, are united" if what == "masks" else ""
     return UserError(f"folder: {' and '.join(shown)} in {place} could both be meant; {advice}{several}")
 
 
@@ -227,7 +227,7 @@ def _unused(root: Path, folders: Iterable[_Folder], used: set[Path]) -> list[str
     counts = {one.count for one in folders if one.path in used}
     spare = [one for one in folders if one.path not in used and one.count and one.count in counts]
     names = [f"{one.path.relative_to(root).as_posix()} ({one.count} files)" for one in spare]
-    return [f"not read, with as many files as what is read: {first_few(names)}"] if names else []
+    return [f"folders not read, though they hold as many files: {first_few(names)}"] if names else []
 
 
 def is_plain(root: Path, place: Place) -> bool:

@@ -46,7 +46,7 @@ def fault_of(values: Sequence[Tensor], meaning: Meaning | None, place: str) -> s
     if all(map(_holds_whole_numbers, values)) and _constant(values) is None:
         some = ", ".join(f"{float(number):g}" for number in values[0].unique()[:3])
         return (
-            f"{place} holds whole numbers alone ({some}): it is a mask, not logits; return what is there before "
+            f"{place} holds only whole numbers ({some}): it is a mask, not logits; return what is there before "
             "the threshold or the argmax"
         )
     if meaning is None:

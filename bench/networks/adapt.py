@@ -65,9 +65,9 @@ class Adapted(nn.Module):
         if len(maps) == 1:
             return []
         if self.evaluated.equal == 1:
-            return [f"{one.told} is its prediction, of {len(maps)} maps"]
+            return [f"of its {len(maps)} maps, {one.told} is the prediction"]
         names = ", ".join(told(other.place) for other in self.evaluated.candidates)
-        return [f"{self.evaluated.equal} maps {one.shape} may be its prediction, {names}: that which is best on val is"]
+        return [f"{self.evaluated.equal} maps {one.shape} may be its prediction: {names}; the best on val is scored"]
 
     def _of_ends(self) -> list[str]:
         ends = [{one.meaning for one in maps} for maps in (self.evaluated.candidates, self.trained.maps)]
@@ -76,7 +76,7 @@ class Adapted(nn.Module):
             if any(end in found for found in ends):
                 both = all(end in found for found in ends) or not ends[1]
                 mode = "" if both else " in eval mode" if end in ends[0] else " in training mode"
-                notes.append(f"its {end}{mode} is undone, for losses and scores take logits")
+                notes.append(f"its {end}{mode} is undone, since losses and scores take logits")
         return notes
 
     def _to_inner(self, images: Tensor) -> Tensor:

@@ -283,7 +283,7 @@ def _unknown(error: BaseException) -> Reason:
 
 def _file(error: BaseException) -> Reason | None:
     if isinstance(error, FileNotFoundError) and error.filename:
-        advice = f"put it there (a path that is not whole starts from {Path.cwd()})"
+        advice = f"put it there (a relative path starts from {Path.cwd()})"
         more = f", or {WITHOUT}" if Path(str(error.filename)).suffix in WEIGHTS else ""
         return Reason(f"it reads '{error.filename}', which is not there", advice + more)
     if "Weights only load failed" in str(error):

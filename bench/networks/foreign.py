@@ -93,7 +93,7 @@ class ForeignNetwork(Network):
         try:
             with unchanged(self.file, seeded=True), left_out(loading) as names:
                 network = made(builder, self.title, shapes, arguments)
-            return note(network, f"starts with random weights, for {_joined(names)} was left out" if names else "")
+            return note(network, f"starts with random weights, since {_joined(names)} was left out" if names else "")
         except UserError as error:
             cause = error.__cause__  # of a forward pass there is none: that has little to do with the weights
             if loading != "files" or not names or cause is None or has_known_reason(cause):
@@ -191,7 +191,7 @@ def _parsed(path: Path) -> ast.Module:
         with warnings.catch_warnings(action="ignore"):  # of strings such as "\d"
             return ast.parse(path.read_bytes())  # as bytes, for a mark or a line in them tells how they are encoded
     except FileNotFoundError:
-        raise UserError(f"no file '{path}' here; give its path from {Path.cwd()}, or a whole one") from None
+        raise UserError(f"no file '{path}' here; give its absolute path, or its path from {Path.cwd()}") from None
     except SyntaxError as error:
         raise UserError(f"{path}:{error.lineno or 1}: this is not Python ({error.msg}); correct it") from None
     except (OSError, ValueError) as error:

@@ -63,7 +63,7 @@ def in_training(network: nn.Module, needs: Needs, classes: int, known: Mapping[s
         maps, given = _maps(found), ", ".join(found.plain.shapes.values()) or "no tensor"
         if not maps:
             wanted = f"(2, {classes}, height, width)"
-            return Mode(fault=f"in training mode it puts out {given} for two images, and no map {wanted} of logits")
+            return Mode(fault=f"in training mode its output for two images is {given}, without logits {wanted}")
         learned = [place for place in maps if place in found.plain.learned]
         if not learned:
             why = "take what makes it out of torch.no_grad(), detach() and thresholds"

@@ -15,6 +15,7 @@ ProtocolName = Literal["per_image", "per_volume"]
 # Who changes how networks are trained or scored raises the number; tests/training/test_golden.py notices a change.
 TRAINING_VERSION = 2  # 2: grouped and dilated convolutions are kept from a wrong gradient; threads are written down
 SCORING_VERSION = 2  # 2: every line names its patient; distances and a second Dice are taken on the image's own grid
+SIDES = ("train", "val", "test")
 SCORING = ("size", "dataset", "protocol", "images_seen")  # conditions of a claim about a score
 
 
@@ -233,10 +234,18 @@ def _jobs(asked: Asked) -> list[DiceSpec]:
     """One job for each seed, or a single job for the user's own weights."""
     if asked.data is None:
         return []
-    spec = partial(scored_on, asked.data, asked.size, asked.pseudonyms, test_images=asked.budget.test_images)
+    limits = (asked.budget.train_images, asked.budget.val_images, asked.budget.test_images)
+    train, val, test = (_below(limit, asked.data.images.get(side)) for side, limit in zip(SIDES, limits, strict=True))
+    spec = partial(scored_on, asked.data, asked.size, asked.pseudonyms, test_images=test)
     if asked.weights:
         return [spec(weights=asked.weights)]
-    return [spec(train=train_spec(asked, asked.data.images["train"], seed)) for seed in asked.seeds]
+    trained = (train_spec(asked, asked.data.images["train"], seed) for seed in asked.seeds)
+    return [spec(train=one.model_copy(update={"train_images": train, "val_images": val})) for one in trained]
+
+
+def _below(limit: int | None, count: int | None) -> int | None:
+    """A limit of images; None if there are no more images than that, so that all of them are used."""
+    return None if limit is None or (count is not None and count <= limit) else limit
 
 
 def _passes(spec: DiceSpec, asked: Asked) -> float:

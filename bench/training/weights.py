@@ -41,7 +41,7 @@ def load_weights(network: "nn.Module", path: Path) -> tuple[str, ...]:
     fit_weights(network, {**as_built, **tensors}, f"{path} does not fit the network", REMEDY)
     narrow = {_kind(one) for name, one in tensors.items() if one.element_size() < own[name].element_size()}
     said = {
-        "left out, not the network's": left, "not in the file, left as built": as_built,
+        "left out, since the network has no such tensor": left, "not in the file, kept as built": as_built,
         "is the precision in which they were saved": sorted(narrow),
     }  # fmt: skip
     return (*notes, *(f"{some(names)} {what}" for what, names in said.items() if names))

@@ -39,7 +39,9 @@ def test_without_a_split_it_is_drawn_and_the_note_says_so(tmp_path: Path) -> Non
     add(tmp_path, 20)
     data = sound("folder", tmp_path)
     assert sizes(data) == [14, 2, 4]
-    assert data.note.startswith("split by image with seed 1, test 20%, val 10%, equal files together; patients are not")
+    assert data.note.startswith(
+        "split by image with seed 1, test 20%, val 10%, identical files on one side; patients are"
+    )
     assert data.digest == sound("folder", tmp_path).digest
 
 
@@ -112,12 +114,12 @@ def test_what_has_no_partner_is_a_line_and_other_files_are_counted(tmp_path: Pat
         "04.png has no image", "03.png has no mask"
     ]  # fmt: skip
     assert sum(sizes(data)) == 8
-    assert f"no images, and left out, in {tmp_path}/images: scan.dcm" in data.note
+    assert f"left out in {tmp_path}/images, not images: scan.dcm" in data.note
 
 
 def test_too_few_images_to_split_are_told_unless_a_file_splits_them(tmp_path: Path) -> None:
     add(tmp_path, 4)
-    with pytest.raises(UserError, match=r"the 4 images in .* are too few to split, for val would be empty"):
+    with pytest.raises(UserError, match=r"the 4 images in .* are too few to split: val would be empty"):
         sound("folder", tmp_path)
     (tmp_path / "split.json").write_text("")
     assert sum(sizes(sound("folder", tmp_path, split_file=tmp_path / "split.json"))) == 4

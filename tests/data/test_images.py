@@ -115,10 +115,10 @@ def test_a_file_that_has_gone_is_called_missing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "is a pointer of Git LFS in place of "),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "is a Git LFS pointer, not the image "),
         (
             b"/annex/objects/MD5E-s4096--0.png\n",
-            "is a pointer of git-annex in place of the image; get its content with",
+            "is a git-annex pointer, not the image itself; get its content with",
         ),
         (b"", "(0 bytes): the file is empty; the file is broken or cut off, so get it again, or take it out"),
     ],

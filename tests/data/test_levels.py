@@ -228,7 +228,7 @@ def test_tiff_of_floats_and_of_32_bits(tmp_path: Path, kind: type) -> None:
 def test_probabilities_need_a_threshold(tmp_path: Path) -> None:
     pairs = laid(tmp_path, LESION.astype(np.float32) * 0.9 + 0.05, ending=".tif")
     assert "0.05 (48 pixels in 1 files), 0.95 (16 in 1)" in judged(pairs)[0]
-    assert judged(pairs)[0].endswith("of probabilities, give what is over your threshold: --foreground 0.5-1")
+    assert judged(pairs)[0].endswith("if they are probabilities, give those over your threshold: --foreground 0.5-1")
     assert read(pairs, foreground=("0.5-1",))[0].tolist() == LESION.tolist()
 
 
@@ -263,8 +263,8 @@ def test_colors_and_opacity_that_tell_of_other_regions_are_refused(tmp_path: Pat
     opacity[0] = 0
     told = judged(laid(tmp_path, Image.fromarray(np.dstack([BOTH] * 3 + [opacity]))))
     assert told == [
-        "1 masks have transparent pixels and several colors in the others: 0_mask.png; the colors and the opacity tell "
-        "of other regions, so save them in black and white, without transparency"
+        "1 masks have transparent pixels and several colors in the others: 0_mask.png; color and transparency show "
+        "different regions, so save them in black and white, without transparency"
     ]
 
 
@@ -293,7 +293,7 @@ def test_jpeg_near_black_and_white_is_cut_at_half(tmp_path: Path, ending: str) -
 def test_jpeg_of_other_levels_is_refused(tmp_path: Path, level: int, told: str) -> None:
     pairs = laid(tmp_path, coarse(level), ending=".jpg", quality=100)
     assert told in judged(pairs)[0]
-    assert "a JPEG mask is near 0 and 255, so save them as PNG from the original" in judged(pairs)[0]
+    assert "JPEG masks should be near 0 or 255, so save them as PNG from the original" in judged(pairs)[0]
     low = "1" if level == 1 else "64"
     assert read(pairs, foreground=(f"{low}-255",))[0].sum() == 32 * 32
 
@@ -302,7 +302,7 @@ def test_jpeg_of_three_levels_is_refused_and_cannot_be_told_by_levels(tmp_path: 
     three = coarse(255)
     three[24:40, 24:40] = 128
     pairs = laid(tmp_path, three, ending=".jpg", quality=90)
-    assert "a JPEG mask is near 0 and 255" in judged(pairs)[0]
+    assert "JPEG masks should be near 0 or 255" in judged(pairs)[0]
     told = "1 masks are JPEG, which blurs levels: 0_mask.jpg; save them as PNG from the original"
     assert judged(pairs, ["a", "b"], levels=("0", "128", "255")) == judged(pairs, ["a", "b"]) == [told]
     assert judged(pairs, foreground=("128",)) == [f"{told}, or give a range such as --foreground 128-255"]
@@ -318,13 +318,13 @@ def test_several_masks_of_an_image_are_united_and_said(tmp_path: Path) -> None:
     kept, _, reader = readers(pairs, ["lesion"], Options(), [], notes)
     assert kept == pairs
     assert reader(*pairs[0]).sum() == 16 + 8 - 4
-    assert notes == ["1 of 1 images have several masks, which are united: instances are one region"]
+    assert notes == ["1 of 1 images have several masks, which are united, instances too"]
 
 
 def test_several_masks_that_disagree_are_named(tmp_path: Path) -> None:
     (image, first), (_, second) = laid(tmp_path, LESION, LESION * 2)
     reader = mask_reader([(image, (*first, *second))], ["a", "b"], Options(), [], [])
-    with pytest.raises(UserError, match=r"0_mask\.png and .*1_mask\.png name other classes for the same pixels"):
+    with pytest.raises(UserError, match=r"0_mask\.png and .*1_mask\.png give the same pixels different classes"):
         reader(image, (*first, *second))
 
 

@@ -51,7 +51,7 @@ def test_labels_that_no_class_explains_are_a_fault(tmp_path: Path) -> None:
     _, problems = listed("folder", tmp_path)
     assert len(problems) == 1
     assert (
-        "holds the labels 0, 2, and a mask of one class 0 and 1, or 0 and 255; name them: --classes NAME2"
+        "holds the labels 0, 2; a mask of one class holds 0 and 1, or 0 and 255; name them: --classes NAME2"
         in problems[0]
     )
     data = sound("folder", tmp_path, classes=("a", "b"))
@@ -95,5 +95,5 @@ def test_arrays_that_do_not_fit_and_broken_files_are_named(tmp_path: Path) -> No
 
 def test_options_without_a_meaning_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "kvasir_256.npz")
-    with pytest.raises(UserError, match=r"--patient is for images and masks in files of their own, and this is MedSeg"):
+    with pytest.raises(UserError, match=r"--patient is for folders of images and masks, and this is MedSeg"):
         sound("folder", tmp_path, patient="(.)")

@@ -61,7 +61,7 @@ def test_a_pattern_names_patients_and_the_split_is_by_patient(root: Path) -> Non
     assert groups(data) == {name: name[:2] for name in groups(data)}
     assert sizes(data) == [21, 3, 6]
     assert data.note == (
-        "split by patient with seed 1, test 20%, val 10%, equal files together; 10 patients by the pattern "
+        "split by patient with seed 1, test 20%, val 10%, identical files on one side; 10 patients by the pattern "
         rf"'{PATTERN}'"
     )
     assert data.digest != sound("folder", root).digest
@@ -174,7 +174,7 @@ def test_val_is_drawn_by_patient_where_only_test_is_given(tmp_path: Path) -> Non
 
 def test_too_few_patients_to_split(tmp_path: Path) -> None:
     add(tmp_path, [f"P{patient}_{n}" for patient in range(3) for n in range(9)])
-    with pytest.raises(UserError, match=r"the 3 patients in .* are too few to split, for val would be empty; add pat"):
+    with pytest.raises(UserError, match=r"the 3 patients in .* are too few to split: val would be empty; add pat"):
         sound("folder", tmp_path, patient=PATTERN)
 
 

@@ -110,7 +110,7 @@ def test_colors_of_16_bits_are_read_by_their_upper_half_or_refused(tmp_path: Pat
     twelve = rgb16(tmp_path / "b.tif", np.full((2, 2, 3), 4095))
     assert grays([twelve])[1] == [
         "1 images of 16 bits a color use at most 4096 of 65536 levels: b.tif; only the upper 8 bits of colors are "
-        "read, so scale them to 8 bits, all alike"
+        "read, so scale all to 8 bits by one factor"
     ]
 
 
@@ -119,7 +119,7 @@ def test_transparent_pixels_of_images_are_said(tmp_path: Path) -> None:
     pairs = saved(tmp_path, opaque, holes, ending=".png")
     shown, problems, notes = grays(pairs)
     assert (shown, problems) == ([[255, 255], [7, 7]], [])
-    assert notes == ["opacity is left out of 1 images with transparent pixels: 1.png"]
+    assert notes == ["transparency is ignored in 1 images: 1.png"]
 
 
 def test_cmyk_is_converted(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_masks_drawn_on_the_stored_pixels_are_found_by_their_size_and_decide_for
     assert (problems, notes) == (
         [],
         [
-            "EXIF turns 2 of 2 images: taken as stored, for so their masks were drawn; of 1 the masks fit both ways, "
+            "EXIF turns 2 of 2 images: taken as stored, since their masks were drawn so; of 1 the masks fit both ways, "
             "so look at them with `bench data show`"
         ],
     )

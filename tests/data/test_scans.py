@@ -164,7 +164,7 @@ def test_a_spacing_that_nobody_set_is_not_known_and_a_real_millimeter_is(tmp_pat
     nibabel.save(nibabel.Nifti1Image(np.asarray(nibabel.load(path).dataobj), np.eye(4)), path)
     data = sound("folder", tmp_path)
     assert samples(data)["case_1_slice_001"].spacing == ()
-    assert "no spacing is known of 1 volumes, so distances are in pixels: case_1" in data.note
+    assert "the spacing of 1 volumes is not known, so distances are in pixels: case_1" in data.note
 
 
 def raw(root: Path, labels: object) -> None:
@@ -201,7 +201,7 @@ def test_nnunet_channels_and_tests_without_labels(tmp_path: Path) -> None:
     assert "imagesTs has no labels here and is left out" in data.note
     for name in CASES:
         volume(tmp_path / "imagesTr" / f"{name}_0001.nii.gz", np.zeros(SHAPE, np.int16))
-    with pytest.raises(UserError, match="5 images have several channels, each a file of its own, as case_0_0000, case"):
+    with pytest.raises(UserError, match="5 images have several channels, each a file of its own, such as case_0_0000"):
         sound("folder", tmp_path)
 
 
@@ -220,7 +220,7 @@ def test_nnunet_of_pictures(tmp_path: Path) -> None:
 def test_volumes_of_another_kind_are_told(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.mha").write_bytes(b"")
-    with pytest.raises(UserError, match=r"holds 1 files of \.mha, .*; only NIfTI .* is read of volumes, so convert"):
+    with pytest.raises(UserError, match=r"holds 1 files of \.mha, .*; volumes are read only from NIfTI .*, so convert"):
         sound("folder", tmp_path)
 
 

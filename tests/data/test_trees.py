@@ -110,7 +110,7 @@ def test_a_field_of_view_beside_the_masks_is_never_taken_silently(tmp_path: Path
     data = sound("folder", tmp_path, masks="1st_manual")
     assert sizes(data) == [4, 1, 2]
     assert samples(data)["23_training"].mask().sum() == 3
-    assert "not read, with as many files as what is read: test/mask (2 files), training/mask (5 files)" in data.note
+    assert "folders not read, though they hold as many files: test/mask (2 files), training/mask (5 files)" in data.note
     view = sound("folder", tmp_path, masks="mask")
     assert samples(view)["23_training"].mask().sum() == 24
 
@@ -121,7 +121,7 @@ def test_masks_of_several_folders_are_united_where_the_user_names_them(tmp_path:
         mask(tmp_path / "masks" / "left lung" / f"{number}.gif", 2)
         mask(tmp_path / "masks" / "right lung" / f"{number}.gif", 3, at=3)
     with pytest.raises(
-        UserError, match=r"left lung and right lung in .*/masks could both be meant; .*by commas are un"
+        UserError, match=r"left lung and right lung in .*/masks could both be meant; .*by commas, are un"
     ):
         sound("folder", tmp_path)
     data = sound("folder", tmp_path, masks="left lung,right lung")
@@ -143,7 +143,7 @@ def test_images_that_are_their_own_masks(tmp_path: Path) -> None:
     (tmp_path / "masks").symlink_to("images")
     _, problems = listed("folder", tmp_path)
     assert len(problems) == 1
-    assert problems[0].startswith("folder: 10 images are their own masks, as ")
+    assert problems[0].startswith("folder: 10 images are their own masks, such as ")
 
 
 def test_where_nothing_pairs_one_fault_says_what_the_names_lack(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_masks_of_two_people_are_not_united(tmp_path: Path) -> None:
         mask(tmp_path / "masks" / f"Image_{name}L_2ndHO.png")
     _, problems = listed("folder", tmp_path)
     assert len(problems) == 1
-    assert problems[0].startswith("folder: 10 images have the masks of several people, as 'Image_a00L': ")
+    assert problems[0].startswith("folder: 10 images have masks by several people, such as 'Image_a00L': ")
 
 
 def test_lists_beside_the_images_are_the_sides(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_lists_beside_the_images_are_the_sides(tmp_path: Path) -> None:
     data = sound("folder", tmp_path)
     assert [one.id for one in data.splits["test"]] == NAMES[7:9]
     assert len(data.splits["val"]) == 1
-    assert "val.txt is the test, for there is no test.txt" in data.note
+    assert "val.txt is the test set, since there is no test.txt" in data.note
     assert "1 images that no list names are left out: a09" in data.note
     (tmp_path / "test.txt").write_text("a09\nzz\n")
     data, problems = listed("folder", tmp_path)
@@ -195,7 +195,7 @@ def test_a_test_without_masks_is_left_out_and_told(tmp_path: Path) -> None:
     data = sound("folder", tmp_path)
     assert sizes(data) == [7, 1, 2]
     assert "test has no masks here and is left out" in data.note
-    assert data.note.startswith("test and val are drawn of train by image with seed 1, test 20%, val 10%")
+    assert data.note.startswith("test and val are drawn from train by image with seed 1, test 20%, val 10%")
 
 
 def test_both_with_and_without_sides_is_refused(tmp_path: Path) -> None:

@@ -112,5 +112,5 @@ def test_what_stands_in_the_place_of_a_volume_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a\.nii\.gz is a link to \.git/annex/objects/x\.nii\.gz, which is missing"):
         shape_and_spacing(link, "image")
     pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
-    with pytest.raises(UserError, match=r"b\.nii\.gz holds no volume but a pointer of Git LFS to one; .*git lfs pull"):
+    with pytest.raises(UserError, match=r"b\.nii\.gz is a Git LFS pointer, not the volume itself; .*git lfs pull"):
         shape_and_spacing(pointer, "image")

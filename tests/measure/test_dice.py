@@ -321,7 +321,7 @@ def test_a_fault_of_the_training_mode_is_told_before_a_training_alone():
     network = adapted(Loss(3, 2, 1), "Net", Shapes(3, 2, 32))
     refuse_other_outputs(network, SPEC)
     training = TrainSpec(steps=1, checkpoint_interval=1, batch=1)
-    with pytest.raises(UserError, match="cannot be trained: in training mode it puts out"):
+    with pytest.raises(UserError, match="cannot be trained: in training mode its output"):
         refuse_other_outputs(network, SPEC.model_copy(update={"weights": "", "train": training}))
 
 

@@ -62,7 +62,7 @@ def test_probabilities_become_the_logits_they_came_from(end):
 def test_the_foreground_is_what_is_over_one_half(end):
     network = of(end).eval()
     assert torch.equal(network(IMAGES) > 0, end(inside(network).layer(IMAGES)) > 0.5)
-    assert "its sigmoid is undone, for losses and scores take logits" in network.notes
+    assert "its sigmoid is undone, since losses and scores take logits" in network.notes
 
 
 def test_two_maps_of_a_softmax_become_one():
@@ -135,8 +135,8 @@ def test_a_softmax_over_one_map_that_cannot_be_two_is_refused(end):
 
 
 FAULTS = {
-    "a mask": (lambda x: (x > 0).float() + 0 * x, r"output holds whole numbers alone \(0, 1\): it is a mask"),
-    "a mask of 255": (lambda x: 255 * (x > 0).float() + 0 * x, "whole numbers alone"),
+    "a mask": (lambda x: (x > 0).float() + 0 * x, r"output holds only whole numbers \(0, 1\): it is a mask"),
+    "a mask of 255": (lambda x: 255 * (x > 0).float() + 0 * x, "only whole numbers"),
     "unclear": (lambda x: 1.2 * x.sigmoid() - 0.1, r"values of output, -0.1 to 1.1 .* declare .*output = 'logits' or"),
 }
 
@@ -191,7 +191,7 @@ def refuse(x):
 @pytest.mark.parametrize(
     ("trained", "said"),
     [
-        (lambda x: x.mean(), r"in training mode it puts out \(\) for two images, and no map \(2, 1, height, width\)"),
+        (lambda x: x.mean(), r"in training mode its output for two images is \(\), without logits \(2, 1, hei"),
         (no_grad, "in training mode its output, .*, has no gradient"),
         (lambda x: (x > 0).float(), "has no gradient"),
         (refuse, r"in training mode it raises TypeError: forward\(\) needs masks; .* must take images alone"),

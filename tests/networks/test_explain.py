@@ -142,7 +142,7 @@ def test_what_a_constructor_always_downloads_is_left_out_and_told(tmp_path, monk
     text = BODY.format(more="", taken="", forward="pass", init=DOWNLOAD)
     network = built(tmp_path, monkeypatch, text)
     assert network.weight.std() > 0
-    assert "starts with random weights, for http://127.0.0.1:9/w.pth was left out" in notes_of(network)
+    assert "starts with random weights, since http://127.0.0.1:9/w.pth was left out" in notes_of(network)
 
 
 def test_a_network_that_cannot_be_built_without_its_download_tells_the_address(said):

@@ -103,7 +103,7 @@ def test_a_known_name_or_the_size_decides_and_both_are_trained(kind):
     torch.testing.assert_close(main, wanted)
     assert further.shape == main.shape
     torch.testing.assert_close(network.eval()(IMAGES), wanted)
-    assert any("is its prediction, of 2 maps" in note for note in network.notes)
+    assert any("of its 2 maps, " in note for note in network.notes)
 
 
 # Nothing tells which is the prediction.
@@ -123,7 +123,7 @@ def test_of_equals_all_are_trained_and_any_may_be_scored(puts_out):
     assert isinstance(network, OneOfSeveral)
     trained = network.train()(IMAGES)
     scored = candidates(network.eval(), IMAGES)
-    assert f"{len(scored)} {EQUAL}, output" in " ".join(notes_of(network))
+    assert f"{len(scored)} {EQUAL}: output" in " ".join(notes_of(network))
     for number, (one, other) in enumerate(zip(trained, scored, strict=True)):
         torch.testing.assert_close(one, other)
         network.number = number

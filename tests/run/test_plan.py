@@ -211,3 +211,14 @@ def test_reading_is_told_the_first_time(own):
 def test_a_published_split_is_not_written_down(tmp_path):
     keep_split(plan(ask(measures=("dice",)), tmp_path / "splits"), tmp_path / "splits")
     assert not (tmp_path / "splits").exists()
+
+
+def test_a_limit_that_leaves_out_no_image_is_none():
+    (job,) = plan(
+        ask(networks=("unet",), measures=("dice",), budget=dataclasses.replace(STUDY.budget, val_images=40))
+    ).jobs
+    assert (job.spec.train.val_images, job.spec.test_images) == (None, None)
+    (job,) = plan(
+        ask(networks=("unet",), measures=("dice",), budget=dataclasses.replace(STUDY.budget, test_images=6))
+    ).jobs
+    assert (job.spec.train.val_images, job.spec.test_images) == (32, 6)

@@ -91,11 +91,11 @@ def thop(state):
 
 
 AS_SAVED = {
-    "after thop.profile": (thop, "and 5 more left out, not the network's"),
-    "DataParallel of thop's": (lambda state: prefixed(thop(state), "module."), "left out, not the network's"),
+    "after thop.profile": (thop, "and 5 more left out, since the network has no such tensor"),
+    "DataParallel of thop's": (lambda state: prefixed(thop(state), "module."), "left out, since the network has no"),
     "BatchNorm before torch 0.4.1": (
         lambda state: {name: value for name, value in state.items() if "num_batches" not in name},
-        "layers.1.num_batches_tracked not in the file, left as built",
+        "layers.1.num_batches_tracked not in the file, kept as built",
     ),
     "some names prefixed": (
         lambda state: {("module." if "layers.0" in name else "") + name: value for name, value in state.items()}, "",
@@ -105,11 +105,11 @@ AS_SAVED = {
     ),
     "Lightning with a loss": (
         lambda state: {"state_dict": {**prefixed(state, "model."), "loss.weight": torch.ones(2)}},
-        "loss.weight left out, not the network's",
+        "loss.weight left out, since the network has no such tensor",
     ),
     "a loss beside plain names": (
         lambda state: {**state, "criterion.pos_weight": torch.ones(1)},
-        "criterion.pos_weight left out, not the network's",
+        "criterion.pos_weight left out, since the network has no such tensor",
     ),
     "a student and its teacher": (
         lambda state: {**prefixed({n: v * 0 for n, v in state.items()}, "teacher."), **prefixed(state, "student.")},
