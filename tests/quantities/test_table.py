@@ -135,7 +135,7 @@ def test_what_is_announced_names_the_conditions():
     assert said["latency"][1].startswith("batch 1 of 3 channels at 224 pixels a side, float32")
     assert said["latency"][1].endswith("2 threads, 3 processes of 15 calls or more")
     assert "80 steps of 4 images in float32" in said["dice"][1]
-    assert "; seeds 0, 3; checked on 32 images of val and saved every 20 steps" in said["dice"][1]
+    assert "; seeds 0, 3; checked on val and saved every 20 steps" in said["dice"][1]
     own = replace(ASKED, weights="1" * 12, weights_file="mine.pt")
     assert QUANTITIES["dice"].told(QUANTITIES["dice"].jobs(own)[0], own) == (
         "weights", "from mine.pt, trained elsewhere",
