@@ -157,6 +157,7 @@ def adapted(
         raise UserError(_no_maps(output, name, shapes.classes))
     network.train(was_training)
     trained = in_training(network, needs, shapes.classes, known)
+    _check_ends(known["output"], evaluated, trained, name)
     plain = Mode((Map((), (shapes.classes, shapes.size, shapes.size), "logits"),), alone=True)
     if (evaluated, trained, needs) == (plain, plain, Needs(shapes.size, shapes.channels)):
         return network
@@ -206,6 +207,13 @@ def _declared(word: str, network: nn.Module, builder: Any, declared: Mapping[str
     return value if isinstance(value, DECLARED[word]) else None  # a layer may be called `main`
 
 
+def _check_ends(declared: str | None, evaluated: Mode, trained: Mode, name: str) -> None:
+    """Raise UserError if declared probabilities are none in either mode."""
+    if declared in MEANINGS[1:] and all(one.meaning == "logits" for one in (*evaluated.maps, *trained.maps)):
+        why = "its values lie outside of 0 and 1"
+        raise UserError(f"{name}: output = {declared!r} is declared, but {why}; declare output = 'logits', or nothing")
+
+
 def _tried(network: nn.Module, name: str, shapes: Shapes, known: dict[str, Any]) -> tuple[Needs, Any]:
     """The first size and channels that the network takes, and its output.
 
@@ -231,9 +239,19 @@ def _no_maps(output: Any, name: str, classes: int) -> str:
     found = [tensor for _, tensor in tensors_in(output)]
     given = ", ".join(map(shape_of, found[:4])) or f"a {type(output).__name__}"
     wanted = f"{'one map' if classes == 1 else f'{classes} maps'} (1, {classes}, height, width) of logits"
+    return f"{name} puts out {given} for one image; {wanted} are needed: {_advice(found, classes)}"
+
+
+def _advice(found: list[Tensor], classes: int) -> str:
+    if not found:
+        return "return a tensor, or tensors in a tuple, list, dict or object"
+    if any(one.is_complex() for one in found):
+        return "return real numbers"
+    if not any(one.is_floating_point() for one in found):
+        return "return the logits, before the threshold or the argmax"
+    if any(one.dim() == 4 and one.shape[-1] in {classes, classes + (classes == 1)} for one in found):
+        return "return the classes on the second axis: permute(0, 3, 1, 2)"
     advice = "give its parameter for the number of classes a name such as num_classes, or set it with --arg"
-    if found and not any(tensor.is_floating_point() for tensor in found):
-        advice = "return the logits, before the threshold or the argmax"
-    elif any(tensor.dim() in (2, 3) for tensor in found):
-        advice += "; return maps in the form of the image, not as a row of pixels or tokens"
-    return f"{name} puts out {given} for one image; {wanted} are needed: {advice}"
+    if any(one.dim() in (2, 3) for one in found):
+        return f"return maps in the form of the image, not as a row of pixels or tokens; or {advice}"
+    return advice

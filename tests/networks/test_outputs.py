@@ -158,7 +158,10 @@ def test_stacked_heads_in_training_are_trained_one_by_one():
             r"puts out \(1, 1, 32, 32\) of int64 .*return the logits, before the thr",
         ),
         (lambda net, a, b, x: attention(a, 2, 16), r"puts out \(1, 2, 16, 16\)"),
-        (lambda net, a, b, x: None, "puts out a NoneType"),
+        (lambda net, a, b, x: None, "puts out a NoneType .*: return a tensor, or tensors in a tuple"),
+        (lambda net, a, b, x: a.detach().numpy(), "puts out a ndarray .*: return a tensor, or tensors in a tuple"),
+        (lambda net, a, b, x: a.permute(0, 2, 3, 1), r"puts out \(1, 32, 32, 1\) .*: return the classes on the second"),
+        (lambda net, a, b, x: torch.complex(a, b), "of complex64 .*: return real numbers"),
     ],
 )
 def test_who_puts_out_no_map_says_what_to_do(puts_out, said):
@@ -190,3 +193,31 @@ def test_trials_put_back_a_network_that_cannot_be_copied():
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     assert network.training
     assert all(module.training for module in network)
+
+
+def test_probabilities_that_are_declared_and_are_none_are_refused():
+    network = Net(lambda net, a, b, x: a * 9)
+    network.output = "sigmoid"
+    with pytest.raises(UserError, match="Net: output = 'sigmoid' is declared, but its values lie outside of 0 and 1"):
+        adapted(network, "Net", Shapes(3, 1, 32))
+    network.puts_out = lambda net, a, b, x: a * 9 if net.training else (a * 9).sigmoid()
+    torch.testing.assert_close(adapted(network, "Net", Shapes(3, 1, 32)).eval()(IMAGES), network.main(IMAGES) * 9)
+
+
+def test_a_width_that_the_network_takes_tells_tokens_apart():
+    """This one takes multiples of 64 alone, so that 32 pixels less are none."""
+
+    def puts_out(net, a, b, x):
+        assert x.shape[-1] % 64 == 0
+        return tokens(a, 64, 64), a
+
+    network = adapted(Net(puts_out), "Net", Shapes(3, 1, 64))
+    images = torch.rand(2, 3, 64, 64)
+    torch.testing.assert_close(network.eval()(images), inside(network).main(images))
+    assert not isinstance(network, OneOfSeveral)
+
+
+def test_a_network_that_writes_into_its_images_is_judged_by_the_same_images():
+    network = of(lambda net, a, b, x: (x.neg_()[:, :1] + 1, a))
+    torch.testing.assert_close(network.eval()(IMAGES.clone()), inside(network).main(IMAGES))
+    assert not isinstance(network, OneOfSeveral)
