@@ -185,7 +185,7 @@ def fault_of(network: nn.Module, training: bool) -> str:
 def notes_of(network: nn.Module) -> tuple[str, ...]:
     """What the network's builder was given and loaded, and how its images and maps are converted."""
     built = _NOTES.get(network, ())
-    return (*built, *network.notes) if isinstance(network, Adapted) else built
+    return (*built, *_NOTES.get(network.network, ()), *network.notes) if isinstance(network, Adapted) else built
 
 
 def note(network: nn.Module, text: str) -> nn.Module:
@@ -224,8 +224,14 @@ def _tried(network: nn.Module, name: str, shapes: Shapes, known: dict[str, Any])
     refusals: list[Exception] = []
     for one in sorted(product(sizes, counts), key=lambda pair: (pair[0] != size) + (pair[1] != channels)):
         needs = Needs(*one)
+        images = torch.rand(1, needs.channels, needs.size, needs.size)
+        given = images.clone()
         try:
-            return needs, network(torch.rand(1, needs.channels, needs.size, needs.size))
+            output = network(images)
+            if not torch.equal(images, given):
+                network.register_forward_pre_hook(_copied)
+                note(network, "is given copies of the images, for it writes into them")
+            return needs, output
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - a network may reject an image with any exception
@@ -233,6 +239,10 @@ def _tried(network: nn.Module, name: str, shapes: Shapes, known: dict[str, Any])
     others = f"{', '.join(map(str, sizes))} pixels a side with {', '.join(map(str, CHANNELS))} channels"
     image = f"{shapes.channels}x{shapes.size}x{shapes.size}"
     raise UserError(failure(name, refusals, type(network).forward, image, others))
+
+
+def _copied(network: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(one.clone() if isinstance(one, Tensor) else one for one in arguments)
 
 
 def _no_maps(output: Any, name: str, classes: int) -> str:

@@ -147,7 +147,7 @@ def _tried(network: nn.Module, images: Tensor, classes: int, grad: bool = False)
 
 def _run(network: nn.Module, images: Tensor, classes: int, grad: bool = False) -> Trial:
     with torch.set_grad_enabled(grad and network.training):
-        output = network(images.clone())  # it may write into its input
+        output = network(images)
     maps = maps_in(output, images, classes)
     learned = frozenset(place for place, one in maps.items() if one.requires_grad)
     shapes = {place: shape_of(one) for place, one in tensors_in(output)}

@@ -217,7 +217,9 @@ def test_a_width_that_the_network_takes_tells_tokens_apart():
     assert not isinstance(network, OneOfSeveral)
 
 
-def test_a_network_that_writes_into_its_images_is_judged_by_the_same_images():
-    network = of(lambda net, a, b, x: (x.neg_()[:, :1] + 1, a))
-    torch.testing.assert_close(network.eval()(IMAGES.clone()), inside(network).main(IMAGES))
+def test_a_network_that_writes_into_its_images_is_given_copies():
+    network, images = of(lambda net, a, b, x: (x.neg_()[:, :1], a)), IMAGES.clone()
+    torch.testing.assert_close(network.eval()(images), inside(network).main(IMAGES))
+    assert torch.equal(images, IMAGES)
+    assert "is given copies of the images, for it writes into them" in notes_of(network)
     assert not isinstance(network, OneOfSeveral)
