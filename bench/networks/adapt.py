@@ -228,20 +228,21 @@ def _tried(network: nn.Module, name: str, shapes: Shapes, known: dict[str, Any])
         given = images.clone()
         try:
             output = network(images)
-            if not torch.equal(images, given):
-                network.register_forward_pre_hook(_copied)
-                note(network, "is given copies of the images, for it writes into them")
-            return needs, output
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - a network may reject an image with any exception
             refusals.append(error)
+            continue
+        if not torch.equal(images, given):
+            network.register_forward_pre_hook(_copied)
+            note(network, "is given copies of the images, for it writes into them")
+        return needs, output
     others = f"{', '.join(map(str, sizes))} pixels a side with {', '.join(map(str, CHANNELS))} channels"
     image = f"{shapes.channels}x{shapes.size}x{shapes.size}"
     raise UserError(failure(name, refusals, type(network).forward, image, others))
 
 
-def _copied(network: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+def _copied(_: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(one.clone() if isinstance(one, Tensor) else one for one in arguments)
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from bench.errors import UserError
-from bench.networks.adapt import OneOfSeveral, adapted, candidates, inside, notes_of
+from bench.networks.adapt import OneOfSeveral, adapted, candidates, fault_of, inside, notes_of
 from bench.networks.table import Shapes
 
 IMAGES = torch.rand(2, 3, 32, 32)
@@ -223,3 +223,9 @@ def test_a_network_that_writes_into_its_images_is_given_copies():
     assert torch.equal(images, IMAGES)
     assert "is given copies of the images, for it writes into them" in notes_of(network)
     assert not isinstance(network, OneOfSeveral)
+
+
+def test_a_network_that_takes_one_image_at_a_time_is_not_scored():
+    network = of(lambda net, a, b, x: a.view(1, 1, 32, 32))
+    assert fault_of(network, training=False).startswith("it takes one image at a time")
+    assert network.eval()(IMAGES[:1]).shape == (1, 1, 32, 32)
