@@ -229,3 +229,14 @@ def test_a_network_that_takes_one_image_at_a_time_is_not_scored():
     network = of(lambda net, a, b, x: a.view(1, 1, 32, 32))
     assert fault_of(network, training=False).startswith("it takes one image at a time")
     assert network.eval()(IMAGES[:1]).shape == (1, 1, 32, 32)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_sigmoid_that_is_enlarged_by_cubic_interpolation_is_to_be_declared(seed):
+    def puts_out(net, a, b, x):
+        return F.interpolate(F.avg_pool2d(a, 2).sigmoid(), scale_factor=2, mode="bicubic")
+
+    network = Net(puts_out)
+    torch.manual_seed(seed)
+    nn.init.normal_(network.main.weight)
+    assert "may be logits or probabilities; declare" in fault_of(adapted(network, "Net", Shapes(3, 1, 32)), False)
