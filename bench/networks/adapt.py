@@ -260,7 +260,8 @@ def _advice(found: list[Tensor], classes: int) -> str:
         return "return real numbers"
     if not any(one.is_floating_point() for one in found):
         return "return the logits, before the threshold or the argmax"
-    if any(one.dim() == 4 and one.shape[-1] in {classes, classes + (classes == 1)} for one in found):
+    last = {1, 2} if classes == 1 else {classes}
+    if any(one.dim() == 4 and one.shape[-1] in last and min(one.shape[1:3]) > 1 for one in found):
         return "return the classes on the second axis: permute(0, 3, 1, 2)"
     advice = "give its parameter for the number of classes a name such as num_classes, or set it with --arg"
     if any(one.dim() in (2, 3) for one in found):
