@@ -67,7 +67,7 @@ class Adapted(nn.Module):
         if self.evaluated.equal == 1:
             return [f"{one.told} is its prediction, of {len(maps)} maps"]
         names = ", ".join(told(other.place) for other in self.evaluated.candidates)
-        return [f"{self.evaluated.equal} maps {one.shape} may be its prediction, {names}: that which is best on val is"]
+        return [f"{self.evaluated.equal} maps {one.shape} may be its prediction, {names}; the best on val is scored"]
 
     def _of_ends(self) -> list[str]:
         ends = [{one.meaning for one in maps} for maps in (self.evaluated.candidates, self.trained.maps)]

@@ -73,7 +73,7 @@ class Row:
                 found.setdefault(record.result.predicted_map, []).append(f"seed {train.seed}" if train else "weights")
         for told, origins in found.items():
             of = f"with {', '.join(origins)} " if len(found) > 1 else ""
-            yield f"{of}{told}, is scored, the best on val"
+            yield f"{of}the best on val, and scored, is {told}"
 
     def results(self, kind: type[T]) -> list[T]:
         """The row's results of one type."""

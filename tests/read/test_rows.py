@@ -45,10 +45,10 @@ def test_which_of_several_maps_was_scored_is_told_once_or_with_the_seeds():
         return sections(records)[0].rows[0].notes
 
     assert told("", "") == ()
-    assert told(first, first) == (f"{first}, is scored, the best on val",)
+    assert told(first, first) == (f"the best on val, and scored, is {first}",)
     assert told(first, second, first) == (
-        f"with seed 0, seed 2 {first}, is scored, the best on val",
-        f"with seed 1 {second}, is scored, the best on val",
+        f"with seed 0, seed 2 the best on val, and scored, is {first}",
+        f"with seed 1 the best on val, and scored, is {second}",
     )
 
 
