@@ -15,8 +15,8 @@ MEANINGS: tuple[Meaning, ...] = ("logits", "sigmoid", "softmax")
 SMALLEST = 1e-6  # probabilities are clipped to this distance from 0 and 1 before conversion to logits
 SUM = 1e-2  # allowed distance of a sum of probabilities from 1, which half precision rounds
 ROUNDING = 1e-5
-BEYOND = 0.25  # probabilities that were enlarged by cubic interpolation lie this far outside of 0 and 1
 LARGE = 1e6  # larger values are no class numbers
+BEYOND = 0.45  # probabilities enlarged by torch's cubic interpolation lie so far outside: 1.1875^2 + 0.1875^2 - 1
 ONE_MAP = "its softmax or log-softmax over one map is the same number everywhere; give it two maps, or a sigmoid"
 
 

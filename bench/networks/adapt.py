@@ -157,6 +157,7 @@ def adapted(
         raise UserError(_no_maps(output, name, shapes.classes))
     network.train(was_training)
     trained = in_training(network, needs, shapes.classes, known)
+    _check_ends(known["output"], evaluated, trained, name)
     plain = Mode((Map((), (shapes.classes, shapes.size, shapes.size), "logits"),), alone=True)
     if (evaluated, trained, needs) == (plain, plain, Needs(shapes.size, shapes.channels)):
         return network
@@ -184,7 +185,7 @@ def fault_of(network: nn.Module, training: bool) -> str:
 def notes_of(network: nn.Module) -> tuple[str, ...]:
     """What the network's builder was given and loaded, and how its images and maps are converted."""
     built = _NOTES.get(network, ())
-    return (*built, *network.notes) if isinstance(network, Adapted) else built
+    return (*built, *_NOTES.get(network.network, ()), *network.notes) if isinstance(network, Adapted) else built
 
 
 def note(network: nn.Module, text: str) -> nn.Module:
@@ -206,6 +207,13 @@ def _declared(word: str, network: nn.Module, builder: Any, declared: Mapping[str
     return value if isinstance(value, DECLARED[word]) else None  # a layer may be called `main`
 
 
+def _check_ends(declared: str | None, evaluated: Mode, trained: Mode, name: str) -> None:
+    """Raise UserError if declared probabilities are none in either mode."""
+    if declared in MEANINGS[1:] and all(one.meaning == "logits" for one in (*evaluated.maps, *trained.maps)):
+        why = "its values lie outside of 0 and 1"
+        raise UserError(f"{name}: output = {declared!r} is declared, but {why}; declare output = 'logits', or nothing")
+
+
 def _tried(network: nn.Module, name: str, shapes: Shapes, known: dict[str, Any]) -> tuple[Needs, Any]:
     """The first size and channels that the network takes, and its output.
 
@@ -216,24 +224,46 @@ def _tried(network: nn.Module, name: str, shapes: Shapes, known: dict[str, Any])
     refusals: list[Exception] = []
     for one in sorted(product(sizes, counts), key=lambda pair: (pair[0] != size) + (pair[1] != channels)):
         needs = Needs(*one)
+        images = torch.rand(1, needs.channels, needs.size, needs.size)
+        given = images.clone()
         try:
-            return needs, network(torch.rand(1, needs.channels, needs.size, needs.size))
+            output = network(images)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - a network may reject an image with any exception
             refusals.append(error)
+            continue
+        if not torch.equal(images, given):
+            network.register_forward_pre_hook(_copied)
+            note(network, "is given copies of the images, for it writes into them")
+        return needs, output
     others = f"{', '.join(map(str, sizes))} pixels a side with {', '.join(map(str, CHANNELS))} channels"
     image = f"{shapes.channels}x{shapes.size}x{shapes.size}"
     raise UserError(failure(name, refusals, type(network).forward, image, others))
+
+
+def _copied(_: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(one.clone() if isinstance(one, Tensor) else one for one in arguments)
 
 
 def _no_maps(output: Any, name: str, classes: int) -> str:
     found = [tensor for _, tensor in tensors_in(output)]
     given = ", ".join(map(shape_of, found[:4])) or f"a {type(output).__name__}"
     wanted = f"{'one map' if classes == 1 else f'{classes} maps'} (1, {classes}, height, width) of logits"
+    return f"{name} puts out {given} for one image; {wanted} are needed: {_advice(found, classes)}"
+
+
+def _advice(found: list[Tensor], classes: int) -> str:
+    if not found:
+        return "return a tensor, or tensors in a tuple, list, dict or object"
+    if any(one.is_complex() for one in found):
+        return "return real numbers"
+    if not any(one.is_floating_point() for one in found):
+        return "return the logits, before the threshold or the argmax"
+    last = {1, 2} if classes == 1 else {classes}
+    if any(one.dim() == 4 and one.shape[-1] in last and min(one.shape[1:3]) > 1 for one in found):
+        return "return the classes on the second axis: permute(0, 3, 1, 2)"
     advice = "give its parameter for the number of classes a name such as num_classes, or set it with --arg"
-    if found and not any(tensor.is_floating_point() for tensor in found):
-        advice = "return the logits, before the threshold or the argmax"
-    elif any(tensor.dim() in (2, 3) for tensor in found):
-        advice += "; return maps in the form of the image, not as a row of pixels or tokens"
-    return f"{name} puts out {given} for one image; {wanted} are needed: {advice}"
+    if any(one.dim() in (2, 3) for one in found):
+        return f"return maps in the form of the image, not as a row of pixels or tokens; or {advice}"
+    return advice

@@ -34,7 +34,8 @@ def construct(builder: Callable[..., Any], name: str, shapes: Shapes, arguments:
         refuse_unknown(parameters, given, name)
     absent = [p.name for p in parameters if p.default is p.empty and p.kind in NAMED and p.name not in given]
     if absent:
-        raise UserError(f"{name} needs {', '.join(absent)}; give it: --arg {absent[0]}=VALUE")
+        instead = "or name a function that makes the network without it"
+        raise UserError(f"{name} needs {', '.join(absent)}; give it: --arg {absent[0]}=VALUE, {instead}")
     network = called(builder, given, name)
     if not isinstance(network, nn.Module):
         raise UserError(f"{name} gives a {type(network).__name__}, not a torch.nn.Module; name what makes the network")
@@ -43,7 +44,7 @@ def construct(builder: Callable[..., Any], name: str, shapes: Shapes, arguments:
 
 def parameters_of(builder: Callable[..., Any], name: str) -> list[inspect.Parameter]:
     """The parameters of a class or function. Raises UserError if it is neither."""
-    if not callable(builder):
+    if not callable(builder) or isinstance(builder, nn.Module):  # one that is built has weights, whatever the seed
         raise UserError(f"{name} is a {type(builder).__name__}; name a class or a function that makes the network")
     return list(inspect.signature(builder).parameters.values())
 

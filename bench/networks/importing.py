@@ -171,7 +171,8 @@ def _loaded(steps: Sequence[tuple[str, Path]]) -> ModuleType:
     A package whose `__init__.py` fails, such as one that imports all networks of a collection and what each needs, is
     taken without it. If the file then fails to import a name, that is the reason, and is raised.
     """
-    (*packages, (last, file)), fault = steps, None
+    *packages, (last, file) = steps
+    fault: BaseException | None = None
     top, name = importable(file)[0], ""
     for part, folder in packages:
         name = f"{name}.{part}".lstrip(".")
@@ -180,7 +181,7 @@ def _loaded(steps: Sequence[tuple[str, Path]]) -> ModuleType:
             continue
         try:
             _run(name, init if top in folder.parents and init.exists() else None, folder)
-        except Exception as error:  # noqa: BLE001 - whatever it raises
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it raises
             fault = fault or error
             _run(name, None, folder)
     name = f"{name}.{last}".lstrip(".")

@@ -102,7 +102,10 @@ def _mode(found: Trials, known: Mapping[str, Any], places: Sequence[Place], trai
     order, equal = chosen(found.plain.steps, maps, known["main"])
     meant = {place: meaning_of(found.values(place), known["output"]) for place in order}
     needed = order if training else order[:equal]
-    faults = (fault_of(found.values(place), meant[place], told(place)) for place in needed)
+    faults = [fault_of(found.values(place), meant[place], told(place)) for place in needed]
     read = tuple(Map(place, tuple(maps[place].shape[1:]), meant[place] or "logits") for place in order)
+    if len(maps[order[0]]) == 1:  # of two it puts out none, or raises
+        why = "take the number of images from the input: x.shape[0]"
+        faults = [f"it takes one image at a time, and those of a batch are needed together; {why}"]
     alone = found.plain.shapes.get(()) == str(tuple(maps[order[0]].shape))
     return Mode(read, equal, next(filter(None, faults), ""), alone)

@@ -19,7 +19,7 @@ from bench.networks.output_maps import Place, maps_in, shape_of, steps_of, tenso
 LOUD = 8.0  # values of the second image, in standard deviations around 0; those of the first are in [0, 1)
 STRENGTHS = (4.0, 2.0, 1.0)  # weights are multiplied by the first of these at which the output stays finite
 ONE_NUMBER = 0.5  # standard deviation of what is added to biases and to the weights of norms
-NARROWER = 32  # pixels; networks that halve the image up to five times take such a width
+NARROWER = 32  # pixels; networks that halve the image up to five times take such a width; others perhaps half or twice
 
 
 class Trial(NamedTuple):
@@ -100,8 +100,9 @@ def trials(network: nn.Module, channels: int, size: int, classes: int, training:
         images, plain = _first(other, channels, size, classes)
         disturbed = [_disturbed(other, kept, images, classes, seed) for seed in range(1 if training else 2)]
         put_back(other, kept)
-        width = size - NARROWER if size > NARROWER else size + NARROWER
-        narrow = _tried(other, torch.rand(len(images), channels, size, width), classes)
+        widths = (size - NARROWER if size > NARROWER else size + NARROWER, size // 2, size * 2)
+        others = (_tried(other, torch.rand(len(images), channels, size, width), classes) for width in widths)
+        narrow = next((trial for trial in others if trial and trial.maps), None)
     return Trials(plain, [trial for trial in disturbed if trial], narrow)
 
 

@@ -1,7 +1,10 @@
 """Runs a stranger's code and puts back what it changed of this process: folder, arguments, random states, switches."""
 
+import logging
+import multiprocessing
 import os
 import random
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -26,6 +29,16 @@ def _set_streams(*streams: Any) -> None:
     sys.stdout, sys.stderr = streams
 
 
+def _logging() -> tuple[list[logging.Handler], int, int]:
+    return list(logging.root.handlers), logging.root.level, logging.root.manager.disable
+
+
+def _set_logging(value: tuple[list[logging.Handler], int, int]) -> None:
+    logging.root.handlers[:], level, disabled = value
+    logging.root.setLevel(level)
+    logging.disable(disabled)
+
+
 # What code may change of a process when it is imported, as functions that give and set it.
 SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
     (Path.cwd, os.chdir),
@@ -43,6 +56,15 @@ SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
     ),
     (sys.getrecursionlimit, sys.setrecursionlimit),
     (lambda: (sys.stdout, sys.stderr), lambda value: _set_streams(*value)),
+    (_logging, _set_logging),
+    (
+        lambda: multiprocessing.get_start_method(allow_none=True),
+        lambda value: multiprocessing.set_start_method(value, force=True),
+    ),
+    *(
+        (lambda one=one: signal.getsignal(one), lambda value, one=one: signal.signal(one, value))
+        for one in (signal.SIGINT, signal.SIGTERM)
+    ),
 )
 
 

@@ -77,9 +77,10 @@ def test_a_builder_that_asks_for_nothing_is_given_nothing():
     ("builder", "arguments", "said"),
     [
         (by_other_names, {"widht": 3}, "unknown argument of net 'widht'; did you mean 'width'"),
-        (lambda depth: Net(depth=depth), {}, "needs depth; give it: --arg depth=VALUE"),
+        (lambda depth: Net(depth=depth), {}, "needs depth; give it: --arg depth=VALUE, or name a function"),
         (lambda: "a network", {}, "gives a str, not a torch.nn.Module"),
         (3, {}, "is a int; name a class or a function"),
+        (Net(), {}, "is a Net; name a class or a function"),
     ],
 )
 def test_what_cannot_be_called_is_told_in_words(builder, arguments, said):

@@ -1,9 +1,13 @@
 """A file of somebody's repository is imported as it is, wherever it lies and whatever lies beside it."""
 
+import logging
+import multiprocessing
 import os
 import random
+import signal
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +150,12 @@ def test_a_package_that_imports_what_is_not_there_is_taken_without_it(lay):
         find_network("nets/late.py:Net").build(3, 1, 32)
 
 
+def test_a_package_that_ends_the_program_is_taken_without_it(lay):
+    files = {"nets/__init__.py": "import sys\nsys.exit('no')", "nets/blocks.py": BLOCKS}
+    lay({**files, "nets/model.py": net("from .blocks import WIDTH, double")})
+    assert parameters("nets/model.py:Net") == BY_HAND
+
+
 def test_a_package_further_up_is_not_run(lay):
     lay({
         "models/__init__.py": "raise SystemExit", "models/cnn/model.py": net("from ..lib.blocks import WIDTH, double"),
@@ -163,7 +173,7 @@ def test_imports_while_it_runs(lay):
 
 
 CHANGES = """
-import argparse, os, random, sys, tempfile
+import argparse, logging, multiprocessing, os, random, signal, sys, tempfile, warnings
 import numpy, torch
 from torch import nn
 argparse.ArgumentParser().parse_args()
@@ -172,6 +182,8 @@ def change():
     torch.set_default_dtype(torch.float64); torch.set_grad_enabled(False); torch.set_num_threads(7)
     torch.use_deterministic_algorithms(True); torch.backends.cudnn.benchmark = True; sys.path.insert(0, "/nowhere")
     random.seed(1); numpy.random.seed(1); torch.manual_seed(1)
+    logging.basicConfig(level=5, force=True); logging.disable(); signal.signal(signal.SIGINT, signal.SIG_IGN)
+    multiprocessing.set_start_method("spawn", force=True); warnings.simplefilter("error")
 change()
 class Net(nn.Conv2d):
     def __init__(self, in_channels=3, num_classes=1):
@@ -185,6 +197,8 @@ def state_of_this_process():
         Path.cwd(), dict(os.environ), list(sys.argv), torch.get_default_dtype(), torch.is_grad_enabled(),
         torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark,
         random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist(), sys.path[0],
+        list(logging.root.handlers), logging.root.level, logging.root.manager.disable, signal.getsignal(signal.SIGINT),
+        multiprocessing.get_start_method(allow_none=True), list(warnings.filters),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from bench.errors import UserError
-from bench.networks.adapt import OneOfSeveral, adapted, candidates, inside, notes_of
+from bench.networks.adapt import OneOfSeveral, adapted, candidates, fault_of, inside, notes_of
 from bench.networks.table import Shapes
 
 IMAGES = torch.rand(2, 3, 32, 32)
@@ -158,7 +158,10 @@ def test_stacked_heads_in_training_are_trained_one_by_one():
             r"puts out \(1, 1, 32, 32\) of int64 .*return the logits, before the thr",
         ),
         (lambda net, a, b, x: attention(a, 2, 16), r"puts out \(1, 2, 16, 16\)"),
-        (lambda net, a, b, x: None, "puts out a NoneType"),
+        (lambda net, a, b, x: None, "puts out a NoneType .*: return a tensor, or tensors in a tuple"),
+        (lambda net, a, b, x: a.detach().numpy(), "puts out a ndarray .*: return a tensor, or tensors in a tuple"),
+        (lambda net, a, b, x: a.permute(0, 2, 3, 1), r"puts out \(1, 32, 32, 1\) .*: return the classes on the second"),
+        (lambda net, a, b, x: torch.complex(a, b), "of complex64 .*: return real numbers"),
     ],
 )
 def test_who_puts_out_no_map_says_what_to_do(puts_out, said):
@@ -190,3 +193,50 @@ def test_trials_put_back_a_network_that_cannot_be_copied():
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     assert network.training
     assert all(module.training for module in network)
+
+
+def test_probabilities_that_are_declared_and_are_none_are_refused():
+    network = Net(lambda net, a, b, x: a * 9)
+    network.output = "sigmoid"
+    with pytest.raises(UserError, match="Net: output = 'sigmoid' is declared, but its values lie outside of 0 and 1"):
+        adapted(network, "Net", Shapes(3, 1, 32))
+    network.puts_out = lambda net, a, b, x: a * 9 if net.training else (a * 9).sigmoid()
+    torch.testing.assert_close(adapted(network, "Net", Shapes(3, 1, 32)).eval()(IMAGES), network.main(IMAGES) * 9)
+
+
+def test_a_width_that_the_network_takes_tells_tokens_apart():
+    """This one takes multiples of 64 alone, so that 32 pixels less are none."""
+
+    def puts_out(net, a, b, x):
+        assert x.shape[-1] % 64 == 0
+        return tokens(a, 64, 64), a
+
+    network = adapted(Net(puts_out), "Net", Shapes(3, 1, 64))
+    images = torch.rand(2, 3, 64, 64)
+    torch.testing.assert_close(network.eval()(images), inside(network).main(images))
+    assert not isinstance(network, OneOfSeveral)
+
+
+def test_a_network_that_writes_into_its_images_is_given_copies():
+    network, images = of(lambda net, a, b, x: (x.neg_()[:, :1], a)), IMAGES.clone()
+    torch.testing.assert_close(network.eval()(images), inside(network).main(IMAGES))
+    assert torch.equal(images, IMAGES)
+    assert "is given copies of the images, for it writes into them" in notes_of(network)
+    assert not isinstance(network, OneOfSeveral)
+
+
+def test_a_network_that_takes_one_image_at_a_time_is_not_scored():
+    network = of(lambda net, a, b, x: a.view(1, 1, 32, 32))
+    assert fault_of(network, training=False).startswith("it takes one image at a time")
+    assert network.eval()(IMAGES[:1]).shape == (1, 1, 32, 32)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_sigmoid_that_is_enlarged_by_cubic_interpolation_is_to_be_declared(seed):
+    def puts_out(net, a, b, x):
+        return F.interpolate(F.avg_pool2d(a, 2).sigmoid(), scale_factor=2, mode="bicubic")
+
+    network = Net(puts_out)
+    torch.manual_seed(seed)
+    nn.init.normal_(network.main.weight)
+    assert "may be logits or probabilities; declare" in fault_of(adapted(network, "Net", Shapes(3, 1, 32)), False)
