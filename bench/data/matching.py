@@ -115,7 +115,7 @@ def _faults(tally: _Tally, kinds: Sequence[str]) -> list[str]:
     if tally.people:
         name, paths = next(iter(tally.people.items()))
         files, count = " and ".join(path.name for path in paths), len(tally.people)
-        advice = "take those of one into a folder of their own and give --masks"
+        advice = f"keep those of one person, and move the others out of {paths[0].parent}"
         faults.append(f"folder: {count} images have the masks of several people, as '{name}': {files}; {advice}")
     if len(tally.unclear) > FEW:
         paths = next(iter(tally.unclear.values()))

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from bench.data import Source
 from bench.data.decoded import Decoded
 from bench.data.facts import MaskFacts, known_facts, levels_in
-from bench.data.files import collected, files_in, first_few, state_of
+from bench.data.files import collected, counted, files_in, first_few, state_of
 from bench.data.grids import Turn, turned
 from bench.data.layouts import Found
 from bench.data.levels import Rule, numbers_of, rule_of
@@ -44,7 +44,9 @@ def read(source: Source, root: Path, options: Options, classes: tuple[str, ...],
             with collected(problems):
                 sides[side] += tuple(_slices(match, rule))
     if bare := _without_spacing(sides):
-        notes.append(f"no spacing is known of {len(bare)} volumes, so distances are in pixels: {first_few(bare)}")
+        notes.append(
+            f"no spacing is known of {counted(len(bare), 'volume')}, so distances are in pixels: {first_few(bare)}"
+        )
     count = sum(map(len, matches.values()))
     return Found(
         f"{count} volumes in NIfTI files, {shown(root, places)}, slices along the third axis", sides, classes, "volume",

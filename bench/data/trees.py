@@ -15,8 +15,8 @@ from bench.errors import UserError
 
 DEPTH = 4  # of folders below the root
 TR = re.compile("Tr$")
+MASK_HINT = re.compile("mask|label|seg|annot|truth|gt|manual|lesion")
 MANY = 2  # folders of images that are named in the note
-CHOICES = {"images": IMAGES, "masks": MASKS}
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,14 @@ def places_in(source: Source, root: Path, options: Options, kinds: Sequence[str]
         by_side[folder.role.side].append(folder)
     places, lacking = [], dict[str, str]()
     for side in sorted(by_side, key=("", *SPLITS).index):
-        found = _of_side(root, side, by_side[side], given) or _in_one_folder(side, by_side[side], kinds)
+        found = _of_side(root, side, by_side[side], given)
+        if not found and not given.get("masks"):
+            found = _in_one_folder(side, by_side[side], kinds)
         if not found:
             lacking[side] = _lack(root, by_side[side], side)
         places += found
+    if not places and "both" in given:
+        raise _no_pairs(options.images)
     if not places:
         told = next(iter(lacking.values()), f"no folder {IMAGES[0]}")
         raise source.wrong_layout(root, told, _could_be(root, folders))
@@ -135,6 +139,11 @@ def _of_side(root: Path, side: str, folders: list[_Folder], given: dict[str, lis
     return places
 
 
+def _no_pairs(name: str) -> UserError:
+    advice = "give two folders, or call each mask as its image with an ending: a.png and a_mask.png"
+    return UserError(f"--images and --masks both name '{name}', and no file in it is called as a mask; {advice}")
+
+
 def _with_files(folders: list[_Folder]) -> list[_Folder]:
     """Those with files, or all where none has one."""
     return [one for one in folders if one.count] or folders
@@ -146,7 +155,7 @@ def _both(root: Path, folders: list[_Folder], what: str) -> UserError:
     shown = [path.name for path in (one.path for one in folders)] if place != root else names
     unique = len({one.path.name for one in folders}) == len(folders)
     choice = folders[0].path.name if unique else names[0]
-    advice = f"one folder of {', '.join(CHOICES[what])} is read, so say which: --{what} '{choice}'"
+    advice = f"one folder of {what} is read, so say which: --{what} '{choice}'"
     several = "; several by commas are united" if what == "masks" else ""
     return UserError(f"folder: {' and '.join(shown)} in {place} could both be meant; {advice}{several}")
 
@@ -181,12 +190,26 @@ def _could_be(root: Path, folders: list[_Folder]) -> str:
     images = [one for one in folders if one.role.what in ("images", "perhaps images") and one.count]
     masks = [one for one in folders if one.role.what == "masks" and one.count]
     others = [one for one in folders if one.count and one.role.what == ""]
-    if bool(images) == bool(masks):
+    if not images and not masks:
+        return _two_alike(root, others)
+    if images and masks:
         return ""
     what, here = ("masks", images) if images else ("images", masks)
     alike = [one.path.relative_to(root).as_posix() for one in others if one.count == here[0].count]
     told = f"{first_few(alike)} holds as many files as {here[0].path.name}" if alike else ""
     return f"{told}; if these are the {what}, give --{what} '{alike[0]}'" if told else ""
+
+
+def _two_alike(root: Path, folders: list[_Folder]) -> str:
+    """A line on two folders of as many files, which may be images and their masks."""
+    named = [(one.path.relative_to(root).as_posix(), one) for one in folders if one.path != root]
+    for at, (name, one) in enumerate(named):
+        alike = [other for other, another in named[at + 1 :] if another.count == one.count]
+        if alike:
+            pair = sorted((name, alike[0]), key=lambda each: bool(MASK_HINT.search(each.lower())))
+            give = f"--images '{pair[0]}' --masks '{pair[1]}'"
+            return f"{name} and {alike[0]} hold {one.count} files each; if these are images and masks, give {give}"
+    return ""
 
 
 def _one_split(
@@ -209,7 +232,10 @@ def _one_split(
     for side in ("train", "test"):
         if side not in sides and not by_side.get(side):
             here = places[0].images.relative_to(root).parts[0]
-            raise source.wrong_layout(root, f"no folder {side} beside {here}")
+            lacks = f"no folder {side} beside {here}"
+            other = "val" if side == "test" and "val" in sides else ""
+            advice = f"if {other} is what you test on, call it {side}: then a tenth of train is drawn as val"
+            raise source.wrong_layout(root, lacks, advice if other else "")
     if "train" not in sides:
         raise source.wrong_layout(root, _lack(root, by_side["train"], "train"))
     for side in ("val", "test"):
