@@ -58,6 +58,7 @@ def mask_reader(
     if several := sum(len(masks) > 1 for _, masks in pairs):
         notes.append(f"{several} of {len(pairs)} images have several masks, which are united: instances are one region")
     rule = rule_of(facts, tuple(classes), options, problems)
+    notes += absent(rule, facts, classes)
     return partial(read_united, rule, usual_turn(pairs, facts_of_images([image for image, _ in pairs]), found)[0])
 
 
@@ -120,7 +121,11 @@ def numbers_of(rule: Rule, mask: Decoded, path: Path) -> np.ndarray:
         allowed = np.isin(values, known)
     if (wrong := np.unique(values[left & ~allowed])).size:
         held = first_few([_named(level) for level in wrong.tolist()], 8)
-        raise UserError(f"{path} holds the levels {held}, which the data set's other masks lack; correct it")
+        if kind == "seen":
+            raise UserError(f"{path} holds the levels {held}, which the data set's other masks lack; correct it")
+        raise UserError(
+            f"{path} holds the levels {held}; allowed are {_joined(known)}; correct it, or name its classes"
+        )
     return numbers
 
 
@@ -276,6 +281,24 @@ def _faults_of_numbers(rule: Rule, facts: Mapping[Path, MaskFacts], classes: tup
         advice += _on_ignored([*counts]) if 255 not in known else ""
         return [f"the masks hold the levels {_listed(facts.values())}; allowed are {allowed}; {advice}"]
     return _all_alike(facts, sum(count for level, count in counts.items() if level != known[0]))
+
+
+def absent(rule: Rule, facts: Mapping[Path, MaskFacts], classes: Sequence[str]) -> list[str]:
+    """The note on classes, or levels of the one class, that no mask holds; empty where each is held."""
+    kind, known = rule
+    held = {level for one in facts.values() for level, _ in one.numbers}
+    if kind == "levels":
+        named = zip(known[1:], classes, strict=True)
+        lacking = [f"{level:g} ({name})" for level, name in named if level not in held]
+    elif kind == "foreground":
+        ranges = [(low, high) for low, high in known if not any(low <= level <= high for level in held)]
+        lacking = [f"{low:g}" if low == high else f"{low:g}-{high:g}" for low, high in ranges]
+    else:
+        return []
+    if not facts or not lacking:
+        return []
+    is_meant = "is that level meant?" if len(lacking) == 1 else "are those levels meant?"
+    return [f"no mask holds {first_few(lacking, 8)}: {is_meant}"]
 
 
 def _listed(masks: Any) -> str:

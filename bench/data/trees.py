@@ -4,10 +4,12 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.data import Source
+from bench.data.broken import opened
 from bench.data.files import files_in, first_few
 from bench.data.names import IMAGES, MASKS, Role, folded, role_of, split_by_name
 from bench.data.sample import SPLITS, Options
@@ -16,6 +18,9 @@ from bench.errors import UserError
 DEPTH = 4  # of folders below the root
 TR = re.compile("Tr$")
 MASK_HINT = re.compile("mask|label|seg|annot|truth|gt|manual|lesion")
+STACKS = (".tif", ".tiff")
+OUTLINES = (".json", ".xml", ".roi", ".geojson")
+PACKED = (".gz", ".zip", ".tar", ".rar", ".7z")
 MANY = 2  # folders of images that are named in the note
 
 
@@ -66,10 +71,11 @@ def places_in(source: Source, root: Path, options: Options, kinds: Sequence[str]
         raise _no_pairs(options.images)
     if not places:
         told = next(iter(lacking.values()), f"no folder {IMAGES[0]}")
-        raise source.wrong_layout(root, told, _could_be(root, folders))
+        raise source.wrong_layout(root, told, _could_be(root, folders) or _unread(root, kinds))
     places = _one_split(source, root, places, by_side, notes)
     used = {path for place in places for path in (place.images, *place.masks)}
-    notes += _unused(root, folders, used)
+    mixed = {place.images for place in places if not place.masks}
+    notes += _unused(root, folders, used, mixed)
     return places
 
 
@@ -212,6 +218,24 @@ def _two_alike(root: Path, folders: list[_Folder]) -> str:
     return ""
 
 
+def _unread(root: Path, kinds: Sequence[str]) -> str:
+    """A line on what lies in `root` that has to be converted first; empty where nothing is known of it."""
+    stacks = [path for paths in files_in(root, STACKS).values() for path in paths] if set(STACKS) <= set(kinds) else []
+    for path in stacks[:3]:
+        with suppress(UserError), opened(path) as picture:
+            if (pages := getattr(picture, "n_frames", 1)) > 1:
+                advice = "write each page as a file, images and masks alike; docs/data.md shows how for ISBI"
+                return f"{path.name} has {pages} pages, and one image is one page; {advice}"
+    outlines = [
+        path.relative_to(root).as_posix() for path in sorted(root.rglob("*")) if path.suffix.lower() in OUTLINES
+    ]
+    if outlines:
+        advice = "outlines are not read, so draw them as masks: one picture for each image"
+        return f"{first_few(outlines)}: {advice}"
+    packed = [path.relative_to(root).as_posix() for path in sorted(root.rglob("*")) if path.suffix.lower() in PACKED]
+    return f"{first_few(packed)}: unpack these files first" if packed else ""
+
+
 def _one_split(
     source: Source, root: Path, places: list[Place], by_side: dict[str, list[_Folder]], notes: list[str]
 ) -> list[Place]:  # fmt: skip
@@ -248,9 +272,11 @@ def _below(root: Path, place: Place) -> str:
     return place.images.relative_to(root).as_posix()
 
 
-def _unused(root: Path, folders: Iterable[_Folder], used: set[Path]) -> list[str]:
-    """The note on folders that hold as many files as one that is read."""
-    counts = {one.count for one in folders if one.path in used}
+def _unused(root: Path, folders: Iterable[_Folder], used: set[Path], mixed: set[Path]) -> list[str]:
+    """The note on folders that hold as many files as one that is read, or half of one with images beside masks."""
+    counts = {one.count for one in folders if one.path in used} | {
+        one.count // 2 for one in folders if one.path in mixed
+    }
     spare = [one for one in folders if one.path not in used and one.count and one.count in counts]
     names = [f"{one.path.relative_to(root).as_posix()} ({one.count} files)" for one in spare]
     return [f"not read, with as many files as what is read: {first_few(names)}"] if names else []

@@ -25,9 +25,9 @@ from bench.data.images import checked_labels, gray_rgb
 from bench.data.sample import Sample
 from bench.errors import UserError
 
-# A lock for each file: threads that read neighboring slices wait for one decoding instead of each doing it.
 # nibabel writes a line for each header that it mends; what is wrong is told by the readers here.
 logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
+# A lock for each file: threads that read neighboring slices wait for one decoding instead of each doing it.
 LOCKS: dict[Path, Lock] = defaultdict(Lock)
 HDF5 = ".h5"
 NEARLY_WHOLE = 1e-3
