@@ -61,8 +61,11 @@ class Source:
         names = sorted(entry.name for entry in root.iterdir() if not entry.name.startswith("."))
         lines = [f"{self.short}: {missing} in {root.resolve()}; found there: {first_few(names) or 'nothing'}"]
         lines += [hint] * bool(hint)
-        signs = (sign for other in DATASETS.values() if other is not self for sign in other.signs.items())
-        lines += [f"this looks like {what}" for pattern, what in signs if any(root.glob(pattern))][:1]
+        others = [(other, *sign) for other in DATASETS.values() if other is not self for sign in other.signs.items()]
+        if like := next(((other, what) for other, pattern, what in others if any(root.glob(pattern))), None):
+            other, what = like
+            own = f"{other.short}; read it with --dataset {other.name}" if self.name == "folder" else what
+            lines.append(f"this looks like {own}")
         near = (folder for folder in (root.resolve().parent, *sorted(root.iterdir())) if folder.is_dir())
         lines += [f"did you mean --data-root {folder}?" for folder in near if any(folder.glob(self.trace))][:1]
         return UserError("\n".join((*lines, f"expected, as published:\n{self.layout}")))

@@ -81,7 +81,11 @@ def grouped(faults: Iterable[tuple[Sequence[str], str]]) -> list[str]:
     Each comes with what names its file in it; the first of these is shown. Numbers do not make another fault.
     """
     alike: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    told = set[str]()
     for names, fault in faults:
+        if fault in told:
+            continue
+        told.add(fault)
         text = fault
         for name in sorted(names, key=len, reverse=True):
             text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "*", text)

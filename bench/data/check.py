@@ -17,6 +17,7 @@ from bench.data.images import check_same_size, checked_labels
 from bench.data.sample import Sample
 from bench.errors import UserError
 
+FAINT = 13  # 5 % of 256 levels, within which nothing can be seen
 SHOWN = 20  # pairs of near copies that are named
 # Names of files in sentences, by their suffix; those below the folder may have spaces.
 FILE = r"\.(?:png|jpe?g|tiff?|bmp|gif|webp|p[gpb]m|nii(?:\.gz)?|h5|npz|xml)(?!\w)"
@@ -56,16 +57,21 @@ def check(name: str, root: Path | None, options: Options, done: Done = lambda co
         remarks.append(f"{empty} of {len(samples)} masks are empty; where a prediction is empty too, Dice is undefined")
     elif empty and not any("masks are empty" in fault for fault in faults):
         faults.append(f"all {empty} masks are empty, so there is nothing to learn; get the masks again")
+    highest = max((one.highest for one in seen if not one.fault), default=FAINT)
+    if 0 <= highest < FAINT:
+        advice = "if the files hold little more, stretch them to 0 to 255, all alike"
+        remarks.append(f"the images use under 5 % of their range: no value is above {highest} of 255; {advice}")
     twins, published = _twins(data)
     return Checked(data, (*faults, *twins), (*remarks, *published, *_near_copies(data, seen)))
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What was seen of one sample: its fault, whether its mask is empty, and its thumbnail where it has no fault."""
+    """What was seen of one sample: its fault, or whether its mask is empty, the image's highest value and thumbnail."""
 
     fault: str = ""
     empty: bool = False
+    highest: int = 0
     thumbnail: np.ndarray | None = None
 
 
@@ -74,7 +80,7 @@ def _look(data: DataSet, sample: Sample) -> _Seen:
         image, mask = sample.image(), sample.mask()
         check_same_size(f"the image of {sample.id}", image.shape[:2], "its mask", mask.shape)
         empty = not checked_labels(mask, f"the mask of {sample.id}", data.classes).any()
-        return _Seen(empty=empty, thumbnail=thumbnail(image))
+        return _Seen(empty=empty, highest=int(image.max(initial=0)), thumbnail=thumbnail(image))
     except UserError as error:
         return _Seen(str(error))
 

@@ -167,6 +167,11 @@ def first_few(names: Sequence[str], count: int = 3) -> str:
     return ", ".join(names[:count]) + more
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things: '1 mask', '2 masks'."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def left_out(what: str, names: Iterable[str]) -> list[str]:
     """The note on things left out of a data set; empty if there are none."""
     found = sorted(names)

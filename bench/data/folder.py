@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from bench.data import Source, medsegbench, nnunet, pictures, scans, synapse
+from bench.data.files import counted
 from bench.data.layouts import Found
 from bench.data.patients import with_patients
 from bench.data.sample import LEAST, SHARES, SPLITS, VAL_SHARE, DataSet, Options, Splits, draw_splits, keep_apart
@@ -65,7 +66,8 @@ def _too_few(root: Path, found: Found, empty: list[str]) -> UserError:
     part = next((side for side in ("", "train") if side in found.sides), "")
     count = len({sample.group for sample in found.sides[part]})
     where = f"{part} of {root}" if part else str(root)
-    fault = f"the {count} {found.unit}s in {where} are too few to split: {' and '.join(empty)} would be empty"
+    are, sides = "is" if count == 1 else "are", " and ".join(empty)
+    fault = f"{counted(count, found.unit)} in {where} {are} too few to split, for {sides} would be empty"
     advice = f"add {found.unit}s ({LEAST} or more are needed), or make folders train, val and test"
     return UserError(f"folder: {fault}; {advice}")
 

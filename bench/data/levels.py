@@ -15,7 +15,7 @@ import numpy as np
 from bench.data.broken import grouped
 from bench.data.decoded import COLOR, Decoded, decode_mask
 from bench.data.facts import MaskFacts, facts_of_images, facts_of_masks
-from bench.data.files import first_few
+from bench.data.files import counted, first_few, same_bytes
 from bench.data.images import check_same_size
 from bench.data.sample import Options
 from bench.data.scales import Pair, image_reader, usual_turn
@@ -40,6 +40,7 @@ def readers(
     See `whole`, `image_reader` and `mask_reader`.
     """
     kept = whole(pairs, problems)
+    problems += _copied(kept)
     return kept, image_reader(kept, problems, notes), mask_reader(kept, classes, options, problems, notes)
 
 
@@ -57,6 +58,7 @@ def mask_reader(
     if several := sum(len(masks) > 1 for _, masks in pairs):
         notes.append(f"{several} of {len(pairs)} images have several masks, which are united, instances too")
     rule = rule_of(facts, tuple(classes), options, problems)
+    notes += absent(rule, facts, classes)
     return partial(read_united, rule, usual_turn(pairs, facts_of_images([image for image, _ in pairs]), found)[0])
 
 
@@ -67,6 +69,18 @@ def whole(pairs: Sequence[Pair], problems: list[str]) -> list[Pair]:
     faults = {path: one.fault for known in (images, masks) for path, one in known.items() if one.fault}
     problems += grouped(([str(path)], fault) for path, fault in faults.items())
     return [(image, of_one) for image, of_one in pairs if not faults.keys() & {image, *of_one}]
+
+
+def _copied(pairs: Sequence[Pair]) -> list[str]:
+    """The fault of masks that are copies of their images; where all pixels are alike, both may be so."""
+    facts = facts_of_masks([mask for _, masks in pairs for mask in masks])
+    shown = [(image, mask) for image, masks in pairs for mask in masks if len(facts[mask].tones) > 1]
+    if not (found := [mask for image, mask in shown if same_bytes((image, mask))]):
+        return []
+    told = (
+        f"{counted(len(found), 'mask')} {'is a copy' if len(found) == 1 else 'are copies'} of the image, byte for byte"
+    )
+    return [f"{told}: {first_few([mask.name for mask in found])}; get the masks, or give their folder with --masks"]
 
 
 def read_united(rule: Rule, turn: str, image: Path, masks: tuple[Path, ...]) -> np.ndarray:
@@ -107,7 +121,11 @@ def numbers_of(rule: Rule, mask: Decoded, path: Path) -> np.ndarray:
         allowed = np.isin(values, known)
     if (wrong := np.unique(values[left & ~allowed])).size:
         held = first_few([_named(level) for level in wrong.tolist()], 8)
-        raise UserError(f"{path} holds the levels {held}, which the data set's other masks lack; correct it")
+        if kind == "seen":
+            raise UserError(f"{path} holds the levels {held}, which the data set's other masks lack; correct it")
+        raise UserError(
+            f"{path} holds the levels {held}; allowed are {_joined(known)}; correct it, or name its classes"
+        )
     return numbers
 
 
@@ -151,7 +169,9 @@ def _levels(given: tuple[str, ...], classes: tuple[str, ...]) -> tuple[float, ..
 def _seen(facts: Mapping[Path, MaskFacts], problems: list[str]) -> Rule:
     """One class, by what is seen: black is the background, and one other level is the class."""
     if clashing := [path.name for path, one in facts.items() if one.clashes]:
-        fault = f"{len(clashing)} masks have transparent pixels and several colors in the others: {first_few(clashing)}"
+        have = "has" if len(clashing) == 1 else "have"
+        told = f"{counted(len(clashing), 'mask')} {have} transparent pixels and several colors in the others"
+        fault = f"{told}: {first_few(clashing)}"
         advice = "save them in black and white, without transparency"
         problems.append(f"{fault}; color and transparency show different regions, so {advice}")
         return "seen", (1, 255)
@@ -190,7 +210,9 @@ def _unclear(masks: Sequence[MaskFacts]) -> str:
         advice = "save one class in black and white, and several as gray levels or palette numbers 0, 1, 2 ..."
         return f"{told}; colors do not say which class is meant, so {advice}"
     if any(level != int(level) for level in levels):
-        return f"{told}; if they are probabilities, give those over your threshold: --foreground 0.5-1"
+        return f"{told}; of probabilities, give what is over your threshold: --foreground 0.5-1"
+    if levels[0] < 0:
+        return f"{told}; levels below 0 name no class, so write the masks again, with 0 for the background"
     above = [level for level in levels if level]
     ways = []
     if 2 <= len(above) <= MANY:
@@ -203,7 +225,14 @@ def _unclear(masks: Sequence[MaskFacts]) -> str:
         ways.append(f"--foreground {above[0]:g}-{above[-1]:g} if all of them are the one class (numbered objects)")
     else:
         ways.append("--foreground 128-255 if what is brighter than half is the class (blurred edges)")
-    return f"{told}; say what they mean: {', or '.join(ways)}"
+    return f"{told}; say what they mean: {', or '.join(ways)}{_on_ignored(above)}"
+
+
+def _on_ignored(levels: Sequence[float]) -> str:
+    """A sentence on 255 beside numbers of classes, which in many data sets marks what is not scored; else empty."""
+    if 255 not in levels or not any(1 < level <= MANY for level in levels):
+        return ""
+    return "; if 255 marks pixels to ignore: every pixel is scored here, so write 0 for them, or make it a class"
 
 
 def _unclear_lossy(masks: Mapping[Path, MaskFacts]) -> str:
@@ -219,12 +248,13 @@ def _unclear_lossy(masks: Mapping[Path, MaskFacts]) -> str:
     is_class = between > 0.02 * (between + high) and spike > 0.4 * between
     if not masks or not (is_dark or is_class or between > high):
         return ""
-    kind = f"{len(masks)} masks are JPEG, and their levels run from 0 to {top}" + (
+    kind = f"the masks in JPEG ({len(masks)}) have levels from 0 to {top}" + (
         "" if is_dark else f", {between} pixels between 64 and 191"
     )
-    advice = "save them as PNG from the original, since JPEG changes class numbers, or give --foreground 1-255"
-    advice = advice if is_dark else "save them as PNG from the original, or give --foreground 128-255"
-    return f"{kind}: {first_few([path.name for path in masks])}; JPEG masks should be near 0 or 255, so {advice}"
+    advice = "save them as PNG from the original, for JPEG keeps no class numbers, or say --foreground 1-255"
+    least = 128 if high else top // 2 + 1
+    advice = advice if is_dark else f"save them as PNG from the original, or say --foreground {least}-255"
+    return f"{kind}: {first_few([path.name for path in masks])}; a JPEG mask is near 0 and 255, so {advice}"
 
 
 def _faults_of_numbers(rule: Rule, facts: Mapping[Path, MaskFacts], classes: tuple[str, ...]) -> list[str]:
@@ -235,7 +265,9 @@ def _faults_of_numbers(rule: Rule, facts: Mapping[Path, MaskFacts], classes: tup
     if lossy and is_exact:
         advice = "save them as PNG from the original"
         advice += "" if kind == "levels" else ", or give a range such as --foreground 128-255"
-        return [f"{len(lossy)} masks are JPEG, which blurs levels: {first_few(lossy)}; {advice}"]
+        is_jpeg = "is" if len(lossy) == 1 else "are"
+        told = f"{counted(len(lossy), 'mask')} {is_jpeg} JPEG, which blurs levels"
+        return [f"{told}: {first_few(lossy)}; {advice}"]
     counts: Counter[float] = Counter()
     for one in facts.values():
         counts.update(dict(one.numbers))
@@ -246,8 +278,27 @@ def _faults_of_numbers(rule: Rule, facts: Mapping[Path, MaskFacts], classes: tup
         names = zip(("background", *classes), known, strict=True)
         allowed = ", ".join(f"{level:g} ({name})" for name, level in names)
         advice = "correct the masks, name more classes, or give their levels: --levels 0,127,255"
+        advice += _on_ignored([*counts]) if 255 not in known else ""
         return [f"the masks hold the levels {_listed(facts.values())}; allowed are {allowed}; {advice}"]
     return _all_alike(facts, sum(count for level, count in counts.items() if level != known[0]))
+
+
+def absent(rule: Rule, facts: Mapping[Path, MaskFacts], classes: Sequence[str]) -> list[str]:
+    """The note on classes, or levels of the one class, that no mask holds; empty where each is held."""
+    kind, known = rule
+    held = {level for one in facts.values() for level, _ in one.numbers}
+    if kind == "levels":
+        named = zip(known[1:], classes, strict=True)
+        lacking = [f"{level:g} ({name})" for level, name in named if level not in held]
+    elif kind == "foreground":
+        ranges = [(low, high) for low, high in known if not any(low <= level <= high for level in held)]
+        lacking = [f"{low:g}" if low == high else f"{low:g}-{high:g}" for low, high in ranges]
+    else:
+        return []
+    if not facts or not lacking:
+        return []
+    is_meant = "is that level meant?" if len(lacking) == 1 else "are those levels meant?"
+    return [f"no mask holds {first_few(lacking, 8)}: {is_meant}"]
 
 
 def _listed(masks: Any) -> str:
@@ -259,7 +310,9 @@ def _listed(masks: Any) -> str:
         files.update(level for level, _ in one.numbers)
     told = [f"{_named(level)} ({pixels[level]} in {files[level]})" for level in sorted(pixels)]
     if told:
-        told[0] = told[0].replace(" in ", " pixels in ").replace(")", " files)")
+        least = min(pixels)
+        first = f"{counted(pixels[least], 'pixel')} in {counted(files[least], 'file')}"
+        told[0] = f"{_named(least)} ({first})"
     return first_few(told, 6)
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data.decoded import decode_mask
+from bench.data.broken import opened
+from bench.data.decoded import SPREAD, decode_mask, stored_as
 from bench.data.files import collected, composed, files_in, first_few, state_of
 from bench.data.images import checked_labels, read_labels
 from bench.data.names import ENDINGS
@@ -215,7 +216,9 @@ def _read_flat(path: Path, classes: tuple[str, ...]) -> np.ndarray:
         values = read_array(path, "label")
         values = values.reshape(values.shape[-2:])  # from (1, height, width)
     else:
-        values = read_labels(path, classes) if len(classes) > 1 else decode_mask(path).tones
+        with opened(path) as picture:
+            factor = SPREAD.get(stored_as(picture), 1)
+        values = read_labels(path, classes) // factor if len(classes) > 1 else decode_mask(path).tones
     return _numbers(values, path, classes)
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from bench.data.broken import naming, opened
 from bench.data.decoded import one_page
 from bench.data.facts import ImageFacts, MaskFacts, facts_of_images, facts_of_masks
-from bench.data.files import first_few
+from bench.data.files import counted, first_few
 from bench.data.images import DEEP, gray_rgb
 from bench.data.turns import Header, fits, header_of, is_upright, turn_of, turned
 
@@ -33,7 +33,9 @@ def image_reader(
     notes += [told] if told else []
     problems += [fault] if fault else []
     if holes := [path.name for path, one in images.items() if one.holes]:
-        notes.append(f"transparency is ignored in {len(holes)} images: {first_few(holes)}")
+        notes.append(
+            f"opacity is left out of {counted(len(holes), 'image')} with transparent pixels: {first_few(holes)}"
+        )
     return partial(read_image, turn, low, high)
 
 
@@ -118,5 +120,6 @@ def _scale(images: Mapping[Path, ImageFacts], problems: list[str], notes: list[s
         told = "the least and the greatest value of the data set"
     else:
         told, low, high = f"their values end at {high:g}", 0.0, float(top)
-    notes.append(f"{len(deep)} images of more than 8 bits are scaled alike, {low:g} to {high:g} ({told})")
+    are = "is scaled" if len(deep) == 1 else "are scaled alike"
+    notes.append(f"{counted(len(deep), 'image')} of more than 8 bits {are}, {low:g} to {high:g} ({told})")
     return low, high

@@ -10,10 +10,10 @@ from pydantic import TypeAdapter
 from bench.data import Source
 from bench.data.decoded import Decoded
 from bench.data.facts import MaskFacts, known_facts, levels_in
-from bench.data.files import collected, files_in, first_few, state_of
+from bench.data.files import collected, counted, files_in, first_few, state_of
 from bench.data.grids import Turn, turned
 from bench.data.layouts import Found
-from bench.data.levels import Rule, numbers_of, rule_of
+from bench.data.levels import Rule, absent, numbers_of, rule_of
 from bench.data.matching import Match, matched
 from bench.data.nnunet import case_of, check_channels
 from bench.data.sample import Options, Sample
@@ -37,14 +37,16 @@ def read(source: Source, root: Path, options: Options, classes: tuple[str, ...],
     places = places_in(source, root, options, KINDS, notes)
     check_channels(stem for place in places for stem in files_in(place.images, KINDS))
     matches = matched(places, KINDS, problems)
-    rule = _rule(matches, classes, options, problems)
+    rule = _rule(matches, classes, options, problems, notes)
     sides = {place.side: tuple[Sample, ...]() for place in places}
     for side, found in matches.items():
         for match in found:
             with collected(problems):
                 sides[side] += tuple(_slices(match, rule))
     if bare := _without_spacing(sides):
-        notes.append(f"the spacing of {len(bare)} volumes is not known, so distances are in pixels: {first_few(bare)}")
+        notes.append(
+            f"no spacing is known of {counted(len(bare), 'volume')}, so distances are in pixels: {first_few(bare)}"
+        )
     count = sum(map(len, matches.values()))
     return Found(
         f"{count} volumes in NIfTI files, {shown(root, places)}, slices along the third axis", sides, classes, "volume",
@@ -64,13 +66,16 @@ def _kinds_in(root: Path) -> dict[tuple[str, ...], int]:
 
 
 def _rule(
-    matches: dict[str, list[Match]], classes: tuple[str, ...], options: Options, problems: list[str]
+    matches: dict[str, list[Match]], classes: tuple[str, ...], options: Options, problems: list[str], notes: list[str]
 ) -> Rule:  # fmt: skip
     """What the labels mean, judged over the data set. Files that cannot be read are named where they are listed."""
     labels = [label for found in matches.values() for match in found for label in match.masks]
     facts = known_facts(labels, look_at_labels, TypeAdapter(MaskFacts))
     problems += dict.fromkeys(one.fault for one in facts.values() if one.fault)
-    return rule_of({path: one for path, one in facts.items() if not one.fault}, classes, options, problems)
+    known = {path: one for path, one in facts.items() if not one.fault}
+    rule = rule_of(known, classes, options, problems)
+    notes += absent(rule, known, classes)
+    return rule
 
 
 def look_at_labels(path: Path) -> MaskFacts:

@@ -4,10 +4,12 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.data import Source
+from bench.data.broken import opened
 from bench.data.files import files_in, first_few
 from bench.data.names import IMAGES, MASKS, Role, folded, role_of, split_by_name
 from bench.data.sample import SPLITS, Options
@@ -15,8 +17,11 @@ from bench.errors import UserError
 
 DEPTH = 4  # of folders below the root
 TR = re.compile("Tr$")
+MASK_HINT = re.compile("mask|label|seg|annot|truth|gt|manual|lesion")
+STACKS = (".tif", ".tiff")
+OUTLINES = (".json", ".xml", ".roi", ".geojson")
+PACKED = (".gz", ".zip", ".tar", ".rar", ".7z")
 MANY = 2  # folders of images that are named in the note
-CHOICES = {"images": IMAGES, "masks": MASKS}
 
 
 @dataclass(frozen=True)
@@ -56,16 +61,21 @@ def places_in(source: Source, root: Path, options: Options, kinds: Sequence[str]
         by_side[folder.role.side].append(folder)
     places, lacking = [], dict[str, str]()
     for side in sorted(by_side, key=("", *SPLITS).index):
-        found = _of_side(root, side, by_side[side], given) or _in_one_folder(side, by_side[side], kinds)
+        found = _of_side(root, side, by_side[side], given)
+        if not found and not given.get("masks"):
+            found = _in_one_folder(side, by_side[side], kinds)
         if not found:
             lacking[side] = _lack(root, by_side[side], side)
         places += found
+    if not places and "both" in given:
+        raise _no_pairs(options.images)
     if not places:
         told = next(iter(lacking.values()), f"no folder {IMAGES[0]}")
-        raise source.wrong_layout(root, told, _could_be(root, folders))
+        raise source.wrong_layout(root, told, _could_be(root, folders) or _unread(root, kinds))
     places = _one_split(source, root, places, by_side, notes)
     used = {path for place in places for path in (place.images, *place.masks)}
-    notes += _unused(root, folders, used)
+    mixed = {place.images for place in places if not place.masks}
+    notes += _unused(root, folders, used, mixed)
     return places
 
 
@@ -135,6 +145,11 @@ def _of_side(root: Path, side: str, folders: list[_Folder], given: dict[str, lis
     return places
 
 
+def _no_pairs(name: str) -> UserError:
+    advice = "give two folders, or call each mask as its image with an ending: a.png and a_mask.png"
+    return UserError(f"--images and --masks both name '{name}', and no file in it is called as a mask; {advice}")
+
+
 def _with_files(folders: list[_Folder]) -> list[_Folder]:
     """Those with files, or all where none has one."""
     return [one for one in folders if one.count] or folders
@@ -146,8 +161,8 @@ def _both(root: Path, folders: list[_Folder], what: str) -> UserError:
     shown = [path.name for path in (one.path for one in folders)] if place != root else names
     unique = len({one.path.name for one in folders}) == len(folders)
     choice = folders[0].path.name if unique else names[0]
-    advice = f"one folder of {', '.join(CHOICES[what])} is read, so say which: --{what} '{choice}'"
-    several = "; several, separated by commas, are united" if what == "masks" else ""
+    advice = f"one folder of {what} is read, so say which: --{what} '{choice}'"
+    several = "; several by commas are united" if what == "masks" else ""
     return UserError(f"folder: {' and '.join(shown)} in {place} could both be meant; {advice}{several}")
 
 
@@ -181,12 +196,44 @@ def _could_be(root: Path, folders: list[_Folder]) -> str:
     images = [one for one in folders if one.role.what in ("images", "perhaps images") and one.count]
     masks = [one for one in folders if one.role.what == "masks" and one.count]
     others = [one for one in folders if one.count and one.role.what == ""]
-    if bool(images) == bool(masks):
+    if not images and not masks:
+        return _two_alike(root, others)
+    if images and masks:
         return ""
     what, here = ("masks", images) if images else ("images", masks)
     alike = [one.path.relative_to(root).as_posix() for one in others if one.count == here[0].count]
     told = f"{first_few(alike)} holds as many files as {here[0].path.name}" if alike else ""
     return f"{told}; if these are the {what}, give --{what} '{alike[0]}'" if told else ""
+
+
+def _two_alike(root: Path, folders: list[_Folder]) -> str:
+    """A line on two folders of as many files, which may be images and their masks."""
+    named = [(one.path.relative_to(root).as_posix(), one) for one in folders if one.path != root]
+    for at, (name, one) in enumerate(named):
+        alike = [other for other, another in named[at + 1 :] if another.count == one.count]
+        if alike:
+            pair = sorted((name, alike[0]), key=lambda each: bool(MASK_HINT.search(each.lower())))
+            give = f"--images '{pair[0]}' --masks '{pair[1]}'"
+            return f"{name} and {alike[0]} hold {one.count} files each; if these are images and masks, give {give}"
+    return ""
+
+
+def _unread(root: Path, kinds: Sequence[str]) -> str:
+    """A line on what lies in `root` that has to be converted first; empty where nothing is known of it."""
+    stacks = [path for paths in files_in(root, STACKS).values() for path in paths] if set(STACKS) <= set(kinds) else []
+    for path in stacks[:3]:
+        with suppress(UserError), opened(path) as picture:
+            if (pages := getattr(picture, "n_frames", 1)) > 1:
+                advice = "write each page as a file, images and masks alike; docs/data.md shows how for ISBI"
+                return f"{path.name} has {pages} pages, and one image is one page; {advice}"
+    outlines = [
+        path.relative_to(root).as_posix() for path in sorted(root.rglob("*")) if path.suffix.lower() in OUTLINES
+    ]
+    if outlines:
+        advice = "outlines are not read, so draw them as masks: one picture for each image"
+        return f"{first_few(outlines)}: {advice}"
+    packed = [path.relative_to(root).as_posix() for path in sorted(root.rglob("*")) if path.suffix.lower() in PACKED]
+    return f"{first_few(packed)}: unpack these files first" if packed else ""
 
 
 def _one_split(
@@ -209,7 +256,10 @@ def _one_split(
     for side in ("train", "test"):
         if side not in sides and not by_side.get(side):
             here = places[0].images.relative_to(root).parts[0]
-            raise source.wrong_layout(root, f"no folder {side} beside {here}")
+            lacks = f"no folder {side} beside {here}"
+            other = "val" if side == "test" and "val" in sides else ""
+            advice = f"if {other} is what you test on, call it {side}: then a tenth of train is drawn as val"
+            raise source.wrong_layout(root, lacks, advice if other else "")
     if "train" not in sides:
         raise source.wrong_layout(root, _lack(root, by_side["train"], "train"))
     for side in ("val", "test"):
@@ -222,9 +272,11 @@ def _below(root: Path, place: Place) -> str:
     return place.images.relative_to(root).as_posix()
 
 
-def _unused(root: Path, folders: Iterable[_Folder], used: set[Path]) -> list[str]:
-    """The note on folders that hold as many files as one that is read."""
-    counts = {one.count for one in folders if one.path in used}
+def _unused(root: Path, folders: Iterable[_Folder], used: set[Path], mixed: set[Path]) -> list[str]:
+    """The note on folders that hold as many files as one that is read, or half of one with images beside masks."""
+    counts = {one.count for one in folders if one.path in used} | {
+        one.count // 2 for one in folders if one.path in mixed
+    }
     spare = [one for one in folders if one.path not in used and one.count and one.count in counts]
     names = [f"{one.path.relative_to(root).as_posix()} ({one.count} files)" for one in spare]
     return [f"folders not read, though they hold as many files: {first_few(names)}"] if names else []

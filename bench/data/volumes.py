@@ -3,6 +3,7 @@
 All arrays are (slices, height, width). NIfTI counts x, y, z; a picture's rows are y.
 """
 
+import logging
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,8 @@ from bench.data.images import checked_labels, gray_rgb
 from bench.data.sample import Sample
 from bench.errors import UserError
 
+# nibabel writes a line for each header that it mends; what is wrong is told by the readers here.
+logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
 # A lock for each file: threads that read neighboring slices wait for one decoding instead of each doing it.
 LOCKS: dict[Path, Lock] = defaultdict(Lock)
 HDF5 = ".h5"
@@ -110,6 +113,8 @@ def _check_shapes(image: Path, shape: tuple[int, ...], label: Path, other: tuple
         if len(own) == ndim + 1:
             frames = f"{path} has {own[0]} frames or channels"
             raise UserError(f"{frames}, and one volume is read; write the one that is labeled to a file of its own")
+    if shape == other and len(shape) == 2 < ndim:
+        raise UserError(f"{image} is one picture {shape}; write image and labels as PNG, or as volumes of one slice")
     if shape != other or len(shape) != ndim:
         found = f"the image in {image} is {shape} and the labels in {label} are {other} (slices, height, width)"
         raise UserError(f"{found}; both must be {ndim}-D and of one size, so get the matching pair")
@@ -117,7 +122,10 @@ def _check_shapes(image: Path, shape: tuple[int, ...], label: Path, other: tuple
 
 def bounds(values: np.ndarray, path: Path) -> tuple[float, float]:
     """The least and the greatest value. Raises UserError naming the file when one is not a finite number."""
-    if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
+    if values.dtype.kind not in "biuf":
+        held = "colors" if values.dtype.names else str(values.dtype)
+        raise UserError(f"{path} holds {held} in place of one number for each voxel; write gray levels")
+    if not np.isfinite(values).all():
         raise UserError(f"{path} holds values that are not finite numbers ({values.dtype}); get the file again")
     return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
 
@@ -151,14 +159,23 @@ def shape_and_spacing(path: Path, key: str, trusted: bool = False) -> tuple[tupl
         if isinstance(stored, h5py.Dataset):
             return stored.shape, ()
         header = stored.header
+        # nibabel makes 1 of a 0, so that it looks like a length.
+        is_told = not trusted or all(length != 0 for length in _lengths_as_stored(stored))
     shape = tuple(reversed(_without_frame(header.get_data_shape())))
     lengths = [float(length) for length in header.get_zooms()[:3]]
     unset = lengths == [1, 1, 1] and not int(header["xyzt_units"]) % 8 if trusted else lengths[2:] == [1]
-    if len(lengths) < 3 or unset or not all(0 < length < math.inf for length in lengths):
+    if len(lengths) < 3 or unset or not is_told or not all(0 < length < math.inf for length in lengths):
         return shape, ()
     # No unit, or one that the standard does not know, counts as millimeters: many tools leave it out.
     millimeters = MILLIMETERS.get(int(header["xyzt_units"]) % 8, 1.0)
     return shape, tuple(length * millimeters for length in reversed(lengths))
+
+
+def _lengths_as_stored(stored: Any) -> list[float]:
+    """The lengths of a voxel in the header of a NIfTI file, as written."""
+    holder = stored.file_map.get("header", stored.file_map["image"])
+    with holder.get_prepare_fileobj("rb") as file:
+        return [float(length) for length in type(stored.header).from_fileobj(file, check=False)["pixdim"][1:4]]
 
 
 def _without_frame(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -211,7 +211,7 @@ def test_gray_levels_of_four_bits(tmp_path: Path, factor: int) -> None:
     gray_png(pairs[0][1][0], LESION * factor, 4)
     assert read(pairs)[0].tolist() == LESION.tolist()
     gray_png(pairs[0][1][0], LESION * 2, 2)
-    assert "0 (48 pixels in 1 files), 2 (16 in 1)" in judged(pairs)[0]
+    assert "0 (48 pixels in 1 file), 2 (16 in 1)" in judged(pairs)[0]
     assert read(pairs, ["a", "b"])[0].tolist() == (LESION * 2).tolist()
 
 
@@ -227,8 +227,8 @@ def test_tiff_of_floats_and_of_32_bits(tmp_path: Path, kind: type) -> None:
 
 def test_probabilities_need_a_threshold(tmp_path: Path) -> None:
     pairs = laid(tmp_path, LESION.astype(np.float32) * 0.9 + 0.05, ending=".tif")
-    assert "0.05 (48 pixels in 1 files), 0.95 (16 in 1)" in judged(pairs)[0]
-    assert judged(pairs)[0].endswith("if they are probabilities, give those over your threshold: --foreground 0.5-1")
+    assert "0.05 (48 pixels in 1 file), 0.95 (16 in 1)" in judged(pairs)[0]
+    assert judged(pairs)[0].endswith("of probabilities, give what is over your threshold: --foreground 0.5-1")
     assert read(pairs, foreground=("0.5-1",))[0].tolist() == LESION.tolist()
 
 
@@ -253,7 +253,7 @@ def test_colors_of_one_class_are_one_color(tmp_path: Path) -> None:
 
 def test_palette_numbers_are_the_levels_of_several_classes(tmp_path: Path) -> None:
     pairs = laid(tmp_path, palette(LESION + (LESION * np.eye(8, dtype=np.uint8)), 0, 0, 0, 128, 0, 0, 0, 128, 0))
-    assert "0 (48 pixels in 1 files), 1 (12 in 1), 2 (4 in 1)" in judged(pairs)[0]
+    assert "0 (48 pixels in 1 file), 1 (12 in 1), 2 (4 in 1)" in judged(pairs)[0]
     assert np.bincount(read(pairs, ["a", "b"])[0].ravel()).tolist() == [48, 12, 4]
     assert read(pairs, foreground=("2",))[0].sum() == 4
 
@@ -263,8 +263,8 @@ def test_colors_and_opacity_that_tell_of_other_regions_are_refused(tmp_path: Pat
     opacity[0] = 0
     told = judged(laid(tmp_path, Image.fromarray(np.dstack([BOTH] * 3 + [opacity]))))
     assert told == [
-        "1 masks have transparent pixels and several colors in the others: 0_mask.png; color and transparency show "
-        "different regions, so save them in black and white, without transparency"
+        "1 mask has transparent pixels and several colors in the others: 0_mask.png; the colors and the opacity tell "
+        "of other regions, so save them in black and white, without transparency"
     ]
 
 
@@ -289,7 +289,7 @@ def test_jpeg_near_black_and_white_is_cut_at_half(tmp_path: Path, ending: str) -
     assert [mask.sum() for mask in read(pairs)] == [32 * 32, 0]
 
 
-@pytest.mark.parametrize(("level", "told"), [(1, "levels run from 0 to 1"), (128, "1024 pixels between 64 and 191")])
+@pytest.mark.parametrize(("level", "told"), [(1, "levels from 0 to 1"), (128, "1024 pixels between 64 and 191")])
 def test_jpeg_of_other_levels_is_refused(tmp_path: Path, level: int, told: str) -> None:
     pairs = laid(tmp_path, coarse(level), ending=".jpg", quality=100)
     assert told in judged(pairs)[0]
@@ -302,8 +302,8 @@ def test_jpeg_of_three_levels_is_refused_and_cannot_be_told_by_levels(tmp_path: 
     three = coarse(255)
     three[24:40, 24:40] = 128
     pairs = laid(tmp_path, three, ending=".jpg", quality=90)
-    assert "JPEG masks should be near 0 or 255" in judged(pairs)[0]
-    told = "1 masks are JPEG, which blurs levels: 0_mask.jpg; save them as PNG from the original"
+    assert "a JPEG mask is near 0 and 255" in judged(pairs)[0]
+    told = "1 mask is JPEG, which blurs levels: 0_mask.jpg; save them as PNG from the original"
     assert judged(pairs, ["a", "b"], levels=("0", "128", "255")) == judged(pairs, ["a", "b"]) == [told]
     assert judged(pairs, foreground=("128",)) == [f"{told}, or give a range such as --foreground 128-255"]
 

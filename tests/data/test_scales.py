@@ -78,7 +78,7 @@ def test_little_of_the_range_and_negative_values_are_stretched(
 def test_images_of_8_bits_stay_as_they_are_beside_deep_ones(tmp_path: Path) -> None:
     shown, _, notes = grays(saved(tmp_path, np.array([[0, 9]], np.uint8), np.array([[0, 4095]], np.uint16)))
     assert shown == [[0, 9], [0, 255]]
-    assert notes[0].startswith("1 images of more than 8 bits")
+    assert notes[0].startswith("1 image of more than 8 bits")
 
 
 def test_values_that_are_no_numbers_are_named(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_transparent_pixels_of_images_are_said(tmp_path: Path) -> None:
     pairs = saved(tmp_path, opaque, holes, ending=".png")
     shown, problems, notes = grays(pairs)
     assert (shown, problems) == ([[255, 255], [7, 7]], [])
-    assert notes == ["transparency is ignored in 1 images: 1.png"]
+    assert notes == ["opacity is left out of 1 image with transparent pixels: 1.png"]
 
 
 def test_cmyk_is_converted(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_a_spacing_that_nobody_set_is_not_known_and_a_real_millimeter_is(tmp_pat
     nibabel.save(nibabel.Nifti1Image(np.asarray(nibabel.load(path).dataobj), np.eye(4)), path)
     data = sound("folder", tmp_path)
     assert samples(data)["case_1_slice_001"].spacing == ()
-    assert "the spacing of 1 volumes is not known, so distances are in pixels: case_1" in data.note
+    assert "no spacing is known of 1 volume, so distances are in pixels: case_1" in data.note
 
 
 def raw(root: Path, labels: object) -> None:
