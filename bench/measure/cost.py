@@ -37,7 +37,8 @@ def cost(network: nn.Module, spec: CostSpec) -> Cost:
     A network that was adapted is counted itself, on what it is given of such an image. The network is not changed if it
     can be copied. It is called once before counting, which initializes lazy modules; errors of this call are raised.
     """
-    network, image = itself(own(network).eval(), random_image(network, spec.channels, spec.size))
+    with as_written():
+        network, image = itself(own(network).eval(), random_image(network, spec.channels, spec.size))
     parameters = list(network.parameters())
     with as_written(), Unregistered(copy := own(network)) as elsewhere:
         shares = attended(copy, image)
