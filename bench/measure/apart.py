@@ -30,6 +30,7 @@ def apart(function: Callable[[], Found]) -> Found:
     """
     if sys.platform != "linux" or torch.cuda.is_initialized():
         return function()
+    sys.stdout.flush()  # else a fork that prints repeats what waits here
     read, write = os.pipe()
     parent, child = os.getpid(), os.fork()
     if not child:
@@ -39,8 +40,10 @@ def apart(function: Callable[[], Found]) -> Found:
     with os.fdopen(read, "rb") as answers:
         answer = answers.read()
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if code:
-        raise Ended(f"its process was killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}")
+    if code < 0:
+        raise Ended(f"its process was killed by {signal.Signals(-code).name}")
+    if code or not answer:  # a network that ends its process may say that all went well
+        raise Ended(f"its process ended with exit code {code}")
     found: Found = pickle.loads(answer)  # noqa: S301  written by our own fork
     return found
 

@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from copy import deepcopy
-from itertools import chain
 from typing import Any
 
 import torch
@@ -24,7 +23,7 @@ from bench.errors import first_line
 from bench.measure.apart import Ended, apart
 from bench.measure.attention import attended
 from bench.measure.counters import as_written, by_fvcore, by_torch
-from bench.measure.layers import quantized, unregistered, unregistered_parameters
+from bench.measure.layers import Unregistered, quantized, unregistered
 from bench.measure.switches import random_images
 from bench.networks.adapt import inside
 from bench.quantities import Cost, CostSpec, Count
@@ -38,16 +37,17 @@ def cost(network: nn.Module, spec: CostSpec) -> Cost:
     A network that was adapted is counted itself, on what it is given of such an image. The network is not changed if it
     can be copied. It is called once before counting, which initializes lazy modules; errors of this call are raised.
     """
-    network, image = itself(own(network).eval(), random_image(network, spec.channels, spec.size))
-    parameters = list(network.parameters())
     with as_written():
-        shares = attended(own(network), image)
+        network, image = itself(own(network).eval(), random_image(network, spec.channels, spec.size))
+    parameters = list(network.parameters())
+    with as_written(), Unregistered(copy := own(network)) as elsewhere:
+        shares = attended(copy, image)
     return Cost(
         parameters=sum(p.numel() for p in parameters), parameter_bytes=sum(p.nbytes for p in parameters),
         trainable_parameters=sum(p.numel() for p in parameters if p.requires_grad),
         buffer_bytes=sum(b.nbytes for b in network.buffers()), fvcore=_count("fvcore", by_fvcore, network, image),
         torch=_count("torch", by_torch, network, image), attended=shares,
-        uncounted=(*unregistered(network), *quantized(network)),
+        uncounted=(*unregistered(copy, elsewhere.used), *quantized(network)),
     )  # fmt: skip
 
 
@@ -85,10 +85,8 @@ def _count(name: str, counter: Counter, network: nn.Module, image: Tensor) -> Co
 
     def found() -> Count:
         try:
-            copy = own(network)
-            for parameter in chain.from_iterable(unregistered_parameters(copy).values()):
-                parameter.requires_grad_(False)  # the tracer takes it for a constant, which has no gradient
-            return counter(copy, image)
+            with Unregistered(copy := own(network)):
+                return counter(copy, image)
         except Exception as error:  # noqa: BLE001  a foreign network can make a tracer raise anything
             return Count(counter=name, macs=None, error=f"{type(error).__name__}: {first_line(error)}")
 

@@ -272,7 +272,9 @@ class _Operators(TorchDispatchMode):
             with self:
                 if func is torch.ops.higher_order.cond:
                     return _cond(*args, **kwargs)
-                return func.py_kernels[DispatchKey.CompositeExplicitAutograd](*args, **kwargs)
+                definition = func.py_kernels[DispatchKey.CompositeExplicitAutograd]
+                with patch.dict(definition.__globals__, _get_current_dispatch_mode=lambda: None):  # some refuse a mode
+                    return definition(*args, **kwargs)
         composed = torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
         if composed and not func.is_view:
             with self:
@@ -306,8 +308,9 @@ class _Uncounted:
             self.calls[operator] += 1
             self.not_free |= set() if is_free else {operator}
             self.complex |= {operator} if is_complex else set()
-        if is_real:
-            self.products.see(func, [one for one in tensors((args, kwargs)) if one.is_floating_point()], made, is_free)
+        if is_real or is_complex:
+            given = [one for one in tensors((args, kwargs)) if one.is_floating_point() or one.is_complex()]
+            self.products.see(func, given, made, is_free)
 
     def unknown(self, counted: set[Any], macs: int) -> tuple[str, ...]:
         """Operators that may multiply and have no correct formula, with the reason."""

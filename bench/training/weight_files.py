@@ -25,20 +25,23 @@ NESTS = (
     "state_dict", "model_state_dict", "model_state", "model", "network_state_dict", "network_weights", "network", "net",
     "weights", "params", "module", "state_dict_ema", "model_ema", "ema",
 )  # fmt: skip
+SAVE_ALONE = (
+    "where you trust it, load it with your own program and save the tensors alone: "
+    "safetensors.torch.save_file(network.state_dict(), 'weights.safetensors')"
+)
 ANOTHER_KIND = (
     (rb"version https://git-lfs", "a pointer of Git LFS, not the weights themselves; fetch them: git lfs pull"),
     (rb"\s*<", "a web page, not the weights themselves; open its address in a browser, sign in where asked, download"),
     (rb"\x89HDF", "an HDF5 file, as Keras writes; save a state dict with PyTorch"),
     (rb"\x1f\x8b|BZh|7z\xbc\xaf|Rar!|\xfd7zXZ", "a compressed file; unpack it and give the file of weights in it"),
+    (rb"\Z", "empty; copy it anew"),
+    (rb"\{\s*\"metadata\"", "the list of the parts of a file of weights; join the parts in one file"),
+    (rb"(?s)\x80(?!.{1,12}\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19).{20}", "a pickle that torch did not write; " + SAVE_ALONE),
     (rb"(?!PK|\x80)", "neither a safetensors file nor a torch file; save a state dict as one of them"),
 )
 # What reading a file that is cut off or damaged raises.
 DAMAGED = (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError)
 SHOWN = 3
-SAVE_ALONE = (
-    "where you trust it, load it with your own program and save the tensors alone: "
-    "safetensors.torch.save_file(network.state_dict(), 'weights.safetensors')"
-)
 
 
 def weights_digest(path: Path) -> str:
@@ -84,7 +87,7 @@ def read_weights(path: Path) -> "tuple[dict[str, Tensor], tuple[str, ...]]":
 
 def _refuse_another_kind(path: Path, start: bytes) -> None:
     """Raise UserError for what is neither a zip of pickles nor a pickle, with what it is instead."""
-    for pattern, said in ANOTHER_KIND if start else ():
+    for pattern, said in ANOTHER_KIND:
         if re.match(pattern, start):
             raise UserError(f"{path} is {said}")
     if not start.startswith(b"PK"):
@@ -99,8 +102,12 @@ def _refuse_another_kind(path: Path, start: bytes) -> None:
     if "constants.pkl" in inside:
         raise UserError(f"{path} is a TorchScript archive, which holds code and is not run; {SAVE_ALONE}")
     if "data.pkl" not in inside:
-        shown = ", ".join(names[:3])
-        raise UserError(f"{path} is an archive of {shown}; unpack it and give the file of weights in it")
+        if names and all(name.endswith(".npy") for name in names):
+            raise UserError(
+                f"{path} holds arrays of numpy; save them as tensors, in a safetensors file or a torch file"
+            )
+        what = f"an archive of {some(names)}" if names else "an empty archive"
+        raise UserError(f"{path} is {what}; unpack it and give the file of weights in it")
 
 
 def _harmless() -> list[Any]:
@@ -151,7 +158,10 @@ def _state_dict(found: Any, path: Path) -> "tuple[dict[str, Tensor], tuple[str, 
             inner, notes = _state_dict(found[nests[0]], path)
             others = [str(key) for key in dicts if key != nests[0]]
             return inner, (*notes, f"'{nests[0]}' taken, {some(others)} left out") if others else notes
-    inside = f"a dict of {', '.join(map(str, list(found)[:6]))}" if isinstance(found, Mapping) else type(found).__name__
+    inside = type(found).__name__
+    if isinstance(found, Mapping):
+        kinds = some({type(one).__name__: 0 for one in found.values()})
+        inside = f"a dict of {', '.join(map(str, list(found)[:6]))} ({kinds})" if found else "an empty dict"
     raise UserError(f"{path} holds {inside}; give a state dict, by itself or under one of: {', '.join(NESTS)}")
 
 

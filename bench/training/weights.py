@@ -112,12 +112,17 @@ def _refuse_other_values(
     """Raise UserError for numbers of another kind, as quantized weights are, and for values that are not numbers."""
     for name in own.keys() & tensors.keys():
         value = tensors[name]
+        if value.is_meta or value.is_sparse:
+            what = "is sparse" if value.is_sparse else "has no values, only a shape"
+            raise UserError(f"{path}: {name} {what}; save the state dict of the network as it computes")
         if not own[name].is_floating_point():
             continue
         if not value.is_floating_point():
             kinds = f"{name} is {_kind(value)}, the network's is {_kind(own[name])}"
             raise UserError(f"{path} does not fit the network: {kinds}; give weights that are not quantized")
-        bad = int((~value.isfinite() if name in parameters else value.isnan()).sum())
+        value = value.float() if value.element_size() < 2 else value  # 8 bits have no such test
+        all_finite = name in parameters or name.endswith(("running_mean", "running_var"))
+        bad = int((~value.isfinite() if all_finite else value.isnan()).sum())
         if bad:
             what = f"{bad:,} of {value.numel():,} values of {name} are NaN or infinite"
             raise UserError(f"{path}: {what}, so the training diverged; give weights from before that")

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import pytest
 
@@ -20,6 +21,8 @@ def test_a_result_comes_back_and_changes_do_not():
         (os.abort, "killed by SIGABRT"),
         (lambda: os.kill(os.getpid(), signal.SIGKILL), "killed by SIGKILL"),
         (lambda: os._exit(3), "exit code 3"),
+        (lambda: os._exit(0), "exit code 0"),
+        (lambda: sys.exit(0), "exit code 1"),
         (lambda: 1 / 0, "exit code 1"),
     ],
 )

@@ -11,7 +11,11 @@ import pytest
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch._higher_order_ops.map import map as map_
+from torch._higher_order_ops.scan import scan
+from torch._higher_order_ops.while_loop import while_loop
 from torch.nn import functional as F
+from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 from torch.utils.checkpoint import checkpoint
 
 from bench.measure.cost import Call, cost
@@ -73,6 +77,44 @@ def hidden(x: Tensor, weight: Tensor) -> Tensor:
 @torch.library.custom_op("bench_tests::hidden_into", mutates_args=("out",))
 def hidden_into(x: Tensor, weight: Tensor, out: Tensor) -> None:
     out.copy_(F.conv2d(x, weight, padding=1))
+
+
+ROWS = torch.rand(1, 1, 128, 8)
+FLEX = 2 * 128 * 128 * 8
+
+
+def flex(network: One, x: Tensor) -> Tensor:
+    return flex_attention(ROWS, ROWS, ROWS)
+
+
+def masked_flex(network: One, x: Tensor) -> Tensor:
+    """Dense, as it is run without a compiler, and as fused attention with a mask is counted."""
+    causal = create_block_mask(lambda b, h, query, key: query >= key, None, None, 128, 128, device="cpu")
+    return flex_attention(ROWS, ROWS, ROWS, block_mask=causal)
+
+
+def looped(network: One, x: Tensor) -> Tensor:
+    def step(n: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        return n + 1, network.conv(y)[:, :3].clone(memory_format=torch.contiguous_format)
+
+    return while_loop(lambda n, y: n < 3, step, (torch.zeros((), dtype=torch.long), x))[1]
+
+
+def scanned(network: One, x: Tensor) -> Tensor:
+    def step(carried: Tensor, one: Tensor) -> tuple[Tensor, Tensor]:
+        made = carried @ one
+        return made, made.clone()
+
+    return scan(step, torch.eye(8), x[0], dim=0)[1]
+
+
+HIGHER = {
+    "FlexAttention": (flex, FLEX),
+    "FlexAttention with a block mask": (masked_flex, FLEX),
+    "while_loop": (looped, 3 * CONVOLUTION),
+    "scan": (scanned, 3 * 8 * 8 * 8),
+    "map": (lambda network, x: map_(lambda one: one @ one, x[0]), 3 * 8 * 8 * 8),
+}
 
 
 class Tires(nn.Module):
@@ -270,6 +312,15 @@ def test_a_network_built_to_fool_the_counters_is_counted_right_or_marked(monkeyp
         assert found.doubt == ""
         assert found.torch.macs == macs
         assert found.convolutions_and_matmuls[0] == macs
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("then", "macs"), HIGHER.values(), ids=HIGHER)
+def test_operators_that_call_functions_are_counted_by_torch_and_marked(monkeypatch, then, macs):
+    monkeypatch.setattr("bench.measure.cost.formulas", dict)
+    found = cost(One(then), CostSpec(size=8))
+    assert found.torch.macs == macs
+    assert found.doubt.startswith("fvcore failed")
 
 
 def test_what_has_no_formula_is_named():

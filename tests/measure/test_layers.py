@@ -1,5 +1,7 @@
 """Layers that no count of parameters sees are named."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -38,6 +40,44 @@ def test_layers_in_plain_lists_are_named_and_counted(hold):
     assert found.parameters == 16
     assert found.torch.macs == found.fvcore.macs == 64 * (12 + 16 + 16)
     assert found.doubt == "not among the parameters: layers in a plain list or dictionary, inner.held (40 parameters)"
+
+
+class Keeps:
+    def __init__(self, conv):
+        self.conv = conv
+
+    def __call__(self, x):
+        return self.conv(x)
+
+
+class Hides(nn.Module):
+    """A convolution that `hide` puts out of sight, and one that is registered."""
+
+    def __init__(self, hide):
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 1)
+        self.hidden = hide(nn.Conv2d(4, 4, 1))
+
+    def forward(self, x):
+        return self.hidden(self.first(x))
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [lambda conv: lambda x: conv(x) * 2, partial, lambda conv: conv.forward, Keeps],
+    ids=["closure", "partial", "method", "object"],
+)
+def test_weights_that_no_module_holds_are_named_and_counted(hide):
+    network = Hides(hide)
+    found = cost(network, CostSpec(size=8))
+    assert found.parameters == 16
+    assert found.torch.macs == found.fvcore.macs == 64 * (12 + 16)
+    assert found.doubt == "not among the parameters: weights that forward uses from elsewhere (20 parameters)"
+    assert network(torch.rand(1, 3, 8, 8)).requires_grad
+
+
+def test_a_scripted_part_is_not_called_quantized():
+    assert quantized(nn.Sequential(torch.jit.script(nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU())))) == ()
 
 
 @pytest.mark.parametrize(

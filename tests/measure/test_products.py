@@ -28,6 +28,14 @@ def looped(x: Tensor) -> Tensor:
     return out
 
 
+def onto_a_bias(x: Tensor) -> Tensor:
+    """A 1x1 convolution, product by product onto a map that begins as the bias."""
+    x, out = x.view(1, 3, 8, 8), torch.ones(4).view(1, 4, 1, 1).expand(1, 4, 8, 8).clone()
+    for i in range(3):
+        out += WEIGHTS[None, :, i, :1, :1] * x[:, i : i + 1]
+    return out
+
+
 BETWEEN = {
     "nothing": lambda p: p, "clone": lambda p: p.clone(), "copy_": lambda p: torch.empty_like(p).copy_(p),
     "views": lambda p: p.flatten(0, 1).transpose(0, 1), "relu": lambda p: p.relu(),
@@ -58,11 +66,13 @@ def test_products_that_are_summed_stay_marked(between, total):
     [
         (written_in_place, PRODUCTS),
         (looped, 64 * 4 * 27),
+        (onto_a_bias, 64 * 4 * 3),
+        (lambda x: (torch.complex(x, x) * torch.complex(x, x)).sum(-1), 24 * 8),
         (lambda x: torch.stack([x * x, x * x]).sum(0), 2 * 24 * 8),
         (lambda x: x * x + x * x, 2 * 24 * 8),
         (lambda x: F.max_pool1d(x * x, 2).sum(-1), 24 * 4),
     ],
-    ids=["mul_", "loop", "stack", "two products", "max pooling"],
+    ids=["mul_", "loop", "loop onto a bias", "complex", "stack", "two products", "max pooling"],
 )
 def test_products_that_are_added_are_marked(function, count):
     assert summed(function, torch.rand(1, 24, 8)) == f"{count:,} elementwise products that are then summed"

@@ -1,6 +1,8 @@
 """Somebody's own weights: read from what people save, fitted by name, refused in words."""
 
 import hashlib
+import pickle
+import zipfile
 from argparse import Namespace
 from pathlib import Path
 
@@ -174,6 +176,13 @@ def test_of_two_networks_none_is_guessed(tmp_path, theirs):
             torch.ones(1, 4, 1, 1, dtype=torch.int8),
             "is int8, the network's is float32.*not quantized",
         ),
+        (
+            "layers.1.running_var",
+            torch.full((4,), torch.inf),
+            "4 of 4 values of layers.1.running_var are NaN or infinite",
+        ),
+        ("layers.4.weight", torch.ones(1, 4, 1, 1).to_sparse(), "layers.4.weight is sparse"),
+        ("layers.4.weight", torch.ones(1, 4, 1, 1, device="meta"), "layers.4.weight has no values, only a shape"),
         ("layers.5.weight", torch.ones(1), "layers.5.weight is not the network's"),
     ],
 )
@@ -212,10 +221,27 @@ def test_a_whole_network_and_a_scripted_one_are_refused(tmp_path, theirs):
         load_weights(small(), tmp_path / "scripted.pt")
 
 
-def test_a_zip_of_something_else_is_refused(tmp_path):
-    np.savez(tmp_path / "w.npz", a=np.ones(2))
-    with pytest.raises(UserError, match=r"is an archive of a\.npy; unpack it"):
-        load_weights(small(), tmp_path / "w.npz")
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["a.npy", "b.npy"], "holds arrays of numpy; save them as tensors"),
+        (["best.pth", "readme.txt"], r"is an archive of best\.pth, readme\.txt; unpack it"),
+        ([], "is an empty archive"),
+    ],
+)
+def test_a_zip_of_something_else_is_refused(tmp_path, names, text):
+    with zipfile.ZipFile(tmp_path / "w", "w") as archive:
+        for name in names:
+            archive.writestr(name, b"")
+    with pytest.raises(UserError, match=text):
+        load_weights(small(), tmp_path / "w")
+
+
+def test_weights_of_8_bits_are_taken_and_said(tmp_path, theirs):
+    state = {k: v.to(torch.float8_e4m3fn) if v.is_floating_point() else v for k, v in theirs.state_dict().items()}
+    network = small()
+    assert load_weights(network, saved(tmp_path, state)) == ("float8_e4m3fn is the precision in which they were saved",)
+    assert torch.equal(network.state_dict()["layers.4.weight"], state["layers.4.weight"].float())
 
 
 @pytest.mark.parametrize("old", [False, True])
@@ -239,7 +265,9 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path, theirs, old, share):
         (b"\x1f\x8b\x08\x00", "is a compressed file; unpack it"),
         (b"\x89HDF\r\n", "is an HDF5 file"),
         (b"hello, world", "neither a safetensors file nor a torch file"),
-        (b"", "cannot be read as weights"),
+        (b"", "is empty; copy it anew"),
+        (b'{"metadata": {"total_size": 9}, "weight_map": {}}', "is the list of the parts of a file of weights"),
+        (pickle.dumps({"a.weight": np.ones(9)}), "is a pickle that torch did not write"),
         (b"PK\x03\x04 cut off", "cannot be read as weights"),
         (b"\x90\x01\x00\x00\x00\x00\x00\x00{cut off", "cannot be read as weights"),
     ],
@@ -251,7 +279,10 @@ def test_a_file_of_something_else_is_refused(tmp_path, content, text):
         load_weights(small(), path)
 
 
-@pytest.mark.parametrize(("found", "text"), [([1, 2], "holds list"), ({"epoch": 3}, "holds a dict of epoch")])
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [([1, 2], "holds list"), ({"epoch": 3}, r"holds a dict of epoch \(int\)"), ({}, "holds an empty dict")],
+)
 def test_a_file_without_a_state_dict_is_refused(tmp_path, found, text):
     with pytest.raises(UserError, match=f"{text}; give a state dict, by itself or under one of: state_dict, "):
         load_weights(small(), saved(tmp_path, found))
