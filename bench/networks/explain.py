@@ -42,7 +42,6 @@ OTHER_DEVICE = ("to be on the same device", "should be the same", "must be on th
 COMPILES = ("CUDA_HOME", "Ninja is required", "nvcc", "Error building extension")
 CONNECTION = ("urllib.error", "http.client", "requests.", "urllib3.", "httpx", "httpcore", "huggingface_hub.", "socket",
               "ssl")  # fmt: skip
-WEIGHTS = (".pth", ".pt", ".npz", ".bin", ".safetensors", ".ckpt", ".tar", ".pkl", ".pickle", ".h5", ".model", ".mat")
 WITHOUT = "build it with random weights: --arg pretrained=false"
 
 
@@ -237,9 +236,7 @@ def _argument(error: BaseException) -> Reason | None:
 
 
 def _library(error: BaseException) -> Reason | None:
-    """An argument that a library's class does not take any longer, or a class that this Python refuses."""
-    if isinstance(error, ValueError) and str(error).startswith("mutable default <class"):
-        return Reason(f"{_text(error)}, as Python does since 3.11", "run it with Python 3.10, or change the line")
+    """An argument that a library's class does not take any longer."""
     found = re.search(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'", str(error))
     if not (isinstance(error, TypeError) and found):
         return None
@@ -284,7 +281,9 @@ def _unknown(error: BaseException) -> Reason:
 def _file(error: BaseException) -> Reason | None:
     if isinstance(error, FileNotFoundError) and error.filename:
         advice = f"put it there (a path that is not whole starts from {Path.cwd()})"
-        more = f", or {WITHOUT}" if Path(str(error.filename)).suffix in WEIGHTS else ""
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        by_torch = any(frame.f_globals.get("__name__") == "torch.serialization" for frame in frames)
+        more = f", or {WITHOUT}" if by_torch else ""
         return Reason(f"it reads '{error.filename}', which is not there", advice + more)
     if "Weights only load failed" in str(error):
         advice = f"give torch.load weights_only=False in that line if you trust the file, or {WITHOUT}"

@@ -105,6 +105,9 @@ def test_files_that_are_missing_and_programs_that_end(said):
     told = said(init="torch.load('pretrained/w.pth')")
     assert "it reads 'pretrained/w.pth', which is not there (net.py:8: " in told
     assert "--arg pretrained=false" in told
+    told = said(init="import numpy; numpy.load('w.npz')")  # which that leaves as it is
+    assert "it reads 'w.npz', which is not there (net.py:8: " in told
+    assert "pretrained=false" not in told
     assert "it ends the program (net.py:3: `raise SystemExit`)" in said(top="raise SystemExit")
     assert "net.py' cannot be imported: KeyError: 'WORLD'" in said(
         top="import os; os.environ.__class__.get; {}['WORLD']"
