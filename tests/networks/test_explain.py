@@ -43,7 +43,10 @@ def said(tmp_path, monkeypatch):
         ("from mamba_ssm import Mamba", "mamba-ssm; it needs CUDA"),
         ("import selective_scan_cuda_core", "from its source, as its repository says; it needs CUDA"),
         ("import nobody_has_this.at_all", "pip install nobody-has-this"),
-        ("import timm.no_such_module", r"installed timm [\d.]+ does not have.* another version of timm"),
+        (
+            "import timm.no_such_module",
+            r"installed timm [\d.]+ does not have.* another version of timm: change the line",
+        ),
         ("from timm.layers import NoSuchLayer", r"'NoSuchLayer' from 'timm.layers', which the installed timm [\d.]+"),
         ("import numpy; numpy.no_such_type", r"'no_such_type' from 'numpy', which the installed numpy [\d.]+"),
     ],
