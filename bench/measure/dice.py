@@ -230,18 +230,21 @@ def refuse_other_outputs(network: nn.Module, spec: DiceSpec) -> None:
     refuse_infinite([output])
     refuse_differing([output], [again])
     if is_flat(output):
-        _refuse_constant(network, image)
+        _refuse_constant(network, image, output)
 
 
-def _refuse_constant(network: nn.Module, image: Tensor) -> None:
-    """Raise UserError if all pixels have one value also with other weights: those of a last layer may start at zero."""
+def _refuse_constant(network: nn.Module, image: Tensor, output: Tensor) -> None:
+    """Raise UserError if an output of one value stays the same with other weights, so that nothing can be learned.
+
+    The weights of a last layer may start at zero, and a network may be made to say one thing everywhere.
+    """
     with scratch(network) as (other, _), torch.no_grad():
         disturb(other)
-        constant = is_flat(other.eval()(image))
+        constant = torch.equal(other.eval()(image), output)
     if constant:
         raise UserError(
-            "the output is the same number at every pixel of a random image, whatever the weights are; see that the "
-            "forward pass ends in logits that depend on the image"
+            f"the output is {float(output.flatten()[0]):g} at every pixel of a random image, whatever the weights are; "
+            "see that the forward pass ends in logits that depend on the image"
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from bench.errors import UserError, first_line, is_out_of_memory
 from bench.networks.code import BENCH, is_installed
 from bench.networks.importing import is_own
-from bench.networks.libraries import owner_of, versions
+from bench.networks.libraries import is_needed, owner_of, versions
 
 # The names on the package index of what is imported under another one. Of others, `_` becomes `-`.
 ON_INDEX = {
@@ -42,7 +42,6 @@ OTHER_DEVICE = ("to be on the same device", "should be the same", "must be on th
 COMPILES = ("CUDA_HOME", "Ninja is required", "nvcc", "Error building extension")
 CONNECTION = ("urllib.error", "http.client", "requests.", "urllib3.", "httpx", "httpcore", "huggingface_hub.", "socket",
               "ssl")  # fmt: skip
-WEIGHTS = (".pth", ".pt", ".npz", ".bin", ".safetensors", ".ckpt", ".tar", ".pkl", ".pickle", ".h5", ".model", ".mat")
 WITHOUT = "build it with random weights: --arg pretrained=false"
 
 
@@ -154,7 +153,7 @@ def missing_package(module: str) -> Reason:
         return Reason(why, "get the whole repository, with its submodules")
     if _spec(top):
         owner = owner_of(top) or top
-        return Reason(f"it imports '{module}', which {_installed(owner)} does not have", _other_version(owner))
+        return Reason(f"it imports '{module}', which {_installed(owner)} does not have", _other_version(owner, top))
     name = ON_INDEX.get(top, top.replace("_", "-"))
     why = f"it imports '{top}', which is not installed"
     if top in FROM_SOURCE:
@@ -163,8 +162,11 @@ def missing_package(module: str) -> Reason:
     return Reason(why, f"install it: python -m pip install {name}{cuda}")
 
 
-def _other_version(owner: str) -> str:
-    return f"it was written for another version of {owner}: install that one, or change the line"
+def _other_version(owner: str, package: str) -> str:
+    remedy = (
+        "change the line, for bench needs this one" if is_needed(package) else "install that one, or change the line"
+    )
+    return f"it was written for another version of {owner}: {remedy}"
 
 
 def _spec(top: str) -> object:
@@ -185,10 +187,10 @@ def _name(error: BaseException) -> Reason | None:
     pattern = r"cannot import name '(\w+)' from '([\w.]+)'|module '([\w.]+)' has no attribute '(\w+)'"
     if isinstance(error, ImportError | AttributeError) and (found := re.search(pattern, str(error))):
         name, module = found[1] or found[4], found[2] or found[3]
-        owner = None if is_own(module.partition(".")[0]) else owner_of(module.partition(".")[0])
-        if owner:
+        package = module.partition(".")[0]
+        if not is_own(package) and (owner := owner_of(package)):
             why = f"it takes '{name}' from '{module}', which {_installed(owner)} does not have"
-            return Reason(why, _other_version(owner))
+            return Reason(why, _other_version(owner, package))
     if isinstance(error, NameError) and error.name and error.__traceback__:
         *_, (frame, _) = traceback.walk_tb(error.__traceback__)
         module = _imported_as(str(error.name), frame.f_code.co_filename)
@@ -237,9 +239,7 @@ def _argument(error: BaseException) -> Reason | None:
 
 
 def _library(error: BaseException) -> Reason | None:
-    """An argument that a library's class does not take any longer, or a class that this Python refuses."""
-    if isinstance(error, ValueError) and str(error).startswith("mutable default <class"):
-        return Reason(f"{_text(error)}, as Python does since 3.11", "run it with Python 3.10, or change the line")
+    """An argument that a library's class does not take any longer."""
     found = re.search(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'", str(error))
     if not (isinstance(error, TypeError) and found):
         return None
@@ -248,7 +248,7 @@ def _library(error: BaseException) -> Reason | None:
     if not module or is_own(module) or not (owner := owner_of(module)):
         return None
     why = f"it gives {found[1]} of {_installed(owner)} an argument '{found[2]}' that it does not take"
-    return Reason(why, _other_version(owner))
+    return Reason(why, _other_version(owner, module))
 
 
 def _installed(owner: str) -> str:
@@ -284,7 +284,9 @@ def _unknown(error: BaseException) -> Reason:
 def _file(error: BaseException) -> Reason | None:
     if isinstance(error, FileNotFoundError) and error.filename:
         advice = f"put it there (a relative path starts from {Path.cwd()})"
-        more = f", or {WITHOUT}" if Path(str(error.filename)).suffix in WEIGHTS else ""
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        by_torch = any(frame.f_globals.get("__name__") == "torch.serialization" for frame in frames)
+        more = f", or {WITHOUT}" if by_torch else ""
         return Reason(f"it reads '{error.filename}', which is not there", advice + more)
     if "Weights only load failed" in str(error):
         advice = f"give torch.load weights_only=False in that line if you trust the file, or {WITHOUT}"

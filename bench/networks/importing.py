@@ -8,6 +8,7 @@ nor of a distribution that this program needs.
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module, invalidate_caches
 from importlib.machinery import ModuleSpec, PathFinder
@@ -15,6 +16,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 from bench.networks.code import closure, folders_above, importable, imports_of, is_installed, is_networks_code, root_of
 from bench.networks.libraries import is_needed
@@ -39,9 +41,27 @@ def module_of(file: Path) -> ModuleType:
         sys.meta_path.insert(0, _OWN)
     steps = _steps(file)
     _OWN.names.add(steps[0][0])
-    module = _loaded(steps)
+    try:
+        module = _loaded(steps)
+    except ValueError as error:
+        if not str(error).startswith("mutable default <class"):
+            raise
+        _OWN.forget()
+        _OWN.names.add(steps[0][0])
+        with patch("dataclasses.dataclass", _dataclass):
+            module = _loaded(steps)
     _OWN.states = _states(one.__file__ for one in _OWN.modules() if getattr(one, "__file__", None))
     return module
+
+
+def _dataclass(made: Any = None, /, **options: Any) -> Any:
+    """`dataclass` as it was until Python 3.10: an object of one may be a default in another."""
+    if made is None:
+        return lambda one: _dataclass(one, **options)
+    made = dataclass(made, **options)
+    if made.__hash__ is None:  # which is how Python since 3.11 knows what may be changed
+        made.__hash__ = object.__hash__
+    return made
 
 
 def is_own(package: str) -> bool:

@@ -298,7 +298,7 @@ def test_refusals(output, said):
     [
         (lambda x: maps(x) / 0, "2048 of 2048 values of the output are NaN or infinite; see that its weights"),
         (lambda x: maps(x) + torch.rand(1), "gives another output for the same input: two calls in eval mode differ"),
-        (lambda x: maps(x) * 0 + 1, "the same number at every pixel of a random image, whatever the weights are"),
+        (lambda x: maps(x) * 0 + 1, "the output is 1 at every pixel of a random image, whatever the weights are"),
     ],
 )
 def test_what_is_not_finite_not_repeatable_or_constant_is_refused(output, said):
@@ -311,6 +311,18 @@ def test_a_last_layer_that_starts_at_zero_is_no_constant():
     nn.init.zeros_(network.weight)
     refuse_other_outputs(network, SPEC)
     assert not network.weight.any()
+
+
+def test_a_network_that_says_one_thing_everywhere_may_learn_another():
+    class Ones(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bias = nn.Parameter(torch.tensor(9.0))
+
+        def forward(self, x):
+            return maps(x) * 0 + self.bias
+
+    refuse_other_outputs(Ones(), SPEC)
 
 
 def test_a_fault_of_the_training_mode_is_told_before_a_training_alone():

@@ -43,7 +43,10 @@ def said(tmp_path, monkeypatch):
         ("from mamba_ssm import Mamba", "mamba-ssm; it needs CUDA"),
         ("import selective_scan_cuda_core", "from its source, as its repository says; it needs CUDA"),
         ("import nobody_has_this.at_all", "pip install nobody-has-this"),
-        ("import timm.no_such_module", r"installed timm [\d.]+ does not have.* another version of timm"),
+        (
+            "import timm.no_such_module",
+            r"installed timm [\d.]+ does not have.* another version of timm: change the line",
+        ),
         ("from timm.layers import NoSuchLayer", r"'NoSuchLayer' from 'timm.layers', which the installed timm [\d.]+"),
         ("import numpy; numpy.no_such_type", r"'no_such_type' from 'numpy', which the installed numpy [\d.]+"),
     ],
@@ -105,6 +108,9 @@ def test_files_that_are_missing_and_programs_that_end(said):
     told = said(init="torch.load('pretrained/w.pth')")
     assert "it reads 'pretrained/w.pth', which is not there (net.py:8: " in told
     assert "--arg pretrained=false" in told
+    told = said(init="import numpy; numpy.load('w.npz')")  # which that leaves as it is
+    assert "it reads 'w.npz', which is not there (net.py:8: " in told
+    assert "pretrained=false" not in told
     assert "it ends the program (net.py:3: `raise SystemExit`)" in said(top="raise SystemExit")
     assert "net.py' cannot be imported: KeyError: 'WORLD'" in said(
         top="import os; os.environ.__class__.get; {}['WORLD']"

@@ -290,3 +290,25 @@ def test_what_is_no_file_of_a_network(lay, name, said):
     (root / "binary.py").write_bytes(b"\0\xff\xfe")
     with pytest.raises(UserError, match=said):
         find_network(name).build(3, 1, 32)
+
+
+DATACLASSES = """
+from dataclasses import dataclass, field
+@dataclass
+class Stage:
+    width: int = 8
+
+@dataclass(order=True)
+class Settings:
+    stage: Stage = Stage()
+    {more}
+"""
+
+
+def test_an_object_of_a_dataclass_may_be_a_default_as_it_was_until_python_3_10(lay):
+    text = DATACLASSES.format(more="") + net("from .blocks import double\nWIDTH = Settings().stage.width")
+    lay({"net/model.py": text, "net/blocks.py": BLOCKS})
+    assert parameters("net/model.py:Net") == BY_HAND
+    lay({"net/model.py": DATACLASSES.format(more="sizes: list = []") + net("from .blocks import WIDTH, double")})
+    with pytest.raises(UserError, match="mutable default <class 'list'> for field sizes"):
+        parameters("net/model.py:Net")
