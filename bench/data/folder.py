@@ -67,7 +67,7 @@ def _too_few(root: Path, found: Found, empty: list[str]) -> UserError:
     count = len({sample.group for sample in found.sides[part]})
     where = f"{part} of {root}" if part else str(root)
     are, sides = "is" if count == 1 else "are", " and ".join(empty)
-    fault = f"{counted(count, found.unit)} in {where} {are} too few to split, for {sides} would be empty"
+    fault = f"{counted(count, found.unit)} in {where} {are} too few to split: {sides} would be empty"
     advice = f"add {found.unit}s ({LEAST} or more are needed), or make folders train, val and test"
     return UserError(f"folder: {fault}; {advice}")
 

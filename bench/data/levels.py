@@ -210,7 +210,7 @@ def _unclear(masks: Sequence[MaskFacts]) -> str:
         advice = "save one class in black and white, and several as gray levels or palette numbers 0, 1, 2 ..."
         return f"{told}; colors do not say which class is meant, so {advice}"
     if any(level != int(level) for level in levels):
-        return f"{told}; of probabilities, give what is over your threshold: --foreground 0.5-1"
+        return f"{told}; if they are probabilities, give those over your threshold: --foreground 0.5-1"
     if levels[0] < 0:
         return f"{told}; levels below 0 name no class, so write the masks again, with 0 for the background"
     above = [level for level in levels if level]
@@ -251,10 +251,10 @@ def _unclear_lossy(masks: Mapping[Path, MaskFacts]) -> str:
     kind = f"the masks in JPEG ({len(masks)}) have levels from 0 to {top}" + (
         "" if is_dark else f", {between} pixels between 64 and 191"
     )
-    advice = "save them as PNG from the original, for JPEG keeps no class numbers, or say --foreground 1-255"
+    advice = "save them as PNG from the original, since JPEG changes class numbers, or give --foreground 1-255"
     least = 128 if high else top // 2 + 1
-    advice = advice if is_dark else f"save them as PNG from the original, or say --foreground {least}-255"
-    return f"{kind}: {first_few([path.name for path in masks])}; a JPEG mask is near 0 and 255, so {advice}"
+    advice = advice if is_dark else f"save them as PNG from the original, or give --foreground {least}-255"
+    return f"{kind}: {first_few([path.name for path in masks])}; JPEG masks should be near 0 or 255, so {advice}"
 
 
 def _faults_of_numbers(rule: Rule, facts: Mapping[Path, MaskFacts], classes: tuple[str, ...]) -> list[str]:

@@ -116,7 +116,7 @@ def _faults(tally: _Tally, kinds: Sequence[str]) -> list[str]:
         name, paths = next(iter(tally.people.items()))
         files, count = " and ".join(path.name for path in paths), len(tally.people)
         advice = f"keep those of one person, and move the others out of {paths[0].parent}"
-        faults.append(f"folder: {count} images have the masks of several people, as '{name}': {files}; {advice}")
+        faults.append(f"folder: {count} images have masks by several people, such as '{name}': {files}; {advice}")
     if len(tally.unclear) > FEW:
         paths = next(iter(tally.unclear.values()))
         files = " and ".join(path.name for path in paths)

@@ -16,7 +16,8 @@ SMALLEST = 1e-6  # probabilities are clipped to this distance from 0 and 1 befor
 SUM = 1e-2  # allowed distance of a sum of probabilities from 1, which half precision rounds
 ROUNDING = 1e-5
 LARGE = 1e6  # larger values are no class numbers
-BEYOND = 0.45  # probabilities enlarged by torch's cubic interpolation lie so far outside: 1.1875^2 + 0.1875^2 - 1
+# Probabilities enlarged by torch's cubic interpolation lie this share of their range outside: 1.1875^2 + 0.1875^2 - 1.
+BEYOND = 0.45
 ONE_MAP = "its softmax or log-softmax over one map is the same number everywhere; give it two maps, or a sigmoid"
 
 
@@ -36,7 +37,8 @@ def _seen(values: Sequence[Tensor]) -> Meaning | None:
     if -ROUNDING <= low < high <= 1 + ROUNDING:
         sums_to_one = all(float((one.sum(1) - 1).abs().max()) <= SUM for one in values)
         return "softmax" if sums_to_one and values[0].shape[1] > 1 else "sigmoid"
-    return None if low < high and low >= -BEYOND and high <= 1 + BEYOND else "logits"
+    beyond = BEYOND * min(1.0, high - low)
+    return None if low < high and low >= -beyond and high <= 1 + beyond else "logits"
 
 
 def fault_of(values: Sequence[Tensor], meaning: Meaning | None, place: str) -> str:

@@ -17,7 +17,7 @@ from bench.errors import is_out_of_memory
 from bench.networks.output_maps import Place, maps_in, shape_of, steps_of, tensors_in
 
 LOUD = 8.0  # values of the second image, in standard deviations around 0; those of the first are in [0, 1)
-STRENGTHS = (4.0, 2.0, 1.0)  # weights are multiplied by the first of these at which the output stays finite
+STRENGTHS = (4.0, 2.0, 1.0, 0.5, 0.25)  # weights are multiplied by the first of these at which the output stays finite
 ONE_NUMBER = 0.5  # standard deviation of what is added to biases and to the weights of norms
 NARROWER = 32  # pixels; networks that halve the image up to five times take such a width; others perhaps half or twice
 

@@ -119,7 +119,7 @@ def test_what_has_no_partner_is_a_line_and_other_files_are_counted(tmp_path: Pat
 
 def test_too_few_images_to_split_are_told_unless_a_file_splits_them(tmp_path: Path) -> None:
     add(tmp_path, 4)
-    with pytest.raises(UserError, match=r"4 images in .* are too few to split, for val would be empty"):
+    with pytest.raises(UserError, match=r"4 images in .* are too few to split: val would be empty"):
         sound("folder", tmp_path)
     (tmp_path / "split.json").write_text("")
     assert sum(sizes(sound("folder", tmp_path, split_file=tmp_path / "split.json"))) == 4

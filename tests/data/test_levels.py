@@ -228,7 +228,7 @@ def test_tiff_of_floats_and_of_32_bits(tmp_path: Path, kind: type) -> None:
 def test_probabilities_need_a_threshold(tmp_path: Path) -> None:
     pairs = laid(tmp_path, LESION.astype(np.float32) * 0.9 + 0.05, ending=".tif")
     assert "0.05 (48 pixels in 1 file), 0.95 (16 in 1)" in judged(pairs)[0]
-    assert judged(pairs)[0].endswith("of probabilities, give what is over your threshold: --foreground 0.5-1")
+    assert judged(pairs)[0].endswith("if they are probabilities, give those over your threshold: --foreground 0.5-1")
     assert read(pairs, foreground=("0.5-1",))[0].tolist() == LESION.tolist()
 
 
@@ -263,8 +263,8 @@ def test_colors_and_opacity_that_tell_of_other_regions_are_refused(tmp_path: Pat
     opacity[0] = 0
     told = judged(laid(tmp_path, Image.fromarray(np.dstack([BOTH] * 3 + [opacity]))))
     assert told == [
-        "1 mask has transparent pixels and several colors in the others: 0_mask.png; the colors and the opacity tell "
-        "of other regions, so save them in black and white, without transparency"
+        "1 mask has transparent pixels and several colors in the others: 0_mask.png; color and transparency "
+        "show different regions, so save them in black and white, without transparency"
     ]
 
 
@@ -302,7 +302,7 @@ def test_jpeg_of_three_levels_is_refused_and_cannot_be_told_by_levels(tmp_path: 
     three = coarse(255)
     three[24:40, 24:40] = 128
     pairs = laid(tmp_path, three, ending=".jpg", quality=90)
-    assert "a JPEG mask is near 0 and 255" in judged(pairs)[0]
+    assert "JPEG masks should be near 0 or 255" in judged(pairs)[0]
     told = "1 mask is JPEG, which blurs levels: 0_mask.jpg; save them as PNG from the original"
     assert judged(pairs, ["a", "b"], levels=("0", "128", "255")) == judged(pairs, ["a", "b"]) == [told]
     assert judged(pairs, foreground=("128",)) == [f"{told}, or give a range such as --foreground 128-255"]

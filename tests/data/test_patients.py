@@ -174,7 +174,7 @@ def test_val_is_drawn_by_patient_where_only_test_is_given(tmp_path: Path) -> Non
 
 def test_too_few_patients_to_split(tmp_path: Path) -> None:
     add(tmp_path, [f"P{patient}_{n}" for patient in range(3) for n in range(9)])
-    with pytest.raises(UserError, match=r"the 3 patients in .* are too few to split: val would be empty; add pat"):
+    with pytest.raises(UserError, match=r"3 patients in .* are too few to split: val would be empty; add pat"):
         sound("folder", tmp_path, patient=PATTERN)
 
 

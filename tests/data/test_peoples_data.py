@@ -69,7 +69,7 @@ def test_masks_beside_the_images_are_not_taken_where_others_were_named(tmp_path:
     for name in NAMES:
         mask(tmp_path / "first" / f"{name}_1stHO.png", 9)
     assert "no folder images" in refusal(tmp_path, masks="first")
-    assert "not read, with as many files as what is read: first (6 files)" in sound("folder", tmp_path).note
+    assert "folders not read, though they hold as many files: first (6 files)" in sound("folder", tmp_path).note
 
 
 def test_masks_of_two_people_can_be_parted_as_the_fault_says(tmp_path: Path) -> None:

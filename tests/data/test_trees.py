@@ -121,7 +121,7 @@ def test_masks_of_several_folders_are_united_where_the_user_names_them(tmp_path:
         mask(tmp_path / "masks" / "left lung" / f"{number}.gif", 2)
         mask(tmp_path / "masks" / "right lung" / f"{number}.gif", 3, at=3)
     with pytest.raises(
-        UserError, match=r"left lung and right lung in .*/masks could both be meant; .*by commas, are un"
+        UserError, match=r"left lung and right lung in .*/masks could both be meant; .*by commas are united"
     ):
         sound("folder", tmp_path)
     data = sound("folder", tmp_path, masks="left lung,right lung")

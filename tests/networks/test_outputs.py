@@ -161,7 +161,7 @@ def test_stacked_heads_in_training_are_trained_one_by_one():
         (lambda net, a, b, x: None, "puts out a NoneType .*: return a tensor, or tensors in a tuple"),
         (lambda net, a, b, x: a.detach().numpy(), "puts out a ndarray .*: return a tensor, or tensors in a tuple"),
         (lambda net, a, b, x: a.permute(0, 2, 3, 1), r"puts out \(1, 32, 32, 1\) .*: return the classes on the second"),
-        (lambda net, a, b, x: torch.complex(a, b), "of complex64 .*: return real numbers"),
+        (lambda net, a, b, x: torch.complex(a, b), r"puts out .* of complex64 .*: return real numbers"),
     ],
 )
 def test_who_puts_out_no_map_says_what_to_do(puts_out, said):
