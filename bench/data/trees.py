@@ -257,9 +257,8 @@ def _one_split(
         if side not in sides and not by_side.get(side):
             here = places[0].images.relative_to(root).parts[0]
             lacks = f"no folder {side} beside {here}"
-            other = "val" if side == "test" and "val" in sides else ""
-            advice = f"if {other} is what you test on, call it {side}: then a tenth of train is drawn as val"
-            raise source.wrong_layout(root, lacks, advice if other else "")
+            advice = f"if val is what you test on, call it {side}: then a tenth of train is drawn as val"
+            raise source.wrong_layout(root, lacks, advice if side == "test" and "val" in sides else "")
     if "train" not in sides:
         raise source.wrong_layout(root, _lack(root, by_side["train"], "train"))
     for side in ("val", "test"):
