@@ -171,7 +171,7 @@ def draw(to: Screen, found: list[Section], timed: list[Speeds]) -> None:
     for section in found:
         for shown in tables.tables(section):
             _print_table(to, shown, f", {section.name}")
-        for line in [*text.sentences(section), *_failures(section)]:
+        for line in [*text.sentences(section), *_of_rows(section)]:
             say(to, line)
         to.print()
     for shown in (shown for one in timed for shown in speed_tables.speed_tables(one)):
@@ -187,9 +187,10 @@ def _print_table(to: Screen, shown: columns.Table, more: str = "") -> None:
     to.print()
 
 
-def _failures(section: Section) -> list[str]:
-    """A line for each job that gave no result, and for each figure that is not to be trusted."""
+def _of_rows(section: Section) -> list[str]:
+    """A line for each job that gave no result, for each figure that is not to be trusted, and for each note."""
     lines = [f"{row.title}: {failure}" for row in section.rows for failure in row.failures]
     doubted = [row for row in section.rows if row.cost and row.cost.doubt]
     lines += [f"{columns.UNVERIFIED} {row.title}: unverified, {row.cost.doubt}" for row in doubted if row.cost]
-    return lines + [f"{columns.TAINTED} {row.title}: {why}" for row in section.rows for why in row.taints]
+    lines += [f"{columns.TAINTED} {row.title}: {why}" for row in section.rows for why in row.taints]
+    return lines + [f"{row.title}: {'; '.join(row.notes)}" for row in section.rows if row.notes]

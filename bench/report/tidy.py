@@ -80,6 +80,7 @@ def _tidy(name: str, section: Section, row: Row) -> dict[str, Any]:
         "steps": train and train.steps, "train_precision": train and train.precision,
         "train_images_per_s": row.train_images_per_s, "failures": "; ".join(row.failures),
         "records": " ".join(record.id for record in row.records),
+        **({"notes": "; ".join(row.notes)} if row.notes else {}),
     }  # fmt: skip
 
 

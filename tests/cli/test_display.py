@@ -12,6 +12,7 @@ from bench.quantities import CostSpec
 from bench.quantities.budget import find_budget
 from bench.read.sections import sections
 from bench.report.tables import tables
+from bench.report.tidy import tidy_rows
 from bench.run.plan import plan
 from bench.run.study import Study
 
@@ -110,6 +111,16 @@ def test_a_failed_network_is_a_row_that_says_so(reference):
     draw(console, sections([*reference, failed]), [])
     text = console.file.getvalue()
     assert "UNet++: cost crashed: it fell over" in text
+
+
+def test_what_is_to_be_known_of_a_network_stands_below_the_tables(reference):
+    noted = cost_record("net.py:Net").model_copy(update={"notes": ("given in_channels=3", "its sigmoid is undone")})
+    console, found = screen(), sections([*reference, noted])
+    draw(console, found, [])
+    assert "net.py:Net: given in_channels=3; its sigmoid is undone" in console.file.getvalue()
+    assert [row.get("notes") for row in tidy_rows(found) if row.get("notes")] == [
+        "given in_channels=3; its sigmoid is undone"
+    ]
 
 
 LEVEL = tuple(0.5 + n / 100 for n in range(12))
