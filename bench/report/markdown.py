@@ -19,7 +19,7 @@ def write(document: Document, folder: Path) -> list[Path]:
 
 def table_lines(table: Table) -> str:
     """A table without its caption and notes."""
-    header = ["Network", *(column.header for column in table.columns)]
+    header = ["Network", *(markdown(column.header) for column in table.columns)]
     rows = [[markdown(title), *map(_text, cells)] for title, cells in table.lines]
     return "\n".join(map(markdown_row, [header, ["---", *["---:"] * len(table.columns)], *rows]))
 

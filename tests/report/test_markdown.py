@@ -5,8 +5,9 @@ from handmade import cost_record, dice_record, record
 
 from bench.quantities import CostSpec, Count
 from bench.read.sections import sections
+from bench.report import columns
 from bench.report.document import document
-from bench.report.markdown import write
+from bench.report.markdown import table_lines, write
 
 
 @pytest.fixture
@@ -61,3 +62,8 @@ def test_one_network_is_not_called_best(markdown):
 def test_what_markdown_would_take_for_a_tag_is_shown(markdown):
     text = markdown(sections([record("unet", CostSpec(), None, status="crashed", error="<class 'None'> * 2")])[0])
     assert "&lt;class 'None'> \\* 2" in text
+
+
+def test_names_of_classes_are_no_markup():
+    shown = columns.table("one", "One", [columns.Column("a", "Dice", "<b>$50", lambda row: 0.5, "share")], [])
+    assert "<b>" not in table_lines(shown)
