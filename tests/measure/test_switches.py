@@ -73,7 +73,6 @@ class Headstrong(nn.Sequential):
 
 
 PASS = {"machine": "m", "device": "cpu", "threads": 2, "size": 32}
-TICKS = itertools.count()
 
 
 def run_peak(monkeypatch, **given: object) -> None:
@@ -101,7 +100,7 @@ def run_latency(monkeypatch, **given: object) -> None:
 def run_energy(monkeypatch, **given: object) -> None:
     spec = EnergySpec(**PASS, seconds=1, counter_steps=1, **given)
     ticks = itertools.count()
-    energy(Headstrong(), spec, lambda: float(next(ticks)), lambda: float(next(ticks)), sleep=lambda s: None)
+    energy(Headstrong(), spec, lambda: float(next(ticks)), lambda: 40.0, sleep=lambda s: None)
 
 
 def run_profile(monkeypatch, **given: object) -> None:
