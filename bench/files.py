@@ -12,7 +12,7 @@ import shutil
 import socket
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -205,14 +205,17 @@ def open_anew(path: Path) -> TextIO:
     return path.open("x", encoding="utf-8", errors="backslashreplace")
 
 
-def refuse_links(folder: Path, names: Iterable[str]) -> None:
-    """Raise UserError where one of these patterns in a folder is a link, since what is written there would lie outside.
+def make_ready(folder: Path, written: Sequence[str]) -> None:
+    """Make a folder ready to write to, and what these patterns match in it: what is left there of others is removed.
 
-    The folder itself may be one.
+    Raises UserError where one of those inside is a link, since what is written there would lie outside. The folder
+    itself may be one.
     """
-    for path in (path for name in names for path in folder.glob(name) if path.is_symlink()):
-        to = f"it is a symbolic link to {printable(str(path.readlink()))}, which is not followed"
-        raise UserError(f"{printable(str(path))}: {to}; move here what it names, or give another folder")
+    inside = [path for pattern in written for path in folder.glob(pattern)]
+    for path in (path for path in inside if path.is_symlink()):
+        to = f"it is a symbolic link to {path.readlink()}, which is not followed"
+        raise UserError(f"{path}: {to}; move here what it names, or give another folder")
+    sweep(folder, *inside)
 
 
 def sweep(*folders: Path) -> list[Path]:
