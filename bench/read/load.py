@@ -120,7 +120,7 @@ def records_at(revision: str, folder: str, named: str = "", shown: str = "") -> 
 
     `shown` is what the revision is called in the lines about problems. Links in it are no records.
     """
-    listed = _git("ls-tree", "-r", "-z", "--full-name", revision, "--", folder).split(b"\0")
+    listed = _git("ls-tree", "-r", "-z", "--full-name", "--end-of-options", revision, "--", folder).split(b"\0")
     facts = (line.partition(b"\t") for line in listed if line)
     blobs = {os.fsdecode(name): about.split()[2] for about, _, name in facts if about.startswith(b"100")}
     wanted = [name for name in blobs if NAMED.fullmatch(Path(name).name) and Path(name).name.startswith(named)]
@@ -140,9 +140,11 @@ def records_at(revision: str, folder: str, named: str = "", shown: str = "") -> 
 def _blobs(names: Sequence[bytes]) -> Iterator[bytes]:
     """The contents of files in git, by the digests that it names them with."""
     told = io.BytesIO(_git("cat-file", "--batch", given=b"\n".join([*names, b""])))
-    for _ in names:
-        size = int(told.readline().split()[2])
-        yield told.read(size + 1)[:-1]
+    for name in names:
+        about = told.readline().split()
+        if len(about) != 3:  # of a clone that has not all files
+            raise UserError(f"git has no file {name.decode()} of this commit here; fetch the whole repository")
+        yield told.read(int(about[2]) + 1)[:-1]
 
 
 def commits(folder: str, named: str) -> list[Commit]:
