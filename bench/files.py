@@ -45,7 +45,7 @@ REASONS = {
     errno.ENOENT: ("no such file or folder", "see whether it was removed or unmounted, or give another"),
     errno.ENOTDIR: ("a part of this path is a file, not a folder", OTHER),
     errno.EISDIR: ("it is a folder, not a file", "move it away, or give another"),
-    errno.EEXIST: ("something is there already", "move it away, or give another"),
+    errno.EEXIST: ("it is a file, not a folder", "move it away, or give another"),
     errno.ENAMETOOLONG: ("the name is longer than the disk allows", "give a shorter one"),
     errno.ELOOP: ("it is a symbolic link, which is not followed here", "remove it, or give another"),
     errno.EMFILE: ("this process has too many files open", "raise `ulimit -n`"),
