@@ -15,9 +15,10 @@ from bench.machine.system import cpu_info, cpu_quota, gpu_state, gpus, processor
 
 ODD = (
     b"", b"\n", b"\0", b"max", b"-1", b"0", b"0 0", b"1 0", b"max max", b"-5 100000", b"nan inf", b"\xff\xfe\xe9",
-    b"1e999 1",    b"9" * 5000, b"9" * 5000 + b" " + b"9" * 5000, b"1", b"1 2 3", b":", b"::", b"0::", b":::::", b"0::/../..",
-    b"0::/\xe9",    "\u0663 \u0663".encode(), "\u00b2 1".encode(), b"throttled_usec " + b"9" * 400, b"throttled_time -1", b"a:" * 9000,
-    b"model name\t: \xe9\x1b[31m\nflags : \xff", b"model name", b"0-", b"-", b"5-1", b"0-99999999999", b"0,0,0", b"a-b",
+    b"1e999 1", b"9" * 5000, b"9" * 5000 + b" " + b"9" * 5000, b"1", b"1 2 3", b":", b"::", b"0::", b":::::",
+    b"0::/../..", b"0::/\xe9", "\u0663 \u0663".encode(), "\u00b2 1".encode(), b"throttled_usec " + b"9" * 400,
+    b"throttled_time -1", b"a:" * 9000, b"model name\t: \xe9\x1b[31m\nflags : \xff", b"model name", b"0-", b"-",
+    b"5-1", b"0-99999999999", b"0,0,0", b"a-b",
 )  # fmt: skip
 
 
