@@ -6,7 +6,6 @@ the cache of the folder of records. A report made without this cache has no exam
 """
 
 import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -91,7 +90,7 @@ def path_of(folder: Path, key: str, digest: str = "") -> Path:
 def find(record: Record, folders: Sequence[Path]) -> tuple[Predictions, Path] | None:
     """A record's predictions and the folder they were found in; None if none of the folders has them."""
     digest = getattr(record.result, "predictions", "")
-    for folder in folders if re.fullmatch("([0-9a-f]{12})?", digest) else ():  # another one may lead out of the folder
+    for folder in folders:
         if (path := path_of(folder, record.id, digest)).exists():
             return Predictions.load(path), folder
     return None
@@ -105,13 +104,11 @@ def images(
     They are read from the folder's cache, or generated again if the data set is synthetic.
     """
     cached = folder / predictions.cache
-    is_inside = predictions.cache and cached.resolve().is_relative_to((folder / "cache").resolve())
-    if is_inside and (cached / "images.npy").is_file():
+    if predictions.cache and (cached / "images.npy").exists():
         places = [predictions.places[name] for name in ids]
         pixels, truths = (np.load(cached / f"{kind}.npy", mmap_mode="r")[places] for kind in ("images", "masks"))
         return pixels, truths
-    drawn = dataset in DATASETS and not DATASETS[dataset].needs_root
-    return _drawn(predictions, ids, dataset) if drawn else None
+    return None if DATASETS[dataset].needs_root else _drawn(predictions, ids, dataset)
 
 
 def _drawn(predictions: Predictions, ids: Sequence[str], dataset: str) -> tuple[np.ndarray, np.ndarray] | None:
