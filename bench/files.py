@@ -1,24 +1,81 @@
-"""Files that appear whole or not at all, and what is left of those whose writer ended before.
+"""Files that appear whole or not at all, what writers that ended before left, and what a file system refuses.
 
 What is being written has a name of its own beside the file: `.NAME.HOST-PROCESS-CHANCE.tmp`. No reader takes it, since
-it ends in `.tmp`; `sweep` removes it once its writer is gone.
+it is hidden and ends in `.tmp`; `sweep` removes it once its writer is gone. Nothing is written through a symbolic link.
 """
 
+import errno
 import os
 import re
 import secrets
 import shutil
 import socket
+import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import TextIO
 
-ASIDE = re.compile(r"\..*\.(?P<host>\w+)-(?P<process>\d+)-[0-9a-f]{8}\.tmp")
+from bench.errors import UserError, first_line
+
+ASIDE = re.compile(r"\..*\.(?P<host>\w+)-(?P<process>\d+)-[0-9a-f]{8}\.tmp", re.DOTALL)
+# What nobody owns who could be asked: what releases a lock, and what earlier versions wrote aside.
+UNOWNED = re.compile(
+    r"\..+\.lock\.[0-9a-f]{16}\.going|\.\d+-(.+-[0-9a-f]{12}(\.json|\.scores\.csv|\.predictions\.npz)|card\.json"
+    r"|training\.csv|weights\.safetensors|(best|last)\.ckpt|report\.\w+|tables\.tex|table\.(csv|parquet))",
+    re.DOTALL,
+)
 LONGEST = 120  # bytes of a file's name that are repeated in the name aside: names have at most 255
+LARGEST = 2**28  # bytes of a file that is read as a whole
 OLD_S = 24 * 3600.0  # after which the writer on another machine is taken for gone
 FIRST_NAMESPACE = "pid:[4026531836]"  # the kernel's own, in which processes outside of containers are
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # of a file system without them
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # which is no fault of who writes
+
+ROOM, OTHER = "make room there, or give another folder", "give another"
+ALLOWED = "get the right to use it, or give another"
+# By number: what an error means, and what to do.
+REASONS = {
+    errno.ENOSPC: ("the disk is full", ROOM), errno.EDQUOT: ("the quota of this disk is used up", ROOM),
+    errno.EFBIG: ("the file is larger than is allowed here", ROOM),
+    errno.EROFS: ("it is on a disk that is read-only", "give another folder"),
+    errno.EACCES: ("permission denied", ALLOWED), errno.EPERM: ("not permitted", ALLOWED),
+    errno.ENOENT: ("no such file or folder", "see whether it was removed or unmounted, or give another"),
+    errno.ENOTDIR: ("a part of this path is a file, not a folder", OTHER),
+    errno.EISDIR: ("it is a folder, not a file", "move it away, or give another"),
+    errno.EEXIST: ("it is a file, not a folder", "move it away, or give another"),
+    errno.ENAMETOOLONG: ("the name is longer than the disk allows", "give a shorter one"),
+    errno.ELOOP: ("it is a symbolic link, which is not followed here", "remove it, or give another"),
+    errno.EMFILE: ("this process has too many files open", "raise `ulimit -n`"),
+    errno.ESTALE: ("the file server no longer knows it", "see whether it was removed or unmounted"),
+    errno.EIO: ("the disk could not read or write it", "see whether the disk is sound"),
+}  # fmt: skip
+
+
+class Unusable(UserError):
+    """A file or a folder that cannot be read or written: a wrong path, or a disk that is full."""
+
+
+def unusable(error: OSError) -> Unusable:
+    """The error for what a file system refused, in one line: the path, the reason and what to do.
+
+    >>> print(unusable(OSError(errno.ENOSPC, "No space left on device", "results/a.json")))
+    results/a.json: the disk is full; make room there, or give another folder
+    """
+    reason, advice = REASONS.get(error.errno or 0, (error.strerror or first_line(error), OTHER))
+    where = f"{printable(os.fsdecode(error.filename))}: " if isinstance(error.filename, str | bytes | Path) else ""
+    return Unusable(f"{where}{printable(reason)}; {advice}")
+
+
+def printable(text: str) -> str:
+    r"""A text in which control characters, line ends and bytes that are no UTF-8 are written out.
+
+    >>> print(printable("a\nb\x1b[31m \udce9"))
+    a\nb\x1b[31m \udce9
+    """
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 @cache
@@ -40,76 +97,168 @@ def is_running(process: int) -> bool:
 
     try:
         return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, ValueError, OverflowError):  # there is none, or no process has such a number
         return False
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return True
+
+
+def content_of(path: Path, most: int = LARGEST) -> bytes:
+    """The whole content of a file.
+
+    Raises OSError for what cannot be read, and ValueError for what is none (a folder, a pipe, a device) or has more
+    than `most` bytes.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError("it is not a file" if not stat.S_ISDIR(found.st_mode) else "it is a folder")
+    if found.st_size > most:
+        raise ValueError(f"it has {found.st_size / 2**20:,.0f} MiB, and at most {most / 2**20:,.0f} are read")
+    return path.read_bytes()
 
 
 @contextmanager
 def aside(path: Path) -> Iterator[Path]:
     """A path beside this one to write a file or a folder to, until it is renamed; what is left there is removed.
 
-    Missing folders are made.
+    Missing folders are made. What a full or a read-only disk refuses is an OSError that names `path`, whatever the
+    library that wrote makes of it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    name = path.name.encode()[:LONGEST].decode(errors="ignore")
+    name = os.fsencode(path.name)[:LONGEST].decode(errors="ignore")
     beside = path.with_name(f".{name}.{host()}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield beside
+    except UserError:
+        raise
+    except Exception as error:
+        if refused := _refused(error, beside):
+            raise OSError(refused.errno, refused.strerror, str(path)) from error
+        raise
     finally:
         _remove(beside)
 
 
+def _refused(error: Exception, beside: Path) -> OSError | None:
+    """What the file system refused of the file aside. It is asked where a library has errors of its own."""
+    if isinstance(error, OSError) and error.errno:
+        named = None if error.filename is None else os.fsdecode(error.filename)
+        return error if named is None or named.startswith(str(beside)) else None
+    asked = beside.with_name(f"{beside.name[:-12]}{secrets.token_hex(4)}.tmp")
+    try:
+        asked.write_bytes(bytes(4096))
+    except OSError as found:
+        return found
+    finally:
+        _remove(asked)
+    return None
+
+
 def write_whole(path: Path, content: str | bytes | Callable[[Path], object]) -> Path:
-    """Write a file so that a reader sees the old one or the new one, never a part; returns its path.
+    r"""Write a file so that a reader sees the old one or the new one, never a part; returns its path.
 
     It is written beside the path, flushed to the disk and renamed. `content` is a text, bytes, or a function that
-    writes to the path it is given. Missing folders are made.
+    writes to the path it is given. A text is written as UTF-8, what is none in it as `\udce9`. Missing folders are
+    made. Raises OSError that names the path where the file system refuses it.
     """
     with aside(path) as beside:
-        if isinstance(content, str):
-            beside.write_text(content)
-        elif isinstance(content, bytes):
-            beside.write_bytes(content)
-        else:
-            content(beside)
-        with beside.open("rb") as written:
-            os.fsync(written.fileno())
+        write_through(beside, content)
         beside.replace(path)
     return path
+
+
+def write_through(beside: Path, content: str | bytes | Callable[[Path], object]) -> None:
+    """Write a file as `write_whole` does, in its place, and flush it to the disk."""
+    if callable(content):
+        content(beside)
+    else:
+        beside.write_bytes(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
+    with beside.open("rb") as written:
+        os.fsync(written.fileno())
+
+
+def link(beside: Path, path: Path) -> bool | None:
+    """Give what was written beside a path its name, in one step, unless something has the name.
+
+    Whether it has it now; None where the file system has no links, and nothing was done.
+    """
+    try:
+        os.link(beside, path)
+    except FileExistsError:
+        with suppress(OSError):
+            return os.path.samestat(beside.lstat(), path.lstat())  # NFS may say so when its first answer was lost
+        return False
+    except OSError as error:
+        if error.errno in NO_LINKS:
+            return None
+        raise
+    return True
+
+
+def open_anew(path: Path) -> TextIO:
+    """Open a text file to write, in the place of the one that is there, or of a link: neither is changed.
+
+    Missing folders are made. Text that is no UTF-8 is written out.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    return path.open("x", encoding="utf-8", errors="backslashreplace")
+
+
+def make_ready(folder: Path, written: Sequence[str]) -> None:
+    """Make a folder ready to write to, and what these patterns match in it: what is left there of others is removed.
+
+    Raises UserError where one of those inside is a link, since what is written there would lie outside. The folder
+    itself may be one.
+    """
+    inside = [path for pattern in written for path in folder.glob(pattern)]
+    for path in (path for path in inside if path.is_symlink()):
+        to = f"it is a symbolic link to {path.readlink()}, which is not followed"
+        raise UserError(f"{path}: {to}; move here what it names, or give another folder")
+    sweep(folder, *inside)
 
 
 def sweep(*folders: Path) -> list[Path]:
     """Remove what writers that are gone have left directly in these folders; returns what was removed.
 
     A writer on this machine is gone if its process is. One on another machine cannot be asked: it is taken for gone
-    when what it wrote is older than a day.
+    when what it wrote is older than a day, by the clock of the file system.
     """
-    left = [path for folder in folders for path in _asides(folder) if _is_left(path)]
+    left = [path for folder in folders for path in _left(folder)]
     for path in left:
         _remove(path)
     return left
 
 
-def _asides(folder: Path) -> list[Path]:
-    with suppress(OSError):  # it is not there, or may not be read
-        return [path for path in folder.iterdir() if ASIDE.fullmatch(path.name)]
-    return []
+def _left(folder: Path) -> list[Path]:
+    try:
+        names = {path: ASIDE.fullmatch(path.name) for path in folder.iterdir()}
+    except OSError:  # it is not there, or may not be read
+        return []
+    ours = {path: int(name["process"]) for path, name in names.items() if name and name["host"] == host()}
+    others = [path for path, name in names.items() if path not in ours and (name or UNOWNED.fullmatch(path.name))]
+    now = _now(folder) if others else 0.0
+    left = [path for path, process in ours.items() if not is_running(process)]
+    return left + [path for path in others if now - _touched(path, now) > OLD_S]
 
 
-def _is_left(path: Path) -> bool:
-    named = ASIDE.fullmatch(path.name)
-    assert named
-    if named["host"] == host():
-        return not is_running(int(named["process"]))
+def _now(folder: Path) -> float:
+    """The time by the clock of the file system, or by our own where nothing can be written."""
+    with suppress(OSError), aside(folder / "clock") as made:
+        made.touch()
+        return made.stat().st_mtime
+    return time.time()
+
+
+def _touched(path: Path, otherwise: float) -> float:
+    """When a file, or anything directly in a folder, was written last."""
     with suppress(OSError):
-        return time.time() - path.stat().st_mtime > OLD_S
-    return False
+        return max(one.lstat().st_mtime for one in (path, *path.glob("*")))
+    return otherwise
 
 
 def _remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
+    """Remove a file, a link or a folder, if it is there."""
     with suppress(OSError):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)

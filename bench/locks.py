@@ -5,9 +5,12 @@ but creating a file that must not exist. Its holder touches it every 15 seconds.
 when it was not touched for two minutes, or as soon as its holder's process is gone, if that was on this machine.
 """
 
+import errno
 import json
 import os
+import re
 import secrets
+import stat
 import tempfile
 import threading
 import time
@@ -19,13 +22,15 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
-from bench.files import aside, host, is_running
+from bench.files import aside, host, is_running, link
 
 BEAT_S = 15.0
 STALE_S = 120.0
 POLL_S = 0.3  # between two looks at a lock that is waited for
 SINGLE_S = 10.0  # for which `alone_in` waits: a process that was left alone ends sooner
+FACTS = {"host": str, "process": int, "token": str}  # that each lock of work tells, beside others
 TRIES, PASSING_S = 5, 0.02  # before it is told that the machine is waited for
+BESIDE = "other runs may compute beside a time"
 FOLDER = "BENCH_LOCKS"  # the variable that names the folder of the machine's locks
 Tell = Callable[[str], None]
 
@@ -54,10 +59,10 @@ class Lock:
     def beat(self) -> None:
         """Touch the lock where it is still ours. A lock that is another's is never touched."""
         try:
-            with self.path.open("rb") as opened:
-                self.lost = _token(opened.read()) != self.token
+            with _opened_file(self.path) as number:
+                self.lost = _facts(number).get("token") != self.token
                 if not self.lost:
-                    os.utime(opened.fileno())  # by its number: what is at the path may be another's by now
+                    os.utime(number)  # by its number: what is at the path may be another's by now
         except FileNotFoundError:
             self.lost = True
         except OSError:
@@ -71,8 +76,12 @@ class Lock:
     def release(self) -> None:
         """Let go. A lock that was lost is left to whom it belongs."""
         self.over.set()
-        with suppress(OSError):
+        try:
             _take_away(self.path, self.token, lambda: True)
+        except OSError:  # a full disk has no room for the file that keeps others from doing so
+            with suppress(OSError):
+                if self.is_ours():
+                    self.path.unlink()
         for folder in (self.path.parent, *self.made):
             with suppress(OSError):
                 folder.rmdir()  # if nothing else is in it
@@ -122,7 +131,7 @@ def held(path: Path, work: str = "", waiting: Callable[[], None] = lambda: None)
 def holder(path: Path) -> str:
     """Who holds a lock, in words: "process 123 on node7"; empty if nobody does or nothing can be read."""
     found = _look(path)
-    return f"process {found[0]['process']} on {found[0]['host']}" if found and "process" in found[0] else ""
+    return f"process {found[0]['process']} on {found[0]['host']}" if found and found[0] else ""
 
 
 def is_held(path: Path, token: str) -> bool:
@@ -133,45 +142,55 @@ def is_held(path: Path, token: str) -> bool:
 
 def _create(made: Path, path: Path, token: str) -> bool:
     """Create the lock from the file that was made, if there is none."""
-    try:
-        os.link(made, path)
-    except FileExistsError:
-        return is_held(path, token)  # NFS may say so when its first answer was lost
-    except FileNotFoundError:
-        raise
-    except OSError:  # a file system without links
+    linked = link(made, path)
+    if linked is None:  # a file system without links
         try:
             with path.open("x") as opened:
                 opened.write(made.read_text())
         except FileExistsError:
-            return False
-    return True
+            return is_held(path, token)
+    return linked is not False
 
 
 def _look(path: Path) -> tuple[dict[str, Any], float] | None:
-    """What a lock says, and when it was touched; None if there is none. A file half written says nothing."""
+    """What a lock says, and when it was touched; None if there is none.
+
+    What is half written, or is no lock (a link, which is not followed, a pipe, a folder), says nothing.
+    """
     try:
-        with path.open("rb") as opened:  # opened anew, NFS asks the server
-            return _facts(opened.read()), os.fstat(opened.fileno()).st_mtime
+        with _opened_file(path) as number:  # opened anew, NFS asks the server
+            return _facts(number), os.fstat(number).st_mtime
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):  # a link, a socket
+            raise
+        return {}, path.lstat().st_mtime
 
 
-def _facts(content: bytes) -> dict[str, Any]:
-    with suppress(ValueError):
-        found = json.loads(content)
-        if isinstance(found, dict):
-            return found
+@contextmanager
+def _opened_file(path: Path) -> Iterator[int]:
+    """A file open to read; what is at a link's end is not opened, and nothing is waited for."""
+    number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        yield number
+    finally:
+        os.close(number)
+
+
+def _facts(number: int) -> dict[str, Any]:
+    """The facts of a lock in an open file; empty if it is none of ours."""
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        return {}
+    with suppress(ValueError, RecursionError):
+        found = json.loads(os.read(number, 2**16))
+        if isinstance(found, dict) and all(isinstance(found.get(name), kind) for name, kind in FACTS.items()):
+            return found if re.fullmatch("[0-9a-f]{16}", found["token"]) else {}
     return {}
 
 
-def _token(content: bytes) -> str | None:
-    return _facts(content).get("token")
-
-
 def _is_stale(facts: dict[str, Any], touched: float, now: float) -> bool:
-    is_here = facts.get("host") == host() and isinstance(facts.get("process"), int)
-    return now - touched > STALE_S or (is_here and not is_running(facts["process"]))
+    return now - touched > STALE_S or (facts.get("host") == host() and not is_running(facts["process"]))
 
 
 def _stale_at(path: Path) -> bool:
@@ -188,7 +207,7 @@ def _take_away(path: Path, token: str | None, may: Callable[[], bool]) -> bool:
     Who removes it creates a file named by the token first, which one can do alone. So nobody removes the lock that
     another one made in the place of the one that both found.
     """
-    going = path.with_name(f".{path.name}.{token}.going")
+    going = path.with_name(f".{path.name}.{token or '0' * 16}.going")
     try:
         going.open("x").close()
     except FileExistsError:
@@ -223,6 +242,8 @@ def alone_in(folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     folder.mkdir(parents=True, exist_ok=True)
+    if (folder / ".lock").is_symlink():  # what it names would be emptied
+        (folder / ".lock").unlink()
     try:
         taken = FileLock(folder / ".lock", timeout=SINGLE_S).acquire()
     except Timeout:
@@ -256,14 +277,14 @@ _UNLOCKED: set[str] = set()  # folders of which was said that nothing can be loc
 @contextmanager
 def _opened(name: str, tell: Tell) -> Iterator[int | None]:
     """A file of the machine's locks, open; None where it cannot be opened, which is said once."""
-    folder = os.environ.get(FOLDER) or tempfile.gettempdir()
-    path, number = Path(folder, f"mdsa-bench-{name}.lock"), None
+    folder, number = os.environ.get(FOLDER, ""), None
     try:
-        number = _open(path)
+        folder = folder or tempfile.gettempdir()
+        number = _open(Path(folder, f"mdsa-bench-{name}.lock"))
     except OSError as error:
         if folder not in _UNLOCKED:
             _UNLOCKED.add(folder)
-            tell(f"{path} cannot be opened ({error.strerror}), so other runs may compute beside a time")
+            tell(f"the locks in {folder or 'TMPDIR'} cannot be opened ({error.strerror}), so {BESIDE}")
     try:
         yield number
     finally:

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from bench import locks
 from bench.errors import UserError
+from bench.files import host
 from bench.locks import alone_in, held, holder, machine_lock, take
 
 TAKEN = "from bench.locks import take; lock = take(Path(sys.argv[1])); print(bool(lock), flush=True); sys.stdin.read()"
@@ -269,3 +271,81 @@ def test_every_user_of_a_machine_may_lock_it(tmp_path, monkeypatch):
     finally:
         os.umask(before)
     assert {oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()} == {"0o666"}
+
+
+ODD = {
+    "no facts": b"[]", "deep": b"[" * 100_000, "no UTF-8": b"\xff", "a negative process": b'{"process": -5}',
+    "a token that leads out": b'{"host": "h", "process": 1, "token": "a/../../b"}', "empty": b"",
+    "no process": b'{"host": "h", "process": "x", "token": "0123456789abcdef"}', "endless": b" " * 10**6,
+    "a huge process": b'{"host": "%s", "process": 1%s, "token": "0123456789abcdef"}' % (host().encode(), b"0" * 99),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", ODD.values(), ids=ODD)
+def test_a_lock_with_odd_content_is_waited_for_and_then_taken(path, content):
+    path.parent.mkdir()
+    path.write_bytes(content)
+    lock = take(path) if b"huge" not in content else None
+    assert holder(path) is not None
+    aged(path, 2 * locks.STALE_S)
+    lock = lock or take(path)
+    assert lock.is_ours()
+    lock.release()
+    assert not path.parent.exists()
+
+
+@pytest.mark.parametrize("kind", ["a link", "a dangling link", "a pipe", "a link to a lock"])
+def test_what_is_no_lock_is_not_followed_or_waited_for_long(path, tmp_path, kind):
+    path.parent.mkdir()
+    outside = tmp_path / "outside"
+    if kind == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(outside)
+    if kind == "a link":
+        outside.write_text("theirs")
+    elif kind == "a link to a lock":
+        take(outside)
+    before = outside.read_text() if outside.exists() else None
+    assert take(path) is None
+    then = path.lstat().st_mtime - 2 * locks.STALE_S
+    os.utime(path, (then, then), follow_symlinks=False)
+    lock = take(path)
+    assert lock.is_ours()
+    assert not path.is_symlink()
+    assert (outside.read_text() if outside.exists() else None) == before
+
+
+def test_a_lock_is_let_go_on_a_disk_that_is_full(path, monkeypatch):
+    lock, opened = take(path), Path.open
+
+    def full(self, mode="r", **how):
+        if mode == "x":
+            raise OSError(28, "No space left on device")
+        return opened(self, mode, **how)
+
+    monkeypatch.setattr(Path, "open", full)
+    lock.release()
+    monkeypatch.undo()
+    assert not path.exists()
+
+
+def test_a_folders_lock_that_is_a_link_leaves_what_it_names(tmp_path):
+    (tmp_path / "theirs").write_text("theirs")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / ".lock").symlink_to(tmp_path / "theirs")
+    with alone_in(tmp_path / "own"):
+        assert (tmp_path / "theirs").read_text() == "theirs"
+    assert not (tmp_path / "own" / ".lock").is_symlink()
+
+
+def test_without_a_folder_for_temporary_files_a_time_is_taken_all_the_same(monkeypatch):
+    def none():
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    told = []
+    monkeypatch.delenv("BENCH_LOCKS")
+    monkeypatch.setattr(locks.tempfile, "gettempdir", none)
+    with machine_lock(True, told.append):
+        pass
+    assert "No usable temporary directory" in told[0]

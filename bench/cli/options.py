@@ -13,6 +13,7 @@ from typer import Argument, Exit, Option, Typer, echo
 
 from bench import __version__
 from bench.errors import UserError
+from bench.files import make_ready
 
 if TYPE_CHECKING:
     from bench.data import DataSet, Options
@@ -214,13 +215,18 @@ def device_of(option: DeviceOption) -> Literal["cpu", "cuda"]:
     return "cuda" if usable else "cpu"
 
 
-def writable(folder: Path) -> None:
-    """Refuse a folder that could not be written to, before any work is done; create nothing yet."""
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"'{folder}' is a file, not a folder; give another one")
+def writable(folder: Path, written: Sequence[str] = ("doctor", "replaced")) -> None:
+    """Refuse a folder that could not be written to, before any work is done; create nothing yet.
+
+    What writers that are gone have left in it is removed. None of those that are `written` in it may be a link.
+    """
+    if os.path.lexists(folder) and not folder.is_dir():
+        what = "a link to what is not there" if folder.is_symlink() and not folder.exists() else "a file, not a folder"
+        raise UserError(f"'{folder}' is {what}; give another one")
     nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
         raise UserError(f"cannot write to '{nearest.absolute()}'; give another folder, or the right to write there")
+    make_ready(folder, written)
 
 
 def records_of(given: "Sequence[Path | str]", whole: bool = False, default: Path = Path("results")) -> "list[Record]":

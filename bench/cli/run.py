@@ -1,5 +1,6 @@
 """`bench run`: train or load networks, measure them and compare."""
 
+import shlex
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,8 @@ from typing import Annotated
 from typer import Exit, Option
 
 from bench.cli.options import DataOptions, Json, Quiet, RunOptions, command, writable
+from bench.errors import UserError
+from bench.files import unusable
 
 
 @command()
@@ -35,10 +38,11 @@ def run(
     from bench.cli.display import announce, conclude, do
     from bench.cli.terminal import Status, console
     from bench.run.plan import keep_split, plan
+    from bench.run.store import WRITTEN
 
     study = asked.study(data)
-    for folder in (out, reports):
-        writable(folder)
+    writable(out, WRITTEN)
+    writable(reports)
     with Status(console(), quiet, transient=True) as status:
         planned = plan(study, out / "splits", partial(status.count, f"reading {study.dataset}"))
     if show_plan or not quiet:
@@ -47,5 +51,10 @@ def run(
         return
     keep_split(planned, out / "splits")
     records = do(planned, out, quiet)
-    conclude(records, reports, as_json, [out])
+    try:
+        conclude(records, reports, as_json, [out])
+    except (OSError, UserError) as error:
+        why = str(unusable(error) if isinstance(error, OSError) else error)
+        elsewhere = shlex.join(["bench", "report", str(out), "--to", "FOLDER"])
+        raise UserError(f"{why}; all records are kept in {out}, write their report with: {elsewhere}") from None
     raise Exit(int(any(record.status != "ok" for record in records)))

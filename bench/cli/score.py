@@ -1,6 +1,7 @@
 """`bench score`: predictions made elsewhere become records beside those of networks trained here."""
 
 import re
+import shlex
 import unicodedata
 from collections.abc import Sequence
 from functools import partial
@@ -49,8 +50,9 @@ def score(
     from bench.cli.terminal import Status, console
     from bench.locks import held, machine_lock
     from bench.run.elsewhere import Conditions, open_split, record_elsewhere
+    from bench.run.store import WRITTEN
 
-    writable(out)
+    writable(out, WRITTEN)
     given, options = named(sources), data.options
     if dataset or data.data_root:
         scored, aside = open_split(dataset or "folder", data.data_root, options, split, out / "splits")
@@ -116,7 +118,7 @@ def conclude(outcome: "Outcome", out: Path, as_json: bool) -> None:
     for line in (*outcome.matched, *outcome.remarks, ""):
         say(to, line, wrap=False)
     draw(to, found, [])
-    echo(f"Recorded in {out}. Written up with: bench report {out}")
+    echo(f"Recorded in {out}. Written up with: {shlex.join(['bench', 'report', str(out)])}")
 
 
 def _facts(record: Any) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from typing import Literal
 
 import psutil
 
+from bench.files import printable
 from bench.machine.facts import NATIVE_BFLOAT16, Machine, State, cpu_has
-from bench.machine.system import cpu_info, first_gpu, processors, text
+from bench.machine.system import cpu_info, finite, first_gpu, known, processors, text
 from bench.quantities import Device
 
 Mark = Literal["ok", "note", "bad"]
@@ -97,7 +98,8 @@ def _growth(first: float | None, last: float | None) -> float:
 
 def _gpu_between(before: State, after: State, on_gpu: bool) -> Iterator[str]:
     # A string instead of a number gives the reason why NVML could not read it.
-    first, last = ({name: x for name, x in one.gpu.items() if not isinstance(x, str)} for one in (before, after))
+    told = ({name: finite(x) for name, x in one.gpu.items() if not isinstance(x, str)} for one in (before, after))
+    first, last = ({name: x for name, x in one.items() if x is not None} for one in told)
     bits_before, bits_after = (int(one.get("throttle_reasons", 0)) for one in (first, last))
     if bits := (bits_before | bits_after) & ~HARMLESS:
         unknown = bits & ~sum(REASONS)
@@ -133,7 +135,8 @@ def _quota(facts: Machine) -> Iterator[Finding]:
 
 
 def _frequency() -> Iterator[Finding]:
-    governors = sorted({found for path in CPUS.glob("cpu[0-9]*/cpufreq/scaling_governor") if (found := text(path))})
+    paths = known(lambda: list(CPUS.glob("cpu[0-9]*/cpufreq/scaling_governor")), [])
+    governors = sorted({printable(found) for path in paths if (found := text(path))})
     if governors == ["performance"]:
         yield Finding("ok", "the governor is performance")
     elif governors:
@@ -154,7 +157,7 @@ def _threads_on_one_core() -> Iterator[Finding]:
 
 
 def _memory_and_host() -> Iterator[Finding]:
-    if used := psutil.swap_memory().used:
+    if used := known(lambda: int(psutil.swap_memory().used), 0):
         swapped = f"{used / 2**20:.0f} MiB are swapped out: memory is or was short"
         yield Finding("note", swapped, "end what needs the memory; `free -h` shows how much is left")
     if cpu_has("hypervisor"):
@@ -163,11 +166,11 @@ def _memory_and_host() -> Iterator[Finding]:
 
 def _half_precision(device: Device) -> Iterator[Finding]:
     """Whether half precision is computed natively or emulated; empty if the hardware does not report it."""
-    known = first_gpu("nvmlDeviceGetCudaComputeCapability") if device == "cuda" else cpu_info("flags")
-    for precision, (features, least) in NATIVE.items() if known else ():
+    capability = first_gpu("nvmlDeviceGetCudaComputeCapability") if device == "cuda" else cpu_info("flags")
+    for precision, (features, least) in NATIVE.items() if capability else ():
         native = [feature for feature in features if cpu_has(feature)]
         if device == "cuda":
-            native = ["compute capability {}.{}".format(*known)] if tuple(known) >= least else []
+            native = ["compute capability {}.{}".format(*capability)] if tuple(capability) >= least else []
         if native:
             yield Finding("ok", f"{precision} is native ({', '.join(native)})")
         else:

@@ -12,13 +12,17 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 import psutil
+from pydantic import Field, FiniteFloat, field_validator
 
+from bench.files import printable
 from bench.machine.system import (
     PROCESSOR,
     cpu_info,
     cpu_quota,
+    finite,
     gpu_state,
     gpus,
+    known,
     processor,
     processors,
     text,
@@ -44,7 +48,8 @@ class Machine(Frozen):
     quota is smaller. `cpu_quota` is that quota in processors; None if it is not the tighter limit.
 
     The fields from `cpu_vendor` to `cpu_flags`, a digest of the processor's features, tell processors of the same name
-    apart; they are empty in older records. `gpus` are those that CUDA sees; in older records all that there are.
+    apart; they are empty in older records. `memory_bytes` is 0 where the system does not tell it. `gpus` are those that
+    CUDA sees; in older records all that there are.
     """
 
     cpu: str
@@ -53,9 +58,9 @@ class Machine(Frozen):
     cpu_model: str = ""
     cpu_stepping: str = ""
     cpu_flags: str = ""
-    cores: int
-    cpu_quota: float | None = None
-    memory_bytes: int
+    cores: int = Field(ge=1)
+    cpu_quota: FiniteFloat | None = None
+    memory_bytes: int = Field(ge=0)
     gpus: tuple[str, ...]
     driver: str
     system: str
@@ -85,10 +90,11 @@ class Machine(Frozen):
         """A short description of the machine."""
         quota = "" if self.cpu_quota is None else f" (a quota of {self.cpu_quota:g})"
         gpus = ", ".join(self.gpus) or "no GPU"
+        memory = f"{self.memory_bytes / 2**30:.0f} GiB" if self.memory_bytes else "unknown memory"
         steps = {"family": self.cpu_family, "model": self.cpu_model, "stepping": self.cpu_stepping}
         known = ", ".join(f"{name} {value}" for name, value in steps.items() if value)
         cpu = f"{self.cpu} ({known})" if known else self.cpu
-        return f"{cpu}, {self.cores} cores{quota}, {self.memory_bytes / 2**30:.0f} GiB, {gpus}"
+        return f"{cpu}, {self.cores} cores{quota}, {memory}, {gpus}"
 
 
 class State(Frozen):
@@ -103,15 +109,21 @@ class State(Frozen):
     """
 
     at: str
-    load_1min: float | None
-    cpu_mhz: float | None
-    gpu: dict[str, float | int | str]
-    clock_s: float | None = None
-    cpu_busy_s: float | None = None
-    cpu_steal_s: float | None = None
-    own_cpu_s: float | None = None
-    throttled_s: float | None = None
+    load_1min: FiniteFloat | None
+    cpu_mhz: FiniteFloat | None
+    gpu: dict[str, FiniteFloat | int | str]
+    clock_s: FiniteFloat | None = None
+    cpu_busy_s: FiniteFloat | None = None
+    cpu_steal_s: FiniteFloat | None = None
+    own_cpu_s: FiniteFloat | None = None
+    throttled_s: FiniteFloat | None = None
     memory_free_bytes: int | None = None
+
+    @field_validator("at")
+    @classmethod
+    def _is_a_time(cls, at: str) -> str:
+        datetime.fromisoformat(at)
+        return at
 
 
 @cache
@@ -122,33 +134,33 @@ def this_machine() -> Machine:
     return Machine(
         cpu=_cpu_name(),
         **processor(platform.machine()),
-        cores=allowed if quota is None else math.ceil(quota),
+        cores=allowed if quota is None else max(1, math.ceil(quota)),
         cpu_quota=quota,
-        memory_bytes=psutil.virtual_memory().total,
+        memory_bytes=known(lambda: max(0, psutil.virtual_memory().total), 0),
         gpus=names,
         driver=driver,
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
-        packages={name: next((one.version for one in distributions(name=name)), "absent") for name in PACKAGES},
-        variables={name: os.environ[name] for name in VARIABLES if name in os.environ},
+        packages={name: known(partial(_version, name), "unknown") for name in PACKAGES},
+        variables={name: printable(os.environ[name]) for name in VARIABLES if name in os.environ},
         commit=_commit(),
     )
 
 
 def state() -> State:
     """The machine's state now."""
-    gpu, (busy_s, steal_s) = gpu_state(), cpu_times()
+    gpu, (busy_s, steal_s) = known(gpu_state, {}), cpu_times()
     return State(
         clock_s=time.monotonic(),  # right after the processor times it is compared with
         own_cpu_s=sum(os.times()[:4]),
         cpu_busy_s=busy_s,
         cpu_steal_s=steal_s,
         at=datetime.now(UTC).isoformat(timespec="seconds"),
-        load_1min=psutil.getloadavg()[0],
+        load_1min=known(lambda: finite(psutil.getloadavg()[0]), None),
         cpu_mhz=_cpu_mhz(),
         gpu=gpu,
         throttled_s=throttled_s(),
-        memory_free_bytes=psutil.virtual_memory().available,
+        memory_free_bytes=known(lambda: int(psutil.virtual_memory().available), None),
     )
 
 
@@ -157,14 +169,21 @@ def cpu_times() -> tuple[float | None, float | None]:
 
     A value is None if the system does not report it.
     """
+    return known(_cpu_times, (None, None))
+
+
+def _cpu_times() -> tuple[float | None, float | None]:
     times = psutil.cpu_times(percpu=True)
     ranges = [part.split("-") for part in (text(ONLINE) or f"0-{len(times) - 1}").split(",")]
-    online = [number for ends in ranges for number in range(int(ends[0]), int(ends[-1]) + 1)]
-    if len(online) != len(times) or not set(processors()) <= set(online):
+    ends = [(int(one[0]), int(one[-1])) for one in ranges]
+    if sum(last - first + 1 for first, last in ends) != len(times):
+        return None, None
+    online = [number for first, last in ends for number in range(first, last + 1)]
+    if not set(processors()) <= set(online):
         return None, None
     ours = [one for number, one in zip(online, times, strict=True) if number in processors()]
     busy_s = sum(getattr(one, name, 0.0) for one in ours for name in BUSY)
-    return busy_s, sum(one.steal for one in ours) if hasattr(ours[0], "steal") else None
+    return finite(busy_s), finite(sum(one.steal for one in ours)) if hasattr(ours[0], "steal") else None
 
 
 def cuda_devices() -> int:
@@ -205,18 +224,19 @@ def training_precision(device: Device) -> TrainingPrecision:
 
 def _cpu_mhz() -> float | None:
     """The mean clock of all processors."""
-    try:
-        clock = psutil.cpu_freq()
-    except (NotImplementedError, OSError):  # drivers that do not report the current clock
-        return None
-    return clock.current or None if clock else None
+    return finite(known(lambda: psutil.cpu_freq().current, None)) or None  # some drivers do not report it
 
 
 def _cpu_name() -> str:
     if platform.system() == "Darwin":
         command = ["sysctl", "-n", "machdep.cpu.brand_string"]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "Apple"
-    return cpu_info("model name") or platform.processor() or platform.machine()
+        asked = partial(subprocess.run, command, capture_output=True, text=True, check=False)
+        return known(lambda: str(asked().stdout.strip()), "") or "Apple"
+    return cpu_info("model name") or known(platform.processor, "") or platform.machine() or "unknown CPU"
+
+
+def _version(name: str) -> str:
+    return str(next((one.version for one in distributions(name=name)), "absent"))
 
 
 def _commit() -> str:
@@ -226,5 +246,5 @@ def _commit() -> str:
         output(["git", "ls-files", "--error-unmatch", "__init__.py"])
         edited = "+" if output(["git", "status", "--porcelain", ".", "../baselines"]) else ""
         return output(["git", "rev-parse", "--short=12", "HEAD"]).strip() + edited
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, ValueError, subprocess.CalledProcessError):
         return ""

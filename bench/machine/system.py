@@ -3,35 +3,59 @@
 CPU limits are read from Linux control groups, version 1 and 2: of this process's group and of all groups above it,
 because a limit on any of them applies (the kernel's documentation: admin-guide/cgroup-v2, scheduler/sched-bwc).
 
+Whatever these files hold, a fact that cannot be read from them is said as unknown, and nothing is raised.
+
 GPUs are read through NVIDIA's management library (NVML), without torch and without a CUDA context. CUDA numbers GPUs by
 speed, fastest first, unless CUDA_DEVICE_ORDER is PCI_BUS_ID; NVML numbers them by bus. On a machine with different GPUs
 name one by its UUID.
 """
 
 import hashlib
+import math
 import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from bench.errors import first_line
+from bench.files import printable
 
 PROC = Path("/proc")
+MOST = 2**20  # bytes of a system file that are read
+T = TypeVar("T")
+U = TypeVar("U")
 
 
 def text(path: Path) -> str | None:
-    """The stripped content of a system file; None if it does not exist or may not be read."""
-    with suppress(OSError):  # some files exist on every machine but can be read on few, or only by root
-        return path.read_text().strip()
+    """The stripped content of a system file; None if it does not exist or may not be read.
+
+    Names in it that are no UTF-8 are as in the paths of Python.
+    """
+    with suppress(OSError, ValueError), path.open("rb") as opened:  # some can be read on few machines, or only by root
+        return os.fsdecode(opened.read(MOST)).strip()
     return None
+
+
+def known(question: Callable[[], T], otherwise: U) -> T | U:
+    """The answer to a question to the system or a driver, or the other where it has none, for whatever reason."""
+    with suppress(Exception):  # libraries raise what they like over a file that they do not understand
+        return question()
+    return otherwise
+
+
+def finite(value: Any) -> float | None:
+    """A number as a float; None for what is none, or infinite."""
+    return known(lambda: found if math.isfinite(found := float(value)) else None, None)
 
 
 @cache
 def cpu_info(field: str) -> str:
     """The first processor's value of a field of /proc/cpuinfo, such as `model name`; empty if there is none."""
     found = re.search(rf"^{field}\s*:(.*)$", text(PROC / "cpuinfo") or "", re.MULTILINE)
-    return found[1].strip() if found else ""
+    return printable(found[1].strip()) if found else ""
 
 
 # The names of the fields of /proc/cpuinfo on x86, and on Arm.
@@ -67,15 +91,21 @@ def cpu_quota(proc: Path = PROC) -> float | None:
         text(one / "cpu.max") or f"{text(one / 'cpu.cfs_quota_us')} {text(one / 'cpu.cfs_period_us')}"
         for one in _groups(proc)
     )
-    # `max` or -1 stands for no limit.
-    pairs = ((quota, period) for quota, period in map(str.split, limits) if quota.isdecimal() and period.isdecimal())
-    return min((int(quota) / int(period) for quota, period in pairs), default=None)
+    shares = (share for limit in limits if (share := _share(limit.split())))
+    return min(shares, default=None)
+
+
+def _share(limit: list[str]) -> float | None:
+    """Quota by period; None for no limit, which is written as `max` or -1, and for what is none."""
+    if len(limit) == 2 and all(re.fullmatch("[0-9]{1,18}", one) for one in limit) and int(limit[1]):
+        return int(limit[0]) / int(limit[1])
+    return None
 
 
 def throttled_s(proc: Path = PROC) -> float | None:
     """Seconds for which a quota has stopped this process's groups so far; None if that cannot be read."""
     stats = (text(group / "cpu.stat") or "" for group in _groups(proc))
-    found = [line for one in stats if (line := re.search(r"^throttled_(usec|time) (\d+)$", one, re.MULTILINE))]
+    found = [line for one in stats if (line := re.search(r"^throttled_(usec|time) ([0-9]{1,19})$", one, re.MULTILINE))]
     return sum(int(line[2]) / {"usec": 1e6, "time": 1e9}[line[1]] for line in found) if found else None
 
 
@@ -86,13 +116,23 @@ def _groups(proc: Path) -> Iterator[Path]:
     """
     mounts = [line.split() for line in (text(proc / "mounts") or "").splitlines()]
     for line in (text(proc / "self" / "cgroup") or "").splitlines():
-        _, controllers, name = line.split(":", 2)
-        for _, mount, kind, options, *_ in mounts:
+        _, controllers, name = [*line.split(":", 2), "", "", ""][:3]
+        for _, mount, kind, options in (one[:4] for one in mounts if len(one) >= 4):
             second = kind == "cgroup2" and not controllers
             first = kind == "cgroup" and "cpu" in controllers.split(",") and "cpu" in options.split(",")
-            if first or second:
-                own = Path(mount) if ".." in name.split("/") else Path(mount, name.lstrip("/"))
-                yield from (group for group in (own, *own.parents) if group.is_relative_to(mount) and group.is_dir())
+            if (first or second) and name:
+                yield from _from_group_up(_written_out(mount), name)
+
+
+def _written_out(mount: str) -> Path:
+    r"""A mount's path: in /proc/mounts a space in it is `\040`."""
+    return Path(re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), mount))
+
+
+def _from_group_up(mount: Path, name: str) -> list[Path]:
+    """The folders of a group and of all above it below a mount."""
+    own = mount if ".." in name.split("/") else Path(mount, name.lstrip("/"))
+    return [one for one in (own, *own.parents) if one.is_relative_to(mount) and known(one.is_dir, False)]
 
 
 @cache
@@ -108,8 +148,17 @@ def nvml() -> Any:
 
 def gpus() -> tuple[tuple[str, ...], str]:
     """The names of the GPUs that CUDA_VISIBLE_DEVICES leaves visible, in their order, and the driver's version."""
-    driver = nvml().nvmlSystemGetDriverVersion() if nvml() else ""
-    return tuple(nvml().nvmlDeviceGetName(gpu) for gpu in visible()), driver
+    driver = known(lambda: _name(nvml().nvmlSystemGetDriverVersion()), "unknown") if nvml() else ""
+    return tuple(known(partial(_name_of, gpu), "unknown GPU") for gpu in visible()), driver
+
+
+def _name_of(gpu: Any) -> str:
+    return _name(nvml().nvmlDeviceGetName(gpu))
+
+
+def _name(told: str | bytes) -> str:
+    """A name that a driver told, in any of its bytes."""
+    return printable(told if isinstance(told, str) else os.fsdecode(told))
 
 
 def visible() -> list[Any]:
@@ -117,12 +166,12 @@ def visible() -> list[Any]:
 
     CUDA ignores a name that does not exist, and all after it.
     """
-    handles, names = _handles(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    handles, names = known(_handles, list[Any]()), os.environ.get("CUDA_VISIBLE_DEVICES")
     if names is None:
         return handles
     found: list[Any] = []
     for name in map(str.strip, names.split(",")):
-        handle = _named(name, handles)
+        handle = known(partial(_named, name, handles), None)
         if handle is None:
             break
         found.append(handle)
@@ -168,18 +217,23 @@ def gpu_state() -> dict[str, float | int | str]:
     answers: dict[str, float | int | str] = {}
     for name, ask in questions.items():
         try:
-            answers[name] = ask()
-        except pynvml.NVMLError as error:  # virtual GPUs support only some of these
-            answers[name] = f"not readable: {error}"
+            answers[name] = _number(ask())
+        except Exception as error:  # noqa: BLE001 - virtual GPUs support only some of these, and drivers differ
+            answers[name] = f"not readable: {first_line(error)}"
     return answers
 
 
 def first_gpu(function: str) -> Any:
     """The result of the NVML function of this name for the first visible GPU; None if it cannot be read."""
-    if (gpu := first_visible()) is not None:
-        with suppress(nvml().NVMLError):
-            return getattr(nvml(), function)(gpu)
-    return None
+    gpu = first_visible()
+    return None if gpu is None else known(lambda: getattr(nvml(), function)(gpu), None)
+
+
+def _number(found: Any) -> float | int:
+    """A number that a driver told. Raises ValueError for what is none."""
+    if not isinstance(found, int | float) or finite(found) is None:
+        raise ValueError(f"the driver says {found!r:.40}")
+    return found
 
 
 def _handles() -> list[Any]:

@@ -4,16 +4,19 @@ A file that is not a complete record is skipped and listed in `problems`. Each c
 """
 
 import io
+import os
+import re
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from bench.errors import UserError
+from bench.files import printable
 from bench.read.code import is_of_present_code
-from bench.run.store import FORMAT, NAMED, Record, read_record
+from bench.run.store import FORMAT, NAMED, Record, read_record, record_files
 
 FOLDER = "results"
 
@@ -30,7 +33,7 @@ class Loaded:
 def record_folders(root: Path) -> list[Path]:
     """The folder and its direct subfolders, if they contain files named like records."""
     folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())] if root.is_dir() else []
-    return [folder for folder in folders if any(NAMED.fullmatch(path.name) for path in folder.glob("*.json"))]
+    return [folder for folder in folders if any(NAMED.fullmatch(path.name) for path in record_files(folder))]
 
 
 def load(folders: list[Path]) -> Loaded:
@@ -43,7 +46,7 @@ def load(folders: list[Path]) -> Loaded:
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"no folder '{folder.resolve()}' to read records from; give one of `bench run --out`")
-        for path in sorted(folder.glob("*.json")):
+        for path in record_files(folder):
             try:
                 loaded.records.append(read_record(path))
             except UserError as error:
@@ -105,41 +108,61 @@ def _named(given: str) -> Loaded:
         return load(record_folders(path) or [path])
     revision, _, folder = given.partition(":")
     try:
-        _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        commit = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
     except UserError:
         named = f"'{given}' is no folder, no file and no git revision here"
         raise UserError(f"{named}; give one of them, REV or REV:folder") from None
-    return records_at(revision, folder or FOLDER)
+    return records_at(commit, folder or FOLDER, shown=revision)
 
 
-def records_at(revision: str, folder: str, named: str = "") -> Loaded:
-    """The records below a folder in a revision; with `named`, only files whose names begin with it."""
-    listed = _git("ls-tree", "-r", "--name-only", revision, "--", folder).decode().splitlines()
-    wanted = [name for name in listed if NAMED.fullmatch(Path(name).name) and Path(name).name.startswith(named)]
-    beside = [name for name in listed if name.endswith(".scores.csv") and name[:-10] + "json" in wanted]
+def records_at(revision: str, folder: str, named: str = "", shown: str = "") -> Loaded:
+    """The records below a folder in a revision; with `named`, only files whose names begin with it.
+
+    `shown` is what the revision is called in the lines about problems. Links in it are no records.
+    """
+    listed = _git("ls-tree", "-r", "-z", "--full-name", "--end-of-options", revision, "--", folder).split(b"\0")
+    facts = (line.partition(b"\t") for line in listed if line)
+    blobs = {os.fsdecode(name): about.split()[2] for about, _, name in facts if about.startswith(b"100")}
+    wanted = [name for name in blobs if NAMED.fullmatch(Path(name).name) and Path(name).name.startswith(named)]
+    beside = [name for name in blobs if name.endswith(".scores.csv") and name[:-10] + "json" in wanted]
     if not wanted:
         return Loaded()
-    import tarfile  # only for what a commit holds
-
     with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
-        archive = io.BytesIO(_git("archive", "--format=tar", revision, "--", *wanted, *beside))
-        with tarfile.open(fileobj=archive) as tar:
-            tar.extractall(temporary, filter="data")
+        for name, content in zip(wanted + beside, _blobs([blobs[name] for name in wanted + beside]), strict=True):
+            path = Path(temporary, name)  # git has no name with `..` in it, and none that begins with a slash
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
         found = load(sorted({(Path(temporary) / name).parent for name in wanted}))
-    problems = [line.replace(f"{temporary}/", f"{revision}:") for line in found.problems]
+    problems = [line.replace(f"{temporary}/", f"{shown or revision}:") for line in found.problems]
     return Loaded(found.records, problems, found.replaced)
+
+
+def _blobs(names: Sequence[bytes]) -> Iterator[bytes]:
+    """The contents of files in git, by the digests that it names them with."""
+    told = io.BytesIO(_git("cat-file", "--batch", given=b"\n".join([*names, b""])))
+    for name in names:
+        about = told.readline().split()
+        if len(about) != 3:  # of a clone that has not all files
+            raise UserError(f"git has no file {name.decode()} of this commit here; fetch the whole repository")
+        yield told.read(int(about[2]) + 1)[:-1]
 
 
 def commits(folder: str, named: str) -> list[Commit]:
     """The commits that changed records whose files' names begin with `named`, oldest first."""
-    lines = _git("log", "--reverse", "--format=%h%x09%cI%x09%s", "--abbrev=12", "--", f":(glob){folder}/**/{named}*")
-    parts = (line.split("\t", 2) for line in lines.decode().splitlines())
-    return [Commit(name, datetime.fromisoformat(at), subject) for name, at, subject in parts]
+    within = f":(glob){_literal(folder)}/**/{_literal(named)}*"
+    lines = _git("log", "--reverse", "--format=%h%x09%cI%x09%s", "--abbrev=12", "--", within)
+    parts = (line.split("\t", 2) for line in lines.decode(errors="replace").split("\n") if line)
+    return [Commit(name, datetime.fromisoformat(at), printable(subject)) for name, at, subject in parts]
 
 
-def _git(*arguments: str) -> bytes:
+def _literal(name: str) -> str:
+    """A name in which git's patterns have no meaning."""
+    return re.sub(r"([*?\[\\])", r"\\\1", name)
+
+
+def _git(*arguments: str, given: bytes = b"") -> bytes:
     try:
-        return subprocess.run(["git", *arguments], capture_output=True, check=True).stdout
+        return subprocess.run(["git", *arguments], input=given, capture_output=True, check=True).stdout
     except OSError as error:
         raise UserError(f"git cannot be started ({error}); it is needed to read earlier records: install it") from None
     except subprocess.CalledProcessError as error:

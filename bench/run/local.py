@@ -10,17 +10,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from bench.files import sweep
+from bench.errors import UserError
+from bench.files import Unusable, make_ready, unusable
 from bench.locks import Lock, Lost, holder, machine_lock, take
 from bench.networks import title_of
 from bench.quantities import QUANTITIES
 from bench.run.job import Job
 from bench.run.plan import Clock, Plan
-from bench.run.store import Record, Store
+from bench.run.store import WRITTEN, Record, Store
 from bench.run.worker import Order, run
 
 POLL_S = 1.0  # between two looks for what other runs do
-WRITTEN = ("", "cache", "cache/*", "checkpoints", "checkpoints/*", "locks", "predictions", "splits")  # in --out
 
 
 class Listener(Protocol):
@@ -38,12 +38,14 @@ def carry_out(plan: Plan, waiting: list[Job], out: Path, listener: Listener) -> 
     """Run the `waiting` jobs and return the records of the whole plan, including failures, in its order.
 
     A failure is recorded and the run continues. After a job ran out of memory or time, larger ones are skipped. A job
-    that another run does meanwhile is not done again: its record is awaited.
+    that another run does meanwhile is not done again: its record is awaited. Where the disk refuses a job's record, the
+    others are done all the same, and UserError tells of it at the end.
     """
-    sweep(*(folder for name in WRITTEN for folder in (out.glob(name) if name else [out])))
+    make_ready(out, WRITTEN)
     carrying = Carrying(plan, waiting, out, listener)
     while carrying.left:
         carrying.go_through()
+    carrying.refuse_lost()
     return [record for record in map(carrying.store.find, plan.jobs) if record is not None]
 
 
@@ -61,6 +63,8 @@ class Carrying:
         self.store, self.clock = Store(out), Clock(plan, out)
         self.left, self.failed = list(waiting), list[Job]()
         self.before = {job.key: self.store.find(job) for job in waiting}
+        self.ended: list[Job] = []
+        self.refused: dict[str, str] = {}  # why a job's record could not be written, by the job's key
         self.told = ""  # for what it waits
 
     def go_through(self) -> None:
@@ -68,15 +72,36 @@ class Carrying:
         for job in (before := list(self.left)):
             if any(_asks_more(job, failed) for failed in self.failed):
                 self.left.remove(job)
-            elif lock := take(lock_of(self.out, job), f"{QUANTITIES[job.spec.quantity].doing} {job.network}"):
-                try:
-                    self._settle(job, lock)
-                except Lost:
-                    pass  # the other run does it now, so it stays among those that are left
-                finally:
-                    lock.release()
+                continue
+            try:
+                self._try(job)
+            except (OSError, Unusable) as error:
+                self.left.remove(job)
+                self.refused[job.key] = str(unusable(error) if isinstance(error, OSError) else error)
+                self.listener.event({"waiting": f"not recorded: {self.refused[job.key]}"})
         if self.left == before:
             self._wait()
+
+    def refuse_lost(self) -> None:
+        """Raise UserError, which counts them, if jobs were done or tried and have no record."""
+        gone = [job for job in self.ended if not self.store.path(job).exists()]
+        if not (self.refused or gone):
+            return
+        why = next(iter(self.refused.values()), f"{self.out}: its records were removed while the run was under way")
+        count, others = len(self.refused) + len(gone), len(self.ended) - len(gone)
+        kept = f"{others} others of this run are on record" if others else "none other of this run is"
+        jobs = f"{count} job{'s' if count > 1 else ''} could not be recorded"
+        raise UserError(f"{why}; {jobs}, {kept}; mend that and run the same again")
+
+    def _try(self, job: Job) -> None:
+        """Settle a job, unless another run does it."""
+        if lock := take(lock_of(self.out, job), f"{QUANTITIES[job.spec.quantity].doing} {job.network}"):
+            try:
+                self._settle(job, lock)
+            except Lost:
+                pass  # the other run does it now, so it stays among those that are left
+            finally:
+                lock.release()
 
     def _settle(self, job: Job, lock: Lock) -> None:
         """Take the record that another run made meanwhile, or do the job."""
@@ -89,6 +114,7 @@ class Carrying:
         else:
             self.listener.begin(job, self.clock.left(self.left))
         self.left.remove(job)
+        self.ended.append(job)
         self.listener.end(record)
         if record.status in ("out_of_memory", "timed_out"):
             self.failed.append(job)

@@ -1,6 +1,6 @@
 """Records of measurements: one JSON file each, named by the job's key.
 
-Records are written atomically (to a temporary file, then renamed) and never change. Many processes and machines may
+Records appear whole (they are written beside, then get their name) and never change. Many processes and machines may
 write into one folder: who does a job holds its lock (`bench.locks`). Only the record of a failure is replaced, by a
 later attempt at the same job. The file contains a digest of all that is in it, so that edits are detected.
 
@@ -12,23 +12,35 @@ import csv
 import hashlib
 import io
 import json
+import math
+import os
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_validator
+from pydantic_core import from_json
 
-from bench.errors import UserError
-from bench.files import write_whole
+from bench.errors import UserError, first_line
+from bench.files import Unusable, aside, content_of, link, write_through
+from bench.locks import held
 from bench.machine import Machine, State, taint
-from bench.quantities import Frozen, ImageScore, Result, Scores
+from bench.quantities import Agreement, CurvePoint, Frozen, ImageScore, Result, Scores
+from bench.quantities.dice import Scored
 from bench.run.job import Job
 
 FORMAT: Literal[2] = 2  # 2: the key names defaults and libraries; the scores of images are in the file
 LEFT = "it is left alone"
-NAMED = re.compile(r".+-[a-z]+-[0-9a-f]{12}\.json")  # file names made by Store.path
+NAMED = re.compile(r"(?!\.).*-[a-z]+-[0-9a-f]{12}\.json")  # file names made by Store.path
+UNDEFINED = (CurvePoint, Scored)  # whose figures are NaN where there is nothing to score
+# In a folder of records, beside these.
+WRITTEN = (
+    "cache", "cache/*", "checkpoints", "checkpoints/*", "checkpoints/*/tensorboard", "locks", "logs", "predictions",
+    "splits",
+)  # fmt: skip
 Status = Literal["ok", "refused", "crashed", "out_of_memory", "timed_out", "diverged"]
 
 
@@ -47,11 +59,26 @@ class Record(Frozen):
     machine: Machine = Field(alias="environment")  # the name in records of the first format
     before: State
     after: State
-    wall_s: float
-    window_s: float | None = None
+    wall_s: FiniteFloat
+    window_s: FiniteFloat | None = None
     window: tuple[State, State] | None = None
     notes: tuple[str, ...] = ()
     result: Result | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if (self.status == "ok") != (self.result is not None):
+            raise ValueError(f"the status is {self.status}, and there is {'a' if self.result else 'no'} result")
+        if self.result and self.result.quantity != self.job.spec.quantity:
+            raise ValueError(f"the job is of {self.job.spec.quantity}, and the result of {self.result.quantity}")
+        if odd := next((name for name, value in self.result or () if _is_endless(value)), ""):
+            raise ValueError(f"result.{odd} holds what is no finite number")
+        return self
+
+    @cached_property
+    def is_sealed(self) -> bool:
+        """Whether its file had a digest. The oldest have none: whether such a one was edited cannot be told."""
+        return True  # `read_record` puts False in this place
 
     @property
     def id(self) -> str:
@@ -82,8 +109,9 @@ class Record(Frozen):
 
     @property
     def at(self) -> datetime:
-        """The time at which the measurement began."""
-        return datetime.fromisoformat(self.before.at)
+        """The time at which the measurement began; one without a zone is taken as UTC."""
+        at = datetime.fromisoformat(self.before.at)
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 class Store:
@@ -99,71 +127,150 @@ class Store:
     def find(self, job: Job) -> Record | None:
         """The job's record, which may be a failure.
 
-        None if there is none, or if the file is not a record of this job in the present format.
+        None if there is none, or if the file is not a record of this job in the present format. Raises Unusable if
+        there is a file that cannot be read now: it may be the record.
         """
         path = self.path(job)
-        if not path.exists():
+        if not os.path.lexists(path):
             return None
         try:
             record = read_record(path)
+        except Unusable:
+            raise
         except UserError:
             return None
         return record if (record.job, record.schema_version) == (job, FORMAT) else None
 
     def write(self, record: Record) -> Path:
-        """Write a record atomically and return its path.
+        """Write a record and return its path. A finished one stays: to look for it and to write are one step.
 
-        An existing finished record is kept. An existing file that is not a record of this job is renamed.
+        An existing file that is not a record of this job is renamed. Raises OSError, which names the path, if the
+        record cannot be written, and Unusable if what is there cannot be read.
         """
-        path = self.path(record.job)
-        before = self.find(record.job)
-        if before is not None and before.status == "ok":
-            return path
-        if before is None and path.exists():
-            path.replace(_unused(path.with_suffix(".json.damaged")))
         assert record.schema_version == FORMAT, "records of the first format are only read"
+        path, lock = self.path(record.job), self.folder / "locks" / f"{record.job.key}.record.lock"
         facts = record.model_dump(mode="json", exclude={"result": {"images"}})
         if isinstance(record.result, Scores):
             facts["result"]["images"] = _lines(record.result.images)
-        return write_whole(path, json.dumps({**facts, "digest": _digest(facts)}, indent=1) + "\n")
+        with aside(path) as beside:
+            facts["digest"] = _digest(_CANONICAL(json.loads(json.dumps(facts))))
+            write_through(beside, json.dumps(facts, indent=1) + "\n")
+            while not (linked := link(beside, path)):  # then something is there, or the file system has no links
+                with held(lock, "writing a record") as ours:
+                    before = self.find(record.job)
+                    if before is not None and before.status == "ok":
+                        break
+                    if before is None and os.path.lexists(path):
+                        path.replace(_unused(path.with_suffix(".json.damaged")))
+                    elif (before is not None or linked is None) and ours.is_ours():
+                        beside.replace(path)
+                        break
+        return path
+
+
+def record_files(folder: Path) -> list[Path]:
+    """The files of a folder that are read as records, by their names: `*.json`.
+
+    Hidden ones are not: so files are called that are being written, and what editors and systems keep for themselves.
+    """
+    return sorted(path for path in folder.iterdir() if path.suffix == ".json" and path.name[0] not in ".~")
 
 
 def read_record(path: Path) -> Record:
     """Read a record.
 
-    Raises UserError, which names the file and the first fault, if it is damaged, edited or no record.
+    Raises UserError, which names the file and the first fault, if it is damaged, edited or no record; Unusable if it
+    cannot be read now, which says nothing of what is in it.
     """
     text = ""
     try:
-        text = path.read_text()
-        facts = json.loads(text)
+        text = content_of(path).decode()
+        facts = _parsed(text)
         digest, result, is_first = facts.pop("digest", ""), facts.get("result"), facts.get("schema_version", 1) == 1
         is_scored = bool(result) and result.get("quantity") == "dice"
-        beside = path.with_suffix(".scores.csv").read_text() if is_scored and is_first else ""
-        if (digest or not is_first) and digest != _digest(facts, beside):
-            raise UserError(f"{path}: was edited after it was written, it or its scores; {LEFT}")
+        beside = content_of(path.with_suffix(".scores.csv")).decode() if is_scored and is_first else ""
+        canonical = _CANONICAL(facts)
+        if text.count('"') != canonical.count('"') + 4 * bool(digest):  # a name may be there twice
+            _strictly_parsed(text)
+        if (digest or not is_first) and digest != _digest(canonical, beside):
+            raise _Edited  # noqa: TRY301 - the form of the text is told first
         if is_scored and (beside or not is_first):
-            lines = csv.DictReader(io.StringIO(beside) if is_first else result.get("images"))
-            result["images"] = [{name: text for name, text in line.items() if text != ""} for line in lines]
+            names, *lines = csv.reader(io.StringIO(beside) if is_first else result.get("images"))
+            pairs = (zip(names, line, strict=True) for line in lines if line)
+            result["images"] = [{name: text for name, text in line if text != ""} for line in pairs]
         record = Record.model_validate({"schema_version": 1, **facts})
+        name = record.id
+    except _Edited:
+        raise UserError(f"{path}: was edited after it was written, it or its scores; {LEFT}") from None
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "record"
-        line = _line_of(text, first["loc"])
-        raise UserError(f"{path}:{line}: not a valid record: {where}: {first['msg']}; {LEFT}") from None
+        line, msg = _line_of(text, first["loc"]), first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{path}:{line}: not a valid record: {where}: {msg}; {LEFT}") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path}:{error.lineno}: cannot be read as a record ({error.msg}); {LEFT}") from None
-    except (OSError, ValueError, AttributeError, TypeError, csv.Error) as error:
+    except FileNotFoundError as error:
         raise UserError(f"{path}: cannot be read as a record ({error}); {LEFT}") from None
-    if not digest and record.id != path.stem:  # of the first format, where the oldest have none
-        raise UserError(f"{path}: its conditions are those of {record.id}, so it was edited or renamed; {LEFT}")
+    except (OSError, MemoryError) as error:
+        raise Unusable(f"{path}: cannot be read ({first_line(error)}); {LEFT}") from None
+    except (ValueError, AttributeError, TypeError, LookupError, ArithmeticError, RecursionError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read as a record ({first_line(error)}); {LEFT}") from None
+    if not digest:  # of the first format, where the oldest have none
+        if name != path.stem:
+            raise UserError(f"{path}: its conditions are those of {name}, so it was edited or renamed; {LEFT}")
+        record.__dict__["is_sealed"] = False
     return record
 
 
-def _digest(facts: dict[str, Any], beside: str = "") -> str:
+class _Edited(Exception):
+    """The digest in a file is not that of what is in it."""
+
+
+def _parsed(text: str) -> Any:
+    """JSON, three times as fast as by Python's own where it has no lone surrogate and no number of many digits."""
+    try:
+        return from_json(text, allow_inf_nan=False)
+    except ValueError:
+        return _strictly_parsed(text)
+
+
+def _strictly_parsed(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_each_once, parse_constant=_refuse)
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises ValueError where a name is there twice, and so one of two values would be lost."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)} is there twice")
+    return found
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number in JSON")
+
+
+def _is_endless(value: Any) -> bool:
+    """Whether a figure is infinite, or NaN where that has no meaning, or larger than what any program counts."""
+    if isinstance(value, int | float):
+        return not -(2**63) < value < 2**63
+    if isinstance(value, tuple) and value and isinstance(value[0], float):
+        return not math.isfinite(math.fsum(value))
+    if isinstance(value, Agreement):  # a variant whose output is not finite is what it tells of
+        return False
+    if isinstance(value, UNDEFINED):
+        return math.inf in value.__dict__.values() or -math.inf in value.__dict__.values()
+    values = value.__dict__ if isinstance(value, BaseModel) else value if isinstance(value, dict | tuple) else ()
+    return any(map(_is_endless, values.values() if isinstance(values, dict) else values))
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, check_circular=False).encode
+
+
+def _digest(canonical: str, beside: str = "") -> str:
     """12 hexadecimal digits of the hash of a record's JSON, without its own digest, and of the scores beside it."""
-    whole = json.dumps(json.loads(json.dumps(facts)), sort_keys=True) + beside
-    return hashlib.sha256(whole.encode()).hexdigest()[:12]
+    return hashlib.sha256((canonical + beside).encode()).hexdigest()[:12]
 
 
 def _line_of(text: str, keys: Iterable[Any]) -> int:
@@ -192,7 +299,7 @@ def _line(values: Iterable[Any]) -> str:
 def _unused(path: Path) -> Path:
     """The path, or the first of path-2, path-3, ... that does not exist."""
     number, free = 1, path
-    while free.exists():
+    while os.path.lexists(free):
         number += 1
         free = path.with_name(f"{path.name}-{number}")
     return free

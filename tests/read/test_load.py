@@ -1,5 +1,8 @@
 """Records are read from folders, files and commits; what is damaged is named and stops nothing."""
 
+import os
+from contextlib import suppress
+
 import pytest
 from claiming import counted, trained
 from gitting import commit, git
@@ -140,3 +143,67 @@ def test_of_several_folders_what_is_damaged_is_named(tmp_path):
     assert [record.id for record in found.records] == [good.stem]
     assert len(found.problems) == 1
     assert str(bad) in found.problems[0]
+
+
+# ---- what a revision or a folder may hold ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("given", ["--upload-pack=touch x", "-o", "--output=x", "--help", "HEAD:../../x", "HEAD:/etc",
+                                   "HEAD:--all", "@{-1}:x", "main..HEAD"])  # fmt: skip
+def test_no_revision_is_an_option_or_leads_out(repository, given):
+    before = sorted(path.name for path in repository.iterdir())
+    with pytest.raises(UserError) as told:
+        read([given])
+    assert len(str(told.value).splitlines()) == 1
+    for lists in (records_at, commits):
+        with suppress(UserError):
+            assert not getattr(lists(given, "results"), "records", None)
+    assert sorted(path.name for path in repository.iterdir()) == before
+
+
+def test_links_in_a_revision_are_not_followed(repository):
+    outside = Store(repository.parent / "outside").write(dice_record())
+    (repository / "results" / outside.name).symlink_to(outside)
+    (repository / "results" / "sub").symlink_to(outside.parent)
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--message", "links")
+    assert [record.job.network for record in read(["HEAD"]).records] == ["mdsa_unet"]
+
+
+def test_records_of_a_revision_in_folders_with_odd_names_are_read(repository):
+    for name in ("ümlaut", 'a "b"\n*?[c]', os.fsdecode(b"\xe9"), "-rf", ":(top)x"):
+        Store(repository / "results" / name).write(cost_record(name))
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--message", "odd")
+    assert len(read(["HEAD"]).records) == 6
+    assert [commit.subject for commit in commits("results/-rf", "-")] == []
+    assert [commit.subject for commit in commits('results/a "b"\n*?[c]', "")] == ["odd"]
+
+
+def test_what_a_repository_leaves_out_of_archives_is_read(repository):
+    (repository / ".gitattributes").write_text("results export-ignore\n*.json export-subst\n")
+    git(repository, "add", "--all")
+    git(repository, "commit", "--quiet", "--message", "attributes")
+    assert len(read(["HEAD"]).records) == 1
+
+
+def test_a_commit_whose_subject_is_no_utf_8_is_listed(repository):
+    commit(repository, [counted(parameters=3)], "x")
+    git(repository, "-c", "i18n.commitEncoding=none", "commit", "--quiet", "--amend", "--file", made(repository))
+    assert commits("results", "mdsa_unet-cost-")[-1].subject.isprintable()
+
+
+def made(repository):
+    (repository.parent / "subject").write_bytes(b"\xe9\x1b[31m odd\n")
+    return str(repository.parent / "subject")
+
+
+def test_hidden_files_are_no_records_and_make_no_folder_of_records(tmp_path):
+    path = Store(tmp_path / "whole").write(dice_record())
+    (tmp_path / "aside").mkdir()
+    for name in (f".4711-{path.name}", f"._{path.name}"):
+        (tmp_path / "whole" / name).write_text("half")
+        (tmp_path / "aside" / name).write_text("half")
+    assert record_folders(tmp_path) == [tmp_path / "whole"]
+    assert load([tmp_path / "whole"]).problems == []
+    assert len(read([tmp_path]).records) == 1

@@ -1,0 +1,91 @@
+"""At the command's edge: whatever a file system refuses is one line and exit code 2, and what was measured is kept."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commanding import bench
+from handmade import cost_record
+
+from bench.cli import display
+from bench.run.store import Store
+
+ROOT = Path(__file__).parent.parent.parent
+LONG = "n" * 300
+
+
+def refused(*arguments, cwd=None):
+    done = bench(*arguments, cwd=cwd)
+    assert done.returncode == 2, done.stderr
+    lines = done.stderr.splitlines()
+    assert lines[-1].startswith("bench: ")
+    assert "Traceback" not in done.stderr
+    return lines[-1]
+
+
+@pytest.fixture
+def results(tmp_path):
+    Store(tmp_path / "results").write(cost_record())
+    (tmp_path / "file").touch()
+    return tmp_path / "results"
+
+
+@pytest.mark.parametrize("to", ["file/x", LONG, f"x/{LONG}"])
+def test_a_report_to_a_place_that_cannot_be(results, to):
+    line = refused("report", "results", "--to", to, "--format", "csv", cwd=results.parent)
+    assert "cannot write to" in line or "longer than" in line
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("report", LONG), ("check", LONG), ("compare", LONG, "results"), ("pick", LONG), ("data", "check", "folder",
+     "--data-root", LONG), ("run", "unet", "--measure", "cost", "--out", LONG), ("history", "unet", "latency",
+     "--records", LONG), ("score", f"x={LONG}"), ("data", "show", "synthetic", "--to", f"{LONG}.png")],
+    ids=" ".join,
+)  # fmt: skip
+def test_a_name_of_300_letters_is_a_line(results, command):
+    refused(*command, cwd=results.parent)
+
+
+@pytest.mark.parametrize("name", [b"\xe9", b"$(touch x)", b"a'b", b"-x", b"a\nb\x1b[31m"])
+def test_records_in_a_folder_of_any_name_are_reported(results, name):
+    folder = results.rename(results.with_name(os.fsdecode(name)))
+    given = str(folder) if name.startswith(b"-") else folder.name
+    done = bench("report", given, "--to", f"{given}-report", "--format", "csv", cwd=folder.parent)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_folder_that_is_no_utf_8_is_written_out_on_any_terminal(results):
+    results.rename(results.with_name(os.fsdecode(b"\xe9")))
+    command = [sys.executable, "-m", "bench.cli", "report", b"\xe9", "--to", b"\xe9/to", "--format", "csv"]
+    how = {"cwd": results.parent, "env": {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}}
+    done = subprocess.run(command, capture_output=True, check=False, **how)
+    assert done.returncode == 0, done.stderr
+    assert rb"\udce9/to/table.csv" in done.stdout
+
+
+def test_a_report_that_cannot_be_written_costs_no_record_and_the_way_out_is_told(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", "reports/report.pdf")
+
+    monkeypatch.setattr(display, "do", lambda *_: [])
+    monkeypatch.setattr(display, "conclude", full)
+    line = refused("run", "unet", "--measure", "cost", "--quiet", "--out", "a b", cwd=tmp_path)
+    assert line.startswith("bench: reports/report.pdf: the disk is full; ")
+    assert line.endswith("all records are kept in a b, write their report with: bench report 'a b' --to FOLDER")
+
+
+def test_a_link_to_nothing_is_no_folder(tmp_path):
+    (tmp_path / "results").symlink_to(tmp_path / "away")
+    assert "is a link to what is not there" in refused("run", "unet", "--measure", "cost", cwd=tmp_path)
+
+
+def test_what_a_killed_report_left_is_swept_by_the_next_command_that_writes_there(results):
+    left = results.parent / "to" / f".report.another_host-{2**22 + 1}-0123abcd.tmp"
+    left.mkdir(parents=True)
+    os.utime(left, (0, 0))
+    assert bench("report", "results", "--to", "to", "--format", "csv", cwd=results.parent).returncode == 0
+    assert not left.exists()
