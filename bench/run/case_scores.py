@@ -310,7 +310,7 @@ def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 
     With semicolons, 0,85 is a number with a decimal comma.
     """
-    with reading("file of scores", path, csv.Error):
+    with reading("file of scores", path):
         content = path.read_bytes()
         try:
             text = content.decode("utf-8-sig")

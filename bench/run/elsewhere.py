@@ -174,7 +174,7 @@ def _of_folders(
         faults: list[str] = []
         masks = find_masks(path, asked.data.splits["test"], asked.data.classes, faults, asked.aside)
         outcome.remarks += masks.remarks
-        digest = masks.check(faults, partial(_tell, tell, f"reading {path}", len(masks.samples))) if not faults else ""
+        digest = masks.check(faults, partial(_tell, tell, f"reading {path}", len(masks.samples)))
         problems += faults
         trainings.append(Training(network, path.name or str(path.resolve()), digest, masks))
     return trainings
