@@ -45,7 +45,7 @@ def array_of(path: Path, key: str) -> np.ndarray:
     with reading("volume", path), _LOCK:
         facts, stream = _asked(path, key, decode=True)
         values = np.empty(facts["shape"], facts["dtype"])
-        whole = memoryview(values.reshape(-1).view(np.uint8))
+        whole = values.reshape(-1).view(np.uint8).data
         done = 0
         while done < len(whole):
             if not (count := stream.readinto(whole[done:])):  # type: ignore[attr-defined]  # of a pipe
@@ -129,8 +129,8 @@ def _read(path: Path, key: str, decode: bool) -> tuple[dict[str, Any], np.ndarra
         stored = file[key]
         if stored.dtype.kind not in "biuf" or stored.shape is None:
             raise UserError(f"'{key}' in {path} holds {stored.dtype} in place of numbers; get the file again")
-        held = max(path.stat().st_size, LEAST_HELD)
-        declared = refuse_large("volume", path, stored.shape, stored.dtype.itemsize, held, packed=True)
+        size = max(path.stat().st_size, LEAST_HELD)
+        declared = refuse_large("volume", path, stored.shape, stored.dtype.itemsize, size, packed=True)
         facts = {"shape": stored.shape, "dtype": stored.dtype.newbyteorder("=").str}
         if not decode:
             return facts, None
