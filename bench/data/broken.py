@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from bench.data.files import first_few, reading
-from bench.data.limits import PICTURE
+from bench.data.limits import MOST_IN_FEW, PICTURE, PIXELS_A_BYTE
 from bench.errors import UserError
 
 # Formats that hold pixels and no more: for others, Pillow may run a program that draws them.
@@ -19,12 +19,14 @@ FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "PPM", "JPEG2000"
 
 # Large images are honest until they are twice as large as Pillow finds usual; then it refuses them itself.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", module=r"PIL\.")  # on each odd tag; what cannot be read is an error
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
     """An image file whose pixels are not decoded yet. Raises UserError naming the file, what is wrong, what to do."""
     with naming(path), Image.open(path, formats=_formats()) as picture:
+        _refuse_bomb(picture, path)
         yield picture
 
 
@@ -33,6 +35,14 @@ def _formats() -> list[str]:
     """Those that this Pillow was built with."""
     Image.init()
     return [name for name in FORMATS if name in Image.OPEN]
+
+
+def _refuse_bomb(picture: Image.Image, path: Path) -> None:
+    """Raise UserError for far more pixels than the file has bytes; Pillow itself refuses what is larger still."""
+    size, pixels = path.stat().st_size, picture.width * picture.height
+    if pixels > MOST_IN_FEW and pixels > PIXELS_A_BYTE * size:
+        told = f"the image {path} declares {picture.width} x {picture.height} pixels"
+        raise UserError(f"{told}, and its {size} bytes can hardly hold so many; get it again, or take it out")
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from bench.errors import UserError
 LEAST_S = 30  # to open a file and to read a small array
 PER_S = 20_000_000  # bytes that a slow disk, or a filter, gives in a second
 LEAST_HELD = 1 << 16  # bytes of a file: what was never written is zeros, and takes no place in it
-SPARE = 1 << 30  # bytes of memory beside the array and a copy of it
+SPARE = 1 << 28  # bytes of memory beside the array, its parts as they are packed, and copies of both
 ENDS = {signal.SIGALRM: "took too long", signal.SIGKILL: "took too much memory"}
 
 _LOCK = Lock()
@@ -135,7 +135,7 @@ def _read(path: Path, key: str, decode: bool) -> tuple[dict[str, Any], np.ndarra
         if not decode:
             return facts, None
         signal.alarm(LEAST_S + declared // PER_S)
-        _bound_memory(2 * declared + SPARE)
+        _bound_memory(4 * declared + SPARE)
         return facts, np.ascontiguousarray(stored[()], stored.dtype.newbyteorder("="))
 
 

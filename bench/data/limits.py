@@ -13,6 +13,8 @@ from bench.errors import UserError
 
 TEXT = 64 << 20  # bytes of a JSON, CSV or XML file, which take 20 times as much once they are parsed
 PICTURE = 1 << 30  # bytes of the file of a picture
+PIXELS_A_BYTE = 3000  # more are in a file only where all are alike
+MOST_IN_FEW = 50_000_000  # pixels that may be so many in a byte
 ARRAY = 16 << 30  # bytes of an array once it is decoded
 HEADER = 16 << 20  # bytes that may lie before the voxels of a NIfTI file
 SQUEEZED = 1032  # zlib's best: no file of a byte holds more bytes than this
