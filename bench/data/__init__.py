@@ -3,14 +3,14 @@
 import math
 import shlex
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from bench.data.files import collected, first_few
-from bench.data.sample import SPLITS, DataSet, Options, apply_splits, write_splits
+from bench.data.sample import SPLITS, DataSet, Options, apply_splits, refuse_empty, write_splits
 from bench.errors import UserError, unknown
 
 __all__ = [
@@ -75,12 +75,15 @@ FACTS = tomllib.loads(Path(__file__).with_name("datasets.toml").read_text(encodi
 DATASETS = {name: Source(name, **facts) for name, facts in FACTS.items()}
 
 
-def open_dataset(name: str, root: Path | None = None, options: Options = NO_OPTIONS) -> DataSet:
+def open_dataset(
+    name: str, root: Path | None = None, options: Options = NO_OPTIONS, needed: Iterable[str] = SPLITS
+) -> DataSet:  # fmt: skip
     """Open a data set of the table; `root` is the folder that holds its files as published.
 
     The `options.split_file` says which group is on which side. Raises UserError for an unknown name, for a `root` that
     is needed and missing or not a folder, for an option that the data set does not take, for broken files (the first
-    three, and how to list all), and for a split file that is missing or does not fit.
+    three, and how to list all), for a split file that is missing or does not fit, and where a side of the split that
+    is `needed` has no image.
     """
     data, problems = _read(name, root, options)
     if problems:
@@ -89,14 +92,14 @@ def open_dataset(name: str, root: Path | None = None, options: Options = NO_OPTI
         command = shlex.join(["bench", "data", "check", name, *_given(root, options)])
         lines = (f"data set '{name}' has {count}:", *problems[:3], f"{more}list them all with: {command}")
         raise UserError("\n".join(lines))
-    return _regrouped(data, options.split_file)
+    return _regrouped(data, options.split_file, needed)
 
 
 def inspect_dataset(name: str, root: Path | None = None, options: Options = NO_OPTIONS) -> tuple[DataSet, list[str]]:
     """Like `open_dataset`, but return faults of single files and of the split file as sentences instead of raising."""
     data, problems = _read(name, root, options)
     with collected(problems):
-        data = _regrouped(data, options.split_file)
+        data = _regrouped(data, options.split_file, SPLITS)
     return data, problems
 
 
@@ -136,5 +139,9 @@ def _given(root: Path | None, options: Options) -> list[str]:
     return [part for option, value in values.items() if value for part in (option, str(value))]
 
 
-def _regrouped(data: DataSet, path: Path | None) -> DataSet:
-    return apply_splits(data, path) if path else data
+def _regrouped(data: DataSet, path: Path | None, needed: Iterable[str]) -> DataSet:
+    """The data set by the split file, if there is one. Raises UserError for an empty side that is needed."""
+    if path:
+        return apply_splits(data, path, needed)
+    refuse_empty(data.name, data.splits, needed)
+    return data

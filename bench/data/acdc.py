@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.data import Source
-from bench.data.files import collected, files_in, left_out, no_partner, reading, stay_inside, two_files
+from bench.data.files import collected, files_in, left_out, no_partner, read_text, stay_inside, two_files
 from bench.data.pairs import pairs_in
 from bench.data.sample import (
     SHARES,
@@ -173,8 +173,7 @@ class _SliceFiles:
         splits, named = {}, set()
         for side, file in LISTS.items():
             path = self.root / file
-            with reading("list", path):
-                lines = path.read_text(encoding="utf-8-sig").splitlines()
+            lines = read_text(path, "list").splitlines()
             # Blank lines and repeated names are skipped.
             names = dict.fromkeys(line.strip().removesuffix(".h5") for line in lines if line.strip())
             splits[side] = tuple(sample for name in names for sample in self._listed(name, path))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.data.files import state_of
 from bench.data.kept import keep, recall
+from bench.errors import UserError
 from bench.networks.code import BENCH, closure, digest_of, imports_of, named
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def data_digest(data: "DataSet", done: Done = lambda count, total: None) -> str:
 def pixels(samples: Sequence["Sample"], done: Done = lambda count, total: None) -> list[str]:
     """The digest of each sample's image and mask; "" for one without files.
 
-    What is not known yet is decoded, several at a time. Raises UserError naming a file that cannot be decoded.
+    What is not known yet is decoded, several at a time. Raises UserError naming the files that cannot be decoded.
     """
     keys = [_key(sample) for sample in samples]
     known = recall(filter(None, keys))
@@ -62,8 +63,14 @@ def pixels(samples: Sequence["Sample"], done: Done = lambda count, total: None) 
     wait_for_clock(file for at in missing for file in samples[at].files)
     fresh: dict[str, str] = {}
 
+    faults: list[tuple[list[str], str]] = []
+
     def decode(at: int) -> None:
-        found[at] = _decoded(samples[at])
+        try:
+            found[at] = _decoded(samples[at])
+        except UserError as error:
+            faults.append(([samples[at].id, *map(str, samples[at].files)], str(error)))
+            return
         # A file that was changed meanwhile has another state: which of the two was decoded is not known.
         if keys[at] and keys[at] == _key(samples[at]):
             fresh[keys[at]] = found[at]
@@ -74,6 +81,10 @@ def pixels(samples: Sequence["Sample"], done: Done = lambda count, total: None) 
                 done(count, len(missing))
     finally:  # also where one is broken, or the user stops it
         keep(fresh)
+    if faults:
+        from bench.data.broken import grouped
+
+        raise UserError("\n".join(grouped(sorted(faults))))
     return [found[at] for at in range(len(samples))]
 
 

@@ -11,7 +11,17 @@ from functools import partial
 from pathlib import Path
 
 from bench.data import Source
-from bench.data.files import COMMON_KINDS, JPEG, collected, files_in, joined_groups, no_partner, reading, single_files
+from bench.data.files import (
+    COMMON_KINDS,
+    JPEG,
+    collected,
+    files_in,
+    joined_groups,
+    no_partner,
+    read_text,
+    reading,
+    single_files,
+)
 from bench.data.images import Polygon, read_outlined, read_rgb
 from bench.data.pairs import paired_samples
 from bench.data.sample import SHARES, DataSet, Options, Sample, Tally, draw_splits
@@ -101,8 +111,8 @@ def read_case(path: Path) -> dict[int, list[Polygon]]:
     """
     from xml.etree import ElementTree
 
+    text = read_text(path, "case file")
     with reading("case file", path):
-        text = path.read_bytes().decode("utf-8-sig")
         # Entities can only be declared in a document type: without one, nothing expands and nothing outside is read.
         # The decoded text is what is parsed, so a declaration in another encoding cannot slip past.
         if "<!DOCTYPE" in text:
@@ -117,7 +127,7 @@ def read_case(path: Path) -> dict[int, list[Polygon]]:
         # A mark for an image that was never outlined has an empty <svg>.
         svg = (mark.findtext("svg") or "").strip() or "[]"
         expected = '[{"points": [{"x": 385, "y": 182}, ...]}, ...]'
-        with reading(f"<svg>, which should be {expected}, of the case file", path, TypeError, OverflowError):
+        with reading(f"<svg>, which should be {expected}, of the case file", path):
             polygons = [tuple((float(at["x"]), float(at["y"])) for at in shape["points"]) for shape in json.loads(svg)]
         outlines[int(number)] += [polygon for polygon in polygons if len(polygon) >= 3]
     return outlines

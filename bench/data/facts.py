@@ -105,12 +105,13 @@ def _key(look: Callable[[Path], T], path: Path) -> str:
 
 def _look_at_mask(path: Path) -> MaskFacts:
     try:
-        mask = decode_mask(path)
+        with naming(path):
+            mask = decode_mask(path)
+            tones = levels_in(mask.tones)
+            numbers = tones if mask.numbers is mask.tones else levels_in(mask.numbers)
+            height, width = mask.tones.shape
     except UserError as error:
         return MaskFacts(fault=str(error))
-    tones = levels_in(mask.tones)
-    numbers = tones if mask.numbers is mask.tones else levels_in(mask.numbers)
-    height, width = mask.tones.shape
     return MaskFacts((height, width), mask.turn, tones, numbers, mask.lossy, mask.bilevel, mask.clashes)
 
 

@@ -5,19 +5,22 @@ import json
 import os
 import re
 import unicodedata
-import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from bench.data.limits import TEXT, refuse_no_file
 from bench.errors import UserError
 
 JPEG = (".jpg", ".jpeg")
-BROKEN: tuple[type[Exception], ...] = (OSError, ValueError, EOFError, SyntaxError, KeyError, RuntimeError, zlib.error)
 ANY = re.compile(".+", re.DOTALL)
-LFS = b"version https://git-lfs."  # how a file begins that stands for one that was not fetched
+# Where the content is, by what stands in its place: the first bytes of a file, or a part of the target of a link.
+POINTERS = {b"version https://git-lfs": ("Git LFS", "git lfs pull"), b"/annex/objects/": ("git-annex", "datalad get")}
+LINKS = {"annex/objects": "datalad get, or git annex get", "dvc": "dvc pull"}
+AGAIN = "the file is broken or cut off, so get it again, or take it out"
+LONGEST = 300  # letters of what a library says
 COMMON_KINDS = (".png", *JPEG, ".bmp", ".tif", ".tiff")
 
 
@@ -59,13 +62,13 @@ def same_bytes(paths: Iterable[Path]) -> list[list[Path]]:
     Only files of equal size are read, so scanning a whole data set costs little more than listing it. Files that are
     missing or may not be read are skipped: they are named where they are decoded.
     """
-    sizes = {path: state[0] for path in paths if (state := state_of(path))}
+    sizes = {path: state[0] for path in paths if path.is_file() and (state := state_of(path))}  # no pipe, no device
     times = Counter(sizes.values())
     alike: dict[bytes, list[Path]] = defaultdict(list)
     for path, size in sizes.items():
         if times[size] > 1:
-            with suppress(OSError):
-                alike[hashlib.sha256(path.read_bytes()).digest()].append(path)
+            with suppress(OSError), path.open("rb") as file:
+                alike[hashlib.file_digest(file, "sha256").digest()].append(path)
     return [group for group in alike.values() if len(group) > 1]
 
 
@@ -85,33 +88,55 @@ def joined_groups(files: Iterable[tuple[Path, str]]) -> dict[str, str]:
 
 
 @contextmanager
-def reading(what: str, path: Path, *errors: type[Exception]) -> Iterator[None]:
-    """Turn what libraries raise for a missing, broken or foreign file into a UserError that names it.
+def reading(what: str, path: Path, most: int = 0) -> Iterator[None]:
+    """The edge of a reader: whatever a library raises for a file within is one line, a UserError that names the file.
 
-    `what` says what the file is; `errors` are exceptions of the library that Python does not define itself.
+    A file that somebody else wrote may make a library raise anything. `what` says what the file is; one of more than
+    `most` bytes, a pipe and a device are refused before.
     """
+    refuse_no_file(what, path, most)
     try:
         yield
-    except BROKEN + errors as error:
-        if path.is_symlink() and not path.exists():
-            advice = "get what it links to (git annex get, dvc pull), or take the link out"
-            raise UserError(
-                f"no such {what}: {path} is a link to {path.readlink()}, which is missing; {advice}"
-            ) from error
-        if not path.exists():
-            raise UserError(f"no such {what}: {path}; check --data-root, or get the file again") from error
-        if _is_lfs_pointer(path):
-            fault = f"{path} is a Git LFS pointer, not the {what} itself"
-            raise UserError(f"{fault}; get it with: git lfs pull") from error
-        reason, size = " ".join(str(error).split()), path.stat().st_size
-        advice = "the file is broken or cut off, so get it again, or take it out"
-        raise UserError(f"cannot read the {what} {path} ({size} bytes): {reason}; {advice}") from error
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(unread(what, path, error)) from error
 
 
-def _is_lfs_pointer(path: Path) -> bool:
-    with suppress(OSError), path.open("rb") as file:
-        return file.read(len(LFS)) == LFS
-    return False
+def unread(what: str, path: Path, error: Exception) -> str:
+    """The sentence on a file that could not be read: what is wrong with it, and what to do."""
+    try:
+        return _without_content(what, path) or _broken(what, path, error)
+    except (OSError, ValueError) as fault:
+        told = getattr(fault, "strerror", None) or fault
+        return f"cannot read the {what} {path}: {told}; make it readable, or take it out"
+
+
+def _without_content(what: str, path: Path) -> str:
+    """The sentence on a path without a content; empty where there is one."""
+    if path.is_symlink() and not path.exists():
+        target = str(path.readlink())
+        tool = next((how for sign, how in LINKS.items() if sign in target), "")
+        advice = f"get its content with {tool}" if tool else "mend the link, or take it out"
+        return f"the {what} {path} is a link to {target}, which is not there; {advice}"
+    if not path.exists():
+        return f"no such {what}: {path}; check --data-root, or get the file again"
+    return f"{path} is a folder with the name of an {what}; rename it, or move it out" if path.is_dir() else ""
+
+
+def _broken(what: str, path: Path, error: Exception) -> str:
+    """The sentence on a file that is there and could not be decoded."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(64)
+    for sign, (tool, how) in POINTERS.items():
+        if head.startswith(sign):
+            return f"{path} is a {tool} pointer, not the {what} itself; get its content with {how}"
+    if isinstance(error, MemoryError):
+        advice = "free memory, cut it into parts, or take it out"
+        return f"the {what} {path} ({size} bytes) takes more memory than is free; {advice}"
+    reason = " ".join(str(error).split())[:LONGEST] if size else "the file is empty"
+    return f"cannot read the {what} {path} ({size} bytes): {reason or type(error).__name__}; {AGAIN}"
 
 
 @contextmanager
@@ -123,10 +148,20 @@ def collected(problems: list[str]) -> Iterator[None]:
         problems.append(str(error))
 
 
+def read_text(path: Path, what: str) -> str:
+    """The text of a file in UTF-8. Raises UserError naming it when it is missing, damaged or too large."""
+    with reading(what, path, TEXT):
+        return path.read_bytes().decode("utf-8-sig")
+
+
 def read_json(path: Path, what: str) -> Any:
     """The content of a JSON file. Raises UserError naming it when it is missing or damaged."""
-    with reading(what, path):
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
+    with reading(what, path, TEXT):
+        text = read_text(path, what)
+        content = json.loads(text)
+        if r"\u" in text:
+            json.dumps(content, ensure_ascii=False).encode()  # half of a surrogate pair is no letter: it raises
+        return content
 
 
 def is_list_of(kind: type, value: object) -> bool:

@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import nibabel
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation, ornt_transform
-from nibabel.spatialimages import HeaderDataError
 
-from bench.data.files import reading
+from bench.data.nifti import Nifti, opened_nifti
 from bench.errors import UserError
 
 # For each axis of the labels the axis of the image that it becomes, and 1 or -1 for the way it then runs; () for none.
@@ -25,17 +22,24 @@ def turn_of_labels(image: Path, label: Path) -> Turn:
     The axes are compared by the headers, where both files say how theirs run. Raises UserError where the labels, once
     turned, lie elsewhere than the image.
     """
-    of_image, of_label = _opened(image), _opened(label)
+    with opened_nifti(image) as of_image, opened_nifti(label) as of_label:
+        return _turn(image, of_image, label, of_label)
+
+
+def _turn(image: Path, of_image: Nifti, label: Path, of_label: Nifti) -> Turn:
     if not (_says_where(of_image) and _says_where(of_label)):
         return ()
-    shape = of_label.shape[:3]
+    shape = of_label.voxels.shape[:3]
     if len(shape) < 3:
         return ()
+    affines = (image, of_image.affine), (label, of_label.affine)
+    if told := next((path for path, affine in affines if not np.isfinite(affine).all()), None):
+        raise UserError(f"{told} says in its header that its voxels lie nowhere (NaN); write it again")
     wanted = ornt_transform(io_orientation(of_label.affine), io_orientation(of_image.affine))
     turn: Turn = tuple((int(axis), int(way)) for axis, way in wanted)
     lying = of_label.affine @ inv_ornt_aff(wanted, shape)
     turned_shape = tuple(shape[[axis for axis, _ in turn].index(at)] for at in range(3))
-    if turned_shape == of_image.shape[:3]:  # else the sizes differ, which is told elsewhere
+    if turned_shape == of_image.voxels.shape[:3]:  # else the sizes differ, which is told elsewhere
         _check_corners(image, of_image.affine, label, lying, turned_shape)
     return () if turn == ((0, 1), (1, 1), (2, 1)) else turn
 
@@ -53,12 +57,7 @@ def turned_shape(shape: Sequence[int], turn: Turn) -> tuple[int, ...]:
     return tuple(stored[[axis for axis, _ in turn].index(at)] for at in (2, 1, 0))
 
 
-def _opened(path: Path) -> Any:
-    with reading("volume", path, ImageFileError, HeaderDataError):
-        return nibabel.load(path)
-
-
-def _says_where(file: Any) -> bool:
+def _says_where(file: Nifti) -> bool:
     return any(int(file.header[code]) > 0 for code in ("sform_code", "qform_code"))
 
 

@@ -22,8 +22,9 @@ def read_rgb(path: Path) -> np.ndarray:
     rotation is not applied: masks are drawn on the stored pixels. Raises UserError naming the file when it is missing
     or unreadable.
     """
-    picture = _load(path)
-    return gray_rgb(_to_8_bits(picture, path)) if picture.mode[0] in DEEP else as_rgb(picture, path)
+    with naming(path):
+        picture = _load(path)
+        return gray_rgb(_to_8_bits(picture, path)) if picture.mode[0] in DEEP else as_rgb(picture, path)
 
 
 def as_rgb(picture: Image.Image, path: Path) -> np.ndarray:
@@ -54,15 +55,16 @@ def gray_levels(path: Path) -> tuple[np.ndarray, bool]:
 
     A 16-bit file with no value above 255 holds 8-bit values; other 16 bits are scaled to 8.
     """
-    picture = _load(path)
-    if picture.mode[0] in DEEP:
-        values = np.asarray(picture)
-        values = values if values.max(initial=0) <= 255 else _to_8_bits(picture, path)
-    elif picture.mode in ("1", "L"):
-        values = np.asarray(picture.convert("L"))
-    else:
-        values = np.asarray(picture.convert("RGB")).max(axis=2)
-    return values, picture.format == "JPEG"
+    with naming(path):
+        picture = _load(path)
+        if picture.mode[0] in DEEP:
+            values = np.asarray(picture)
+            values = values if values.max(initial=0) <= 255 else _to_8_bits(picture, path)
+        elif picture.mode in ("1", "L"):
+            values = np.asarray(picture.convert("L"))
+        else:
+            values = np.asarray(picture.convert("RGB")).max(axis=2)
+        return values, picture.format == "JPEG"
 
 
 def read_mask_for(image: Path, mask: Path, classes: Sequence[str]) -> np.ndarray:
@@ -123,12 +125,13 @@ def read_outlined(image: Path, source: Path, polygons: Sequence[Polygon]) -> np.
 
 def read_labels(path: Path, classes: Sequence[str]) -> np.ndarray:
     """The values of a mask of several classes, (height, width), in the type that the file has."""
-    picture = _load(path)
-    values = np.asarray(picture)
-    if values.ndim == 2:
-        return values
-    # Gray saved as RGB has equal channels; other colors do not say which class is which.
-    colors = np.asarray(picture.convert("RGB"))
+    with naming(path):
+        picture = _load(path)
+        values = np.asarray(picture)
+        if values.ndim == 2:
+            return values
+        # Gray saved as RGB has equal channels; other colors do not say which class is which.
+        colors = np.asarray(picture.convert("RGB"))
     if (colors != colors[:, :, :1]).any():
         read = f"several classes are read from gray levels or palette numbers 0 to {len(classes)}"
         mode = f"Pillow mode {picture.mode}"

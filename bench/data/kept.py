@@ -3,15 +3,17 @@
 Where it cannot be read or written, nothing fails: what is asked for is found anew.
 """
 
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     import sqlite3
 
+CHECK = 16  # digits before each value
 WAIT_S = 10.0  # for another process that writes
 TABLE = "CREATE TABLE IF NOT EXISTS kept (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
 T = TypeVar("T")
@@ -28,8 +30,11 @@ def recall(keys: Iterable[str]) -> dict[str, str]:
     asked = list(keys)
 
     def read(db: "sqlite3.Connection") -> dict[str, str]:
-        rows = (db.execute("SELECT key, value FROM kept WHERE key = ?", (key,)).fetchone() for key in asked)
-        return {str(row[0]): str(row[1]) for row in rows if row}
+        db.text_factory = lambda text: text.decode(errors="replace")
+        rows = (db.execute("SELECT value FROM kept WHERE key = ?", (key,)).fetchone() for key in asked)
+        told = {key: str(row[0]) for key, row in zip(asked, rows, strict=True) if row}
+        values = {key: (text[CHECK:], text) for key, text in told.items()}
+        return {key: value for key, (value, text) in values.items() if text == _checked(key, value)}
 
     known = {key: _UNWRITTEN[key] for key in asked if key in _UNWRITTEN}
     return known | (_asked(read) or {})
@@ -39,7 +44,8 @@ def keep(values: Mapping[str, str]) -> None:
     """Keep values by key, all of them or none."""
 
     def write(db: "sqlite3.Connection") -> bool:
-        db.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?)", values.items())
+        rows = [(key, _checked(key, value)) for key, value in values.items()]
+        db.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?)", rows)
         return True
 
     if values and not _asked(write):
@@ -66,5 +72,11 @@ def _asked(question: Callable[["sqlite3.Connection"], T]) -> T | None:
             return None
         except sqlite3.DatabaseError:
             for file in (place, place.with_name(f"{place.name}-journal")):
-                file.unlink(missing_ok=True)
+                with suppress(OSError):
+                    file.unlink()
     return None
+
+
+def _checked(key: str, value: str) -> str:
+    """A value behind the digits by which damage to it shows; it is then found anew."""
+    return hashlib.blake2b(f"{key} {value}".encode(), digest_size=CHECK // 2).hexdigest() + value

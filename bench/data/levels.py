@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.data.broken import grouped
+from bench.data.broken import grouped, naming
 from bench.data.decoded import COLOR, Decoded, decode_mask
 from bench.data.facts import MaskFacts, facts_of_images, facts_of_masks
 from bench.data.files import counted, first_few, same_bytes
@@ -85,20 +85,21 @@ def _copied(pairs: Sequence[Pair]) -> list[str]:
 
 def read_united(rule: Rule, turn: str, image: Path, masks: tuple[Path, ...]) -> np.ndarray:
     """The class numbers in the masks of one image, uint8 (height, width). Raises UserError for what `rule` forbids."""
-    decoded = [decode_mask(path) for path in masks]
-    header = header_of(image)
-    upright = is_upright(turn, header, [(one.tones.shape, one.turn) for one in decoded])
-    size = header.upright if upright else header.size
-    united = np.zeros(size, np.uint8)
-    for path, one in zip(masks, decoded, strict=True):
-        values = numbers_of(rule, one, path)
-        values = turned(values, one.turn) if upright else values
-        check_same_size(image, size, path, values.shape)
-        if ((united != 0) & (values != 0) & (united != values)).any():
-            advice = "a pixel has one class, so correct them"
-            raise UserError(f"{' and '.join(map(str, masks))} give the same pixels different classes; {advice}")
-        united = np.maximum(united, values)
-    return united
+    with naming(masks[0]):
+        decoded = [decode_mask(path) for path in masks]
+        header = header_of(image)
+        upright = is_upright(turn, header, [(one.tones.shape, one.turn) for one in decoded])
+        size = header.upright if upright else header.size
+        united = np.zeros(size, np.uint8)
+        for path, one in zip(masks, decoded, strict=True):
+            values = numbers_of(rule, one, path)
+            values = turned(values, one.turn) if upright else values
+            check_same_size(image, size, path, values.shape)
+            if ((united != 0) & (values != 0) & (united != values)).any():
+                advice = "a pixel has one class, so correct them"
+                raise UserError(f"{' and '.join(map(str, masks))} give the same pixels different classes; {advice}")
+            united = np.maximum(united, values)
+        return united
 
 
 def numbers_of(rule: Rule, mask: Decoded, path: Path) -> np.ndarray:

@@ -10,10 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from numpy.lib import format as npy
-
 from bench.data import Source
-from bench.data.arrays import image_at, label_at, levels_in_array
+from bench.data.arrays import WHAT, declared_shape, image_at, label_at, levels_in_array
 from bench.data.files import files_in, first_few, reading
 from bench.data.layouts import Found, refuse
 from bench.data.sample import SPLITS, Options, Sample
@@ -49,7 +47,9 @@ def read(source: Source, root: Path, options: Options, classes: tuple[str, ...],
     """
     files = [path for paths in files_in(root, (".npz",)).values() for path in paths]
     held = {
-        path: keys for path in files if (SIZED.search(path.stem) or zipfile.is_zipfile(path)) and (keys := _keys(path))
+        path: keys
+        for path in files
+        if (SIZED.search(path.stem) or (path.is_file() and zipfile.is_zipfile(path))) and (keys := _keys(path))
     }
     if not held:
         return None
@@ -72,14 +72,11 @@ def read(source: Source, root: Path, options: Options, classes: tuple[str, ...],
 def _keys(path: Path) -> dict[str, tuple[int, ...]]:
     """The shapes of the arrays for train, val and test by key; {} for a file of another kind. No array is decoded."""
     shapes = {}
-    with reading("file of arrays", path, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+    with reading(WHAT, path), zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             key = name.removesuffix(".npy")
             if KEY.fullmatch(key):
-                with archive.open(name) as file:
-                    version = npy.read_magic(file)
-                    header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-                    shapes[key] = header(file)[0]
+                shapes[key] = declared_shape(archive, name, path)
     return shapes if "train_images" in shapes or any(key.startswith("train_images_") for key in shapes) else {}
 
 
@@ -97,7 +94,7 @@ def _arrays(path: Path, shapes: dict[str, tuple[int, ...]], wanted: str) -> dict
         images = images if images in shapes else f"{side}_images"
         if images not in shapes or labels not in shapes:
             raise UserError(f"{path} has no arrays {images} and {labels}; it holds {', '.join(shapes)}; get it again")
-        if shapes[images][:3] != shapes[labels][:3]:
+        if shapes[images][:3] != shapes[labels][:3] or len(shapes[images]) < 3:
             fault = f"{images} of {path} is {shapes[images]} and {labels} is {shapes[labels]}"
             raise UserError(f"{fault}; both have (images, height, width) alike, so get the file again")
         found[side] = _Arrays(images, labels, shapes[images][0])

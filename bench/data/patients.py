@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.data.files import first_few, joined_groups, reading
+from bench.data.files import first_few, joined_groups, read_text, reading
 from bench.data.sample import Sample, Splits
 from bench.errors import UserError
 
@@ -92,11 +92,10 @@ def _read_table(path: Path) -> dict[str, str]:
     """The patient by name of an image, from a CSV file with commas, semicolons or tabs."""
     if not path.is_file():
         raise UserError(f"--patient {path} is no file; give the path of a CSV file, or a pattern: {EXAMPLE}")
-    with reading("list of patients", path, csv.Error):
-        text = path.read_text(encoding="utf-8-sig")
+    text = read_text(path, "list of patients")
     header = text.partition("\n")[0]
     rows = csv.reader(text.splitlines(), delimiter=max(",;\t", key=header.count))
-    with reading("list of patients", path, csv.Error):
+    with reading("list of patients", path):
         lines = [(rows.line_num, [cell.strip() for cell in row]) for row in rows if any(map(str.strip, row))]
     columns = [name.lower() for name in lines[0][1]] if lines else []
     image = next((columns.index(name) for name in IMAGE_COLUMNS if name in columns), None)

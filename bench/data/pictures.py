@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.data import Source
-from bench.data.files import COMMON_KINDS, files_in, first_few, reading, same_bytes
+from bench.data.files import COMMON_KINDS, files_in, first_few, read_text, same_bytes
 from bench.data.layouts import Found
 from bench.data.levels import readers
 from bench.data.matching import Match, matched
@@ -80,8 +80,7 @@ def by_lists(
     known = {key: sample for sample in sides[""] for key in (folded(sample.id), folded(sample.files[0].name))}
     found, used, lost = dict[str, tuple[Sample, ...]](), set[str](), list[str]()
     for side, path in lists.items():
-        with reading("list", path):
-            lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+        lines = [line.strip() for line in read_text(path, "list").splitlines()]
         named = {line: known.get(_last(line)) for line in lines if line}
         lost += [f"'{line}' of {path.name}" for line, sample in named.items() if sample is None]
         found[side] = tuple(dict.fromkeys(sample for sample in named.values() if sample))

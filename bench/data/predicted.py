@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
-from bench.data.broken import opened
+from bench.data.broken import naming, opened
 from bench.data.decoded import SPREAD, decode_mask, stored_as
-from bench.data.files import collected, composed, files_in, first_few, state_of
+from bench.data.files import collected, composed, files_in, first_few, reading, state_of
 from bench.data.images import checked_labels, read_labels
 from bench.data.names import ENDINGS
 from bench.data.sample import Sample
@@ -55,27 +55,39 @@ class Masks:
         """
         path, place = self.files[sample.id]
         if place is None:
-            return _read_flat(path, self.classes)
-        with LOCKS[path]:
+            with naming(path):
+                return _read_flat(path, self.classes)
+        with reading("volume", path), LOCKS[path]:
             return _read_volume(path, self.classes, state_of(path))[place].copy()
 
     def check(self, problems: list[str], done: Done = lambda count: None) -> str:
-        """Decode every mask; 12 hexadecimal digits that change with the predictions. Faults are lines in `problems`.
+        """Decode every mask that is given; 12 hexadecimal digits that change with the predictions.
 
-        `done` is called with the number of masks that were read.
+        Faults are lines in `problems`. `done` is called with the number of masks that were read.
         """
         digest = hashlib.sha256()
+        given = [sample for sample in self.samples if sample.id in self.files]
+        broken: set[Path] = set()
         with ThreadPoolExecutor() as pool:
-            for count, (facts, fault) in enumerate(pool.map(self._checked, self.samples), start=1):
+            for count, (facts, fault) in enumerate(pool.map(partial(self._checked, broken), given), start=1):
                 digest.update(facts)
                 problems += [fault] if fault and fault not in problems else []
                 done(count)
         return digest.hexdigest()[:12]
 
-    def _checked(self, sample: Sample) -> tuple[bytes, str]:
+    def _checked(self, broken: set[Path], sample: Sample) -> tuple[bytes, str]:
+        """What a mask adds to the digest, and its fault; a file that is `broken` is not read again for each slice."""
         faults: list[str] = []
+        path = self.files[sample.id][0]
+        if path in broken:
+            return b"", ""
         with collected(faults):
-            mask, size = self.read(sample), sample.mask().shape
+            try:
+                mask = self.read(sample)
+            except UserError:
+                broken.add(path)
+                raise
+            size = sample.mask().shape
             if mask.shape != size:
                 raise _other_size(self.files[sample.id][0], mask.shape, sample.id, size)
             return f"{sample.id} {mask.shape} ".encode() + hashlib.sha256(mask.tobytes()).digest(), ""

@@ -27,6 +27,7 @@ from torchvision.transforms import InterpolationMode, v2
 
 from bench.data.contents import pixels, reader_code
 from bench.data.sample import DataSet, Sample, thin
+from bench.data.sealed import ARRAYS, is_whole, seal_folder
 from bench.errors import UserError
 from bench.files import aside
 
@@ -53,14 +54,16 @@ def prepare(samples: Sequence[Sample], size: int, cache: Path, done: Done = lamb
     """Read and resize the samples; `done` is called with how many are ready. UserError names a file that is unreadable.
 
     They are kept in the folder `cache` under a name made of their content, and mapped into memory when they are asked
-    for again, by this or another process: then nothing is decoded.
+    for again, by this or another process: then nothing is decoded. What was damaged there is decoded anew.
     """
+    if not samples:
+        raise UserError("there is no image to read on this side of the split; each side needs one")
     name = content(samples)
     folder = cache / f"{name}-{size}"
-    if not folder.exists():
+    if not is_whole(folder):
         _fill_cache(folder, name, samples, size, done)
     # Copy on write: torch wants memory that it could write to, and the file must stay as it is.
-    arrays = (np.load(folder / f"{name}.npy", mmap_mode="c") for name in ("images", "masks"))
+    arrays = (np.load(folder / file, mmap_mode="c") for file in ARRAYS)
     return Prepared(tuple(sample.id for sample in samples), *map(torch.from_numpy, arrays))
 
 
@@ -82,8 +85,8 @@ def _fill_cache(folder: Path, name: str, samples: Sequence[Sample], size: int, d
     """
     with aside(folder) as part:
         part.mkdir()
-        images = open_memmap(part / "images.npy", "w+", np.uint8, (len(samples), 3, size, size))
-        masks = open_memmap(part / "masks.npy", "w+", np.uint8, (len(samples), size, size))
+        images = open_memmap(part / ARRAYS[0], "w+", np.uint8, (len(samples), 3, size, size))
+        masks = open_memmap(part / ARRAYS[1], "w+", np.uint8, (len(samples), size, size))
 
         def read(index: int) -> None:
             images[index], masks[index] = samples[index].resized(size)
@@ -96,6 +99,9 @@ def _fill_cache(folder: Path, name: str, samples: Sequence[Sample], size: int, d
         masks.flush()
         if content(samples) != name:
             raise UserError("a file of the data set changed while it was read; start again")
+        seal_folder(part, folder.name)
+        with aside(folder) as damaged, suppress(OSError):  # what another process maps into memory stays there for it
+            folder.rename(damaged)
         with suppress(OSError):  # another process was first, and its folder is as good
             part.rename(folder)
 

@@ -220,12 +220,27 @@ def write_splits(data: DataSet, path: Path) -> None:
         raise UserError(f"cannot write the split file {path}: {error}; give a path in a writable folder") from error
 
 
-def apply_splits(data: DataSet, path: Path) -> DataSet:
+def refuse_empty(name: str, splits: Splits, needed: Iterable[str] = SPLITS, path: Path | None = None) -> None:
+    """Raise UserError where a side of the split that is needed has no sample: nothing could be said of it.
+
+    `path` is the file of the split, if one says who is where.
+    """
+    counts = {side: len(splits.get(side, ())) for side in SPLITS}
+    if empty := [side for side in needed if not counts[side]]:
+        told = ", ".join(f"{side} {count}" for side, count in counts.items())
+        where = f"split file {path} leaves" if path else f"data set '{name}' has"
+        advice = (
+            "put a group on it, or remove the file to have a split drawn" if path else "add images, or a split file"
+        )
+        raise UserError(f"{where} no image on the side {' and '.join(empty)} ({told}); each needs one, so {advice}")
+
+
+def apply_splits(data: DataSet, path: Path, needed: Iterable[str] = SPLITS) -> DataSet:
     """`data` with all its samples regrouped as the file says; its `note` says so.
 
     The file names groups; a group of one image goes by the name of that file too. Raises UserError naming the file and
-    the groups when it is damaged, of another data set, or when a group of `data` is not in there exactly once, or one
-    of the file's is not in `data`.
+    the groups when it is damaged, of another data set, when a group of `data` is not in there exactly once, or one of
+    the file's is not in `data`, and when it leaves a side that is `needed` empty.
     """
     name, sides = read_split_file(path)
     sides = _by_their_groups(sides, data, path)
@@ -238,6 +253,7 @@ def apply_splits(data: DataSet, path: Path) -> DataSet:
         raise _bad_groups(path, "names {} that the data set does not have", there - here, "take the names out")
     if here - there:
         raise _bad_groups(path, "leaves out {} of the data set", here - there, "add the names")
+    refuse_empty(data.name, by_group([s for split in data.splits.values() for s in split], sides), needed, path)
     as_drawn = all(drawn.get(side, set()) == groups for side, groups in sides.items())
     note = f"split by {path.name}{', which is' if as_drawn else ' instead of'}: {data.note or 'the official splits'}"
     samples = [sample for split in data.splits.values() for sample in split]

@@ -52,10 +52,10 @@ def read_image(turn: str, low: float, high: float, image: Path, masks: tuple[Pat
             colors = gray_rgb(scaled.astype(np.uint8))
         else:
             colors = np.array(picture.convert("RGB"))
-    if header.turn == 1:
-        return colors
-    of_masks = [(one.size, one.turn) for one in map(header_of, masks)]
-    return np.ascontiguousarray(turned(colors, header.turn)) if is_upright(turn, header, of_masks) else colors
+        if header.turn == 1:
+            return colors
+        of_masks = [(one.size, one.turn) for one in map(header_of, masks)]
+        return np.ascontiguousarray(turned(colors, header.turn)) if is_upright(turn, header, of_masks) else colors
 
 
 def _load(path: Path) -> tuple[Header, Image.Image]:

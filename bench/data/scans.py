@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from bench.data import Source
 from bench.data.decoded import Decoded
 from bench.data.facts import MaskFacts, known_facts, levels_in
-from bench.data.files import collected, counted, files_in, first_few, state_of
+from bench.data.files import collected, counted, files_in, first_few, reading, state_of
 from bench.data.grids import Turn, turned
 from bench.data.layouts import Found
 from bench.data.levels import Rule, absent, numbers_of, rule_of
@@ -81,12 +81,13 @@ def _rule(
 def look_at_labels(path: Path) -> MaskFacts:
     """The labels of a volume with their voxels; `size` is its voxels and 1."""
     try:
-        values = whole_numbers(read_array(path, "label"))
-        if not np.isfinite(values).all():
-            return MaskFacts(fault=f"{path} holds labels that are not finite numbers ({values.dtype}); write it again")
-        levels = levels_in(values)
+        with reading("volume", path):
+            values = whole_numbers(read_array(path, "label"))
+            is_finite, levels = np.isfinite(values).all(), levels_in(values)
     except UserError as error:
         return MaskFacts(fault=str(error))
+    if not is_finite:
+        return MaskFacts(fault=f"{path} holds labels that are not finite numbers ({values.dtype}); write it again")
     return MaskFacts((values.size, 1), tones=levels, numbers=levels)
 
 
@@ -108,7 +109,7 @@ def _slices(match: Match, rule: Rule) -> list[Sample]:
 
 def ruled_slice(rule: Rule, path: Path, turn: Turn, at: int) -> np.ndarray:
     """uint8 (height, width) class numbers of one slice of a volume of labels, by what their levels mean."""
-    with LOCKS[path]:
+    with reading("volume", path), LOCKS[path]:
         return _ruled_volume(rule, path, turn, state_of(path))[at].copy()
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.data import Source
-from bench.data.arrays import read_npz
-from bench.data.files import collected, files_in, first_few, reading, state_of
+from bench.data.arrays import WHAT, read_npz
+from bench.data.files import collected, files_in, first_few, read_text, reading, state_of
 from bench.data.images import checked_labels, gray_rgb
 from bench.data.layouts import Found, refuse
 from bench.data.sample import Options, Sample
@@ -66,8 +66,7 @@ def _listed(root: Path, file: str, files: dict[str, Path], problems: list[str], 
     path = next((root / folder / file for folder in LISTS if (root / folder / file).is_file()), None)
     if path is None:
         return list(files)
-    with reading("list", path):
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    lines = [line.strip() for line in read_text(path, "list").splitlines()]
     known = {name.removesuffix(".npy").lower(): name for name in files}
     named = {line: known.get(_plain(line)) for line in lines if line}
     if lost := [line for line, name in named.items() if name is None]:
@@ -107,23 +106,25 @@ def _of_volume(case: str, path: Path, classes: tuple[str, ...], mapped: tuple[in
 
 def slice_image(path: Path) -> np.ndarray:
     """uint8 (height, width, 3) of a file of one slice."""
-    return gray_rgb(_bytes_of(read_npz(path, "image"), path))
+    with reading(WHAT, path):
+        return gray_rgb(_bytes_of(read_npz(path, "image"), path))
 
 
 def slice_label(path: Path, classes: tuple[str, ...], mapped: tuple[int, ...]) -> np.ndarray:
     """uint8 (height, width) class numbers of a file of one slice."""
-    return _numbers(read_npz(path, "label"), path, classes, mapped)
+    with reading(WHAT, path):
+        return _numbers(read_npz(path, "label"), path, classes, mapped)
 
 
 def volume_image(path: Path, at: int) -> np.ndarray:
     """uint8 (height, width, 3) of one slice of a file of a volume."""
-    with LOCKS[path]:
+    with reading("volume", path), LOCKS[path]:
         return gray_rgb(_images(path, state_of(path))[at])
 
 
 def volume_label(path: Path, classes: tuple[str, ...], mapped: tuple[int, ...], at: int) -> np.ndarray:
     """uint8 (height, width) class numbers of one slice of a file of a volume."""
-    with LOCKS[path]:
+    with reading("volume", path), LOCKS[path]:
         return _labels(path, classes, mapped, state_of(path))[at].copy()
 
 

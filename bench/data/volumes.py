@@ -3,30 +3,24 @@
 All arrays are (slices, height, width). NIfTI counts x, y, z; a picture's rows are y.
 """
 
-import logging
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
-import h5py  # type: ignore[import-untyped]
 import nibabel
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 
 from bench.data.files import reading, state_of
 from bench.data.grids import Turn, turn_of_labels, turned, turned_shape
+from bench.data.hdf5 import array_of, shape_of
 from bench.data.images import checked_labels, gray_rgb
+from bench.data.nifti import opened_nifti
 from bench.data.sample import Sample
 from bench.errors import UserError
 
-# nibabel writes a line for each header that it mends; what is wrong is told by the readers here.
-logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
 # A lock for each file: threads that read neighboring slices wait for one decoding instead of each doing it.
 LOCKS: dict[Path, Lock] = defaultdict(Lock)
 HDF5 = ".h5"
@@ -60,28 +54,29 @@ def checked_pair(
     """
     shape, spacing = shape_and_spacing(image, "image", trusted)
     other, _ = shape_and_spacing(label, "label")
-    turn = () if HDF5 in (image.suffix.lower(), label.suffix.lower()) else turn_of_labels(image, label)
+    turn = () if _is_hdf5(image) or _is_hdf5(label) else turn_of_labels(image, label)
     _check_shapes(image, shape, label, turned_shape(other, turn), ndim=3)
     return shape, spacing, turn
 
 
 def image_slice(paths: tuple[Path, ...], at: int) -> np.ndarray:
     """uint8 (height, width, 3), stretched over its volume, which is one file of all slices or a file each."""
-    with LOCKS[paths[0]]:
+    with reading("volume", paths[0]), LOCKS[paths[0]]:
         return gray_rgb(_image_volume(paths, tuple(map(state_of, paths)))[at])
 
 
 def label_slice(path: Path, classes: tuple[str, ...], at: int, turn: Turn = ()) -> np.ndarray:
     """uint8 (height, width) class numbers of one slice of a volume of labels, turned."""
-    with LOCKS[path]:
+    with reading("volume", path), LOCKS[path]:
         return _label_volume(path, classes, turn, state_of(path))[at].copy()
 
 
 def label_of_slice_file(path: Path, classes: Sequence[str]) -> np.ndarray:
     """uint8 (height, width) class numbers from a file of one slice. Raises UserError where its image does not fit."""
-    values = read_array(path, "label")
-    _check_shapes(path, shape_and_spacing(path, "image")[0], path, values.shape, ndim=2)
-    return checked_labels(values, path, classes)
+    with reading("volume", path):
+        values = read_array(path, "label")
+        _check_shapes(path, shape_and_spacing(path, "image")[0], path, values.shape, ndim=2)
+        return checked_labels(values, path, classes)
 
 
 # A few volumes are kept, so that the slices of one, which are mostly asked for in a row, decode it once. They are kept
@@ -142,10 +137,10 @@ def read_array(path: Path, key: str) -> np.ndarray:
 
     Raises UserError naming the file when it is broken, lacks the array, or keeps it in another file.
     """
-    with _opened(path, key) as stored:
-        if isinstance(stored, h5py.Dataset):
-            return np.asarray(stored[()])
-        return np.asarray(stored.dataobj).reshape(_without_frame(stored.shape), order="A").T
+    if _is_hdf5(path):
+        return array_of(path, key)
+    with opened_nifti(path) as stored:
+        return np.asarray(stored.voxels).reshape(_without_frame(stored.voxels.shape), order="A").T
 
 
 def shape_and_spacing(path: Path, key: str, trusted: bool = False) -> tuple[tuple[int, ...], tuple[float, ...]]:
@@ -155,12 +150,11 @@ def shape_and_spacing(path: Path, key: str, trusted: bool = False) -> tuple[tupl
     that nobody set, or what nibabel makes of a 0. Other scans have slices of 1 mm: where 1 is `trusted`, only three of
     them without a unit are nobody's. Raises as `read_array` does.
     """
-    with _opened(path, key) as stored:
-        if isinstance(stored, h5py.Dataset):
-            return stored.shape, ()
+    if _is_hdf5(path):
+        return shape_of(path, key), ()
+    with opened_nifti(path) as stored:
         header = stored.header
-        # nibabel makes 1 of a 0, so that it looks like a length.
-        is_told = not trusted or all(length != 0 for length in _lengths_as_stored(stored))
+        is_told = not trusted or all(length != 0 for length in stored.lengths)
     shape = tuple(reversed(_without_frame(header.get_data_shape())))
     lengths = [float(length) for length in header.get_zooms()[:3]]
     unset = lengths == [1, 1, 1] and not int(header["xyzt_units"]) % 8 if trusted else lengths[2:] == [1]
@@ -169,13 +163,6 @@ def shape_and_spacing(path: Path, key: str, trusted: bool = False) -> tuple[tupl
     # No unit, or one that the standard does not know, counts as millimeters: many tools leave it out.
     millimeters = MILLIMETERS.get(int(header["xyzt_units"]) % 8, 1.0)
     return shape, tuple(length * millimeters for length in reversed(lengths))
-
-
-def _lengths_as_stored(stored: Any) -> list[float]:
-    """The lengths of a voxel in the header of a NIfTI file, as written."""
-    holder = stored.file_map.get("header", stored.file_map["image"])
-    with holder.get_prepare_fileobj("rb") as file:
-        return [float(length) for length in type(stored.header).from_fileobj(file, check=False)["pixdim"][1:4]]
 
 
 def _without_frame(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -187,21 +174,9 @@ def _without_frame(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def axes_of(path: Path) -> tuple[str, ...]:
     """Where the axes x, y, z of a NIfTI file run to, by its header: ("L", "P", "S") is left, posterior, superior."""
-    with _opened(path, "") as stored:
+    with opened_nifti(path) as stored:
         return tuple(str(code) for code in nibabel.aff2axcodes(stored.affine))
 
 
-@contextmanager
-def _opened(path: Path, key: str) -> Iterator[Any]:
-    """A NIfTI file, or the array called `key` of an HDF5 file; voxels are not read yet."""
-    with reading("volume", path, ImageFileError, HeaderDataError):
-        if path.suffix.lower() != HDF5:
-            yield nibabel.load(path)
-            return
-        with h5py.File(path, "r") as file:
-            # HDF5 can link to other files; a downloaded file must not cause those to be read.
-            here = isinstance(file.get(key, getlink=True), h5py.HardLink) and isinstance(file[key], h5py.Dataset)
-            if not here or file[key].external or file[key].is_virtual:
-                advice = f"it holds {', '.join(file) or 'nothing'}; links are not followed; get one that has it itself"
-                raise UserError(f"{path} has no array '{key}' of its own, {advice}")
-            yield file[key]
+def _is_hdf5(path: Path) -> bool:
+    return path.suffix.lower() == HDF5

@@ -5,15 +5,16 @@ It may also say the network (team, algorithm), the class, the seed or fold, and 
 """
 
 import csv
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from bench.data.files import composed, first_few, reading
+from bench.data.files import composed, first_few, read_json, reading
+from bench.data.limits import TEXT
 from bench.data.predicted import without_suffix
 from bench.errors import UserError
 from bench.quantities.scores import SCORES
@@ -36,6 +37,9 @@ METRICS = {
     "nsd": ("surfacedice", "normalizedsurfacedistance", "normalizedsurfacedice", "normalisedsurfacedistance"),
     "assd": ("asd", "avgsymmetricsurfacedistance", "averagesymmetricsurfacedistance"),
 }
+WHAT = "file of scores"
+MOST_PIXELS = 1 << 53  # whole numbers that a float tells apart
+MOST_COLUMNS = 1000
 UNIT = re.compile(r"(?<=\w)(mm|px|pixels?|voxels?)$")
 NO_CASES = {"mean", "average", "avg", "median", "std", "sd", "min", "max", "total", "sum", "overall", "all"}
 UNDEFINED = {"", "nan", "na", "n/a", "none", "null", "-"}
@@ -72,7 +76,9 @@ class CaseScores:
     def labels(self) -> list[str]:
         """Its classes: numbers by size, then names by letters."""
         found = {label for by_label in self.lines.values() for label in by_label}
-        return sorted(found, key=lambda label: (not label.isdecimal(), int(label) if label.isdecimal() else 0, label))
+        # Of decimal numbers without zeros in front, the shorter is the less.
+        plain = {label: label.lstrip("0") if label.isdecimal() else "" for label in found}
+        return sorted(found, key=lambda label: (not label.isdecimal(), len(plain[label]), plain[label], label))
 
     @property
     def names(self) -> set[str]:
@@ -92,10 +98,11 @@ class CaseScores:
 
 def read_case_scores(path: Path) -> list[CaseScores]:
     """The trainings in a file of scores. Raises UserError naming the file, and the line or the case that is wrong."""
-    found = _summary(path) if path.suffix.lower() == ".json" else _table(path)
-    for one in found:
-        _check_whole(one)
-    return found
+    with reading(WHAT, path, TEXT):
+        found = _summary(path) if path.suffix.lower() == ".json" else _table(path)
+        for one in found:
+            _check_whole(one)
+        return found
 
 
 def case_name(text: str) -> str:
@@ -145,6 +152,7 @@ def _value(text: object, name: str, where: str) -> float:
     return value
 
 
+@lru_cache(maxsize=1024)
 def _metric(text: str) -> tuple[str, str]:
     """(score, unit) that a file's name of a metric means; the name is empty where the score is unknown here.
 
@@ -172,8 +180,7 @@ def _plain(text: str) -> str:
 
 def _summary(path: Path) -> list[CaseScores]:
     """The one training in nnU-Net's `summary.json`, of its second version or of its first."""
-    with reading("file of scores", path):
-        content = json.loads(path.read_bytes().decode("utf-8-sig"))
+    content = read_json(path, WHAT)
     content = content if isinstance(content, dict) else {}
     results = content.get("results")
     first = results.get("all") if isinstance(results, dict) else None
@@ -225,10 +232,9 @@ def _add_facts(line: CaseScore, facts: Mapping[str, Any], where: str) -> set[str
 
 def _pixels(values: list[Any], where: str) -> Counts:
     """Three counts. nnU-Net writes some as 12.0."""
-    if not all(isinstance(v, int | float) and math.isfinite(v) and v == int(v) and v >= 0 for v in values):
-        raise UserError(
-            f"{where}: the counts {', '.join(map(str, values))} are no numbers of pixels; get the file again"
-        )
+    if not all(isinstance(v, int | float) and 0 <= v < MOST_PIXELS and v == int(v) for v in values):
+        given = ", ".join(str(value)[:40] for value in values)
+        raise UserError(f"{where}: the counts {given} are no numbers of pixels; get the file again")
     tp, fp, fn = map(int, values)
     return tp, fp, fn
 
@@ -310,20 +316,20 @@ def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 
     With semicolons, 0,85 is a number with a decimal comma.
     """
-    with reading("file of scores", path, csv.Error):
-        content = path.read_bytes()
-        try:
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            advice = "give a summary.json, or a table saved as CSV in UTF-8"
-            raise UserError(f"{path} is no text in UTF-8 (its byte {error.start} is not); {advice}") from None
-        first = next((line for line in text.splitlines() if line.strip()), "")
-        separator = max(",;\t|", key=first.count)
-        rows = csv.reader(text.splitlines(keepends=True), delimiter=separator, strict=True)
-        read = [(rows.line_num, [cell.strip() for cell in row]) for row in rows if any(map(str.strip, row))]
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        advice = "give a summary.json, or a table saved as CSV in UTF-8"
+        raise UserError(f"{path} is no text in UTF-8 (its byte {error.start} is not); {advice}") from None
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    separator = max(",;\t|", key=first.count)
+    rows = csv.reader(text.splitlines(keepends=True), delimiter=separator, strict=True)
+    read = [(rows.line_num, [cell.strip() for cell in row]) for row in rows if any(map(str.strip, row))]
     if len(read) < 2:
         raise UserError(f"{path} has {len(read)} lines; a header and a line for each case are needed")
     header = read[0][1]
+    if len(header) > MOST_COLUMNS:
+        raise UserError(f"{path} has {len(header)} columns, and at most {MOST_COLUMNS} are read; take the others out")
     for number, cells in read[1:]:
         if len(cells) != len(header):
             raise UserError(

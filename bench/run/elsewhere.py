@@ -22,7 +22,7 @@ from bench.data import DataSet, apply_splits, open_dataset
 from bench.data.files import collected, first_few
 from bench.data.predicted import Masks, find_masks
 from bench.data.pseudonyms import pseudonymous
-from bench.data.sample import SPLITS, Options, Sample
+from bench.data.sample import SPLITS, Options, Sample, refuse_empty
 from bench.data.truths import holds_truths_alone, open_truths
 from bench.errors import UserError
 from bench.machine import state, this_machine
@@ -104,13 +104,14 @@ def open_split(
     """
     if dataset == "folder" and root and root.is_dir() and holds_truths_alone(root):
         return open_truths(root, options), ()
-    data = open_dataset(dataset, root, options)
+    data = open_dataset(dataset, root, options, needed=())
     if split == ALL:
         every = tuple(sample for part in data.splits.values() for sample in part)
         data, others = replace(data, splits={"test": every}), tuple[str, ...]()
     else:
         kept = split_path(dataset, root, options, data, splits)
-        data = apply_splits(data, kept) if kept and kept.exists() else data
+        data = apply_splits(data, kept, needed=()) if kept and kept.exists() else data
+        refuse_empty(data.name, data.splits, [split], options.split_file)
         aside = [sample for name in SPLITS if name != split for sample in data.splits.get(name, ())]
         others = tuple(dict.fromkeys(name for sample in aside for name in (sample.volume, sample.id) if name))
         data = data if split == "test" else replace(data, splits={"test": data.splits[split]})
@@ -174,7 +175,7 @@ def _of_folders(
         faults: list[str] = []
         masks = find_masks(path, asked.data.splits["test"], asked.data.classes, faults, asked.aside)
         outcome.remarks += masks.remarks
-        digest = masks.check(faults, partial(_tell, tell, f"reading {path}", len(masks.samples))) if not faults else ""
+        digest = masks.check(faults, partial(_tell, tell, f"reading {path}", len(masks.samples)))
         problems += faults
         trainings.append(Training(network, path.name or str(path.resolve()), digest, masks))
     return trainings

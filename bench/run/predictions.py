@@ -6,7 +6,9 @@ the cache of the folder of records. A report made without this cache has no exam
 """
 
 import hashlib
+import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +17,10 @@ from typing import Any, Self
 import numpy as np
 
 from bench.data import DATASETS, open_dataset
-from bench.errors import UserError
+from bench.data.arrays import read_npz
+from bench.data.files import reading
+from bench.data.sealed import ARRAYS, is_sealed, is_whole
+from bench.errors import UserError, first_line
 from bench.files import write_whole
 from bench.run.store import Record
 
@@ -70,11 +75,17 @@ class Predictions:
     def load(cls, path: Path) -> Self:
         """Read the predictions from a file. Raises UserError, which names the file, if it is not a predictions file."""
         try:
-            with np.load(path, allow_pickle=False) as found:
-                chosen = {name.removeprefix(CHOSEN): found[name] for name in found.files if name.startswith(CHOSEN)}
-                return cls(tuple(map(str, found["ids"])), found["masks"], chosen, str(found["cache"]))
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise UserError(f"{path}: cannot be read as predictions ({error}); it is left alone") from None
+            with zipfile.ZipFile(path) as archive:
+                names = [name.removesuffix(".npy") for name in archive.namelist()]
+            found = {name: read_npz(path, name) for name in dict.fromkeys(["ids", "masks", "cache", *names])}
+            chosen = {name.removeprefix(CHOSEN): found[name] for name in names if name.startswith(CHOSEN)}
+            read = cls(tuple(map(str, found["ids"])), found["masks"], chosen, str(found["cache"]))
+        except Exception as error:  # noqa: BLE001 - a damaged file may make numpy raise anything
+            raise UserError(f"{path}: cannot be read as predictions ({first_line(error)}); it is left alone") from None
+        if read.masks.dtype != np.uint8 or read.masks.ndim != 3 or len(read.masks) != len(read.ids):
+            held = f"{len(read.ids)} images and masks {read.masks.dtype} {read.masks.shape}"
+            raise UserError(f"{path}: cannot be read as predictions (it holds {held}); it is left alone")
+        return read
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -88,11 +99,17 @@ def path_of(folder: Path, key: str, digest: str = "") -> Path:
 
 
 def find(record: Record, folders: Sequence[Path]) -> tuple[Predictions, Path] | None:
-    """A record's predictions and the folder they were found in; None if none of the folders has them."""
+    """A record's predictions and the folder they were found in; None if none of the folders has them.
+
+    Raises UserError, which names the file, if it is damaged or was replaced.
+    """
     digest = getattr(record.result, "predictions", "")
     for folder in folders:
         if (path := path_of(folder, record.id, digest)).exists():
-            return Predictions.load(path), folder
+            found = Predictions.load(path)
+            if digest and found.digest != digest:
+                raise UserError(f"{path}: these are not the predictions of its record; it is left alone")
+            return found, folder
     return None
 
 
@@ -101,14 +118,17 @@ def images(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """The images uint8 (n, 3, H, W) and true label maps (n, H, W) of n ids; None if they are not available.
 
-    They are read from the folder's cache, or generated again if the data set is synthetic.
+    They are read from the folder's cache, unless it is damaged, or generated again if the data set is synthetic.
     """
     cached = folder / predictions.cache
-    if predictions.cache and (cached / "images.npy").exists():
-        places = [predictions.places[name] for name in ids]
-        pixels, truths = (np.load(cached / f"{kind}.npy", mmap_mode="r")[places] for kind in ("images", "masks"))
-        return pixels, truths
-    return None if DATASETS[dataset].needs_root else _drawn(predictions, ids, dataset)
+    is_inside = cached.resolve().is_relative_to((folder / "cache").resolve())  # the file may say anything
+    if predictions.cache and is_inside and (is_whole(cached) or not is_sealed(cached)):
+        with suppress(UserError), reading("image", cached / ARRAYS[0]):
+            places = [predictions.places[name] for name in ids]
+            pixels, truths = (np.load(cached / name, mmap_mode="r")[places] for name in ARRAYS)
+            return pixels, truths
+    is_drawn = dataset in DATASETS and not DATASETS[dataset].needs_root
+    return _drawn(predictions, ids, dataset) if is_drawn else None
 
 
 def _drawn(predictions: Predictions, ids: Sequence[str], dataset: str) -> tuple[np.ndarray, np.ndarray] | None:

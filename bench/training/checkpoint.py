@@ -1,12 +1,24 @@
-"""A complete checkpoint: `weights.safetensors`, and `card.json`, which describes the weights and their training."""
+"""A complete checkpoint: `weights.safetensors`, and `card.json`, which describes the weights and their training.
 
+The card carries a digest of itself and one of the weights, so that neither is taken for what it was when it is damaged
+or of another training. Cards of earlier versions carry none; they are read, and a warning says so.
+"""
+
+import hashlib
+import json
+import warnings
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from bench.data.files import read_json
+from bench.data.limits import refuse_no_file
+from bench.data.sealed import digest_of_file, fault_of
 from bench.errors import UserError, first_line
 from bench.files import write_whole
 from bench.quantities import CurvePoint, Frozen, Scores, TrainSpec
@@ -19,7 +31,8 @@ class TrainingSummary(Frozen):
 
     `network_digest` is the digest of the network's code, `data` that of the samples and splits, `commit` the commit of
     this program. `val_dice` is the Dice of the saved weights on the validation images. `test_dice` is the mean over
-    classes on the test images of the last scoring, with its protocol; None before any scoring.
+    classes on the test images of the last scoring, with its protocol; None before any scoring. `weights_digest` is the
+    SHA-256 of the file of weights; empty in cards of earlier versions.
     """
 
     key: str
@@ -38,47 +51,106 @@ class TrainingSummary(Frozen):
     curve: tuple[CurvePoint, ...]
     train_images_per_s: float | None
     test_dice: float | None = None
+    weights_digest: str = ""
 
 
 def load(network: nn.Module, folder: Path, key: str, spec: TrainSpec) -> TrainingSummary | None:
     """Load a complete checkpoint into the network and return its summary; None if there is none.
 
-    Raises UserError if the checkpoint is for another network or training, or cannot be read.
+    Raises UserError if the checkpoint is for another network or training, is damaged or cannot be read, also one of a
+    training that was interrupted and would be continued.
     """
     weights_path, anew = folder / "weights.safetensors", f"delete {folder} to train anew"
     if not (folder / "card.json").exists():
+        _refuse_unfinished(folder, key)
         return None
-    try:
-        summary = TrainingSummary.model_validate_json((folder / "card.json").read_text())
-        weights = load_file(weights_path)
-    except (OSError, ValueError, RuntimeError) as error:  # pydantic's is a ValueError with three lines a field
-        raise UserError(f"{folder}: no checkpoint that this version reads ({first_line(error)}); {anew}") from None
-    except SafetensorError as error:
-        raise UserError(f"{weights_path}: {error}; {anew}") from None
+    summary = _read_summary(folder)
     if summary.key != key:
         raise UserError(f"{folder}: a checkpoint for {summary.key}, not for {key}; move it or delete it")
     if summary.spec != spec:  # the card was edited
         raise UserError(f"{folder}: a checkpoint of another training, {summary.spec}; {anew}")
+    weights = _read_weights(weights_path, summary.weights_digest, anew)
     fit_weights(network, weights, f"{weights_path} is for a network of another shape", anew)
     return summary
 
 
-def keep(folder: Path, weights: dict[str, Tensor], summary: TrainingSummary) -> None:
-    """Write a complete checkpoint. The summary is written last, so its presence means that it is complete."""
+def _read_weights(path: Path, digest: str, anew: str) -> dict[str, Tensor]:
+    refuse_no_file("weights", path)
+    try:
+        is_same = not digest or digest_of_file(path) == digest
+        weights = load_file(path) if is_same else {}
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise UserError(f"{path}: {first_line(error)}; {anew}") from None
+    if not is_same:
+        raise UserError(f"{path} is damaged, or of another training: it is not what its card says; {anew}")
+    return weights
+
+
+def _refuse_unfinished(folder: Path, key: str) -> None:
+    """Raise UserError where what a training would be continued from is damaged, or of another training."""
+    last, best = folder / "last.ckpt", folder / "best.ckpt"
+    if not last.exists():  # it begins anew, and writes both
+        return
+    for path in (last, best):
+        refuse_damaged(path, key)
+
+
+def refuse_damaged(path: Path, key: str) -> None:
+    """Raise UserError for a checkpoint of an unfinished training that is damaged or of another training."""
+    refuse_no_file("checkpoint", path)
+    if fault := fault_of(path, key):
+        raise UserError(f"{path}: {fault}; delete {path.parent} to train anew from the first step")
+
+
+def _read_summary(folder: Path) -> TrainingSummary:
+    """The summary of a folder. Raises UserError where it is damaged, edited or of another version."""
+    path, anew = folder / "card.json", f"delete {folder} to train anew"
+    try:
+        facts = read_json(path, "card")
+        digest = facts.pop("digest", "")
+        is_same = digest in ("", _digest(facts))
+        summary = TrainingSummary.model_validate_json(json.dumps(facts))
+    except UserError:
+        raise UserError(f"{path} cannot be read as the card of a checkpoint, so it is damaged; {anew}") from None
+    except (ValueError, AttributeError, TypeError) as error:  # pydantic's is a ValueError with three lines a field
+        told = f"no checkpoint that this version reads ({first_line(error)})"
+        raise UserError(f"{folder}: {told}; {anew}") from None
+    if not is_same:
+        raise UserError(f"{path} is damaged, or was edited after it was written; {anew}")
+    if not digest:
+        told = "is of an earlier version and carries no digest, so that damage to it or its weights would not show"
+        warnings.warn(f"{path} {told}", stacklevel=2)
+    return summary
+
+
+def keep(folder: Path, weights: dict[str, Tensor], summary: TrainingSummary) -> TrainingSummary:
+    """Write a complete checkpoint, and return the summary with the digest of the weights.
+
+    The summary is written last, so its presence means that the checkpoint is complete.
+    """
     tensors = {name: tensor.contiguous().clone() for name, tensor in weights.items()}  # a shared one is written twice
-    write_whole(folder / "weights.safetensors", lambda aside: save_file(tensors, aside))
+    path = write_whole(folder / "weights.safetensors", lambda aside: save_file(tensors, aside))
+    summary = summary.model_copy(update={"weights_digest": digest_of_file(path)})
     write_summary(folder, summary)
+    return summary
 
 
 def complete(folder: Path, scores: Scores, protocol: str) -> None:
-    """Add the test Dice to the summary of a folder."""
-    summary = TrainingSummary.model_validate_json((folder / "card.json").read_text())
-    write_summary(folder, summary.model_copy(update={"test_dice": mean_dice(scores, protocol)}))
+    """Add the test Dice to the summary of a folder, if that can be read and written: the scores have their record."""
+    with suppress(UserError, OSError):
+        summary = _read_summary(folder)
+        write_summary(folder, summary.model_copy(update={"test_dice": mean_dice(scores, protocol)}))
 
 
 def write_summary(folder: Path, summary: TrainingSummary) -> None:
     """Write or replace the summary of a folder."""
-    write_whole(folder / "card.json", summary.model_dump_json(indent=1) + "\n")
+    facts = json.loads(summary.model_dump_json())
+    write_whole(folder / "card.json", json.dumps({**facts, "digest": _digest(facts)}, indent=1) + "\n")
+
+
+def _digest(facts: dict[str, Any]) -> str:
+    """64 hexadecimal digits of the hash of a summary, as it is read from JSON, without its own digest."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def mean_dice(scores: Scores, protocol: str) -> float | None:

@@ -4,6 +4,7 @@ During training a checkpoint folder contains `last.ckpt` and `best.ckpt`; afterw
 checkpoint.py. The log is kept in both cases. Every file that is read again is written atomically.
 """
 
+import re
 import statistics
 import time
 from collections.abc import Callable
@@ -21,16 +22,19 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from bench.data.prepared import Prepared
+from bench.data.sealed import seal
+from bench.errors import UserError
 from bench.files import write_whole
 from bench.locks import alone_in
 from bench.machine import this_machine
 from bench.quantities import CurvePoint, DiceSpec, TrainSpec
-from bench.training.checkpoint import TrainingSummary, keep
+from bench.training.checkpoint import TrainingSummary, keep, refuse_damaged
 from bench.training.devices import Process
 from bench.training.task import OneMachine, SegmentationTask, leaving_together, train_loader, val_loader
 
 Tell = Callable[[dict[str, Any]], None]
 HEADER = "step,loss,learning_rate,val_dice"
+LINE = re.compile(r"(\d{1,18}),[-+.e\d]+,[-+.e\d]+,[-+.e\d]*", re.ASCII)
 
 
 class Patience(EarlyStopping):
@@ -69,9 +73,7 @@ class Progress(pl.Callback):
         if not self.folder:
             return
         table, step = self.folder / "training.csv", trainer.global_step
-        lines = table.read_text().splitlines()[1:] if table.exists() else []
-        whole = (line for line in lines if line.count(",") == HEADER.count(","))  # a kill may cut off the last
-        write_whole(table, "\n".join([HEADER, *(line for line in whole if int(line.split(",")[0]) <= step)]))
+        write_whole(table, "\n".join([HEADER, *_lines_until(step, table)]))
         self.table = self.files.enter_context(table.open("a"))
         with suppress(ImportError):
             from torch.utils.tensorboard import SummaryWriter
@@ -126,6 +128,14 @@ class Progress(pl.Callback):
         self.curve, self.step_s = [CurvePoint(**point) for point in state["curve"]], state["step_s"]
 
 
+def _lines_until(step: int, table: Path) -> list[str]:
+    """The lines of a table for the steps until this one. A kill may cut off the last; damaged ones are left out."""
+    with suppress(FileNotFoundError):
+        lines = table.read_text(errors="replace").splitlines()[1:]
+        return [line for line in lines if (found := LINE.fullmatch(line)) and int(found[1]) <= step]
+    return []
+
+
 @dataclass(frozen=True)
 class Task:
     """A training: the network and its code, the conditions of scoring, the checkpoint folder and the process.
@@ -149,9 +159,14 @@ class Task:
 def train(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared, tell: Tell) -> TrainingSummary:
     """Train the network from its last checkpoint, or from the start, and load the best weights into it.
 
-    `tell` receives {"step", "steps", "loss", "val_dice"} after every step. Raises Diverged if the loss is not finite.
+    `tell` receives {"step", "steps", "loss", "val_dice"} after every step. Raises Diverged if the loss is not finite,
+    and UserError where there is no image to train or to validate on, or where its checkpoints are damaged.
+
     On several devices this is process 0, and `take_part` must be called in each of the others.
     """
+    for side, images in (("train", train_set), ("val", val_set)):
+        if not len(images):
+            raise UserError(f"the side {side} of the split is empty, and a training needs images on train and on val")
     with alone_in(task.folder):
         progress = Progress(task.spec, tell, task.folder)
         _fit(network, task, train_set, val_set, progress)
@@ -179,7 +194,8 @@ def _fit(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared,
         # Unused parameters are allowed, because such a network also trains on one device.
         strategy="auto" if spec.devices == 1 else DDPStrategy(find_unused_parameters=True),
         precision="bf16-mixed" if spec.precision == "bfloat16" else "32-true", max_steps=spec.steps, max_epochs=-1,
-        gradient_clip_val=spec.clip_norm, callbacks=callbacks, plugins=[WholeFiles(), OneMachine(task.process)],
+        gradient_clip_val=spec.clip_norm, callbacks=callbacks,
+        plugins=[SealedFiles(task.key), OneMachine(task.process)],
         num_sanity_val_steps=0, use_distributed_sampler=False,
         logger=False, enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
@@ -206,30 +222,52 @@ class Kept(ModelCheckpoint):
         super().load_state_dict(moved(state_dict))
 
 
-class WholeFiles(TorchCheckpointIO):
-    """Writes checkpoints atomically. Lightning copies from the temporary folder, which may be on another disk."""
+class SealedFiles(TorchCheckpointIO):
+    """Writes checkpoints atomically, with their digest, and reads none but those of its training.
+
+    Lightning copies from the temporary folder, which may be on another disk.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__()
+        self.key = key
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        write_whole(Path(path), lambda aside: torch.save(checkpoint, aside))
+        def write(aside: Path) -> None:
+            torch.save(checkpoint, aside)
+            seal(aside, self.key)
+
+        write_whole(Path(path), write)
+
+    def load_checkpoint(self, path: Any, *more: Any, **others: Any) -> dict[str, Any]:
+        refuse_damaged(Path(path), self.key)
+        return super().load_checkpoint(path, *more, **others)
 
 
 def _keep(network: nn.Module, task: Task, progress: Progress) -> TrainingSummary:
     """Convert the best checkpoint to weights and their summary, then delete the files that only a resume needs."""
     best_path, last_path = task.folder / "best.ckpt", task.folder / "last.ckpt"
+    refuse_damaged(best_path, task.key)
     state = torch.load(best_path, map_location="cpu", weights_only=True)
     weights = {name.removeprefix("network."): tensor for name, tensor in state["state_dict"].items()}
     network.load_state_dict(weights)
     step, scoring = state["global_step"], task.scoring
+    # By its own curve: where a kill came between the best and the last checkpoint, a GPU does not repeat it exactly.
+    own_curve = state["callbacks"][progress.state_key]["curve"]
+    val_dice = next(point["val_dice"] for point in own_curve if point["step"] == step)
+    if val_dice < max(point.val_dice for point in progress.curve):
+        told = f"its weights of step {step} are not the best of this training"
+        raise UserError(f"{best_path}: {told}, so it was replaced; delete {task.folder} to train anew")
     # From the median time of a step (forward, backward, update), which is robust to temporary load.
     images_per_s = task.spec.batch / statistics.median(progress.step_s) if progress.step_s else None
     summary = TrainingSummary(
         key=task.key, network=task.network, network_digest=task.network_digest, dataset=scoring.dataset,
         data=scoring.data, labels=scoring.labels, channels=scoring.channels, classes=scoring.classes,
         size=scoring.size, spec=task.spec, commit=this_machine().commit, best_step=step,
-        val_dice=next(point.val_dice for point in progress.curve if point.step == step), curve=tuple(progress.curve),
+        val_dice=val_dice, curve=tuple(progress.curve),
         train_images_per_s=images_per_s,
     )  # fmt: skip
-    keep(task.folder, weights, summary)
+    summary = keep(task.folder, weights, summary)
     for path in (best_path, last_path):
         path.unlink(missing_ok=True)
     return summary

@@ -15,6 +15,7 @@ from pathlib import Path, PosixPath, PurePosixPath
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from bench.data.limits import refuse_no_file
 from bench.errors import UserError, first_line
 
 if TYPE_CHECKING:
@@ -39,13 +40,13 @@ ANOTHER_KIND = (
     (rb"(?s)\x80(?!.{1,12}\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19).{20}", "a pickle that torch did not write; " + SAVE_ALONE),
     (rb"(?!PK|\x80)", "neither a safetensors file nor a torch file; save a state dict as one of them"),
 )
-# What reading a file that is cut off or damaged raises.
-DAMAGED = (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, AssertionError)
 SHOWN = 3
+SPARE = 64 << 20  # bytes that a file may declare beyond those that it has
 
 
 def weights_digest(path: Path) -> str:
     """12 hexadecimal digits of the hash of the file's content. Raises UserError if it cannot be read."""
+    refuse_no_file("file of weights", path)
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:12]
@@ -66,23 +67,24 @@ def read_weights(path: Path) -> "tuple[dict[str, Tensor], tuple[str, ...]]":
     one that can only be unpickled by running its code, and for one without a state dict.
     """
     import torch
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     weights_digest(path)  # raises a clear error if the file cannot be read
     with path.open("rb") as file:
         start = file.read(64)
     is_safetensors = start[8:9] == b"{"  # a header, after the eight bytes of its length
-    if not is_safetensors:
-        _refuse_another_kind(path, start)
     try:
+        if not is_safetensors:
+            _refuse_another_kind(path, start)
         with torch.serialization.safe_globals(_harmless()):
             found = load_file(path) if is_safetensors else torch.load(path, map_location="cpu", weights_only=True)
+        return _state_dict(found, path)
+    except UserError:
+        raise
     except pickle.UnpicklingError as error:
         raise UserError(_not_unpickled(path, error)) from None
-    except (SafetensorError, *DAMAGED) as error:
+    except Exception as error:  # noqa: BLE001 - a damaged file may make torch raise anything
         raise UserError(_unreadable(path, error)) from None
-    return _state_dict(found, path)
 
 
 def _refuse_another_kind(path: Path, start: bytes) -> None:
@@ -94,7 +96,7 @@ def _refuse_another_kind(path: Path, start: bytes) -> None:
         return
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+            names, declared = archive.namelist(), sum(part.file_size for part in archive.infolist())
     except zipfile.BadZipFile:
         size = f"{path.stat().st_size:,} bytes"
         raise UserError(f"{path} cannot be read as weights (it ends early, at {size}); copy it anew") from None
@@ -108,6 +110,10 @@ def _refuse_another_kind(path: Path, start: bytes) -> None:
             )
         what = f"an archive of {some(names)}" if names else "an empty archive"
         raise UserError(f"{path} is {what}; unpack it and give the file of weights in it")
+    on_disk = path.stat().st_size
+    if declared > SPARE + 4 * on_disk:  # torch packs nothing, and weights are hardly packed
+        told = f"its {on_disk:,} bytes declare {declared:,} bytes of weights"
+        raise UserError(f"{path} cannot be read as weights ({told}); copy it anew, or save a state dict anew")
 
 
 def _harmless() -> list[Any]:
@@ -125,7 +131,7 @@ def _harmless() -> list[Any]:
 
 
 def _unreadable(path: Path, error: Exception) -> str:
-    why = first_line(error).rstrip(".")
+    why = first_line(error).rstrip(".")[:300]
     return f"{path} cannot be read as weights ({why}); copy it anew, or save a state dict anew"
 
 

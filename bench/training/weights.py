@@ -72,10 +72,12 @@ def _by_own_name(
 def _places(found: Iterable[str], own: Iterable[str], renamed: Callable[[str], str]) -> dict[str, tuple[str, str]]:
     """For each name in the file that ends like one of the network's: what comes before, and the network's name."""
     plain = {_plain(name): name for name in own}
+    deepest = max((name.count(".") + 1 for name in plain), default=1)
     places: dict[str, tuple[str, str]] = {}
     for name in found:
         parts = _plain(renamed(name)).split(".")
-        ends = {".".join(parts[start:]): ".".join(parts[:start]) for start in range(len(parts))}
+        starts = range(max(0, len(parts) - deepest), len(parts))
+        ends = {".".join(parts[start:]): ".".join(parts[:start]) for start in starts}
         if end := next((end for end in ends if end in plain), None):
             places[name] = (ends[end], plain[end])
     return places
@@ -110,8 +112,8 @@ def _refuse_other_values(
     tensors: "Mapping[str, Tensor]", own: "Mapping[str, Tensor]", parameters: set[str], path: Path
 ) -> None:
     """Raise UserError for numbers of another kind, as quantized weights are, and for values that are not numbers."""
-    for name in own.keys() & tensors.keys():
-        value = tensors[name]
+    for name in [name for name in own if name in tensors and tensors[name].shape == own[name].shape]:
+        value = tensors[name]  # others are refused for their shape, which may be of a size that nothing holds
         if value.is_meta or value.is_sparse:
             what = "is sparse" if value.is_sparse else "has no values, only a shape"
             raise UserError(f"{path}: {name} {what}; save the state dict of the network as it computes")

@@ -305,3 +305,29 @@ def test_two_processes_at_once(root: Path, decoded: list[Path]) -> None:
     told = [process.communicate()[0].strip() for process in processes]
     assert told == [sound("folder", root).digest] * 2
     assert decoded == []
+
+
+def test_a_digest_that_was_damaged_where_it_is_kept_is_found_anew(root: Path, decoded: list[Path]) -> None:
+    from bench.data.kept import database
+
+    before = digest(root)
+    decoded.clear()
+    content = database().read_bytes()
+    for _ in range(2):
+        database().write_bytes(content.replace(b"a", b"b"))
+        assert digest(root) == before
+        assert decoded
+        decoded.clear()
+        assert digest(root) == before
+        assert not decoded
+
+
+def test_all_broken_files_are_named_at_once(tmp_path: Path) -> None:
+    def broken(name: str) -> np.ndarray:
+        raise UserError(f"cannot read {name}.png: it is cut off")
+
+    samples = tuple(
+        Sample(str(n), str(n), partial(broken, str(n)), partial(broken, str(n)), (tmp_path / f"{n}.png",)) for n in "ab"
+    )
+    with pytest.raises(UserError, match=r"^cannot read a\.png: it is cut off; the same in 1 more: .*b"):
+        pixels(samples)

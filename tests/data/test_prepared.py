@@ -175,3 +175,45 @@ def test_rates_of_a_few_samples():
     assert found.samples == 8
     assert found.cold_per_s > 0
     assert found.cached_per_s > 0
+
+
+def flipped(path: Path, at: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [
+    lambda folder: flipped(folder / "images.npy", 3000), lambda folder: flipped(folder / "masks.npy", -1),
+    lambda folder: flipped(folder / "images.npy", 20), lambda folder: flipped(folder / "digest", 5),
+    lambda folder: (folder / "images.npy").write_bytes(b""), lambda folder: (folder / "masks.npy").unlink(),
+    lambda folder: (folder / "digest").unlink(), lambda folder: (folder / "masks.npy").write_bytes(bytes(60)),
+    lambda folder: (folder / "images.npy").write_bytes((folder / "masks.npy").read_bytes()),
+])  # fmt: skip
+def test_a_cache_that_was_damaged_is_filled_anew(tmp_path, damage):
+    whole = prepare(samples(3), 32, tmp_path)
+    images, masks = whole.images.clone(), whole.masks.clone()
+    (folder,) = tmp_path.iterdir()
+    damage(folder)
+    heard = []
+    again = prepare(samples(3), 32, tmp_path, heard.append)
+    assert heard == [1, 2, 3]
+    assert torch.equal(again.images, images)
+    assert torch.equal(again.masks, masks)
+    assert list(tmp_path.iterdir()) == [folder]
+    prepare(samples(3), 32, tmp_path, heard.append)
+    assert heard == [1, 2, 3]
+
+
+def test_a_cache_in_the_place_of_another_is_filled_anew(tmp_path):
+    prepare(samples(2), 32, tmp_path / "one")
+    other = prepare(samples(3)[1:], 32, tmp_path / "two").images.clone()
+    (one,), (two,) = (list((tmp_path / name).iterdir()) for name in ("one", "two"))
+    for path in one.iterdir():
+        path.replace(two / path.name)
+    assert torch.equal(prepare(samples(3)[1:], 32, tmp_path / "two").images, other)
+
+
+def test_no_image_at_all_is_told(tmp_path):
+    with pytest.raises(UserError, match="there is no image to read on this side of the split"):
+        prepare([], 32, tmp_path)

@@ -177,3 +177,18 @@ def test_groups_may_be_named_by_their_images(path: Path) -> None:
     path.write_text(json.dumps({"train": ["Mü0.png", "Mü1.png"], "val": [], "test": ["Mü2"]}))
     with pytest.raises(UserError, match="has images of 1 group on two sides: p;"):
         apply_splits(DataSet("toy", ("lesion",), {"train": tuple(whole), "val": (), "test": ()}), path)
+
+
+@pytest.mark.parametrize("empty", ["train", "val", "test"])
+def test_an_empty_side_is_refused_with_the_numbers_of_all(tmp_path, empty):
+    sides = {"train": "a", "val": "b", "test": "c"}
+    data = DataSet("toy", ("lesion",), {side: (sample(name, name),) for side, name in sides.items()})
+    groups = {side: [] if side == empty else [name] for side, name in sides.items()}
+    other = "train" if empty != "train" else "val"
+    groups[other] += [sides[empty]]
+    path = tmp_path / "split.json"
+    path.write_text(json.dumps(groups))
+    told = rf"split\.json leaves no image on the side {empty} \(train \d, val \d, test \d\)"
+    with pytest.raises(UserError, match=told):
+        apply_splits(data, path)
+    assert not apply_splits(data, path, needed=()).splits[empty]

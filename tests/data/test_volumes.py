@@ -109,7 +109,7 @@ def test_spacing_is_in_millimeters_and_in_the_order_of_slices_rows_and_columns(t
 def test_what_stands_in_the_place_of_a_volume_is_named(tmp_path: Path) -> None:
     link, pointer = tmp_path / "a.nii.gz", tmp_path / "b.nii.gz"
     link.symlink_to(".git/annex/objects/x.nii.gz")
-    with pytest.raises(UserError, match=r"a\.nii\.gz is a link to \.git/annex/objects/x\.nii\.gz, which is missing"):
+    with pytest.raises(UserError, match=r"a\.nii\.gz is a link to \.git/annex/objects/x\.nii\.gz, which is not there"):
         shape_and_spacing(link, "image")
     pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     with pytest.raises(UserError, match=r"b\.nii\.gz is a Git LFS pointer, not the volume itself; .*git lfs pull"):

@@ -8,6 +8,7 @@ import pytest
 from predicting import counted, names, refusal, scored, summary, truth
 
 from bench.data import Options
+from bench.errors import UserError
 from bench.read.sections import sections
 from bench.run.case_scores import read_case_scores
 
@@ -187,3 +188,28 @@ def test_a_case_that_one_team_leaves_empty_is_named_where_others_found_its_targe
     assert "teams.csv (a): no dice of 2, and others have one above 0" in told
     table.write_text("case,team,metric,value\n1,a,dice,0.9\n2,a,dice,\n1,b,dice,0.8\n2,b,dice,0\n")
     assert len(scored({"": table}, tmp_path / "out").records) == 2
+
+
+def nnunet(name: str = "a", tp: str = "1") -> str:
+    facts = f'{{"Dice": 1, "TP": {tp}, "FP": 0, "FN": 0}}'
+    return f'{{"metric_per_case": [{{"prediction_file": "{name}", "metrics": {{"1": {facts}}}}}]}}'
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("a.json", "[" * 100_000), ("a.json", nnunet("\\ud800")), ("a.json", nnunet(tp="1" + "0" * 400)),
+    ("a.json", nnunet(tp="1e999")), ("a.csv", "," * 5000 + "\n" + "," * 5000 + "\n"), ("a.csv", 'case,dice\n"a,0.5\n'),
+    ("a.csv", "case,dice\na," + "9" * 200_000), ("a.csv", "\0" * 100),
+])  # fmt: skip
+def test_what_is_made_to_harm_is_one_line(tmp_path, name, text):
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        read_case_scores(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_class_of_many_digits_is_a_class(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(f"case,class,dice\na,{'9' * 5000},0.5\na,10,0.5\na,9,0.5\na,b,1\n")
+    assert read_case_scores(path)[0].labels == ["9", "10", "9" * 5000, "b"]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from handmade import dice_record
 
+from bench.data.sealed import seal_folder
 from bench.errors import UserError
 from bench.run.predictions import Predictions, find, images, path_of
 
@@ -80,3 +81,48 @@ def test_drawn_images_are_drawn_anew_by_the_same_code_alone(tmp_path, monkeypatc
     assert images(replace(made, cache="cache/synthetic-e6f41c35e5c5/x-64"), made.ids, tmp_path, "synthetic") is not None
     monkeypatch.setattr("bench.data.synthetic.code", lambda: "another")
     assert images(made, made.ids, tmp_path, "synthetic") is None
+
+
+def test_predictions_that_were_damaged_or_swapped_are_named(tmp_path):
+    digest = MADE.keep(tmp_path, dice_record().id)
+    path = path_of(tmp_path, dice_record().id, digest)
+    content = path.read_bytes()
+    replace(MADE, masks=1 - MASKS).save(path)
+    with pytest.raises(UserError, match=r"predictions\.npz: these are not the predictions of its record"):
+        find(scored(digest), [tmp_path])
+    for at in range(0, len(content), 5):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        told = f"{path}: in one line"
+        try:
+            found, _ = find(scored(digest), [tmp_path])
+        except UserError as error:
+            told = str(error)
+        else:
+            assert found.digest == digest
+        assert str(path) in told
+        assert "\n" not in told
+
+
+@pytest.mark.parametrize("cache", ["../outside", "/etc", "cache/../../outside"])
+def test_no_image_is_taken_from_outside_of_the_cache(tmp_path, cache):
+    folder = tmp_path / "results"
+    for place in (tmp_path / "outside", folder / "cache" / "x"):
+        place.mkdir(parents=True)
+        np.save(place / "images.npy", np.zeros((2, 3, 8, 8), np.uint8))
+        np.save(place / "masks.npy", np.zeros((2, 8, 8), np.uint8))
+    assert images(MADE, ["b"], folder, "isic2017") is not None
+    assert images(replace(MADE, cache=cache), ["b"], folder, "isic2017") is None
+
+
+def test_images_of_a_damaged_cache_are_not_drawn(tmp_path):
+    place = tmp_path / "cache" / "x"
+    place.mkdir(parents=True)
+    for name in ("images", "masks"):
+        np.save(place / f"{name}.npy", np.zeros((2, 3, 8, 8), np.uint8))
+    seal_folder(place, "x")
+    assert images(MADE, ["b"], tmp_path, "isic2017") is not None
+    (place / "masks.npy").write_bytes((place / "masks.npy").read_bytes()[:-1] + b"\1")
+    assert images(MADE, ["b"], tmp_path, "isic2017") is None
+    (place / "digest").unlink()
+    (place / "images.npy").write_bytes(b"")
+    assert images(MADE, ["b"], tmp_path, "isic2017") is None

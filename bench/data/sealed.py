@@ -1,0 +1,79 @@
+"""Files that this program reads again carry a digest of what is in them: damage shows before it becomes a score.
+
+A file is sealed by a last line that names its owner, which readers of zip files, as torch's, pass over. So it cannot
+lack its digest, whenever its writer is killed. A folder of arrays has its digest in a small file beside them.
+"""
+
+import hashlib
+import re
+from contextlib import suppress
+from pathlib import Path
+
+ARRAYS = ("images.npy", "masks.npy")  # of prepared images
+LONGEST = 1024  # bytes of the last line
+SEAL = re.compile(rb"\n([^\n]+) sha256 ([0-9a-f]{64})\n\Z")
+BESIDE = "digest"
+
+
+def digest_of_file(path: Path, length: int | None = None) -> str:
+    """64 hexadecimal digits of the hash of a file's content, or of its first bytes."""
+    if length is None:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while length > 0 and (part := file.read(min(length, 1 << 20))):
+            digest.update(part)
+            length -= len(part)
+    return digest.hexdigest()
+
+
+def seal(path: Path, owner: str) -> None:
+    """Add the last line to a file that was just written; `owner` says what it is of, in one line."""
+    digest = _owned(digest_of_file(path), owner)
+    with path.open("ab") as file:
+        file.write(f"\n{owner} sha256 {digest}\n".encode())
+
+
+def fault_of(path: Path, owner: str) -> str:
+    """What is wrong with a sealed file, in words; empty where it is as it was written for this owner."""
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            file.seek(max(0, size - LONGEST))
+            found = SEAL.search(file.read())
+        if not found:
+            return f"it is cut off, damaged or of an earlier version: its {size} bytes do not end with their digest"
+        named = found[1].decode(errors="replace")
+        if _owned(digest_of_file(path, size - len(found[0])), named) != found[2].decode():
+            return "it is damaged, or was edited: its content is not that of its digest"
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+    return "" if named == owner else f"it is of {named}, not of {owner}"
+
+
+def _owned(digest: str, owner: str) -> str:
+    return hashlib.sha256(f"{digest} {owner}".encode()).hexdigest()
+
+
+def seal_folder(folder: Path, name: str) -> None:
+    """Write down the digest of the arrays in a folder that is to be called `name`."""
+    (folder / BESIDE).write_text(_of_folder(folder, name))
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a sealed folder is as it was written, under its own name."""
+    beside = folder / BESIDE
+    with suppress(OSError, ValueError):
+        are_files = all(path.is_file() for path in (beside, *(folder / name for name in ARRAYS)))
+        return are_files and beside.read_text() == _of_folder(folder, folder.name)
+    return False
+
+
+def is_sealed(folder: Path) -> bool:
+    """Whether a folder has a digest, right or wrong; those of earlier versions have none."""
+    return (folder / BESIDE).exists()
+
+
+def _of_folder(folder: Path, name: str) -> str:
+    return _owned(" ".join(f"{file} {digest_of_file(folder / file)}" for file in ARRAYS), name)

@@ -1,0 +1,267 @@
+"""Files that are damaged, or made to harm: each is one line that names it, before memory or time is taken."""
+
+import gzip
+import io
+import os
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import h5py
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.data import limits
+from bench.data.arrays import read_npz
+from bench.data.files import read_json, same_bytes
+from bench.data.images import read_mask, read_rgb
+from bench.data.volumes import image_slice, read_array, shape_and_spacing
+from bench.errors import UserError
+
+
+def refused(read, path: Path) -> str:
+    """The one line that names the file."""
+    with pytest.raises(UserError) as caught:
+        read(path)
+    told = str(caught.value)
+    assert str(path) in told
+    assert "\n" not in told
+    return told
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png(width: int, height: int, *more: bytes) -> bytes:
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    parts = (head, *more, chunk(b"IDAT", zlib.compress(bytes(100))), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def bmp(width: int, height: int) -> bytes:
+    head = struct.pack("<IHHIIiiHHIIiiII", 100, 0, 0, 54, 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
+    return b"BM" + head + bytes(50)
+
+
+def like(kind: str, width: int, height: int) -> bytes:
+    """A file of a small picture whose header declares another size."""
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, kind)
+    content = file.getvalue()
+    if kind == "JPEG":
+        at = content.index(b"\xff\xc0") + 5
+        return content[:at] + struct.pack(">HH", height, width) + content[at + 4 :]
+    for tag, side in ((256, width), (257, height)):
+        at = content.index(struct.pack("<HHI", tag, 4, 1)) if struct.pack("<HHI", tag, 4, 1) in content else None
+        at = at if at is not None else content.index(struct.pack("<HHI", tag, 3, 1))
+        content = content[: at + 2] + struct.pack("<HII", 4, 1, side) + content[at + 12 :]
+    return content
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.png", png(50_000, 50_000)), ("a.bmp", bmp(50_000, 50_000)), ("a.jpg", like("JPEG", 50_000, 50_000)),
+        ("a.tif", like("TIFF", 50_000, 50_000)), ("b.png", png(9_000, 9_000)), ("b.tif", like("TIFF", 9_000, 9_000)),
+        ("a.ppm", b"P6 50000 50000 255\n" + bytes(100)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("read", [read_rgb, read_mask])
+def test_pictures_that_declare_too_many_pixels_are_refused(tmp_path, name, content, read):
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert "pixels" in refused(read, path)
+
+
+def test_a_picture_with_a_text_that_swells_is_refused(tmp_path):
+    path = tmp_path / "a.png"
+    bomb = chunk(b"zTXt", b"note\0\0" + zlib.compress(bytes(80 << 20)))
+    path.write_bytes(png(8, 8, bomb))
+    assert "too large" in refused(read_rgb, path)
+
+
+def test_a_page_of_postscript_is_not_drawn(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n")
+    assert "cannot read the image" in refused(read_rgb, path)
+
+
+def test_a_large_picture_that_is_all_alike_is_read(tmp_path):
+    path = tmp_path / "a.png"
+    Image.new("L", (7000, 7000)).save(path)
+    assert read_mask(path).shape == (7000, 7000)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "loop"])
+@pytest.mark.parametrize("name", ["a.png", "a.nii.gz", "a.h5", "a.npz", "a.json"])
+def test_pipes_devices_and_links_in_a_circle_are_named(tmp_path, kind, name):
+    path = tmp_path / name
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero" if kind == "device" else path)
+    readers = {
+        "a.png": read_rgb, "a.npz": lambda p: read_npz(p, "image"), "a.json": lambda p: read_json(p, "split file"),
+    }  # fmt: skip
+    told = refused(readers.get(name, lambda p: image_slice((p,), 0)), path)
+    assert {"pipe": "is a pipe", "device": "is a device", "loop": "link"}[kind] in told
+    assert same_bytes([path, path]) == []
+
+
+def nifti(path: Path, dims: tuple[int, ...] = (4, 5, 6), **facts: float) -> Path:
+    """A file of zeros whose header says something else."""
+    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 5, 6), np.int16), np.eye(4)), path)
+    content = bytearray(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+    struct.pack_into("<8h", content, 40, len(dims), *dims, *[1] * (7 - len(dims)))
+    if "offset" in facts:
+        struct.pack_into("<f", content, 108, facts["offset"])
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+@pytest.mark.parametrize(
+    ("dims", "facts", "told"),
+    [
+        ((30_000, 30_000, 1000), {}, "at most 16.0 GiB are read"), ((30_000, 1000, 100), {}, "cannot hold"),
+        ((4, -5, 6), {}, ""), ((4, 5, 6), {"offset": 3e9}, "at most 16.0 MiB are skipped"),
+        ((4, 5, 6), {"offset": -8.0}, "too low"), ((4, 5, 6), {"offset": float("nan")}, ""), ((0, 0, 0), {}, ""),
+        ((32_767,) * 7, {}, "at most 16.0 GiB are read"),
+    ],
+)  # fmt: skip
+def test_volumes_that_declare_what_they_do_not_hold_are_refused(tmp_path, name, dims, facts, told):
+    path = nifti(tmp_path / name, dims, **facts)
+    assert told in refused(lambda p: image_slice((p,), 0), path)
+
+
+def test_extensions_of_a_volume_are_not_read(tmp_path):
+    """One of them says that it is 2 GB long, and the file is packed zeros."""
+    path = nifti(tmp_path / "a.nii.gz")
+    content = bytearray(gzip.decompress(path.read_bytes()))
+    content[348:352] = b"\1\0\0\0"
+    content[352:352] = struct.pack("<ii", 2**31 - 16, 6) + bytes(24)
+    struct.pack_into("<f", content, 108, 384.0)
+    path.write_bytes(gzip.compress(content))
+    assert read_array(path, "image").shape == (6, 5, 4)
+
+
+def npz(path: Path, header: str, stored: bytes, method: int = zipfile.ZIP_DEFLATED) -> Path:
+    packed = header.encode().ljust(117) + b"\n"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("image.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(packed)) + packed + stored)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "told"),
+    [
+        ("(100000, 100000, 100)", "|u1", "at most 16.0 GiB are read"), ("(40000, 40000)", "|u1", "cannot hold"),
+        ("(-4, 5)", "|u1", "no shape"), ("(9999999999999999999999, 9)", "<f8", "at most 16.0 GiB are read"),
+        ("()", "|V2000000000", "cannot hold"), ("(2, 2)", "|O", ""), ("(2, 'a')", "|u1", ""), ("(1e9,)", "|u1", ""),
+    ],
+)  # fmt: skip
+def test_arrays_that_declare_what_they_do_not_hold_are_refused(tmp_path, shape, kind, told):
+    path = npz(tmp_path / "a.npz", f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}", bytes(16))
+    assert told in refused(lambda p: read_npz(p, "image"), path)
+
+
+def test_arrays_packed_as_numpy_does_not_and_lying_sizes_are_refused(tmp_path):
+    header = "{'descr': '|u1', 'fortran_order': False, 'shape': (16,), }"
+    told = refused(lambda p: read_npz(p, "image"), npz(tmp_path / "a.npz", header, bytes(16), zipfile.ZIP_LZMA))
+    assert "packed as numpy packs nothing" in told
+    path = npz(tmp_path / "b.npz", header.replace("16", "1 << 40"), bytes(16))
+    refused(lambda p: read_npz(p, "image"), path)
+    path = npz(tmp_path / "c.npz", header.replace("16", "4000"), bytes(16))
+    content = bytearray(path.read_bytes())
+    at = content.rindex(b"PK\x01\x02")
+    struct.pack_into("<II", content, at + 20, 2**31, 2**31)  # in the list of the parts
+    path.write_bytes(content)
+    refused(lambda p: read_npz(p, "image"), path)
+
+
+def hdf5(path: Path, make) -> Path:
+    with h5py.File(path, "w") as file:
+        make(file)
+    return path
+
+
+def linked(file: h5py.File) -> None:
+    file["image"] = h5py.ExternalLink("other.h5", "image")
+
+
+def virtual(file: h5py.File) -> None:
+    layout = h5py.VirtualLayout((2, 3, 3), "f4")
+    layout[0] = h5py.VirtualSource("other.h5", "image", (3, 3))
+    file.create_virtual_dataset("image", layout)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda file: file.create_dataset("image", (10**6, 10**6, 100), "f4", chunks=(1, 8, 8)), "at most 16.0 GiB"),
+        (lambda file: file.create_dataset("image", (1000, 1000, 1000), "f8", chunks=(1, 8, 8)), "cannot hold"),
+        (lambda file: file.create_dataset("image", (10**4, 10**4, 10), "f8"), "cannot hold"),
+        (linked, "links are not followed"), (virtual, "links are not followed"),
+        (lambda file: file.create_dataset("image", (2, 2), "f4", external=[("raw", 0, 99)]), "links are not followed"),
+        (lambda file: file.create_dataset("image", (2,), h5py.string_dtype()), "in place of numbers"),
+        (lambda file: file.create_dataset("image", data=h5py.Empty("f4")), "in place of numbers"),
+        (lambda file: file.create_group("image"), "no array 'image' of its own"),
+    ],
+)  # fmt: skip
+def test_hdf5_that_declares_too_much_or_leads_elsewhere_is_refused(tmp_path, make, told):
+    path = hdf5(tmp_path / "a.h5", make)
+    assert told in refused(lambda p: image_slice((p,), 0), path)
+
+
+def test_a_part_of_hdf5_that_swells_ends_its_reader_and_no_more(tmp_path):
+    """A part says that it holds 64 bytes; unpacked, it is 640 MB of zeros. After it, others are read."""
+    swelling, middle = zlib.compressobj(1), bytes(1 << 24)
+    packed = b"".join(swelling.compress(middle) for _ in range(40)) + swelling.flush()
+
+    def bomb(file: h5py.File) -> None:
+        stored = file.create_dataset("image", (4, 4, 4), "u1", chunks=(4, 4, 4), compression="gzip")
+        stored.id.write_direct_chunk((0, 0, 0), packed)
+
+    told = refused(lambda p: read_array(p, "image"), hdf5(tmp_path / "a.h5", bomb))
+    assert "cannot read the volume" in told
+    good = hdf5(tmp_path / "b.h5", lambda file: file.create_dataset("image", data=np.arange(8.0).reshape(2, 2, 2)))
+    assert read_array(good, "image").sum() == 28
+
+
+def test_a_reader_of_hdf5_that_takes_too_long_is_named(tmp_path, monkeypatch):
+    """Its time is over at once: the reader is a process of its own, so that the limit holds in the library too."""
+    from bench.data import hdf5 as reader
+
+    path = hdf5(tmp_path / "a.h5", lambda file: file.create_dataset("image", data=np.zeros((2, 2, 2))))
+    script = "import os, signal, sys; sys.stdin.readline(); os.kill(os.getpid(), signal.SIGALRM)"
+    real = reader.subprocess.Popen
+    monkeypatch.setattr(reader, "_READERS", {})
+    monkeypatch.setattr(reader.subprocess, "Popen", lambda command, **more: real([command[0], "-c", script], **more))
+    assert "took too long" in refused(lambda p: shape_and_spacing(p, "image"), path)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, '["\\ud800"]', "9" * 5000, "\xff", "{"])
+def test_json_that_is_no_json_is_one_line(tmp_path, text):
+    path = tmp_path / "a.json"
+    path.write_bytes(text.encode("latin-1"))
+    assert "cannot read the split file" in refused(lambda p: read_json(p, "split file"), path)
+
+
+def test_text_of_many_bytes_is_refused_by_its_size(tmp_path):
+    path = tmp_path / "a.json"
+    with path.open("wb") as file:
+        file.truncate(limits.TEXT + 1)
+    assert "at most 64.0 MiB are read" in refused(lambda p: read_json(p, "split file"), path)
+
+
+def test_more_than_the_memory_that_is_free_is_refused(tmp_path, monkeypatch):
+    import psutil
+
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=3 << 30))
+    with pytest.raises(UserError, match=r"2\.0 GiB, and 3\.0 GiB of memory are free"):
+        limits.refuse_large("volume", tmp_path, (1 << 31,), 1, 1 << 31, packed=False)

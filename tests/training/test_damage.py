@@ -1,0 +1,185 @@
+"""What is stored of a training, with any byte changed, cut off, emptied or of another training: refused in one line."""
+
+import json
+import random
+import shutil
+import warnings
+
+import pytest
+import torch
+from toys import SPEC, Killed, blank, discs, job, kill_at, left_in, same, small, task, trained
+
+from bench.errors import UserError
+from bench.training.checkpoint import load
+from bench.training.train import train
+from bench.training.weights import load_weights
+
+KEY = job().training_key
+OTHER = SPEC.model_copy(update={"learning_rate": 0.01})
+
+
+def flipped(path, at: int, bit: int = 0) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1 << bit
+    path.write_bytes(content)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """Folders of a whole training, of one that was killed, and of the same two with other settings."""
+    folder = tmp_path_factory.mktemp("stored")
+    trained(folder / "whole")
+    trained(folder / "other whole", OTHER)
+    for name, spec in (("killed", SPEC), ("other killed", OTHER)):
+        with pytest.raises(Killed):
+            trained(folder / name, spec, kill_at(9))
+    return folder
+
+
+def places(size: int, count: int = 60) -> list[int]:
+    """The ends of a file, and places drawn in it."""
+    drawn = random.Random(size).sample(range(size), min(size, count))
+    return [*range(min(8, size)), *drawn, *range(max(0, size - 80), size)]
+
+
+def refused(folder) -> str:
+    """The one line that says what to delete."""
+    with pytest.raises(UserError) as caught:
+        load(small(), folder, KEY, SPEC)
+    told = str(caught.value)
+    assert "delete" in told or "not for" in told
+    assert str(folder) in told
+    assert "\n" not in told
+    return told
+
+
+@pytest.mark.parametrize(("kind", "name"), [
+    ("whole", "weights.safetensors"), ("killed", "last.ckpt"), ("killed", "best.ckpt"),
+])  # fmt: skip
+def test_a_bit_that_is_flipped_anywhere_is_told(stored, tmp_path, kind, name):
+    folder = tmp_path / "folder"
+    shutil.copytree(stored / kind, folder)
+    content = (folder / name).read_bytes()
+    for at in places(len(content)):
+        flipped(folder / name, at, at % 8)
+        assert name in refused(folder)
+        (folder / name).write_bytes(content)
+
+
+def test_a_card_is_as_it_was_or_refused_whatever_bit_is_flipped(stored, tmp_path):
+    folder = tmp_path / "folder"
+    shutil.copytree(stored / "whole", folder)
+    card, content = load(small(), folder, KEY, SPEC), (folder / "card.json").read_bytes()
+    for at in range(0, len(content), 7):
+        flipped(folder / "card.json", at, at % 7)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                assert load(small(), folder, KEY, SPEC) == card
+            except UserError:
+                refused(folder)
+        (folder / "card.json").write_bytes(content)
+
+
+@pytest.mark.parametrize("length", [0, 1, -1, 0.5])
+@pytest.mark.parametrize(("kind", "name"), [
+    ("whole", "weights.safetensors"), ("whole", "card.json"), ("killed", "last.ckpt"), ("killed", "best.ckpt"),
+])  # fmt: skip
+def test_a_file_that_is_cut_off_or_empty_is_told(stored, tmp_path, kind, name, length):
+    folder = tmp_path / "folder"
+    shutil.copytree(stored / kind, folder)
+    content = (folder / name).read_bytes().rstrip() if name == "card.json" else (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: int(length * len(content)) if length == 0.5 else length])
+    refused(folder)
+
+
+@pytest.mark.parametrize(("kind", "name"), [
+    ("whole", "weights.safetensors"), ("whole", "card.json"), ("killed", "last.ckpt"), ("killed", "best.ckpt"),
+])  # fmt: skip
+def test_a_file_of_another_training_is_told(stored, tmp_path, kind, name):
+    folder = tmp_path / "folder"
+    shutil.copytree(stored / kind, folder)
+    shutil.copy(stored / f"other {kind}" / name, folder / name)
+    refused(folder)
+
+
+def test_a_checkpoint_without_the_other_is_told_and_a_lone_best_is_written_anew(stored, tmp_path):
+    folder = tmp_path / "folder"
+    shutil.copytree(stored / "killed", folder)
+    (folder / "best.ckpt").unlink()
+    assert "best.ckpt" in refused(folder)
+    shutil.copytree(stored / "killed", folder, dirs_exist_ok=True)
+    (folder / "last.ckpt").unlink()
+    (folder / "best.ckpt").write_bytes(b"damaged")
+    assert load(small(), folder, KEY, SPEC) is None
+    whole, card = trained(tmp_path / "whole")
+    again, summary = trained(folder)
+    assert same(whole, again)
+    assert summary.curve == card.curve
+
+
+def test_a_training_refuses_what_was_damaged_since_it_was_looked_at(stored, tmp_path):
+    for name in ("last.ckpt", "best.ckpt"):
+        folder = tmp_path / name
+        shutil.copytree(stored / "killed", folder)
+        flipped(folder / name, 500)
+        with pytest.raises(UserError, match=rf"{name}: it is damaged.*delete {folder} to train anew"):
+            trained(folder, val_set=blank(3))
+
+
+def test_the_last_in_the_place_of_the_best_is_told(stored, tmp_path):
+    """Both are of this training: the weights of a step that was not the best must not be reported as the best."""
+    with pytest.raises(Killed):
+        trained(tmp_path / "one", tell=kill_at(6))
+    folder = tmp_path / "two"
+    shutil.copytree(stored / "killed", folder)
+    curve = torch.load(folder / "last.ckpt", weights_only=True)["callbacks"]["Watch"]["curve"]
+    assert curve[0]["val_dice"] < curve[1]["val_dice"]
+    shutil.copy(tmp_path / "one" / "best.ckpt", folder / "best.ckpt")
+    with pytest.raises(UserError, match=r"best.ckpt: its weights of step 4 are not the best of this training"):
+        trained(folder, SPEC.model_copy(update={"steps": 10}), val_set=blank(3))
+
+
+def test_a_card_without_digest_is_read_and_said_to_have_none(stored, tmp_path):
+    folder = tmp_path / "folder"
+    shutil.copytree(stored / "whole", folder)
+    facts = json.loads((folder / "card.json").read_text())
+    del facts["digest"], facts["weights_digest"]
+    (folder / "card.json").write_text(json.dumps(facts))
+    with pytest.warns(UserWarning, match=r"card\.json is of an earlier version and carries no digest"):
+        assert load(small(), folder, KEY, SPEC).weights_digest == ""
+
+
+def test_lines_of_the_table_that_were_damaged_are_left_out(stored, tmp_path):
+    folder = tmp_path / "folder"
+    shutil.copytree(stored / "killed", folder)
+    (folder / "training.csv").write_bytes(
+        b"step,loss,learning_rate,val_dice\n1,0.5,0.1,\nx,1,1,\n2,\xff\xfe,1,\n3,1,1,\n"
+    )
+    trained(folder)
+    steps = [line.split(",")[0] for line in (folder / "training.csv").read_text().splitlines()[1:]]
+    assert steps == ["1", "3", "9", "10"]
+    assert "weights.safetensors" in left_in(folder)
+
+
+def test_weights_in_torch_files_that_declare_too_much_or_have_no_end_are_refused(tmp_path):
+    network, path = small(), tmp_path / "weights.pt"
+    vast = torch.zeros(1).expand(10**9, 10**9)
+    torch.save({**network.state_dict(), "layers.0.weight": vast}, path)
+    with pytest.raises(UserError, match=r"layers\.0\.weight is \(1000000000, 1000000000\)"):
+        load_weights(network, path)
+    circle = {}
+    circle["model"] = circle
+    torch.save(circle, path)
+    with pytest.raises(UserError, match="cannot be read as weights"):
+        load_weights(network, path)
+    torch.save({**network.state_dict(), "a." * 100_000 + "b": torch.zeros(2)}, path)
+    with pytest.raises(UserError, match="not the network's"):
+        load_weights(network, path)
+
+
+def test_no_image_to_train_or_validate_on_is_told_before_anything_is_trained(tmp_path):
+    for sides, named in (((discs(6), blank(0)), "val"), ((blank(0), discs(3)), "train")):
+        with pytest.raises(UserError, match=f"the side {named} of the split is empty"):
+            train(small(), task(job(), tmp_path), *sides, lambda event: None)
+    assert left_in(tmp_path) == set()
