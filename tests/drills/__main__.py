@@ -10,11 +10,13 @@ import time
 from pathlib import Path
 
 from . import program, table
-from .case import Found, Plan
+from .case import Case, Found, Plan
 from .kinds import KINDS, cases
 from .pool import carry_out
 from .scene import refer
 from .study import STUDIES
+
+SHOWN = 5  # lines of what broke in one drill
 
 
 def main() -> int:
@@ -28,9 +30,10 @@ def main() -> int:
         program.warm()
         program.adopt()
         references = {name: refer(scratch / f"unbroken-{name}", study) for name, study in STUDIES.items()}
-        plan = Plan(kills, calls, asked.seed, asked.short, references, scratch / "unbroken-trains" / "work" / "results")
+        results = scratch / "unbroken-trains" / "work" / "results"
+        plan = Plan(kills, calls, asked.seed, asked.short, references, results)
         wanted = [case for case in cases(plan, asked.only) if asked.case in (None, case.number)]
-        found = _follow(wanted, plan, scratch, asked, began)
+        found = _follow(wanted, plan, scratch, asked)
     finally:
         if not asked.keep:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -41,13 +44,15 @@ def main() -> int:
     return int(told.is_broken)
 
 
-def _follow(wanted, plan, scratch, asked, began) -> "list[tuple[object, Found]]":
+def _follow(wanted: list[Case], plan: Plan, scratch: Path, asked: argparse.Namespace) -> list[tuple[Case, Found]]:
+    """Carry the drills out, telling how far they are."""
     found, started, drills = [], time.monotonic(), {name: kind.drill for name, (kind, _) in KINDS.items()}
     for case, one in carry_out(wanted, drills, plan, scratch, asked.jobs, asked.keep):
         found.append((case, one))
         left = (time.monotonic() - started) / len(found) * (len(wanted) - len(found))
         broken = sum(bool(each.broken) for _, each in found)
-        line = f"{len(found)}/{len(wanted)} {case.kind} {case.number}: {'; '.join(one.broken) or one.skipped or 'holds'}"
+        said = "; ".join(one.broken[:SHOWN]) or one.skipped or "holds"
+        line = f"{len(found)}/{len(wanted)} {case.kind} {case.number}: {said}"
         if one.broken or sys.stderr.isatty() or len(found) % 10 == 0 or len(found) == len(wanted):
             print(f"{line}  [{broken} broken, about {left / 60:.0f} min left]", file=sys.stderr, flush=True)
         if one.broken:

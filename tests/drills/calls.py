@@ -86,7 +86,9 @@ def _watch(process: int, told: mmap.mmap) -> int:
 
 def _innermost(stack: Path) -> str:
     """The innermost function of ours in a stack that was written as the process ended."""
-    frames = re.findall(r'File ".*/(bench/[^"]*|baselines/[^"]*)", line \d+ in (\w+)', stack.read_text(errors="replace"))
+    frames = re.findall(
+        r'File ".*/(bench/[^"]*|baselines/[^"]*)", line \d+ in (\w+)', stack.read_text(errors="replace")
+    )
     return ":".join(frames[0]) if frames else "no code of ours"
 
 
@@ -140,7 +142,7 @@ def _faults(reader: Reader, path: Path) -> Iterator[str]:
     except UserError as error:
         if len(str(error)) > LONGEST:
             yield f"an error of {len(str(error))} characters"
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - all that may come out is looked at
         frames = traceback.extract_tb(error.__traceback__)
         ours = [frame for frame in frames if "/bench/" in frame.filename]
         at = f"{ours[-1].filename.partition('/bench/')[2]}:{ours[-1].name}" if ours else "no code of ours"

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from .case import Found, Plan
+from .program import Ended, Program
 from .scene import LIMIT_S, Scene, fault_of, last
 from .study import STUDIES
 
 NEW_MOUNTS, NEW_USER = 0x00020000, 0x10000000  # of linux/sched.h
 PLACES = {"--out": "work/results", "--reports": "work/reports", "TMPDIR": "tmp", "the cache": "home"}
 WAYS = ("full", "full of files", "read-only", "read-only at once", "full at once", "vanishes")
-REASONS = ("space", "read-only", "read only", "not exist", "no such", "cannot write", "cannot be written", "is away", "quota", "vanished", "is gone")
+REASONS = ("space", "read-only", "no such", "not exist", "cannot write", "cannot be written", "vanished", "is gone")
 
 
 def cases(plan: Plan) -> list[Any]:
@@ -37,34 +38,12 @@ def drill(what: tuple[str, str], plan: Plan, folder: Path, chance: random.Random
     scene.says_at = f"{place} {way}"
     disk = folder / PLACES[place]
     disk.mkdir(exist_ok=True)
-    if way != "vanishes":
-        size = 4096 if way == "full at once" else chance.choice((16, 64, 128, 256)) * 1024
-        limit = f"nr_inodes={chance.randrange(2, 12)}" if way == "full of files" else f"size={size if way.startswith('full') else '64m'}"
-        _mount("-t", "tmpfs", "-o", limit, "none", str(disk))
-    if way == "read-only at once":
-        _mount("-o", "remount,ro", str(disk))
-    program, hidden = scene.start(), folder / "away"
+    _prepare(disk, way, chance)
+    program = scene.start()
     if way in ("read-only", "vanishes"):
-        end = time.monotonic() + chance.uniform(0, scene.reference.seconds)
-        while program.poll() is None and time.monotonic() < end:
-            time.sleep(0.01)
-        if way == "vanishes" and disk.exists():
-            disk.rename(hidden)
-        while way == "read-only" and program.poll() is None and not _mount("-o", "remount,ro", str(disk)):
-            time.sleep(0.02)  # a file is open for writing
-    ended = program.wait(LIMIT_S)
-    if fault := fault_of(ended):
-        scene.says(f"{place} {way}: {fault}")
-    elif ended.code not in (0, 1, 2):
-        scene.says(f"{place} {way}: exit {ended.code}: {last(ended.err)}")
-    elif ended.code and place != "the cache" and not any(reason in ended.err.lower() for reason in REASONS):
-        scene.says(f"{place} {way}: exit {ended.code} without the reason: {last(ended.err)}")
-    elif ended.code == 1:
-        scene.says(f"{place} {way}: exit 1, not 2: {last(ended.err)}")
-    if way == "vanishes":
-        _bring_back(hidden, disk)
-    else:
-        _mount("-o", "remount,rw,size=64m,nr_inodes=10000", str(disk))
+        _spoil(program, disk, way, chance.uniform(0, scene.reference.seconds))
+    _check_end(scene, place, way, program.wait(LIMIT_S))
+    _repair(disk, way)
     scene.check_files()
     scene.finish()
     scene.check_processes()
@@ -73,11 +52,49 @@ def drill(what: tuple[str, str], plan: Plan, folder: Path, chance: random.Random
     return scene.found
 
 
-def _bring_back(hidden: Path, disk: Path) -> None:
-    """The folder as it was is there again, in the place of what was made meanwhile."""
-    if hidden.exists():
+def _prepare(disk: Path, way: str, chance: random.Random) -> None:
+    """Make a disk of the folder."""
+    limits = {
+        "full": f"size={chance.choice((16, 64, 128, 256))}k", "full at once": "size=4k",
+        "full of files": f"nr_inodes={chance.randrange(2, 12)}",
+    }  # fmt: skip
+    if way != "vanishes":
+        _mount("-t", "tmpfs", "-o", limits.get(way, "size=64m"), "none", str(disk))
+    if way == "read-only at once":
+        _mount("-o", "remount,ro", str(disk))
+
+
+def _spoil(program: Program, disk: Path, way: str, seconds: float) -> None:
+    """After some time, the folder is read-only or gone."""
+    end = time.monotonic() + seconds
+    while program.poll() is None and time.monotonic() < end:
+        time.sleep(0.01)
+    if way == "vanishes" and disk.exists():
+        disk.rename(_away(disk))
+    while way == "read-only" and program.poll() is None and not _mount("-o", "remount,ro", str(disk)):
+        time.sleep(0.02)  # a file is open for writing
+
+
+def _repair(disk: Path, way: str) -> None:
+    """There is room again; what vanished is there again, in the place of what was made meanwhile."""
+    if way != "vanishes":
+        _mount("-o", "remount,rw,size=64m,nr_inodes=10000", str(disk))
+    elif _away(disk).exists():
         shutil.rmtree(disk, ignore_errors=True)
-        hidden.rename(disk)
+        _away(disk).rename(disk)
+
+
+def _away(disk: Path) -> Path:
+    return disk.with_name(f"{disk.name}, away")
+
+
+def _check_end(scene: Scene, place: str, way: str, ended: Ended) -> None:
+    if fault := fault_of(ended):
+        scene.says(f"{place} {way}: {fault}")
+    elif ended.code not in (0, 2):
+        scene.says(f"{place} {way}: exit {ended.code}: {last(ended.err)}")
+    elif ended.code and not any(reason in ended.err.lower() for reason in REASONS):
+        scene.says(f"{place} {way}: exit {ended.code} without the reason: {last(ended.err)}")
 
 
 def _own_mounts() -> str:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 STARTS = {"subprocess.Popen", "os.fork", "os.posix_spawn"}
@@ -70,11 +71,11 @@ class Watch:
         if isinstance(path, int):
             return False
         text = os.fsdecode(path)
-        return not os.path.isabs(text) or text.startswith(self.folder)
+        return not text.startswith("/") or text.startswith(self.folder)
 
     def points(self) -> list[Point]:
         """All deeds that were written to the log."""
-        with open(self.log, errors="replace") as lines:
+        with Path(self.log).open(errors="replace") as lines:
             parts = (line.rstrip("\n").split("\t", 2) for line in lines)
             return [Point(role, int(number), deed) for role, number, deed in parts]
 

@@ -1,7 +1,7 @@
 """Odd names: of the folders, the network's file, the data and its images. Whole commands on each."""
 
-import random
 import os
+import random
 import re
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,23 @@ from .study import STUDIES
 
 ODD = (
     "two words", "new\nline", "quo'te\"s", "back\\slash", "-dash", "--out", "$(id)", "`id`", "[red]x[/red]", "<b>x</b>",
-    "x" * 200, "é" * 100, "\U0001f600", "\u202etxt", "tab\there", "a,b", "a=b", "a;b", "a&b|c", "%s%d", "{x}", "#x", "*?",
-    "~", ".hidden", "e\u0301", "\x1b[31mred", "\udcff\udcfe", "con:on", "=1+1", "__pycache__", "a\rb", "_under_*star*", "100%",
+    "x" * 200, "é" * 100, "\U0001f600", "\u202etxt", "tab\there", "a,b", "a=b", "a;b", "a&b|c", "%s%d", "{x}", "#x",
+    "*?",
+    "~", ".hidden", "e\u0301", "\x1b[31mred", "\udcff\udcfe", "con:on", "=1+1", "__pycache__", "a\rb", "_under_*star*",
+    "100%",
 )  # fmt: skip
-PLACES = ("the folder", "the network's file", "the data", "the images", "--out", "--reports")
+PLACES = {
+    "the folder": "odd", "the network's file": "mine", "the data": "pictures", "the images": "p", "--out": "kept",
+    "--reports": "written",
+}  # fmt: skip
+CLAIMS = ("--claims", "claims.toml")
 RAW = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 
 
 def cases(plan: Plan) -> list[Any]:
     """Each name in each place; of the short form a few."""
     every = [(place, number) for number in range(len(ODD)) for place in PLACES]
-    return every[7 :: len(every) // 6] if plan.short else every[:: 2]
+    return every[7 :: len(every) // 6] if plan.short else every[::2]
 
 
 def drill(what: tuple[str, int], plan: Plan, folder: Path, chance: random.Random) -> Found:
@@ -31,20 +37,22 @@ def drill(what: tuple[str, int], plan: Plan, folder: Path, chance: random.Random
     odd = ODD[number]
     scene = Scene(folder, STUDIES["counts" if place == "the network's file" else "trains"])
     scene.says_at = f"{place}: {odd[:40]!a}"
-    names = {one: odd if one == place else plain for one, plain in zip(PLACES, ("odd", "mine", "pictures", "p", "kept", "written"), strict=True)}
+    names = PLACES | {place: odd}
+    file = names["the network's file"] + ".py"
     try:
         scene.work = folder / names["the folder"]
-        studies.make(scene.work, f"{names[PLACES[1]]}.py", names["the data"], names["the images"])
+        studies.make(scene.work, file, names["the data"], names["the images"])
     except OSError as error:
         return Found(skipped=f"names that this file system refuses ({error.strerror})")
     out, reports = f"./{names['--out']}", f"./{names['--reports']}"
     data = ("--dataset", "folder", "--data-root", f"./{names['the data']}") if scene.study.name == "trains" else ()
-    run = ("run", f"./{names[PLACES[1]]}.py:Mine", *data, "--budget", "smoke", "--size", "32", "--device", "cpu", "--threads",
-           "1", "--measure", "cost,dice" if data else "cost", "--out", out, "--reports", reports)  # fmt: skip
-    codes = [_use(scene, command) for command in (
-        run, ("check", out, "--claims", "claims.toml"), ("report", out, "--to", f"{reports}2", "--claims", "claims.toml"),
-        ("compare", out, out), run,
-    )]  # fmt: skip
+    run = (
+        "run", f"./{file}:Mine", *data, "--budget", "smoke", "--size", "32", "--device", "cpu", "--threads", "1",
+        "--measure", "cost,dice" if data else "cost", "--out", out, "--reports", reports,
+    )  # fmt: skip
+    check, report = ("check", out), ("report", out, "--to", f"{reports}2")
+    commands = (run, (*check, *CLAIMS), (*report, *CLAIMS), ("compare", out, out), run)
+    codes = [_use(scene, command) for command in commands]
     if codes[0] == 0 and any(codes[1:]):
         scene.says(f"{place}: the run ends well, and then: exits {codes[1:]}")
     _check_written(scene, scene.work / names["--reports"], odd)

@@ -12,7 +12,7 @@ from typing import Any
 from .case import Found, Plan
 from .events import Point
 from .program import Program
-from .scene import LIMIT_S, Reference, Scene
+from .scene import LIMIT_S, Reference, Scene, last
 from .study import STUDIES
 
 SIGNALS = (*[signal.SIGKILL] * 5, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -49,7 +49,7 @@ def ended_by_kill(scene: Scene, program: Program, point: Point, number: int) -> 
     if ended.code is None:
         scene.says(f"hangs after {signal.Signals(number).name} at {point.role}")
     if "Traceback (most recent call last)" in ended.err:
-        scene.says(f"traceback after {signal.Signals(number).name} of {point.role.split()[0]}: {ended.err.strip().splitlines()[-1]}")
+        scene.says(f"traceback after {signal.Signals(number).name} of {point.role.split()[0]}: {last(ended.err)}")
     is_reached = ended.code != 0
     scene.kills += is_reached
     return is_reached

@@ -1,4 +1,4 @@
-"""Carries drills out, some at a time, each in a process of its own that is forked from this one and gets its orphans."""
+"""Carries drills out, some at a time, each in a process that is forked from this one and gets its orphans."""
 
 import os
 import pickle
@@ -72,7 +72,7 @@ def _start(case: Case, drills: dict[str, Drill], plan: Plan, scratch: Path) -> _
         folder.mkdir()
         try:
             found = drills[case.kind](case.what, plan, folder, random.Random(f"{plan.seed} {case.kind} {case.number}"))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is told
             lines = traceback.format_exc()
             found = Found(broken=[f"the drill itself fails: {type(error).__name__}: {error}"], at=lines)
         _send(to, pickle.dumps(found))
@@ -92,7 +92,8 @@ def _end(one: _Running) -> Found:
     try:
         return pickle.loads(one.content)
     except (EOFError, pickle.UnpicklingError):
-        return Found(broken=[f"the drill did not end within {LIMIT_S:.0f} s" if time.monotonic() > one.end else "the drill itself was killed"])
+        is_late = time.monotonic() > one.end
+        return Found(broken=[f"the drill did not end within {LIMIT_S:.0f} s" if is_late else "the drill was killed"])
 
 
 def _kill(process: int) -> None:

@@ -1,4 +1,4 @@
-"""Starts `bench` in copies of this process, which has imported torch and all else already: that saves many seconds each.
+"""Starts `bench` in copies of this process, which has imported torch and all else already; that saves many seconds.
 
 A copy runs the command line from its first line to its last, in a session of its own. The Python processes that it
 starts (its workers) are copies too, made by a helper that was split off before the command began, so that they know
@@ -20,7 +20,9 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -46,7 +48,9 @@ def warm() -> None:
     for name in WARM:
         import_module(name)
     for path in Path(__file__).parent.glob("*.py"):
-        linecache.getlines(str(path))  # or torch, which asks for the stack, reads it, and it counts as the network's
+        # Or torch, which asks for the stack, reads it, and it counts as the network's. None: it is not looked at again.
+        lines = path.read_text().splitlines(keepends=True)
+        linecache.cache[str(path)] = len(lines), None, lines, str(path)
 
 
 def adopt(yes: bool = True) -> None:
@@ -97,7 +101,7 @@ class Program:
         while (code := self.poll()) is None and time.monotonic() < end:
             time.sleep(0.01)
         if code is None:
-            self.signal(signal.SIGABRT if os.environ.get("DRILL_STACKS") else signal.SIGKILL)
+            self.signal(signal.SIGKILL)
         ended = Ended(code, *(path.read_text(errors="replace") for path in (self.out, self.err)))
         self.out.unlink()
         self.err.unlink()
@@ -165,12 +169,14 @@ def _run(
 def _begin(files: Sequence[int], variables: Mapping[str, str]) -> None:
     """Take standard files and environment, as a new interpreter does."""
     for place, number in enumerate(files):
-        os.dup2(number, place)
+        if number != place:
+            os.dup2(number, place)
     os.environ.clear()
     os.environ.update(variables)
     tempfile.tempdir = None
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
-    sys.stdout, sys.stderr = (open(place, "w", 1, errors=how, closefd=False) for place, how in ((1, "strict"), (2, "backslashreplace")))  # noqa: E501, SIM115
+    sys.stdout = open(1, "w", 1, closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, errors="backslashreplace", closefd=False)  # noqa: SIM115
 
 
 def _called(argv: list[str], function: Any) -> int:
@@ -180,7 +186,7 @@ def _called(argv: list[str], function: Any) -> int:
         function()
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - as an interpreter does
         traceback.print_exc()
         code = 130 if isinstance(sys.exc_info()[1], KeyboardInterrupt) else 1
     threading._shutdown()
@@ -274,12 +280,48 @@ def _copy(
     for place, number in numbers.items():
         os.dup2(number, place)
         os.set_inheritable(place, True)
+    return _python(argv[1:], watch, f"worker {made}")
+
+
+def _python(arguments: list[str], watch: Watch | None, role: str) -> int:
+    """Do what Python does with these arguments; its exit code."""
+    while arguments[0].startswith("-") and arguments[0] not in ("-m", "-c"):
+        arguments = arguments[1:]
+    kind, *rest = arguments
+    if kind not in ("-m", "-c"):
+        os.execvp = partial(_become, os.execvp, watch, role)  # the script is a supervisor, and forks what it is for
+        return _called([kind, *rest], lambda: runpy.run_path(kind, run_name="__main__"))
     if watch:
-        watch.begin(f"worker {made}")
-    program = argv[1:]
-    while program[0].startswith("-") and program[0] not in ("-m", "-c"):
-        program = program[1:]
-    kind, what, *rest = program
+        watch.begin(role)
+    what, *rest = rest
     if kind == "-c":
         return _called(["-c", *rest], lambda: exec(what, {"__name__": "__main__"}))
     return _called([what, *rest], lambda: runpy.run_module(what, run_name="__main__", alter_sys=True))
+
+
+def _become(execute: Any, watch: Watch | None, role: str, file: str, arguments: list[str]) -> None:
+    """In the place of `os.execvp`: a Python program is this process, without what a new program does not inherit."""
+    if file != sys.executable:
+        execute(file, arguments)
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    kept = {
+        number
+        for number in (int(path.name) for path in Path("/proc/self/fd").iterdir())
+        if number < 3 or _is_passed(number)
+    }
+    for number in range(3, 64):
+        if number not in kept:
+            with suppress(OSError):
+                os.close(number)
+    _begin((0, 1, 2), dict(os.environ))
+    os._exit(_python(list(arguments[1:]), watch, role))
+
+
+def _is_passed(number: int) -> bool:
+    try:
+        return os.get_inheritable(number)
+    except OSError:
+        return False

@@ -8,10 +8,10 @@ import os
 import pickle
 import random
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +33,6 @@ class Reader:
     changes: Sequence[rubbish.Change]
     weight: int = 4
     after: Callable[[bytes], bytes] = lambda content: content
-
-
-class Opened(io.BytesIO):
-    """A file in memory whose content is kept when it is closed."""
-
-    def close(self) -> None:
-        self.content = self.getvalue()
-        super().close()
 
 
 def readers(results: Path, scratch: Path, canary: Path) -> dict[str, Reader]:
@@ -101,6 +93,10 @@ def _of_the_rest(results: Path) -> dict[str, Reader]:
     manifest = {"files": {"report.md": "0" * 16}, "before": {"report.md": ["1" * 16]}, "records": ["unet-cost-0"]}
     lock = {"host": "here", "process": 1, "since": "2026-01-01T00:00:00+00:00", "work": "counting", "token": "a" * 16}
     splits = {path.name: path.read_bytes() for path in results.glob("splits/*.json")}
+    claims = (ROOT / "bench/judge/claims.toml").read_bytes()
+
+    def manifest_of(path: Path) -> object:
+        return Manifest.of(path.parent, lambda name: True)
 
     def lock_of(path: Path) -> object:
         holder(path)
@@ -109,13 +105,11 @@ def _of_the_rest(results: Path) -> dict[str, Reader]:
         return lock
 
     return {
-        "claims": Reader(read_claims, {"claims.toml": (ROOT / "bench/judge/claims.toml").read_bytes()[:4000]}, rubbish.TEXT),
+        "claims": Reader(read_claims, {"claims.toml": claims[:2000]}, rubbish.TEXT),
         "a split file": Reader(read_split_file, splits, rubbish.JSON),
-        "the manifest of a report": Reader(
-            lambda path: Manifest.of(path.parent, lambda name: True), {".bench-report.json": _json(manifest)}, rubbish.JSON
-        ),
+        "the manifest of a report": Reader(manifest_of, {".bench-report.json": _json(manifest)}, rubbish.JSON),
         "a lock": Reader(lock_of, {"work.lock": _json(lock)}, rubbish.JSON, 1),
-        **({"events of a worker": Reader(_events(), {"events": EVENTS}, rubbish.JSON)} if find_spec("bench.run.events") else {}),
+        "events of a worker": Reader(_events(), {"events": EVENTS}, rubbish.JSON),
     }  # fmt: skip
 
 
@@ -144,37 +138,27 @@ def _events() -> Read:
 def _of_options() -> dict[str, Reader]:
     """Texts of options, which are in the file, one a line."""
     from bench.cli.options import numbers_in
+    from bench.errors import UserError
     from bench.networks.names import pairs, parse
     from bench.quantities.budget import find_budget
     from bench.quantities.scores import find_protocol
     from bench.quantities.variants import conditions
 
+    functions: list[Callable[[str], object]] = [
+        lambda text: numbers_in("--batch", text, 1), find_budget, conditions, find_protocol, parse,
+        lambda text: pairs([text]),
+    ]  # fmt: skip
+
     def read(path: Path) -> object:
         given = path.read_bytes().decode(errors="surrogateescape")
         lines = [*given.split("\n"), *[""] * 6]
-        for function, text in zip((_numbers(numbers_in), find_budget, conditions, find_protocol, parse, _pairs(pairs)), lines, strict=False):  # noqa: E501
-            try:
+        for function, text in zip(functions, lines, strict=False):
+            with suppress(UserError):
                 function(text)
-            except _user_error():
-                continue
         return None
 
     valid = b"1,2,4\nsmoke\nfolded,channels_last+bfloat16\nper_image\nsmp:Unet/resnet34\nwidth=32\n"
     return {"the texts of options": Reader(read, {"options": valid}, rubbish.TEXT)}
-
-
-def _numbers(function: Any) -> Callable[[str], object]:
-    return lambda text: function("--batch", text, 1)
-
-
-def _pairs(function: Any) -> Callable[[str], object]:
-    return lambda text: function([text])
-
-
-def _user_error() -> type[Exception]:
-    from bench.errors import UserError
-
-    return UserError
 
 
 # ---- data ------------------------------------------------------------------------------------------------------------
@@ -209,8 +193,9 @@ def _of_data(scratch: Path) -> dict[str, Reader]:
         return open_dataset("folder", path.parent, Options()).read()
 
     case = b"""<case><number>1</number><mark><image>1</image>
-<svg>[{"points": [{"x": 385, "y": 182}, {"x": 400, "y": 190}, {"x": 390, "y": 200}], "regionType": "freehand"}]</svg></mark></case>"""
-    labels = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "liver": 1}, "numTraining": 2, "file_ending": ".nii.gz"}
+<svg>[{"points": [{"x": 385, "y": 182}, {"x": 400, "y": 190}, {"x": 390, "y": 200}], "regionType": "freehand"}]</svg>
+</mark></case>"""
+    labels = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "liver": 1}, "file_ending": ".nii.gz"}
     table = b"image,patient\na,1\nb.png,2\n"
     return {
         "an image": Reader(read_rgb, PICTURES, rubbish.BYTES, 8),
@@ -222,7 +207,9 @@ def _of_data(scratch: Path) -> dict[str, Reader]:
         "a file of arrays": Reader(lambda path: read_npz(path, "images"), {"a.npz": _npz()}, rubbish.BYTES),
         "a DDTI case": Reader(read_case, {"1.xml": case}, rubbish.TEXT),
         "a description of nnU-Net": Reader(raw, {"dataset.json": _json(labels)}, rubbish.JSON),
-        "a table of patients": Reader(lambda path: patients_by_file(str(path), [sample], scratch), {"a.csv": table}, rubbish.TEXT),
+        "a table of patients": Reader(
+            lambda path: patients_by_file(str(path), [sample], scratch), {"a.csv": table}, rubbish.TEXT
+        ),
     }  # fmt: skip
 
 
@@ -231,7 +218,8 @@ def _pictures() -> dict[str, bytes]:
     gray = (np.arange(24 * 20).reshape(24, 20) % 256).astype(np.uint8)
     mask = ((gray > 99) * 255).astype(np.uint8)
     color = np.stack([gray, mask, gray.T.reshape(24, 20)], axis=2)
-    made = {"L": Image.fromarray(mask), "RGB": Image.fromarray(color), "deep": Image.fromarray(gray.astype(np.uint16) * 257)}
+    made = {"L": Image.fromarray(mask), "RGB": Image.fromarray(color)}
+    made |= {"deep": Image.fromarray(gray.astype(np.uint16) * 257)}
     made |= {"RGBA": made["RGB"].convert("RGBA"), "P": made["RGB"].quantize(8), "1": made["L"].convert("1")}
     kinds = {
         "png": [*made], "jpg": ["L", "RGB"], "bmp": ["L", "RGB", "P"], "tif": ["L", "RGB", "deep", "1"], "gif": ["P"],
@@ -306,7 +294,6 @@ class Evil:
 
 
 def _of_weights(results: Path, scratch: Path, canary: Path) -> dict[str, Reader]:
-    import torch
     from safetensors.torch import save
     from torch import nn
 
@@ -318,11 +305,11 @@ def _of_weights(results: Path, scratch: Path, canary: Path) -> dict[str, Reader]
     checkpoint = {"state_dict": state, "epoch": 3}
     evil = {**checkpoint, "x": Evil(canary)}
     content = {
-        "a.safetensors": save(state), "a.pt": _torch(checkpoint), "old.pt": _torch(checkpoint, False), "evil.pt": _torch(evil),
-        "old-evil.pt": _torch(evil, False), "evil.pkl": pickle.dumps(evil["x"]),
+        "a.safetensors": save(state), "a.pt": _torch(checkpoint), "old.pt": _torch(checkpoint, False),
+        "evil.pt": _torch(evil), "old-evil.pt": _torch(evil, False), "evil.pkl": pickle.dumps(evil["x"]),
     }  # fmt: skip
     (card,) = results.glob("checkpoints/*/card.json")
-    weights = {"weights.safetensors": (card.parent / "weights.safetensors").read_bytes(), "card.json": card.read_bytes()}
+    weights = {name: (card.parent / name).read_bytes() for name in ("weights.safetensors", "card.json")}
     summary, mine = TrainingSummary.model_validate_json(card.read_text()), nn.Module()
     mine.add_module("layer", nn.Conv2d(3, 1, 3, padding=1))
 
@@ -354,7 +341,7 @@ def _rezipped(content: bytes, chance: random.Random) -> bytes:
                 part = old.read(name)
                 new.writestr(name, rubbish.flip(part, chance) if name.endswith("data.pkl") else part)
         return to.getvalue()
-    except Exception:  # it is rubbish already
+    except Exception:  # noqa: BLE001 - it is rubbish already
         return content
 
 

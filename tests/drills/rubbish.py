@@ -9,13 +9,14 @@ from typing import Any
 Change = Callable[[bytes, random.Random], bytes]
 INTEGERS = (0, 1, -1, 127, 128, 255, 256, 32767, 65535, 2**31 - 1, -(2**31), 2**32 - 1, 2**62, 2**63 - 1, -(2**63))
 WORDS = (
-    "", "NaN", "-Infinity", "1e999", "1" * 5000, "-1", "0", "null", "true", "[]", "{}", '"', "\\ud800", "\0", "\x1b[31m",
-    "\u202e", "../../etc/passwd", "/dev/zero", "$(id)", "`id`", "%s%n", "<b>", "=1+1", "é" * 300, "\U0001f600", "=", ",",
-    "[" * 3000, "{\"a\":" * 3000, "\r", "\n\n", "\ufeff", "__class__", "nan", "1_000", "0x10", "１２", "{0}",
+    "", "NaN", "-Infinity", "1e999", "1" * 5000, "-1", "0", "null", "true", "[]", "{}", '"', "\\ud800", "\0",
+    "\x1b[31m", "\u202e", "../../etc/passwd", "/dev/zero", "$(id)",
+    "`id`", "%s%n", "<b>", "=1+1", "é" * 300, "\U0001f600", "=", ",",
+    "[" * 3000, '{"a":' * 3000, "\r", "\n\n", "\ufeff", "__class__", "nan", "1_000", "0x10", "１２", "{0}",
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (
-    None, True, False, 0, -1, 1, 1.5, -0.0, 1e308, 10**30, 2**63, float("nan"), float("inf"), "", "x", "\0", "\ud800", "../x",
-    "a" * 5000, [], {}, [[]], [None], {"": None}, [0] * 200, "nan", "1", "2020-01-01", "\u202e",
+    None, True, False, 0, -1, 1, 1.5, -0.0, 1e308, 10**30, 2**63, float("nan"), float("inf"), "", "x", "\0", "\ud800",
+    "../x", "a" * 5000, [], {}, [[]], [None], {"": None}, [0] * 200, "nan", "1", "2020-01-01", "\u202e",
 )  # fmt: skip
 
 
@@ -63,7 +64,8 @@ def swap(content: bytes, chance: random.Random) -> bytes:
 def insert(content: bytes, chance: random.Random) -> bytes:
     """Something else is put in."""
     at = _place(content, chance)
-    new = chance.choice((chance.randbytes(chance.randrange(1, 40)), chance.choice(WORDS).encode(errors="surrogatepass")))
+    word = chance.choice(WORDS).encode(errors="surrogatepass")
+    new = chance.choice((chance.randbytes(chance.randrange(1, 40)), word))
     return content[:at] + new + content[at:]
 
 

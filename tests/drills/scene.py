@@ -21,6 +21,7 @@ from .study import Study, facts_of
 LIMIT_S = 180.0  # for one program: what takes longer hangs
 OWN = ("home", "tmp", "machine")  # folders beside the study's: the user's cache, temporary files, the machine's locks
 KEPT = ("PATH", "LD_LIBRARY_PATH", "MPLCONFIGDIR", "TZ")  # variables that a program gets from this process
+ENDS = {".html": b"</html>", ".pdf": b"%%EOF", ".svg": b"</svg>", ".parquet": b"PAR1"}  # of whole files
 HIDDEN = re.compile(r"(?:^|[\s/'\"])(\.[^\s/'\":;]*(?:\.tmp|\.going|\.lock|\.part))")
 
 
@@ -109,7 +110,7 @@ class Scene:
                 continue  # it says by its name that it is not to be read
             try:
                 _whole(path)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - it is told
                 self.says(f"half a file: {path.relative_to(self.work)}: {type(error).__name__}: {error}")
 
     def check_readers(self, *, allowed: Callable[[Ended], bool] | None = None) -> None:
@@ -192,11 +193,12 @@ def last(text: str) -> str:
 
 def facts_in(out: Path) -> dict[str, Any]:
     """The facts of the records in a folder that must be the same in every run."""
-    return {path.stem: facts_of(json.loads(path.read_text())) for path in out.glob("*.json") if path.name[0] != "."}
+    paths = [path for path in out.glob("*.json") if not path.name.startswith(".")]
+    return {path.stem: facts_of(json.loads(path.read_text())) for path in paths}
 
 
 def files_of(folder: Path) -> frozenset[str]:
-    """The files and empty folders below the study's folder and those beside it; names made of times and paths are cut."""
+    """The files and empty folders below the study's folder and those beside it; names of times and paths are cut."""
     return frozenset(
         re.sub(r"(?<=tensorboard/events)\..*|(?<=/code/)[0-9a-f]{32}", "", str(path.relative_to(folder)))
         for own in ("work", *OWN)
@@ -211,7 +213,8 @@ def refer(folder: Path, study: Study) -> Reference:
     ended = scene.run(watch=Watch(str(folder), log=str(folder / "deeds")))
     if ended.code:
         raise RuntimeError(f"the unbroken run of {study.name} fails: exit {ended.code}\n{ended.err}\n{ended.out}")
-    seconds, points = time.monotonic() - began, Watch("", log=str(folder / "deeds")).points()
+    seconds = time.monotonic() - began
+    points = Watch("", log=str(folder / "deeds")).points()
     return Reference(facts_in(scene.out), files_of(folder), tuple(points), seconds)
 
 
@@ -235,14 +238,15 @@ def _whole(path: Path) -> None:
             assert archive.testzip() is None, "a part of it is damaged"
     elif path.suffix == ".safetensors":
         length = int.from_bytes(content[:8], "little")
-        ends = [facts["data_offsets"][1] for name, facts in json.loads(content[8 : 8 + length]).items() if name[0] != "_"]
+        header = json.loads(content[8 : 8 + length])
+        ends = [facts["data_offsets"][1] for name, facts in header.items() if name != "__metadata__"]
         assert len(content) == 8 + length + max(ends), "its tensors are cut off"
     elif path.suffix == ".npy":
         import numpy as np
 
         np.load(path, mmap_mode="r")
-    elif (end := {".html": b"</html>", ".pdf": b"%%EOF", ".svg": b"</svg>", ".parquet": b"PAR1"}.get(path.suffix)) is not None:
-        assert content.rstrip().endswith(end), "it is cut off"
+    elif path.suffix in ENDS:
+        assert content.rstrip().endswith(ENDS[path.suffix]), "it is cut off"
 
 
 def _difference(found: Any, wanted: Any, at: str = "") -> str:

@@ -12,6 +12,7 @@ from .case import Case, Found, Plan
 from .kinds import KINDS
 
 BEGIN, END = "<!-- the last run: written by `python -m tests.drills --table` -->", "<!-- end of the last run -->"
+HEAD = ("Drill", "Tried", "Kills", "Calls", "Broken", "What broke")
 SHOWN = 4
 
 
@@ -38,10 +39,10 @@ class Told:
     @property
     def text(self) -> str:
         """For the terminal."""
-        head = ("Drill", "Tried", "Kills", "Calls", "Broken", "What broke")
-        rows = [head, *self.rows()]
-        widths = [max(len(row[at]) for row in rows) for at in range(5)]
-        lines = ["  ".join([row[0].ljust(widths[0]), *(row[at].rjust(widths[at]) for at in range(1, 5)), row[5]]) for row in rows]
+        rows = [HEAD, *self.rows()]
+        first, *widths = (max(len(row[at]) for row in rows) for at in range(5))
+        counts = [[cell.rjust(width) for cell, width in zip(row[1:5], widths, strict=True)] for row in rows]
+        lines = ["  ".join([row[0].ljust(first), *cells, row[5]]) for row, cells in zip(rows, counts, strict=True)]
         return "\n".join([*lines, f"{self.seconds:.0f} s"])
 
     def write(self, page: Path) -> None:
@@ -60,8 +61,8 @@ class Told:
             f"{self.seconds:.0f} s, seed {self.plan.seed}."
         )
         rows = [[cell.replace("|", r"\|") for cell in row] for row in self.rows()]
-        lines = [f"| {' | '.join(row)} |" for row in rows]
-        return "\n".join([told, "", "| Drill | Tried | Kills | Calls | Broken | What broke |", "| --- | --: | --: | --: | --: | --- |", *lines])
+        lines = [f"| {' | '.join(row)} |" for row in (HEAD, ("---", *["--:"] * 4, "---"), *rows)]
+        return "\n".join([told, "", *lines])
 
 
 def _counts(found: Sequence[Found]) -> tuple[str, ...]:
