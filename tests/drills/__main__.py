@@ -16,12 +16,15 @@ from .pool import carry_out
 from .scene import refer
 from .study import STUDIES
 
+SHORT = 6, 2000  # kills and calls of the short form
 SHOWN = 5  # lines of what broke in one drill
 
 
 def main() -> int:
     asked = _asked()
-    kills, calls = (asked.kills, asked.calls) if not asked.short else (min(asked.kills, 8), min(asked.calls, 2000))
+    kills, calls = (
+        (asked.kills, asked.calls) if not asked.short else (min(asked.kills, SHORT[0]), min(asked.calls, SHORT[1]))
+    )
     os.nice(5)
     scratch = Path(tempfile.mkdtemp(prefix="drills-")).resolve()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

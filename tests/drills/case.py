@@ -24,6 +24,10 @@ class Plan:
     references: "Mapping[str, Reference]" = field(default_factory=dict)
     results: Path = Path()
 
+    def some(self, every: list[Any], few: int) -> list[Any]:
+        """All of these drills; in the short form a few that are far apart."""
+        return every[few - 1 :: len(every) // few][:few] if self.short else every
+
     def kills_of(self, kind: str) -> int:
         """The kills of one kind of drills. All kinds together make them all."""
         shares = [int(self.kills * share + 0.5) for share in SHARES.values()]

@@ -19,6 +19,7 @@ from .scene import HIDDEN, LIMIT_S, Scene, facts_in, fault_of, last
 from .study import STUDIES
 
 Harm = Callable[[Path, random.Random], None]
+TIMES = 12  # that each harm is done
 LINES = 6  # of an error: a heading, and a line each for what is damaged by it
 
 
@@ -71,9 +72,8 @@ MACHINES = re.compile(r"/machine/|/logs/|/tensorboard/")  # what no result depen
 
 
 def cases(plan: Plan) -> list[Any]:
-    """Each harm in turn, to a finished run or, every third time, to one that was killed."""
-    count = 12 if plan.short else 6 * len(HARMS) * 2
-    return [(number % len(HARMS), number % 3 == 2) for number in range(count)]
+    """Each harm in turn, to a finished run or, two times of five, to one that was killed."""
+    return plan.some([(number % len(HARMS), number % 5 < 2) for number in range(TIMES * len(HARMS))], 3)
 
 
 def drill(what: tuple[int, bool], plan: Plan, place: Path, chance: random.Random) -> Found:

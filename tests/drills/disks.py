@@ -26,8 +26,7 @@ REASONS = ("space", "read-only", "no such", "not exist", "cannot write", "cannot
 
 def cases(plan: Plan) -> list[Any]:
     """Each place in each way; of the whole several times, by chance fuller or later."""
-    every = [(place, way) for way in WAYS for place in PLACES]
-    return [case for number, case in enumerate(every) if number % 4 == 0] if plan.short else every * 2
+    return plan.some([(place, way) for way in WAYS for place in PLACES] * 2, 2)
 
 
 def drill(what: tuple[str, str], plan: Plan, folder: Path, chance: random.Random) -> Found:

@@ -40,9 +40,8 @@ def writes_three(folder: Path, watch: Watch) -> None:
 def test_deeds_are_counted_in_order(tmp_path):
     watch = Watch(str(tmp_path), log=str(tmp_path / "log"))
     assert forked(lambda: writes_three(tmp_path, watch)) == 0
-    assert watch.points() == [
-        Point("run", 1, "open /a"), Point("run", 2, "open /b"), Point("run", 3, "open /c"), Point("run", 4, "os.rename /a")
-    ]  # fmt: skip
+    deeds = ["open /a", "open /b", "open /c", "os.rename /a"]
+    assert watch.points() == [Point("run", number, deed) for number, deed in enumerate(deeds, 1)]
 
 
 def test_a_program_is_killed_just_before_its_second_deed(tmp_path):
