@@ -22,9 +22,9 @@ SHOWN = 5  # lines of what broke in one drill
 
 def main() -> int:
     asked = _asked()
-    kills, calls = (
-        (asked.kills, asked.calls) if not asked.short else (min(asked.kills, SHORT[0]), min(asked.calls, SHORT[1]))
-    )
+    kills, calls = asked.kills, asked.calls
+    if asked.short:
+        kills, calls = min(kills, SHORT[0]), min(calls, SHORT[1])
     os.nice(5)
     scratch = Path(tempfile.mkdtemp(prefix="drills-")).resolve()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

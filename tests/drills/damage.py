@@ -19,7 +19,7 @@ from .scene import HIDDEN, LIMIT_S, Scene, facts_in, fault_of, last
 from .study import STUDIES
 
 Harm = Callable[[Path, random.Random], None]
-TIMES = 12  # that each harm is done
+TIMES = 8  # that each harm is done
 LINES = 6  # of an error: a heading, and a line each for what is damaged by it
 
 
