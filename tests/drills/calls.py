@@ -16,7 +16,6 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from .readers import Reader, readers
 CHUNK = 2000  # calls of one drill
 LIMIT_S = 20.0  # for one call
 MEMORY = 3 << 30  # bytes beyond what the process has already
+STARTING = ("subprocess.Popen", "os.posix_spawn")
 LONGEST = 4000  # characters of an error
 
 
@@ -150,13 +150,12 @@ def _faults(reader: Reader, path: Path) -> Iterator[str]:
 
 
 def _listen() -> list[str]:
-    """From now on, note commands that are run."""
+    """From now on, note commands that are run, but Python's: some readers read in a process with a limit."""
     ran: list[str] = []
 
     def hear(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in ("os.system", "subprocess.Popen", "os.exec", "os.posix_spawn"):
-            with suppress(Exception):
-                ran.append(event)
+        if event in ("os.system", "os.exec") or (event in STARTING and arguments[0] != sys.executable):
+            ran.append(event)
 
     sys.addaudithook(hear)
     return ran
