@@ -4,7 +4,7 @@ PYTHON ?= python3
 JOBS ?= 2
 BIN := .venv/bin
 
-.PHONY: run test test-slow test-all lint report
+.PHONY: run test test-slow test-all drills lint report
 
 run: .venv/installed
 	$(BIN)/bench run --all
@@ -17,6 +17,10 @@ test-slow: .venv/installed
 	$(BIN)/pytest -m slow -rs
 
 test-all: test test-slow
+
+# Runs that are killed, starved and fed rubbish; about an hour. `make drills DRILLS=--short` takes two minutes.
+drills: .venv/installed
+	$(BIN)/python -m tests.drills $(DRILLS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .
