@@ -13,6 +13,7 @@ import pytest
 from orders import ignored, order
 
 from bench.errors import UserError
+from bench.processes import supervised
 from bench.quantities import CostSpec, DiceSpec
 from bench.run import worker
 from bench.run.job import Job
@@ -34,8 +35,7 @@ def program(monkeypatch):
 
     def put(text: str) -> None:
         def start(order, log):
-            command = [sys.executable, "-c", PRINTED + text]
-            return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
+            return supervised([sys.executable, "-c", PRINTED + text], {**os.environ}, stdout=subprocess.PIPE, stderr=log)
 
         monkeypatch.setattr(worker, "start", start)
 
@@ -103,7 +103,7 @@ def test_what_is_wrong_for_every_network_stops_the_run_without_a_record(asked, p
 
 
 def test_a_listener_that_fails_leaves_no_worker_behind(asked, program):
-    program("print(os.getpid(), file=sys.stderr, flush=True)\nprint('{\"done\": 1}', flush=True)\ntime.sleep(60)")
+    program("print(os.getpid(), file=sys.stderr, flush=True)\nprint('{\"doing\": \"x\", \"done\": 1}', flush=True)\ntime.sleep(60)")
 
     def interrupt(event):
         if "done" in event:
