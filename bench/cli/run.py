@@ -1,5 +1,9 @@
 """`bench run`: train or load networks, measure them and compare."""
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -36,16 +40,45 @@ def run(
     from bench.cli.terminal import Status, console
     from bench.run.plan import keep_split, plan
 
-    study = asked.study(data)
-    for folder in (out, reports):
-        writable(folder)
-    with Status(console(), quiet, transient=True) as status:
-        planned = plan(study, out / "splits", partial(status.count, f"reading {study.dataset}"))
-    if show_plan or not quiet:
-        announce(console(), planned, out)
-    if show_plan:
-        return
-    keep_split(planned, out / "splits")
-    records = do(planned, out, quiet)
-    conclude(records, reports, as_json, [out])
-    raise Exit(int(any(record.status != "ok" for record in records)))
+    with stopped_by_signals():
+        study = asked.study(data)
+        for folder in (out, reports):
+            writable(folder)
+        with Status(console(), quiet, transient=True) as status:
+            planned = plan(study, out / "splits", partial(status.count, f"reading {study.dataset}"))
+        if show_plan or not quiet:
+            announce(console(), planned, out)
+        if show_plan:
+            return
+        keep_split(planned, out / "splits")
+        records = do(planned, out, quiet)
+        conclude(records, reports, as_json, [out])
+        raise Exit(int(any(record.status != "ok" for record in records)))
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Let the signals that end a process do what Ctrl-C does; the exit code is then 128 and the signal's number.
+
+    A signal that is ignored, as with nohup, stays ignored. Of several the first counts: it is being seen to.
+    """
+    heard: list[int] = []
+
+    def hear(number: int, frame: object) -> None:
+        heard.append(number)
+        if len(heard) == 1:
+            raise KeyboardInterrupt
+
+    is_main = threading.current_thread() is threading.main_thread()  # others cannot be told of signals
+    ending = [one for one in (signal.SIGTERM, signal.SIGHUP) if is_main and signal.getsignal(one) == signal.SIG_DFL]
+    for number in ending:
+        signal.signal(number, hear)
+    try:
+        yield
+    except BaseException:
+        if heard:
+            raise Exit(128 + heard[0]) from None
+        raise
+    finally:
+        for number in ending:
+            signal.signal(number, signal.SIG_DFL)

@@ -17,6 +17,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from bench.processes import starter
+
 PROC = Path("/proc")
 
 
@@ -148,8 +150,8 @@ def gpu_state() -> dict[str, float | int | str]:
     """The state of the first visible GPU; empty if there is none.
 
     Clocks (MHz), temperature and the temperature from which it slows down (degrees C), power (W), throttle reasons
-    (bits), the number of processes that compute on it, and the number of those that are neither this one nor its
-    parent. A value that the GPU does not support is a string that says so.
+    (bits), the number of processes that compute on it, and the number of those that are neither this one nor the
+    one that started it. A value that the GPU does not support is a string that says so.
     """
     pynvml, gpu = nvml(), first_visible()
     if gpu is None:
@@ -163,7 +165,7 @@ def gpu_state() -> dict[str, float | int | str]:
         "power_w": lambda: pynvml.nvmlDeviceGetPowerUsage(gpu) / 1000,
         "throttle_reasons": lambda: pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu),
         "processes": lambda: len(running()),
-        "other_processes": lambda: sum(process.pid not in (os.getpid(), os.getppid()) for process in running()),
+        "other_processes": lambda: sum(process.pid not in (os.getpid(), starter()) for process in running()),
     }
     answers: dict[str, float | int | str] = {}
     for name, ask in questions.items():

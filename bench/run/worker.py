@@ -35,7 +35,7 @@ from bench.run.store import Record, Store
 from bench.training.devices import Process
 
 Tell = Callable[[dict[str, Any]], None]
-LEAVING_S = 5.0  # time for a process to end by itself after its last event
+LEAVING_S = 10.0  # time for a process to end by itself after its last event
 GRACE_S = 3.0  # time for a lost process to be reported before this process ends with its own error
 
 

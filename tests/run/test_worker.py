@@ -35,7 +35,9 @@ def program(monkeypatch):
 
     def put(text: str) -> None:
         def start(order, log):
-            return supervised([sys.executable, "-c", PRINTED + text], {**os.environ}, stdout=subprocess.PIPE, stderr=log)
+            return supervised(
+                [sys.executable, "-c", PRINTED + text], {**os.environ}, stdout=subprocess.PIPE, stderr=log
+            )
 
         monkeypatch.setattr(worker, "start", start)
 
@@ -103,7 +105,10 @@ def test_what_is_wrong_for_every_network_stops_the_run_without_a_record(asked, p
 
 
 def test_a_listener_that_fails_leaves_no_worker_behind(asked, program):
-    program("print(os.getpid(), file=sys.stderr, flush=True)\nprint('{\"doing\": \"x\", \"done\": 1}', flush=True)\ntime.sleep(60)")
+    program(
+        "print(os.getpid(), file=sys.stderr, flush=True)\n"
+        'print(\'{"doing": "x", "done": 1}\', flush=True)\ntime.sleep(60)'
+    )
 
     def interrupt(event):
         if "done" in event:
