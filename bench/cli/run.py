@@ -64,7 +64,7 @@ def stopped_by_signals() -> Iterator[None]:
     """
     heard: list[int] = []
 
-    def hear(number: int, frame: object) -> None:
+    def hear(number: int, _: object) -> None:
         heard.append(number)
         if len(heard) == 1:
             raise KeyboardInterrupt
