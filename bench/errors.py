@@ -1,10 +1,17 @@
 """Errors that a user can correct. Their text says what is wrong, what was given, what is allowed and what to do."""
 
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import TypeVar
 
 T = TypeVar("T")
+
+SHORT = 300  # characters of a text that was not written by this program
+LONG = 2000  # characters of an error that is for the user
+LONGEST = 10_000  # characters of a foreign text that are looked at: what is looked for in it may take its square
+# What terminals take for a color, the like, a title or a link.
+ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.?)", re.DOTALL)
 
 
 class UserError(Exception):
@@ -16,6 +23,15 @@ class UserError(Exception):
 
 class Diverged(Exception):
     """A training whose loss is no longer a number. The text says at which step."""
+
+
+def cannot_write(place: object, error: OSError) -> UserError:
+    """The error for a folder or file that the system does not let us write.
+
+    >>> print(cannot_write("results", OSError(28, "No space left on device")))
+    cannot write results: No space left on device; free space or give another --out
+    """
+    return UserError(f"cannot write {place}: {error.strerror or first_line(error)}; free space or give another --out")
 
 
 def unknown(kind: str, given: str, known: Iterable[str]) -> UserError:
@@ -49,13 +65,36 @@ def bad_size(network: str, height: int, width: int, divisor: int) -> UserError:
     )
 
 
+def clean(text: str, most: int = SHORT) -> str:
+    r"""A foreign text as one line of at most `most` characters that any file, table or terminal can show.
+
+    Escape sequences of terminals are left out. Lines are joined; what does not print (control characters, marks that
+    turn the direction of writing, halves of characters) becomes a replacement character.
+
+    >>> clean("\x1b[31mtoo wide\x1b[0m\n  by\tfar\0 \ud800"), clean("abcdef", 4)
+    ('too wide by far� �', 'abc…')
+    """
+    line = " ".join(ESCAPES.sub("", text[:LONGEST]).split())
+    line = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line[: most + 1])
+    return line if len(line) <= most else line[: most - 1] + "…"
+
+
+def text_of(error: BaseException) -> str:
+    """An error's text, of a very long one its beginning; empty where the error fails to tell it."""
+    try:
+        return str(error)[:LONGEST]
+    except BaseException:  # noqa: BLE001  the error is a stranger's, and may raise anything
+        return ""
+
+
 def first_line(error: BaseException) -> str:
-    r"""An error's text in one line, or its kind where it has none.
+    r"""An error's text in one clean line, or its kind where it has none.
 
     >>> first_line(ValueError("too wide\nby far")), first_line(ValueError())
     ('too wide', 'ValueError')
     """
-    return (str(error) or type(error).__name__).splitlines()[0]
+    lines = map(clean, text_of(error).splitlines())
+    return next(filter(None, lines), "") or clean(type(error).__name__)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -64,5 +103,5 @@ def is_out_of_memory(error: BaseException) -> bool:
     >>> is_out_of_memory(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")), is_out_of_memory(ValueError("x"))
     (True, False)
     """
-    told = str(error)
+    told = text_of(error)
     return isinstance(error, MemoryError) or "out of memory" in told or "can't allocate memory" in told

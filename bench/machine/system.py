@@ -23,6 +23,8 @@ from typing import Any, TypeVar
 from bench.errors import first_line
 from bench.files import printable
 
+from bench.processes import starter
+
 PROC = Path("/proc")
 MOST = 2**20  # bytes of a system file that are read
 T = TypeVar("T")
@@ -197,8 +199,8 @@ def gpu_state() -> dict[str, float | int | str]:
     """The state of the first visible GPU; empty if there is none.
 
     Clocks (MHz), temperature and the temperature from which it slows down (degrees C), power (W), throttle reasons
-    (bits), the number of processes that compute on it, and the number of those that are neither this one nor its
-    parent. A value that the GPU does not support is a string that says so.
+    (bits), the number of processes that compute on it, and the number of those that are neither this one nor the
+    one that started it. A value that the GPU does not support is a string that says so.
     """
     pynvml, gpu = nvml(), first_visible()
     if gpu is None:
@@ -212,7 +214,7 @@ def gpu_state() -> dict[str, float | int | str]:
         "power_w": lambda: pynvml.nvmlDeviceGetPowerUsage(gpu) / 1000,
         "throttle_reasons": lambda: pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(gpu),
         "processes": lambda: len(running()),
-        "other_processes": lambda: sum(process.pid not in (os.getpid(), os.getppid()) for process in running()),
+        "other_processes": lambda: sum(process.pid not in (os.getpid(), starter()) for process in running()),
     }
     answers: dict[str, float | int | str] = {}
     for name, ask in questions.items():

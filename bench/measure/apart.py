@@ -6,15 +6,14 @@ import os
 import pickle
 import signal
 import sys
-import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
 import torch
 
-WATCH_S = 1.0
+from bench.processes import end_with
+
 Found = TypeVar("Found")
 
 
@@ -31,37 +30,29 @@ def apart(function: Callable[[], Found]) -> Found:
     if sys.platform != "linux" or torch.cuda.is_initialized():
         return function()
     sys.stdout.flush()  # else a fork that prints repeats what waits here
-    read, write = os.pipe()
+    answer = os.memfd_create("answer")  # no pipe: what the function may leave behind would hold it open
     parent, child = os.getpid(), os.fork()
     if not child:
-        os.close(read)
-        _run(function, write, parent)
-    os.close(write)
-    with os.fdopen(read, "rb") as answers:
-        answer = answers.read()
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        _run(function, answer, parent)
+    with os.fdopen(answer, "rb") as answers:
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        answers.seek(0)
+        found = answers.read()
     if code < 0:
         raise Ended(f"its process was killed by {signal.Signals(-code).name}")
-    if code or not answer:  # a network that ends its process may say that all went well
+    if code or not found:  # a network that ends its process may say that all went well
         raise Ended(f"its process ended with exit code {code}")
-    found: Found = pickle.loads(answer)  # noqa: S301  written by our own fork
-    return found
+    return pickle.loads(found)  # noqa: S301  written by our own fork
 
 
-def _run(function: Callable[[], Any], write: int, parent: int) -> None:
+def _run(function: Callable[[], Any], answer: int, parent: int) -> None:
     """The fork's part. It never returns."""
     faulthandler.disable()  # the reason is said in the result
     gc.freeze()  # garbage of the parent may wait for its threads, which a fork does not have
     torch.set_num_threads(1)  # nor does it have those that compute
-    threading.Thread(target=_end_with, args=[parent], daemon=True).start()
-    with suppress(BaseException), os.fdopen(write, "wb") as answers:
+    end_with(parent)
+    with suppress(BaseException), os.fdopen(answer, "wb") as answers:
         pickle.dump(function(), answers)
         answers.flush()
         os._exit(0)
-    os._exit(1)
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(WATCH_S)
     os._exit(1)

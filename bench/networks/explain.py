@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.errors import UserError, first_line, is_out_of_memory
+from bench.errors import UserError, first_line, is_out_of_memory, text_of
 from bench.networks.code import BENCH, is_installed
 from bench.networks.importing import is_own
 from bench.networks.libraries import is_needed, owner_of, versions
@@ -131,7 +131,7 @@ def _cut(text: str) -> str:
 
 def _text(error: BaseException) -> str:
     """The first line of an error's text; of a list of faults, the first fault too."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in text_of(error).splitlines() if line.strip()]
     return f"{lines[0]} {lines[1]}" if len(lines) > 1 and lines[0].endswith(":") else first_line(error)
 
 
@@ -182,10 +182,10 @@ def _module(error: BaseException) -> Reason | None:
 
 def _name(error: BaseException) -> Reason | None:
     """A name that a library has no longer, or that an import in a `try` did not give."""
-    if isinstance(error, ImportError) and "libGL" in str(error):
+    if isinstance(error, ImportError) and "libGL" in text_of(error):
         return Reason(_text(error), "python -m pip install opencv-python-headless, which needs no display")
     pattern = r"cannot import name '(\w+)' from '([\w.]+)'|module '([\w.]+)' has no attribute '(\w+)'"
-    if isinstance(error, ImportError | AttributeError) and (found := re.search(pattern, str(error))):
+    if isinstance(error, ImportError | AttributeError) and (found := re.search(pattern, text_of(error))):
         name, module = found[1] or found[4], found[2] or found[3]
         package = module.partition(".")[0]
         if not is_own(package) and (owner := owner_of(package)):
@@ -219,7 +219,7 @@ def _exit(error: BaseException) -> Reason | None:
 
 
 def _gpu(error: BaseException) -> Reason | None:
-    text = str(error)
+    text = text_of(error)
     if any(one in text for one in COMPILES):
         return Reason("it compiles code for CUDA", "run it on a machine with a GPU, a compiler and the CUDA toolkit")
     if any(one in text for one in NO_GPU):
@@ -231,7 +231,7 @@ def _gpu(error: BaseException) -> Reason | None:
 
 
 def _argument(error: BaseException) -> Reason | None:
-    found = re.search(r"(\w+\.)?forward\(\) missing \d+ required \S+ arguments?: (.+)", str(error))
+    found = re.search(r"(\w+\.)?forward\(\) missing \d+ required \S+ arguments?: (.+)", text_of(error))
     if not (isinstance(error, TypeError) and found) or line_of(error):
         return None
     advice = "give it a default value, or name a class that calls it with an image alone"
@@ -240,7 +240,7 @@ def _argument(error: BaseException) -> Reason | None:
 
 def _library(error: BaseException) -> Reason | None:
     """An argument that a library's class does not take any longer."""
-    found = re.search(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'", str(error))
+    found = re.search(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'", text_of(error))
     if not (isinstance(error, TypeError) and found):
         return None
     scopes = [frame.f_globals for frame, _ in traceback.walk_tb(error.__traceback__)]
@@ -288,7 +288,7 @@ def _file(error: BaseException) -> Reason | None:
         by_torch = any(frame.f_globals.get("__name__") == "torch.serialization" for frame in frames)
         more = f", or {WITHOUT}" if by_torch else ""
         return Reason(f"it reads '{error.filename}', which is not there", advice + more)
-    if "Weights only load failed" in str(error):
+    if "Weights only load failed" in text_of(error):
         advice = f"give torch.load weights_only=False in that line if you trust the file, or {WITHOUT}"
         return Reason("it loads a file that holds more than weights, which torch refuses since 2.6", advice)
     return None

@@ -6,7 +6,6 @@ kept in the user's cache folder until one of the files changes, so that a second
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import sysconfig
@@ -20,6 +19,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from bench.errors import UserError
 from bench.files import write_whole
 from bench.networks.code import (
     BENCH,
@@ -32,6 +32,7 @@ from bench.networks.code import (
     named,
 )  # fmt: skip
 from bench.networks.libraries import imported_by, packages_beside
+from bench.processes import stop, supervised
 
 FORMAT = 2  # of kept answers; raise it when another digest would be given for the same files
 LIMIT_S = 180.0
@@ -44,7 +45,8 @@ VIRTUAL = tuple(map(Path, ("/proc", "/sys", "/dev")))
 SYSTEM = tuple(map(Path, ("/etc", "/usr", "/lib", "/opt", "/run")))
 _ANSWERS: dict[Path, str] = {}  # those of this process, for where the cache folder cannot be written
 START = (
-    "import json, sys; order = json.loads(sys.argv[1]); sys.path[:] = order['path']; "
+    "import json, os, sys; os.dup2(os.open(os.devnull, os.O_RDONLY), 0); "
+    "order = json.loads(sys.argv[1]); sys.path[:] = order['path']; "
     "from bench.networks.imported import report; report(order['name'], order['to'])"
 )
 
@@ -151,23 +153,34 @@ def seen(name: str) -> list[Path]:
     What it prints is dropped, and processes that it leaves behind are ended. It sees no GPU, so that machines with and
     without one agree.
     """
-    with TemporaryDirectory(prefix="bench-code-") as folder:
+    with _temporary_folder() as folder:
         to = Path(folder, "seen.json")
         order = json.dumps({"name": name, "to": str(to), "path": sys.path})
         path = os.pathsep.join([str(BENCH.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
         hidden = {"CUDA_VISIBLE_DEVICES": "", "TORCHINDUCTOR_CACHE_DIR": folder, "TRITON_CACHE_DIR": folder}
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-B", "-c", START, order], env={**os.environ, **hidden, "PYTHONPATH": path},
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        child = supervised(
+            [sys.executable, "-P", "-B", "-c", START, order], {**os.environ, **hidden, "PYTHONPATH": path},
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
             with suppress(subprocess.TimeoutExpired):
                 child.wait(LIMIT_S)
         finally:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+            stop(child)
+        if child.returncode == os.EX_CANTCREAT:
+            raise _no_room("the disk is full")
         return [Path(os.path.realpath(one)) for one in json.loads(to.read_text())] if to.exists() else []
+
+
+def _temporary_folder() -> "TemporaryDirectory[str]":
+    try:
+        return TemporaryDirectory(prefix="bench-code-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise _no_room(error.strerror) from None
+
+
+def _no_room(why: str | None) -> UserError:
+    return UserError(f"cannot write a temporary folder: {why}; set TMPDIR to a folder that has room")
 
 
 def report(name: str, to: str) -> None:
@@ -186,11 +199,15 @@ def report(name: str, to: str) -> None:
     try:
         _run(name)
     finally:
+        code = 0
         if os.getpid() == process:  # not in a copy that the network made of it
             modules = [getattr(sys.modules[one], "__dict__", {}).get("__file__") for one in {*sys.modules} - before]
             files = {*map(_source, read), *(one for one in modules if isinstance(one, str))} - written
-            write_whole(Path(to), json.dumps(sorted(files)))
-        os._exit(0)  # without waiting for threads
+            try:
+                write_whole(Path(to), json.dumps(sorted(one for one in files if "\0" not in one)))
+            except OSError:
+                code = os.EX_CANTCREAT
+        os._exit(code)  # without waiting for threads
 
 
 def _source(path: str) -> str:

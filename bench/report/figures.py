@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bench.processes import end_with
 from bench.read.sections import Section
 from bench.read.speeds import Speeds
 from bench.report import plots
@@ -130,7 +131,7 @@ def draw_together(pictures: Sequence[Picture]) -> None:
 
     _TOGETHER[:] = pictures
     try:
-        pool = ProcessPoolExecutor(workers, get_context("fork"), _begin)
+        pool = ProcessPoolExecutor(workers, get_context("fork"), _begin, (os.getpid(),))
     except (OSError, NotImplementedError):  # no shared memory here, as in some containers
         return
     with pool, suppress(BrokenProcessPool):
@@ -138,13 +139,16 @@ def draw_together(pictures: Sequence[Picture]) -> None:
             vars(picture)["_drawn"] = drawn
 
 
-def _begin() -> None:
-    """In a forked process: leave Ctrl-C, and what is to be collected, to the parent.
+def _begin(parent: int) -> None:
+    """In a forked process: end with the parent, and leave Ctrl-C, and what is to be collected, to it.
 
     Garbage of the parent may have threads, which a fork does not have, and wait for them for ever when it is removed.
     """
-    gc.freeze()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)  # the parent may have something to say when it hears these
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with(parent)
+    gc.freeze()
 
 
 _TOGETHER: list[Picture] = []  # what a forked process draws from

@@ -1,22 +1,25 @@
 """The child process of a worker: reads an order, runs its job, writes the record and reports the outcome."""
 
+import errno
 import json
 import os
-import threading
 import time
 import traceback
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
-from bench.errors import Diverged, UserError, first_line, is_out_of_memory
+from bench.errors import LONG, Diverged, UserError, cannot_write, clean, first_line, is_out_of_memory, text_of
 from bench.machine import state, this_machine
 from bench.quantities import QUANTITIES, Result
 from bench.run.store import Record, Store
-from bench.run.worker import Order, StopRun, Tell, Work
+from bench.run.worker import Order, StopRun, Tell, Work, writing
 
 ENDS = {StopRun: "stop", UserError: "refused", Diverged: "diverged"}  # error to outcome of the job
+FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))  # libraries tell it in these words too
 ALIVE_S = 20.0  # seconds between two events of a measurement that reports no count of its progress
 
 
@@ -24,22 +27,14 @@ def main() -> None:
     """Run the order given on standard input. Events are written to the original standard output."""
     events, orders = os.fdopen(os.dup(1), "w", buffering=1), os.dup(0)
     os.dup2(2, 1)  # the output of libraries goes to the log, not into the events
-    # Use file descriptors: a forked data loader closes `sys.stdin` and would wait for a thread that reads from it.
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    order = Order.model_validate_json(os.fdopen(orders, "rb", buffering=0, closefd=False).readline())
-    threading.Thread(target=_end_with_parent, args=[orders], daemon=True).start()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a network that asks for input gets none
+    with os.fdopen(orders, "rb") as given:
+        order = Order.model_validate_json(given.readline())
 
     def tell(event: dict[str, Any]) -> None:
         events.write(json.dumps(event) + "\n")
 
     tell(_do(Work(order, tell)))
-
-
-def _end_with_parent(orders: int) -> None:
-    """Exit when the parent ends, which closes its pipe, so that no orphan keeps using the machine."""
-    while os.read(orders, 65536):
-        pass
-    os._exit(1)
 
 
 def _do(work: Work) -> dict[str, Any]:
@@ -50,14 +45,8 @@ def _do(work: Work) -> dict[str, Any]:
     before, start = state(), time.monotonic()
     try:
         result = _measured(work)
-    except tuple(ENDS) as error:
-        return {"end": ENDS[type(error)], "error": str(error)}
-    except Exception as error:  # noqa: BLE001 - a user's network may raise anything, and that is a row of the table
-        if is_out_of_memory(error):
-            return {"end": "out_of_memory", "error": first_line(error)}
-        traceback.print_exc()
-        return {"end": "crashed", "error": f"{type(error).__name__}: {first_line(error)}"}
-    if result is not None:
+        if result is None:
+            return {"end": "ok"}
         end = time.monotonic()
         record = Record(
             job=work.order.job, status="ok", machine=this_machine(), before=before, after=state(),
@@ -66,8 +55,30 @@ def _do(work: Work) -> dict[str, Any]:
         )  # fmt: skip
         if not work.order.is_ours:
             return {"end": "lost"}
-        Store(work.order.out).write(record)
+        with writing(work.order.out):
+            Store(work.order.out).write(record)
+    except BaseException as error:  # noqa: BLE001 - a network may raise anything, also SystemExit: a row of the table
+        return _failure(error, work.order.out)
     return {"end": "ok"}
+
+
+def _failure(error: BaseException, out: Path) -> dict[str, Any]:
+    """The last event of a job that ended with this error."""
+    for kind, end in ENDS.items():
+        if isinstance(error, kind):
+            return {"end": end, "error": clean(text_of(error), LONG)}
+    if any(told in text_of(error) for told in FULL) and _may_be_in(out, getattr(error, "filename", None)):
+        return {"end": "stop", "error": str(cannot_write(out, OSError(first_line(error))))}
+    if is_out_of_memory(error):
+        return {"end": "out_of_memory", "error": first_line(error)}
+    with suppress(BaseException):  # the error itself may fail to say what it is, and the disk may be full
+        traceback.print_exc()
+    return {"end": "crashed", "error": f"{clean(type(error).__name__, 100)}: {first_line(error)}"}
+
+
+def _may_be_in(folder: Path, path: Any) -> bool:
+    """Whether a path lies in a folder, or is not told."""
+    return not isinstance(path, str) or Path(path).absolute().is_relative_to(folder.absolute())
 
 
 def _measured(work: Work) -> Result | None:

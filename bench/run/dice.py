@@ -16,7 +16,7 @@ from bench.measure.switches import set_switches
 from bench.networks.adapt import OneOfSeveral, inside
 from bench.quantities import DiceSpec, Scores
 from bench.run.predictions import Predictions
-from bench.run.worker import Ranks, StopRun, Work
+from bench.run.worker import Ranks, StopRun, Work, writing
 from bench.training.checkpoint import complete, load
 from bench.training.devices import Process
 from bench.training.train import Task, take_part, train
@@ -81,12 +81,17 @@ class Scoring:
         scores = Scores(
             **origin, images=found.images, volumes=found.volumes, distance_unit=found.distance_unit,
             patients="named" if self.data.patients else "images", data_name=self.data.label, differs=self.data.differs,
-            predictions=kept.keep(self.order.out, self.order.job.key),
+            predictions=self._kept(kept),
             predicted_map=self.network.prediction if isinstance(self.network, OneOfSeveral) else "",
         )  # fmt: skip
         if self.spec.train:
-            complete(self.task().folder, scores, self.spec.protocol)
+            with writing(self.task().folder):
+                complete(self.task().folder, scores, self.spec.protocol)
         return scores
+
+    def _kept(self, found: Predictions) -> str:
+        with writing(self.order.out):
+            return found.keep(self.order.out, self.order.job.key)
 
     def task(self, process: Process | None = None) -> Task:
         """The training task of the order, for one of its processes."""

@@ -5,9 +5,8 @@ input; events are lines of JSON on its standard output. The child itself writes 
 parent is killed. A child that trains on several devices starts the other processes of the training, its `Ranks`.
 """
 
-import json
+import math
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -15,27 +14,42 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import Any, BinaryIO, Self
 
 from bench.data.pseudonyms import without_files
 from bench.data.sample import Options
-from bench.errors import Diverged, UserError
+from bench.errors import LONG, SHORT, Diverged, UserError, cannot_write, clean
 from bench.locks import Lost, is_held
 from bench.machine import ALLOCATOR, State, state, this_machine
 from bench.networks import find_network
+from bench.processes import stop, supervised
 from bench.quantities import Device, Frozen
+from bench.run.events import Silent, Strange, events
 from bench.run.job import Job
-from bench.run.store import Record, Status, Store
+from bench.run.log import last_line, new_log, shorten
+from bench.run.store import Record, Store
 from bench.training.devices import Process
 
 Tell = Callable[[dict[str, Any]], None]
+LEAVING_S = 10.0  # time for a process to end by itself after its last event
 GRACE_S = 3.0  # time for a lost process to be reported before this process ends with its own error
 
 
 class StopRun(Exception):
     """The user's input is wrong for every network, so the run stops."""
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Turn an OSError into StopRun: this folder or file cannot be written, whatever the network."""
+    try:
+        yield
+    except OSError as error:
+        raise StopRun(str(cannot_write(place, error))) from None
 
 
 class Order(Frozen):
@@ -113,84 +127,112 @@ def run(order: Order, tell: Tell) -> Record:
     """Run one job in its own process and return its record, which may be a failure.
 
     `tell` receives the child's events. Raises UserError if the problem concerns every network, such as an unreadable
-    image or a checkpoint that does not fit, and Lost, without a record, if another run took the job over.
+    image, a checkpoint that does not fit or a full disk, and Lost, without a record, if another run took the job over.
     """
     before, began = state(), time.monotonic()
-    order.log.parent.mkdir(parents=True, exist_ok=True)
-    end: dict[str, Any] = {}
-    with order.log.open("w") as log, start(order, log) as child:
-        try:
-            for event in _events(child, order):
-                if "end" in event:
-                    end = event
-                else:
-                    tell(event)
-        except BaseException:
-            child.kill()
-            raise
-    if not order.is_ours:
-        raise Lost(f"{order.job.key} was taken over by another run")
-    if end.get("end") == "stop":
-        raise UserError(end["error"])
-    if end.get("end") == "ok":
-        record = Store(order.out).find(order.job)
-        assert record is not None
-        return record
-    return _failure(order, end or death(order, child.returncode), before, time.monotonic() - began)
+    with _new_log(order) as log:
+        last = _heard(start(order, log), order, tell, order.silence_s, partial(shorten, log))
+        shorten(log)
+    try:
+        if last["end"] == "lost" or not order.is_ours:
+            raise Lost(f"{order.job.key} was taken over by another run")
+        if last["end"] == "stop":
+            raise UserError(last.get("error", ""))
+        return _outcome(order, last, before, time.monotonic() - began)
+    except OSError as error:
+        raise cannot_write(order.out, error) from None
 
 
-def _events(child: "subprocess.Popen[str]", order: Order) -> Iterator[dict[str, Any]]:
-    """Yield the child's events. A child that is silent for too long is killed, which is reported as its last event."""
+def _new_log(order: Order) -> BinaryIO:
+    try:
+        return new_log(order.log)
+    except OSError as error:
+        raise cannot_write(order.log, error) from None
+
+
+def _heard(
+    child: "subprocess.Popen[bytes]", order: Order, tell: Tell, silence_s: float = math.inf,
+    look: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:  # fmt: skip
+    """Pass on what a child tells, and return its last event. Then nothing that it started is left.
+
+    It ends with that event, with the child itself, or when the child tells nothing for too long or what is no event.
+    """
     assert child.stdout
-    begun = b""  # an incomplete line
-    while select.select([child.stdout], [], [], order.silence_s)[0]:
-        if not (part := os.read(child.stdout.fileno(), 65536)):
-            return
-        *lines, begun = (begun + part).split(b"\n")
-        yield from map(json.loads, lines)
-    child.kill()
-    yield {"end": "timed_out", "error": f"no sign of life for {order.silence_s:g} s; see {order.log}"}
+    error = f"its code closed the pipe through which its worker tells what it does; see {order.log}"
+    try:
+        for event in events(child.stdout.fileno(), silence_s, look):
+            if "end" in event:
+                with suppress(subprocess.TimeoutExpired):
+                    child.wait(LEAVING_S)  # the network may have left a thread, for which it would wait
+                return event
+            tell(event)
+        with suppress(subprocess.TimeoutExpired):
+            return death(order, child.wait(LEAVING_S))
+    except Silent:
+        return {"end": "timed_out", "error": f"no sign of life for {silence_s:g} s; see {order.log}"}
+    except Strange as strange:
+        error = f"its code wrote to the pipe through which its worker tells what it does: '{strange}'; see {order.log}"
+    finally:
+        stop(child)
+        child.stdout.close()
+    return {"end": "crashed", "error": error}
 
 
-def start(order: Order, log: TextIO | None = None) -> "subprocess.Popen[str]":
-    """Start a child and send it its order.
+def start(order: Order, log: BinaryIO | None = None) -> "subprocess.Popen[bytes]":
+    """Start a child, under a supervisor, and send it its order. With `log` None it uses our stderr.
 
-    It runs while its standard input is open. With `log` None it uses our stderr.
+    It ends with this process at the latest. Raises UserError if the system starts no more processes.
     """
     path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
     variables = {**os.environ, **ALLOCATOR, "OMP_NUM_THREADS": str(order.threads), "PYTHONPATH": path}
     # -P: a `statistics.py` in the user's folder must not replace Python's module. The child has its own session, so
     # that Ctrl-C reaches only the parent, which then ends the child.
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-u", "-m", "bench.run.child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=log, text=True, env=variables, start_new_session=True,
-    )  # fmt: skip
+    command = [sys.executable, "-P", "-u", "-m", "bench.run.child"]
+    try:
+        child = supervised(command, variables, stdout=subprocess.PIPE, stderr=log)
+    except OSError as error:
+        what_to_do = "end other programs, or raise the limit (ulimit -u)"
+        raise UserError(f"cannot start a process: {error.strerror}; {what_to_do}") from None
     assert child.stdin
-    child.stdin.write(order.model_dump_json() + "\n")
-    child.stdin.flush()
+    with suppress(BrokenPipeError):  # it died at once, which is found when it is listened to
+        child.stdin.write(order.model_dump_json().encode() + b"\n")
+        child.stdin.flush()
     return child
 
 
 def death(order: Order, code: int) -> dict[str, Any]:
     """The last event for a child that ended with this exit code without sending one."""
-    lines = order.log.read_text(errors="replace").strip().splitlines()
-    how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    said = last_line(order.log)
+    how = f"killed by {_name_of(-code)}" if code < 0 else f"exit code {code}"
     killed = code == -signal.SIGKILL
     if killed:
         how += ", probably because the system ran out of memory"
-    error = f"the worker died ({how}); see {order.log}" + (f": {lines[-1]}" if lines else "")
+    error = f"the worker died ({how}); see {order.log}" + (f": {said}" if said else "")
     return {"end": "out_of_memory" if killed else "crashed", "error": error}
 
 
-def _failure(order: Order, end: dict[str, Any], before: Any, wall_s: float) -> Record:
-    """Write the record of a job that ended without a result, so that tables can show the reason."""
-    status: Status = end["end"]
-    error = without_files(end["error"]) if getattr(order.job.spec, "pseudonyms", False) else end["error"]
+def _name_of(number: int) -> str:
+    """The name of a signal; those for free use have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _outcome(order: Order, last: dict[str, Any], before: State, wall_s: float) -> Record:
+    """The record that the child wrote; of a job without a result one that is written here, so that tables tell why."""
+    store, status, error = Store(order.out), last["end"], last.get("error", "")
+    if status == "ok":
+        if record := store.find(order.job):
+            return record
+        status, error = "crashed", f"its worker ended without a record that can be read; see {order.log}"
+    error = without_files(error) if getattr(order.job.spec, "pseudonyms", False) else error
     record = Record(
-        job=order.job, status=status, error=error, machine=this_machine(), before=before, after=state(),
-        wall_s=wall_s,
+        job=order.job, status=status, error=clean(error, LONG if status == "refused" else SHORT),
+        machine=this_machine(), before=before, after=state(), wall_s=wall_s,
     )  # fmt: skip
-    Store(order.out).write(record)
+    store.write(record)
     return record
 
 
@@ -207,7 +249,7 @@ class Ranks:
         self.process = Process(port=_free_port() if devices > 1 else 0)
         others = (self.process.model_copy(update={"rank": rank}) for rank in range(1, devices))
         self.orders = [order.model_copy(update={"threads": self.threads, "process": process}) for process in others]
-        self.children: dict[subprocess.Popen[str], threading.Thread] = {}  # each with the thread that reads its events
+        self.children: dict[subprocess.Popen[bytes], threading.Thread] = {}  # each with who listens to it
 
     def __enter__(self) -> Self:
         for order in self.orders:
@@ -224,21 +266,16 @@ class Ranks:
             time.sleep(GRACE_S)  # if a lost process was the cause, its thread reports the reason and exits meanwhile
         self.over = True
         for child in self.children:
-            child.kill()
+            stop(child)
 
-    def _hear(self, order: Order, child: "subprocess.Popen[str]") -> None:
+    def _hear(self, order: Order, child: "subprocess.Popen[bytes]") -> None:
         """Wait for a process's last event, or for its end without one."""
-        assert child.stdout
-        try:
-            end = next(event for line in child.stdout if "end" in (event := json.loads(line)))
-        except (StopIteration, ValueError):  # it died, or a library wrote between its events
-            child.kill()
-            end = death(order, child.wait())
-        if end["end"] == "ok" or self.over:
+        last = _heard(child, order, lambda event: None)
+        if last["end"] == "ok" or self.over:
             return
-        if end["end"] in ("crashed", "out_of_memory"):  # the other outcomes occur in all processes
-            end["error"] = f"process {order.process.rank + 1} of {self.devices}: {end['error']}"
-        self.tell(end)
+        if last["end"] in ("crashed", "out_of_memory"):  # the other outcomes occur in all processes
+            last["error"] = f"process {order.process.rank + 1} of {self.devices}: {last.get('error', '')}"
+        self.tell(last)
         os._exit(1)
 
 

@@ -1,0 +1,41 @@
+"""The log of a job: what its worker and the libraries print. Of a very long one the end is kept."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from bench.errors import clean
+
+MOST = 16 * 2**20  # bytes of a log
+KEPT = 2**20  # bytes of its end that are kept when it is longer
+TAIL = 64 * 1024  # bytes in which its last line is looked for
+
+
+def new_log(path: Path) -> BinaryIO:
+    """A new, empty file at this path, open to add to; missing folders are made. What was there is removed.
+
+    So a link that somebody put there is not followed. Raises OSError if there can be no such file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o666), "r+b")
+
+
+def shorten(log: BinaryIO) -> None:
+    """Leave of a log that is too long its end; others may write to it meanwhile."""
+    number = log.fileno()
+    with suppress(OSError):  # it is a log, for which no measurement ends
+        if (size := os.fstat(number).st_size) > MOST:
+            end = os.pread(number, KEPT, size - KEPT)
+            os.ftruncate(number, 0)
+            os.write(number, b"(%d bytes before this are left out)\n%b" % (size - KEPT, end))
+
+
+def last_line(path: Path) -> str:
+    """The last line of a log that says something, cleaned; empty if there is none or it cannot be read."""
+    with suppress(OSError), os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as log:
+        log.seek(max(0, os.fstat(log.fileno()).st_size - TAIL))
+        lines = log.read(TAIL).decode(errors="replace").splitlines()
+        return next(filter(None, map(clean, reversed(lines))), "")
+    return ""
