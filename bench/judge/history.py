@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from bench.judge.compare import figure, of_one_state
 from bench.quantities import Metric
 from bench.quantities.variants import PLAIN, name_of
+from bench.read.code import standing
 from bench.read.load import FOLDER, Commit, commits, records_at
 from bench.read.sections import is_named
 from bench.run.store import Record
@@ -50,12 +51,12 @@ def _told_apart(points: Sequence[Point]) -> list[Point]:
 
 
 def _usual(records: Sequence[Record], metric: Metric, dataset: str) -> list[Record]:
-    """Finished records under the default conditions, oldest first."""
+    """Finished records under the default conditions, the current one last."""
     kept = [r for r in records if r.status == "ok" and _is_usual(r, metric)]
     if metric.tier == "score":
         wanted = dataset or min((r.job.spec.dataset for r in kept), default="")
         kept = [r for r in kept if is_named(wanted, r)]
-    return sorted(kept, key=lambda r: r.before.at)
+    return sorted(kept, key=standing)
 
 
 def _is_usual(record: Record, metric: Metric) -> bool:

@@ -11,6 +11,7 @@ from typing import Literal
 from bench.judge.claim import Claim
 from bench.judge.evidence import measured, previous
 from bench.judge.figure import Measured, Undecided
+from bench.networks import NETWORKS, find_network
 from bench.read.code import is_of_present_code
 from bench.run.store import Record
 from bench.stats.power import Need
@@ -36,13 +37,21 @@ class Verdict:
 def judge(claims: Sequence[Claim], records: Sequence[Record], machine: str) -> list[Verdict]:
     """Judge each claim. Records of the machine with the fingerprint `machine` take precedence over others.
 
-    Only records of the networks' present code are used.
+    Only records of the networks' present code are used, and only those of networks that are claimed about.
     """
-    present: list[Record] = []
-    older: list[Record] = []
+    claimed = {name for claim in claims for name in claim.networks}
+    for name in claimed - NETWORKS.keys():
+        find_network(name).libraries  # noqa: B018  # whoever claims something of code elsewhere lets it be looked at
+    present: dict[str, list[Record]] = {name: [] for name in claimed}
+    older: dict[str, list[Record]] = {name: [] for name in claimed}
     for record in records:
-        (present if is_of_present_code(record) else older).append(record)
-    return [_verdict(claim, present, older, machine) for claim in claims]
+        if (name := record.job.network) in claimed:
+            (present if is_of_present_code(record) else older)[name].append(record)
+
+    def of(claim: Claim, found: dict[str, list[Record]]) -> list[Record]:
+        return [record for name in claim.networks for record in found[name]]
+
+    return [_verdict(claim, of(claim, present), of(claim, older), machine) for claim in claims]
 
 
 def _verdict(claim: Claim, present: Sequence[Record], older: Sequence[Record], machine: str) -> Verdict:

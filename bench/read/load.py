@@ -3,17 +3,20 @@
 A file that is not a complete record is skipped and listed in `problems`. Each command decides how to report these.
 """
 
+import gc
 import io
+import os
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.read.code import is_of_present_code
-from bench.run.store import FORMAT, NAMED, Record, read_record
+from bench.read.code import is_of_present_code, is_sealed, moment
+from bench.run.store import FORMAT, LEFT, NAMED, Record, read_record
 
 FOLDER = "results"
 
@@ -29,26 +32,72 @@ class Loaded:
 
 def record_folders(root: Path) -> list[Path]:
     """The folder and its direct subfolders, if they contain files named like records."""
-    folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())] if root.is_dir() else []
-    return [folder for folder in folders if any(NAMED.fullmatch(path.name) for path in folder.glob("*.json"))]
+    folders = [root, *_subfolders(root)] if root.is_dir() else []
+    return [folder for folder in folders if _files(folder)]
 
 
-def load(folders: list[Path]) -> Loaded:
+def _subfolders(root: Path) -> list[Path]:
+    """Those that may hold records: hidden ones do not."""
+    with _listed(root) as found:
+        names = [one.name for one in found if not one.name.startswith(".")]
+    return sorted(folder for name in names if (folder := root / name).is_dir())
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of a folder that are named like records, in the order of their names.
+
+    What a writer has aside and other hidden files are none.
+    """
+    with _listed(folder) as found:
+        return sorted(folder / one.name for one in found if NAMED.fullmatch(one.name) and not one.name.startswith("."))
+
+
+@contextmanager
+def _listed(folder: Path) -> Iterator[Iterator[os.DirEntry[str]]]:
+    try:
+        with os.scandir(folder) as found:
+            yield found
+    except OSError as error:
+        raise UserError(f"cannot read the folder '{folder}': {error.strerror}; make it readable, or move it") from None
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Without Python's search for cycles: records have none, and it would look through all of them again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def load(folders: list[Path], wanted: Callable[[str], bool] = lambda name: True) -> Loaded:
     """Load the records directly in the folders, in the order of their names. Damaged files are listed in `problems`.
 
-    If several folders have a record of the same job, the newest finished one is used: they are one measurement made
-    twice, not two seeds.
+    Files whose names are not `wanted` are left alone. If several folders have a record of the same job, a finished one
+    is used rather than a failure, then the newest (`bench.read.code.moment`), then that of the last folder: they are
+    one measurement made twice, not two seeds.
     """
     loaded = Loaded()
-    for folder in folders:
-        if not folder.is_dir():
-            raise UserError(f"no folder '{folder.resolve()}' to read records from; give one of `bench run --out`")
-        for path in sorted(folder.glob("*.json")):
-            try:
-                loaded.records.append(read_record(path))
-            except UserError as error:
-                loaded.problems.append(str(error))
-    return _together([loaded])
+    with _no_collector():
+        for folder in folders:
+            if not folder.is_dir():
+                raise UserError(f"no folder '{folder.resolve()}' to read records from; give one of `bench run --out`")
+            for path in _files(folder):
+                if wanted(path.name):
+                    _add(loaded, path)
+        return _together([loaded])
+
+
+def _add(loaded: Loaded, path: Path) -> None:
+    try:
+        if not path.is_file():  # a pipe would be waited for
+            raise UserError(f"{path}: is no file, or a link that leads to none; {LEFT}")
+        loaded.records.append(read_record(path))
+    except UserError as error:
+        loaded.problems.append(str(error))
 
 
 def _together(parts: Sequence[Loaded]) -> Loaded:
@@ -56,7 +105,7 @@ def _together(parts: Sequence[Loaded]) -> Loaded:
     every = [record for part in parts for record in part.records]
     anew = {id(record) for record in _measured_anew(every)}
     records = [record for record in every if id(record) not in anew]
-    kept = {record.id: record for record in sorted(records, key=lambda r: (r.status == "ok", r.before.at))}
+    kept = {record.id: record for record in sorted(records, key=lambda r: (r.status == "ok", is_sealed(r), moment(r)))}
     replaced = [line for part in parts for line in part.replaced]
     ours = ((record, kept[record.id].before) for record in records)  # a file that is read twice is not a duplicate
     replaced += [f"{record.id}: measured again at {before.at}" for record, before in ours if before != record.before]
@@ -67,9 +116,11 @@ def _together(parts: Sequence[Loaded]) -> Loaded:
 
 def _measured_anew(records: Sequence[Record]) -> list[Record]:
     """The records of the first format of what has a finished record of the present one: same code, same conditions."""
-    done = {(r.job.network, r.job.spec) for r in records if r.schema_version == FORMAT and r.status == "ok"}
-    first = (r for r in records if r.schema_version != FORMAT and (r.job.network, r.job.spec) in done)
-    return [record for record in first if is_of_present_code(record)]
+    old = [record for record in records if record.schema_version != FORMAT]
+    names = {record.job.network for record in old}
+    new = (r for r in records if r.job.network in names and r.schema_version == FORMAT and r.status == "ok")
+    done = {(r.job.network, r.job.spec) for r in new}
+    return [r for r in old if (r.job.network, r.job.spec) in done and is_of_present_code(r)]
 
 
 @dataclass(frozen=True)

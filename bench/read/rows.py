@@ -10,6 +10,7 @@ import numpy as np
 from bench.networks import title_of
 from bench.quantities import Cost, Latency, Memory, Scores
 from bench.quantities.scores import PROTOCOLS, SCORES, Protocol, of_patients, patients, target_pixels, terms
+from bench.read.code import moment
 from bench.run.store import Record
 from bench.stats.estimate import (
     Estimate,
@@ -279,7 +280,9 @@ def longest(group: Sequence[Record]) -> list[Record]:
 
 def of_newest_runtime(group: Sequence[Record]) -> list[Record]:
     """Of times of one form, those with the version of ONNX Runtime that was used last: versions are never mixed."""
-    newest = max(group, key=lambda r: r.before.at, default=None)
+    if len({getattr(record.job.spec, "runtime", "") for record in group}) < 2:
+        return [*group]
+    newest = max(group, key=moment, default=None)
     return [r for r in group if newest and getattr(r.job.spec, "runtime", "") == newest.job.spec.runtime]
 
 

@@ -14,7 +14,7 @@ from bench.quantities import QUANTITIES, CostSpec, DiceSpec, LatencySpec, Scores
 from bench.quantities.base import SAME_PASS
 from bench.quantities.scores import PROTOCOLS, SCORES, Protocol
 from bench.quantities.variants import PLAIN, name_of
-from bench.read.code import digest_of
+from bench.read.code import digest_of, standing
 from bench.read.paired import SUBJECT, Paired, paired, rank, reference_row
 from bench.read.rows import Row, grouped, longest, on_one_grid
 from bench.run.store import Record
@@ -144,11 +144,20 @@ def named(found: Sequence[Section]) -> dict[str, Section]:
 
 
 def outdated(records: Sequence[Record]) -> list[Record]:
-    """Records of networks whose code or libraries changed since, which are treated as different networks."""
-    newest: dict[Any, str] = {}
-    for record in sorted(records, key=lambda r: r.before.at):
-        newest |= _code(record)
-    return [record for record in records if not _code(record).items() <= newest.items()]
+    """Records of networks whose code or libraries changed since, which are treated as different networks.
+
+    Those of the code as it is now are current, whenever they were made; else the newest are.
+    """
+    codes: dict[Any, set[str]] = defaultdict(set)
+    for record in records:
+        for of, version in _code(record).items():
+            codes[of].add(version)
+    disputed = {name for (name, *_), versions in codes.items() if len(versions) > 1}
+    some = [record for record in records if record.job.network in disputed]
+    current: dict[Any, str] = {}
+    for record in sorted(some, key=standing):
+        current |= _code(record)
+    return [record for record in some if not _code(record).items() <= current.items()]
 
 
 def _code(record: Record) -> dict[Any, str]:

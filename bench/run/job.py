@@ -37,7 +37,11 @@ class Job(Frozen):
     @property
     def key(self) -> str:
         """A readable name followed by a hash of the whole job: "unet-latency-0f3a9c51d2e4"."""
-        return self._named(_hash(self.model_dump(mode="json")))
+        kept = self.__dict__.get("_key")  # a copy with another value has this of the first
+        same = self.network, self.network_digest, self.libraries, self.spec
+        if kept is None or any(one is not other for one, other in zip(kept[0], same, strict=True)):
+            kept = self.__dict__["_key"] = same, self._named(_hash(self.model_dump(mode="json")))
+        return str(kept[1])
 
     @property
     def first_key(self) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
+from pydantic_core import from_json
 
 from bench.errors import UserError
 from bench.files import write_whole
@@ -125,7 +126,8 @@ class Store:
         facts = record.model_dump(mode="json", exclude={"result": {"images"}})
         if isinstance(record.result, Scores):
             facts["result"]["images"] = _lines(record.result.images)
-        return write_whole(path, json.dumps({**facts, "digest": _digest(facts)}, indent=1) + "\n")
+        facts["digest"] = _digest(json.loads(json.dumps(facts)))
+        return write_whole(path, json.dumps(facts, indent=1) + "\n")
 
 
 def read_record(path: Path) -> Record:
@@ -136,15 +138,15 @@ def read_record(path: Path) -> Record:
     text = ""
     try:
         text = path.read_text()
-        facts = json.loads(text)
+        facts = _parsed(text)
         digest, result, is_first = facts.pop("digest", ""), facts.get("result"), facts.get("schema_version", 1) == 1
         is_scored = bool(result) and result.get("quantity") == "dice"
         beside = path.with_suffix(".scores.csv").read_text() if is_scored and is_first else ""
         if (digest or not is_first) and digest != _digest(facts, beside):
             raise UserError(f"{path}: was edited after it was written, it or its scores; {LEFT}")
         if is_scored and (beside or not is_first):
-            lines = csv.DictReader(io.StringIO(beside) if is_first else result.get("images"))
-            result["images"] = [{name: text for name, text in line.items() if text != ""} for line in lines]
+            names, *lines = csv.reader(io.StringIO(beside) if is_first else result.get("images"))
+            result["images"] = [{name: text for name, text in zip(names, line, strict=True) if text != ""} for line in lines if line]
         record = Record.model_validate({"schema_version": 1, **facts})
     except ValidationError as error:
         first = error.errors()[0]
@@ -160,10 +162,20 @@ def read_record(path: Path) -> Record:
     return record
 
 
+def _parsed(text: str) -> Any:
+    """JSON as Python reads it, three times as fast where it is as usual: no lone surrogate, no number of many digits."""
+    try:
+        return from_json(text)
+    except ValueError:
+        return json.loads(text)
+
+
 def _digest(facts: dict[str, Any], beside: str = "") -> str:
-    """12 hexadecimal digits of the hash of a record's JSON, without its own digest, and of the scores beside it."""
-    whole = json.dumps(json.loads(json.dumps(facts)), sort_keys=True) + beside
-    return hashlib.sha256(whole.encode()).hexdigest()[:12]
+    """12 hexadecimal digits of the hash of a record as parsed, without its own digest, and of the scores beside it."""
+    return hashlib.sha256((_CANONICAL(facts) + beside).encode()).hexdigest()[:12]
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, check_circular=False).encode
 
 
 def _line_of(text: str, keys: Iterable[Any]) -> int:
