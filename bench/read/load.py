@@ -105,13 +105,25 @@ def _together(parts: Sequence[Loaded]) -> Loaded:
     every = [record for part in parts for record in part.records]
     anew = {id(record) for record in _measured_anew(every)}
     records = [record for record in every if id(record) not in anew]
-    kept = {record.id: record for record in sorted(records, key=lambda r: (r.status == "ok", is_sealed(r), moment(r)))}
+    ids = [record.id for record in records]
+    ordered = sorted(zip(ids, records, strict=True), key=lambda one: _trust(one[1]))
+    kept = dict(ordered)
     replaced = [line for part in parts for line in part.replaced]
-    ours = ((record, kept[record.id].before) for record in records)  # a file that is read twice is not a duplicate
-    replaced += [f"{record.id}: measured again at {before.at}" for record, before in ours if before != record.before]
+    ours = ((key, record, kept[key]) for key, record in zip(ids, records, strict=True))
+    replaced += [f"{key}: measured again at {by.before.at}" for key, record, by in ours if _is_another(record, by)]
     replaced += [f"{r.id}: measured again, in the present format of records" for r in every if id(r) in anew]
     problems = [line for part in parts for line in part.problems]
-    return Loaded([kept[key] for key in dict.fromkeys(r.id for r in records)], problems, replaced)
+    return Loaded([kept[key] for key in dict.fromkeys(ids)], problems, replaced)
+
+
+def _trust(record: Record) -> tuple[bool, bool, float]:
+    """What puts the record that is used last among several of one job."""
+    return record.status == "ok", is_sealed(record), moment(record)
+
+
+def _is_another(record: Record, by: Record) -> bool:
+    """Whether they are two measurements: a file that is read twice is no duplicate."""
+    return record is not by and record.before != by.before
 
 
 def _measured_anew(records: Sequence[Record]) -> list[Record]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, count
 
 from bench.quantities.scores import SCORES
 from bench.read.rows import Row
@@ -103,9 +102,24 @@ def rank(rows: Sequence[Row], score: str = "dice") -> Ranking | None:
     Their order is that of their figures; how stable it is follows from the patients, and from the trainings if every
     network has three. They are named by their titles; a number is appended to repeated titles.
     """
-    named: dict[str, Row] = {}
-    for row in rows:
-        if row.score(score) and _decides(row):
-            titles = chain([row.title], (f"{row.title} ({number})" for number in count(2)))
-            named[next(title for title in titles if title not in named)] = row
-    return ranking({title: row.terms(score) for title, row in named.items()}, SCORES[score].less_is_better)
+    some = [row for row in rows if row.score(score) and _decides(row)]
+    titles = told_apart([row.title for row in some], "{} ({})")
+    named = dict(zip(titles, (row.terms(score) for row in some), strict=True))
+    return ranking(named, SCORES[score].less_is_better)
+
+
+def told_apart(names: Sequence[str], how: str) -> list[str]:
+    """The names, each repeated one with the first number from 2 on that makes it another.
+
+    >>> told_apart(["a", "a", "a (2)", "a"], "{} ({})")
+    ['a', 'a (2)', 'a (2) (2)', 'a (3)']
+    """
+    found: dict[str, None] = {}
+    last: dict[str, int] = {}
+    for name in names:
+        told = name
+        while told in found:
+            last[name] = last.get(name, 1) + 1
+            told = how.format(name, last[name])
+        found[told] = None
+    return list(found)

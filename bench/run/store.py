@@ -146,7 +146,9 @@ def read_record(path: Path) -> Record:
             raise UserError(f"{path}: was edited after it was written, it or its scores; {LEFT}")
         if is_scored and (beside or not is_first):
             names, *lines = csv.reader(io.StringIO(beside) if is_first else result.get("images"))
-            result["images"] = [{name: text for name, text in zip(names, line, strict=True) if text != ""} for line in lines if line]
+            result["images"] = [
+                {name: text for name, text in zip(names, line, strict=True) if text != ""} for line in lines if line
+            ]
         record = Record.model_validate({"schema_version": 1, **facts})
     except ValidationError as error:
         first = error.errors()[0]

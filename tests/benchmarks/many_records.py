@@ -78,7 +78,9 @@ def records_of(number: int, is_scored: bool) -> Iterator[Record]:
         return Record(job=job, status="ok", machine=MACHINES[on], before=STATE, after=STATE, wall_s=4.0, result=result)
 
     macs = round(size * 1e9)
-    counts = (Count(counter=by, macs=macs, by_operator={"conv": macs, "other": macs // 90}) for by in ("fvcore", "torch"))
+    counts = (
+        Count(counter=by, macs=macs, by_operator={"conv": macs, "other": macs // 90}) for by in ("fvcore", "torch")
+    )
     weights = dict(zip(("fvcore", "torch"), counts, strict=True))
     held = {"trainable_parameters": round(size * 1e6), "parameter_bytes": round(size * 4e6), "buffer_bytes": 4096}
     yield made(CostSpec(), Cost(parameters=round(size * 1e6), **held, **weights))
@@ -164,7 +166,9 @@ def row(count: int, tasks: dict[str, list[str]]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", default="1000,10000,30000,100000", help="how many, by commas")
-    parser.add_argument("--all-formats-up-to", type=int, default=10_000, help="most records for a report in all formats")
+    parser.add_argument(
+        "--all-formats-up-to", type=int, default=10_000, help="most records for a report in all formats"
+    )
     parser.add_argument("--write", type=Path, help="only write the records, of the first number, into this folder")
     parser.add_argument("--out", type=Path, help="a file for the table")
     given = parser.parse_args()
