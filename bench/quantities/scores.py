@@ -192,13 +192,22 @@ def terms(scores: Any, name: str, protocol: Protocol) -> dict[str, np.ndarray]:
     if not protocol.distances:
         return {}
     whole = scores.volumes if in_volumes and not score.counts else ()
-    lines = [(v.volume, v.label, v.score(name)) for v in whole] or [
-        (i.id, i.label, i.score(name)) for i in scores.images
-    ]
-    without = set() if score.everywhere else _without_target(scores, bool(whole))
-    lines = [(unit, label, math.nan if (unit, label) in without else value) for unit, label, value in lines]
-    return {unit: np.stack([np.nan_to_num(found), ~np.isnan(found)], axis=-1).astype(float)
-            for unit, found in _by_unit(lines).items()}  # fmt: skip
+    lines: Any = whole or scores.images
+    keys = [(v.volume, v.label) for v in whole] or _once(
+        scores, ("lines",), lambda: [(i.id, i.label) for i in scores.images]
+    )
+    values = np.array([line.score(name) for line in lines], dtype=float)
+    if not score.everywhere and (without := _without_target(scores, bool(whole))):
+        values[[place for place, key in enumerate(keys) if key in without]] = math.nan
+    found = _by_unit([(unit, label, value) for (unit, label), value in zip(keys, values.tolist(), strict=True)])
+    if len({len(one) for one in found.values()}) > 1:  # a volume lacks a class
+        return {unit: _defined(one) for unit, one in found.items()}
+    return dict(zip(found, _defined(np.array(list(found.values()))), strict=True))
+
+
+def _defined(values: np.ndarray) -> np.ndarray:
+    """(..., 2): the values and 1 where they are defined, else zeros."""
+    return np.stack([np.nan_to_num(values), ~np.isnan(values)], axis=-1).astype(float)
 
 
 def patients(scores: Any) -> dict[str, str]:
@@ -290,4 +299,7 @@ def _by_unit(lines: Any) -> dict[str, np.ndarray]:
     for unit, label, value in lines:
         by_label = units.setdefault(unit, {})
         by_label[label] = np.add(by_label[label], value) if label in by_label else value
-    return {unit: np.array([by_label[label] for label in sorted(by_label)]) for unit, by_label in units.items()}
+    ordered = [[by_label[label] for label in sorted(by_label)] for by_label in units.values()]
+    if len({len(one) for one in ordered}) > 1:
+        return {unit: np.array(one) for unit, one in zip(units, ordered, strict=True)}
+    return dict(zip(units, np.array(ordered), strict=True))  # all at once, for that is twenty times as fast

@@ -144,28 +144,31 @@ class Commit:
     subject: str
 
 
-def read(given: Sequence[Path | str], default: Path = Path(FOLDER), may_be_empty: bool = False) -> Loaded:
+def read(
+    given: Sequence[Path | str], default: Path = Path(FOLDER), may_be_empty: bool = False,
+    wanted: Callable[[str], bool] = lambda name: True,
+) -> Loaded:  # fmt: skip
     """Read the records that a user names (folders, files, git revisions, `REV:folder`), or those of the default folder.
 
     Of a folder, the records directly in it and in its direct subfolders are read; of a revision, those below `results`
-    unless a folder is given. Raises UserError if a name does not exist, or if there is no record at all, unless
+    unless a folder is given. In folders, only files whose names are `wanted` are read. Raises UserError if a name does not exist, or if there is no record at all, unless
     `may_be_empty`.
     """
     if may_be_empty and not given and not default.exists():
         return Loaded()
-    loaded = _together([_named(str(one)) for one in given or [default]])
+    loaded = _together([_named(str(one), wanted) for one in given or [default]])
     if not (loaded.records or loaded.problems or may_be_empty):
         where = ", ".join(map(str, given or [default]))
         raise UserError(f"no records in {where}; make some with `bench run --all`, or name another folder")
     return loaded
 
 
-def _named(given: str) -> Loaded:
+def _named(given: str, wanted: Callable[[str], bool]) -> Loaded:
     path = Path(given)
     if path.is_file():
         return Loaded([read_record(path)])
     if path.is_dir() or path == Path(FOLDER):
-        return load(record_folders(path) or [path])
+        return load(record_folders(path) or [path], wanted)
     revision, _, folder = given.partition(":")
     try:
         _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")

@@ -10,6 +10,7 @@ from typing import Any
 
 from bench.judge.pick import LIMITS, Candidate
 from bench.read.sections import Section
+from bench.stats.paired import ALL_PAIRS
 from bench.units import NONE, UNITS, in_unit
 
 TEMPLATES = Path(__file__).with_name("template")
@@ -33,7 +34,7 @@ def template(name: str) -> Any:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     found.policies["json.dumps_kwargs"] = {"sort_keys": True, "allow_nan": False}  # browsers know no Infinity
-    found.globals.update(zip=zip, NONE=NONE, END=END)
+    found.globals.update(zip=zip, NONE=NONE, END=END, ALL_PAIRS=ALL_PAIRS)
     found.tests.update(nan=math.isnan)
     found.filters.update(markdown=markdown, slug=slug, quoted=quote, in_unit=in_unit, row=markdown_row)
     found.filters.update(cell=lambda value, unit: UNITS[unit].cell(value))

@@ -1,7 +1,7 @@
 """The rows of all sections for people's own plots, unrounded, in base units, with the ids of their records."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +33,18 @@ def _frames(document: Document) -> Iterator[tuple[str, Any]]:
     """The tables by name, those that have a row."""
     import pandas as pd
 
-    found = [part.section for part in document.parts if part.section]
+    found = document.sections
     for name, rows in (("table", tidy_rows(found)), ("paired", paired_rows(found))):
         if rows:
             yield name, pd.DataFrame(rows)
 
 
-def tidy_rows(found: list[Section]) -> list[dict[str, Any]]:
+def tidy_rows(found: Sequence[Section]) -> list[dict[str, Any]]:
     """A row for each network of each section."""
     return [_tidy(name, section, row) for name, section in named(found).items() for row in section.rows]
 
 
-def paired_rows(found: list[Section]) -> list[dict[str, Any]]:
+def paired_rows(found: Sequence[Section]) -> list[dict[str, Any]]:
     """A row for each network that was compared with its section's reference on the same patients."""
     return [
         {

@@ -55,13 +55,13 @@ class Job(Frozen):
         if getattr(self.spec, "train", None) is None:
             raise TypeError(f"{self.network}: {self.spec.quantity} trains nothing")
         facts = self.model_dump(mode="json", exclude={"spec": SCORING})
-        return f"{_for_files(self.network)}-{self.spec.dataset}-{_hash(facts)}"
+        return f"{file_name(self.network)}-{self.spec.dataset}-{_hash(facts)}"
 
     def _named(self, digits: str) -> str:
-        return f"{_for_files(self.network)}-{self.spec.quantity}-{digits}"
+        return f"{file_name(self.network)}-{self.spec.quantity}-{digits}"
 
 
-def _for_files(network: str) -> str:
+def file_name(network: str) -> str:
     """A network's name for use in file names: the last characters, which distinguish paths and specs."""
     return re.sub(r"[^A-Za-z0-9_.]+", "-", network)[-LONGEST:].strip("-.")
 

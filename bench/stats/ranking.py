@@ -107,7 +107,9 @@ def _ranks(names: Sequence[str], found: np.ndarray, drawn: np.ndarray, of: Of) -
 
 def _ranked(values: np.ndarray) -> np.ndarray:
     """Ranks from 1 along the last axis, the least value first; equal values have the lowest rank of theirs."""
-    return (values[..., None, :] < values[..., :, None]).sum(axis=-1) + 1.0
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(values, method="min", axis=-1), dtype=float)
 
 
 def _figures(stacked: np.ndarray, weights: np.ndarray) -> np.ndarray:
