@@ -72,9 +72,10 @@ def check(
 
 def _print(verdicts: list[Any], format_: Format) -> None:
     """Print the verdicts; on GitHub's runners also into the summary of the step."""
+    from bench.report.text import plain
     from bench.report.verdicts import FORMATS, as_markdown
 
-    shown = FORMATS[format_](verdicts)
+    shown = plain(FORMATS[format_](verdicts))
     if format_ == "text":
         from bench.cli.terminal import console, say
 
@@ -84,5 +85,5 @@ def _print(verdicts: list[Any], format_: Format) -> None:
     else:
         echo(shown)
     if format_ == "github" and (summary := os.environ.get("GITHUB_STEP_SUMMARY")):
-        with Path(summary).open("a") as lines:
+        with Path(summary).open("a", encoding="utf-8") as lines:
             lines.write(as_markdown(verdicts) + "\n")

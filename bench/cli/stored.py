@@ -85,7 +85,7 @@ def pick(
     from bench.judge import pick as picking
     from bench.machine import this_machine
     from bench.read.sections import sections
-    from bench.report.text import candidate_line, pick_reason
+    from bench.report.text import candidate_line, pick_reason, plain
 
     bounds = {
         "latency": max_latency_ms and max_latency_ms / 1e3, "parameters": max_params,
@@ -104,7 +104,7 @@ def pick(
         } for one in candidates])  # fmt: skip
     else:
         lines = [f"{'✓' if candidate.fits else '✗'} {candidate_line(candidate)}" for candidate in candidates]
-        echo("\n".join([pick_reason(section, candidates), "", *lines]))
+        echo(plain("\n".join([pick_reason(section, candidates), "", *lines])))
     raise Exit(int(not candidates[0].fits))
 
 
@@ -130,10 +130,11 @@ def compare(
     from bench.judge.compare import compare as compare_records
     from bench.read.versions import uncommitted
     from bench.report.changes import FORMATS
+    from bench.report.text import plain
 
     sides = {given: records_of([given]) for given in (base, head)}
     changes = compare_records(sides[base], sides[head])
-    echo(FORMATS[format_](changes))
+    echo(plain(FORMATS[format_](changes)))
     for given, note in ((given, note) for given, records in sides.items() for note in uncommitted(records)):
         echo(f"{given}: {note}", err=True)
     if changes and all(change.outcome == "refused" for change in changes):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from bench.quantities.scores import SCORES
 from bench.read.rows import Row
@@ -104,8 +105,14 @@ def rank(rows: Sequence[Row], score: str = "dice") -> Ranking | None:
     """
     some = [row for row in rows if row.score(score) and _decides(row)]
     titles = told_apart([row.title for row in some], "{} ({})")
-    named = dict(zip(titles, (row.terms(score) for row in some), strict=True))
-    return ranking(named, SCORES[score].less_is_better)
+    if not some:
+        return None
+    # Sections of the same scores beside other times have the same ranks.
+    kept, what = some[0].kept, ("ranks", score, *((id(row.kept), row.own_grid) for row in some))
+    if what not in kept:
+        named = dict(zip(titles, (row.terms(score) for row in some), strict=True))
+        kept[what] = ranking(named, SCORES[score].less_is_better)
+    return cast("Ranking | None", kept[what])
 
 
 def told_apart(names: Sequence[str], how: str) -> list[str]:

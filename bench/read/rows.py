@@ -96,7 +96,7 @@ class Row:
         """Geometric mean over processes of their medians, with its 95 % interval."""
         return of_processes([result.samples_s for result in self.results(Latency)])
 
-    @property
+    @cached_property
     def trainings(self) -> tuple[Scores, ...]:
         """The course of each training (one per seed) and the scores of each image."""
         return tuple(self.results(Scores))

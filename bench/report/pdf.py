@@ -15,7 +15,7 @@ from bench.files import write_whole
 from bench.judge.verdict import Verdict
 from bench.report.columns import Table
 from bench.report.document import Document, Part
-from bench.report.text import TEMPLATES, joined, prose, template
+from bench.report.text import TEMPLATES, everywhere, joined, plain, prose, template
 from bench.report.verdicts import MARKS, claimed, command_of, count, figures, grouped, scope
 
 SCALE = 0.72  # from inches as drawn to inches as printed: the widest figures fill the page, and all have type of 7 pt
@@ -29,7 +29,8 @@ def write(document: Document, folder: Path) -> list[Path]:
     with TemporaryDirectory() as aside:
         root = Path(aside)
         (root / "report.typ").write_bytes((TEMPLATES / "report.typ").read_bytes())
-        (root / "data.json").write_text(json.dumps(_data(document), default=vars), encoding="utf-8")
+        facts = everywhere(plain, json.loads(json.dumps(_data(document), default=vars)))
+        (root / "data.json").write_text(json.dumps(facts), encoding="utf-8")
         for picture in document.pictures:
             (root / f"{picture.name}.svg").write_text(picture.svg, encoding="utf-8")
         # Fonts of the system would make another PDF on another machine.

@@ -15,7 +15,7 @@ from typing import Any
 from bench.judge.claim import Claim
 from bench.judge.verdict import Verdict
 from bench.networks import find_network, title_of
-from bench.report.text import interval, joined, template
+from bench.report.text import interval, joined, plain, template
 from bench.units import NONE, UNITS, in_unit
 
 MARKS = {"fails": "✗", "holds": "✓", "undecided": "?"}  # in the order of importance
@@ -211,13 +211,13 @@ def as_github(verdicts: Sequence[Verdict]) -> str:
 def _annotation(verdict: Verdict) -> str:
     place = find_network(verdict.claim.network).place
     title = f"claim {verdict.claim.name} {verdict.outcome if verdict.outcome == 'fails' else 'is undecided'}"
-    properties = f"file={place},line=1,title={_escaped(title, ':,')}"
+    properties = f"file={_escaped(place, ':,')},line=1,title={_escaped(title, ':,')}"
     return f"::{LEVELS[verdict.outcome]} {properties}::{_escaped(sentence(verdict))}"
 
 
 def _escaped(text: str, more: str = "") -> str:
     """Text as GitHub's commands want it. Source: the toolkit's rules for workflow commands."""
-    return text.translate({ord(character): f"%{ord(character):02X}" for character in "%\r\n" + more})
+    return plain(text).translate({ord(character): f"%{ord(character):02X}" for character in "%\r\n" + more})
 
 
 FORMATS: dict[str, Callable[[Sequence[Verdict]], str]] = {
