@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,9 @@ from typer import Exit, echo
 from bench.cli.options import print_json
 from bench.cli.terminal import Part, Screen, Status, blocks, console, key_values, say
 from bench.data import SPLITS
+from bench.errors import UserError
 from bench.judge import claims_file, verdict
+from bench.judge.claim import Claim
 from bench.machine import this_machine
 from bench.networks import title_of
 from bench.quantities import QUANTITIES
@@ -165,18 +166,43 @@ def conclude(
     """Write the report of the records; print the tables, what they say in words, and where it lies.
 
     `claims` is a file of claims, by default ./claims.toml, else the program's own. Of these, those about networks of
-    the report are judged.
+    the report are judged. Claims that nobody asked for and that cannot be read are told, and left out. Raises
+    write.Unwritten, after all else, if a format could not be written.
     """
     found, timed = sections(records, protocol, against), speeds(records)
     networks = {record.job.network for record in records}
-    known = claims_file.read_claims(claims or claims_file.default_claims())
+    known = _claims(claims)
     about = [claim for claim in known if networks.issuperset(claim.networks)]
     judged = verdict.judge(about, records, this_machine().fingerprint)
     whole = document.document(records, found, timed, judged, folders)
-    paths = write.write_report(whole, reports, formats or tuple(write.FORMATS), partial(echo, err=True))
+    failed = None
+    try:
+        paths = write.write_report(whole, reports, formats or tuple(write.FORMATS), _warn)
+    except write.Unwritten as error:
+        failed, paths = error, error.paths
     if as_json:
         print_json({"rows": tidy.tidy_rows(found), "paired": tidy.paired_rows(found), "files": [*map(str, paths)]})
-        return
+    else:
+        _show(found, timed, judged, paths)
+    if failed:
+        raise failed
+
+
+def _warn(line: str) -> None:
+    echo(text.in_line(line), err=True)
+
+
+def _claims(given: Path | None) -> list[Claim]:
+    try:
+        return claims_file.read_claims(given or claims_file.default_claims())
+    except UserError as error:
+        if given:
+            raise
+        _warn(f"left out: {error}")
+        return []
+
+
+def _show(found: list[Section], timed: list[Speeds], judged: Sequence[verdict.Verdict], paths: Sequence[Path]) -> None:
     to = console(stderr=False)
     draw(to, found, timed)
     if judged:

@@ -27,6 +27,8 @@ def report(
 ) -> None:
     """Write the report of stored records: PDF, HTML, Markdown, LaTeX, CSV, Parquet. Nothing is measured.
 
+    What is damaged is named and left out. Exit code 2 if a format could not be written; the others are.
+
     Examples:
 
       bench report results/reference --to reports/reference
@@ -39,11 +41,12 @@ def report(
     from bench.quantities.scores import find_protocol
     from bench.read.load import record_folders
     from bench.read.sections import outdated
+    from bench.report.text import plain
 
     by = find_protocol(protocol) if protocol else None
     records = records_of(folders or [])
     for record in outdated(records):
-        echo(f"left out: {record.id}, for {record.job.network}'s code or its libraries changed since", err=True)
+        echo(plain(f"left out: {record.id}, for {record.job.network}'s code or its libraries changed since"), err=True)
     if names := names_in(group):
         wanted = in_groups(names)
         records = [r for r in records if r.job.network in (*wanted, MACHINE)]

@@ -92,12 +92,12 @@ def load(folders: list[Path], wanted: Callable[[str], bool] = lambda name: True)
 
 
 def _add(loaded: Loaded, path: Path) -> None:
+    if not path.is_file():  # a pipe would be waited for
+        return loaded.problems.append(f"{path}: is no file, or a link that leads to none; {LEFT}")
     try:
-        if not path.is_file():  # a pipe would be waited for
-            raise UserError(f"{path}: is no file, or a link that leads to none; {LEFT}")
-        loaded.records.append(read_record(path))
+        return loaded.records.append(read_record(path))
     except UserError as error:
-        loaded.problems.append(str(error))
+        return loaded.problems.append(str(error))
 
 
 def _together(parts: Sequence[Loaded]) -> Loaded:
@@ -151,7 +151,8 @@ def read(
     """Read the records that a user names (folders, files, git revisions, `REV:folder`), or those of the default folder.
 
     Of a folder, the records directly in it and in its direct subfolders are read; of a revision, those below `results`
-    unless a folder is given. In folders, only files whose names are `wanted` are read. Raises UserError if a name does not exist, or if there is no record at all, unless
+    unless a folder is given. Of folders, only files with `wanted` names are read. Raises
+    UserError if a name does not exist, or if there is no record at all, unless
     `may_be_empty`.
     """
     if may_be_empty and not given and not default.exists():

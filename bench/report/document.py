@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bench.errors import first_line
 from bench.judge.verdict import Verdict
 from bench.quantities import QUANTITIES
 from bench.quantities.budget import BUDGETS
@@ -19,7 +20,7 @@ from bench.report.example_images import Examples, examples
 from bench.report.figures import Picture, pictures
 from bench.report.speed_tables import speed_tables
 from bench.report.tables import mean_ranks, published_table, tables
-from bench.report.text import prose, sentences
+from bench.report.text import in_line, prose, sentences
 from bench.run.store import Record
 
 T = TypeVar("T")
@@ -102,11 +103,20 @@ def document(
 
 
 def _part(name: str, section: Section, folders: Sequence[Path]) -> Part:
-    shown = examples(section, folders) if section.dice else None
+    shown, why = _or_why(lambda: examples(section, folders) if section.dice else None, "No test images are shown")
+    printed, unread = _or_why(lambda: published_table(section), "Published figures are left out")
     drawn = [picture for source in (section, shown) if source for picture in pictures(name, source)]
-    says = (*sentences(section), *([prose("no_images")] if section.dice and not shown else []))
-    told = (*tables(section), *filter(None, [published_table(section)]))
+    says = (*sentences(section), *why, *unread, *([prose("no_images")] if section.dice and not (shown or why) else []))
+    told = (*tables(section), *filter(None, [printed]))
     return Part(name, prose("title", section), says, told, tuple(drawn), section, shown)
+
+
+def _or_why(make: Callable[[], T | None], without: str) -> tuple[T | None, list[str]]:
+    """What is made of a file beside the records; without it, if that is damaged, a sentence that says why."""
+    try:
+        return make(), []
+    except Exception as error:  # noqa: BLE001  # of whichever reader: the report goes on without it
+        return None, [f"{without}, for they cannot be read: {in_line(first_line(error)).rstrip('.')}."]
 
 
 def _speed_part(speeds: Speeds, number: int) -> Part:

@@ -6,6 +6,7 @@ the cache of the folder of records. A report made without this cache has no exam
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,7 @@ from bench.errors import UserError
 from bench.files import write_whole
 from bench.run.store import Record
 
+DIGEST = re.compile("[0-9a-f]{12}")
 CHOSEN = "chosen:"  # prefix of the arrays of chosen regions in the file
 # Digests of drawn images in records of the first format, and those of the same images now.
 SAME_IMAGES = {"e6f41c35e5c5": "d18319c80903"}
@@ -90,6 +92,8 @@ def path_of(folder: Path, key: str, digest: str = "") -> Path:
 def find(record: Record, folders: Sequence[Path]) -> tuple[Predictions, Path] | None:
     """A record's predictions and the folder they were found in; None if none of the folders has them."""
     digest = getattr(record.result, "predictions", "")
+    if digest and not DIGEST.fullmatch(digest):  # such a name would lead elsewhere
+        return None
     for folder in folders:
         if (path := path_of(folder, record.id, digest)).exists():
             return Predictions.load(path), folder
@@ -104,11 +108,11 @@ def images(
     They are read from the folder's cache, or generated again if the data set is synthetic.
     """
     cached = folder / predictions.cache
-    if predictions.cache and (cached / "images.npy").exists():
+    if predictions.cache and cached.resolve().is_relative_to(folder.resolve()) and (cached / "images.npy").is_file():
         places = [predictions.places[name] for name in ids]
         pixels, truths = (np.load(cached / f"{kind}.npy", mmap_mode="r")[places] for kind in ("images", "masks"))
         return pixels, truths
-    return None if DATASETS[dataset].needs_root else _drawn(predictions, ids, dataset)
+    return None if dataset not in DATASETS or DATASETS[dataset].needs_root else _drawn(predictions, ids, dataset)
 
 
 def _drawn(predictions: Predictions, ids: Sequence[str], dataset: str) -> tuple[np.ndarray, np.ndarray] | None:
