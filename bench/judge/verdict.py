@@ -5,14 +5,14 @@ interval is outside. Otherwise it is undecided, so that no check fails by chance
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.judge.claim import Claim
 from bench.judge.evidence import measured, previous
 from bench.judge.figure import Measured, Undecided
 from bench.networks import NETWORKS, find_network
-from bench.read.code import is_of_present_code
+from bench.read.code import is_of_present_code, is_sealed
 from bench.run.store import Record
 from bench.stats.power import Need
 
@@ -23,7 +23,8 @@ Outcome = Literal["holds", "fails", "undecided"]
 class Verdict:
     """The verdict on a claim, in base units. If undecided, `reason` and `todo` say why, and what would help.
 
-    `before` is the same figure for an earlier version of the network's code, if there are records of it.
+    `before` is the same figure for an earlier version of the network's code, if there are records of it. `unsealed` are
+    the ids of the records behind it that have no digest.
     """
 
     claim: Claim
@@ -32,6 +33,7 @@ class Verdict:
     todo: str = ""
     measured: Measured | None = None
     before: float | None = None
+    unsealed: tuple[str, ...] = ()
 
 
 def judge(claims: Sequence[Claim], records: Sequence[Record], machine: str) -> list[Verdict]:
@@ -51,7 +53,14 @@ def judge(claims: Sequence[Claim], records: Sequence[Record], machine: str) -> l
     def of(claim: Claim, found: dict[str, list[Record]]) -> list[Record]:
         return [record for name in claim.networks for record in found[name]]
 
-    return [_verdict(claim, of(claim, present), of(claim, older), machine) for claim in claims]
+    open_to_edits = {record.id for found in present.values() for record in found if not is_sealed(record)}
+    verdicts = [_verdict(claim, of(claim, present), of(claim, older), machine) for claim in claims]
+    return [_marked(verdict, open_to_edits) for verdict in verdicts] if open_to_edits else verdicts
+
+
+def _marked(verdict: Verdict, unsealed: set[str]) -> Verdict:
+    behind = verdict.measured.records if verdict.measured else ()
+    return replace(verdict, unsealed=tuple(dict.fromkeys(one for one in behind if one in unsealed)))
 
 
 def _verdict(claim: Claim, present: Sequence[Record], older: Sequence[Record], machine: str) -> Verdict:

@@ -18,6 +18,7 @@ from bench.files import write_whole
 from bench.judge.verdict import Verdict
 from bench.networks import title_of
 from bench.quantities import QUANTITIES, Cost, Latency, Scores
+from bench.read.code import is_sealed
 from bench.read.rows import Row, taints
 from bench.read.sections import Section, outdated
 from bench.report.columns import MAIN, Cell, Column, cells, number, worth_showing
@@ -52,7 +53,7 @@ def page(document: Document) -> str:
         known={record.id for record in ordered}, old={record.id for record in outdated(document.records)},
         networks=groupby(ordered, lambda record: record.job.network), title_of=title_of, told=_told,
         parts=[_part(part) for part in document.parts], left_out=left_out, svg=svg_inside, most=MOST,
-        anchor=anchor, hint=hint, claimed=claimed, figures=figures, scope=scope, duration=duration,
+        anchor=anchor, hint=hint, claimed=claimed, figures=figures, scope=scope, duration=duration, sealed=is_sealed,
     )  # fmt: skip
 
 

@@ -67,7 +67,13 @@ def scope(verdict: Verdict) -> str:
     "the networks: 40 patients, 3 trainings each; probability of a false claim 0.002". Empty where there is none.
     """
     more = "" if command_of(verdict) else verdict.todo
-    return joined(_whose(verdict), f"to decide it: {more}" if more else "", by="; ")
+    return joined(_whose(verdict), _unsealed(verdict), f"to decide it: {more}" if more else "", by="; ")
+
+
+def _unsealed(verdict: Verdict) -> str:
+    count = len(verdict.unsealed)
+    have = "1 of its records has" if count == 1 else f"{count} of its records have"
+    return f"{have} no digest, so edits would not be seen" if count else ""
 
 
 def _whose(verdict: Verdict) -> str:
@@ -109,7 +115,9 @@ def sentence(verdict: Verdict) -> str:
         course = f" {went} from {was.removeprefix('was ')} to {now}"
     about = f"{claim.metric} of {claim.network}{f' at {claim.module}' if claim.module else ''}{course}"
     todo = f"(to decide it: {verdict.todo})" if verdict.reason and verdict.todo else ""
-    return joined(about, f"claimed {claimed(claim)}", _whose(verdict), joined(verdict.reason, todo), by="; ")
+    return joined(
+        about, f"claimed {claimed(claim)}", _whose(verdict), _unsealed(verdict), joined(verdict.reason, todo), by="; "
+    )  # fmt: skip
 
 
 def count(verdicts: Sequence[Verdict]) -> str:
@@ -177,7 +185,7 @@ def as_json(verdicts: Sequence[Verdict]) -> str:
             "outcome": v.outcome, **{name: _finite(v, name) for name in ("value", "low", "high", "n", "false_claim")},
             "scope": getattr(v.measured, "scope", ""), "need": _needed(v),
             "before": v.before, "reason": v.reason, "todo": v.todo,
-            "machine": getattr(v.measured, "machine", ""), "records": getattr(v.measured, "records", ()),
+            "machine": getattr(v.measured, "machine", ""), "records": getattr(v.measured, "records", ()), "unsealed": v.unsealed,
         }
         for v in verdicts
     ]  # fmt: skip
