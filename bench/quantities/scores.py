@@ -29,6 +29,7 @@ import numpy as np
 
 from bench.errors import look_up
 from bench.quantities.base import Unit
+from bench.stats.estimate import Block
 
 Weights = tuple[int, int, int]
 Grid = Literal["protocol", "own"]
@@ -196,13 +197,19 @@ def terms(scores: Any, name: str, protocol: Protocol) -> dict[str, np.ndarray]:
     keys = [(v.volume, v.label) for v in whole] or _once(
         scores, ("lines",), lambda: [(i.id, i.label) for i in scores.images]
     )
-    values = np.array([line.score(name) for line in lines], dtype=float)
+    values = np.array([_value(line, name) for line in lines], dtype=float)
     if not score.everywhere and (without := _without_target(scores, bool(whole))):
         values[[place for place, key in enumerate(keys) if key in without]] = math.nan
     found = _by_unit([(unit, label, value) for (unit, label), value in zip(keys, values.tolist(), strict=True)])
     if len({len(one) for one in found.values()}) > 1:  # a volume lacks a class
         return {unit: _defined(one) for unit, one in found.items()}
     return dict(zip(found, _defined(np.array(list(found.values()))), strict=True))
+
+
+def _value(line: Any, name: str) -> Any:
+    """The same as `line.score(name)`, without pydantic's way to look for what is no field."""
+    own = vars(line)
+    return own[name] if name in own else (line.__pydantic_extra__ or {}).get(name, math.nan)
 
 
 def _defined(values: np.ndarray) -> np.ndarray:
@@ -253,7 +260,7 @@ def of_patients(
     of = [places.setdefault(patient.get(unit, unit), len(places)) for unit in found]
     summed = np.zeros((len(places), *values.shape[1:-1], 3))
     np.add.at(summed, of, np.concatenate([values, near[..., None]], axis=-1))
-    return dict(zip(places, summed, strict=True))
+    return Block(places, summed)
 
 
 def _unit(image: Any, in_volumes: bool) -> str:

@@ -1,6 +1,6 @@
 """Rows compared on the same patients, and their ranks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,6 +11,7 @@ from bench.stats.paired import Difference, against_one
 from bench.stats.power import Need, need
 from bench.stats.ranking import Ranking, ranking
 
+Differences = dict[str, Difference]  # by the place of a row
 SUBJECT = "mdsa_unet"  # the network of this project, the default reference of comparisons
 
 
@@ -76,21 +77,30 @@ def paired(rows: Sequence[Row], reference: Row, chosen_after: bool = False) -> l
     Rows that share no patient with it are left out. Nothing is said of rows whose records name no patients, or that
     were scored on a part of the test split. `chosen_after` is for a reference that was chosen by its figure.
     """
-    scored = {str(place): row for place, row in enumerate(rows) if row.dice}
+    scored = {str(place): row for place, row in enumerate(row for row in rows if row.dice)}
     place = next(place for place, row in scored.items() if row is reference)
-    by_place = {place: row.terms("dice") for place, row in scored.items()}
-    trainings = against_one(by_place, place, "these trainings", chosen_after)
-    enough = {p: found for p, found in by_place.items() if len(pool_folds(found)) >= LEAST_TRAININGS}
-    # A reference that was chosen among all is paid for as one of all, also by those that have too few trainings.
-    family = by_place if chosen_after else enough
-    networks = against_one(family, place, "the networks", chosen_after) if place in enough else {}
-    networks = {place: one for place, one in networks.items() if place in enough}
+    # Sections of the same scores beside other times compare the same.
+    what = ("paired", chosen_after, *((id(row.kept), row.own_grid) for row in scored.values()))
+    if what not in reference.kept:
+        reference.kept[what] = _differences(scored, place, chosen_after)
+    trainings, networks = cast("tuple[Differences, Differences]", reference.kept[what])
 
     def sound(one: Difference | None, row: Row) -> Difference | None:
         return one and (one if all(map(_decides, (row, reference))) else one.without_interval())
 
     pairs = ((scored[p], sound(one, scored[p]), sound(networks.get(p), scored[p])) for p, one in trainings.items())
     return [Paired(row, reference, one, two, chosen_after) for row, one, two in pairs if one]
+
+
+def _differences(scored: Mapping[str, Row], place: str, chosen_after: bool) -> tuple[Differences, Differences]:
+    """What may be said of these trainings against the row at `place`, and of those networks that have enough."""
+    by_place = {place: row.terms("dice") for place, row in scored.items()}
+    trainings = against_one(by_place, place, "these trainings", chosen_after)
+    enough = {p: found for p, found in by_place.items() if len(pool_folds(found)) >= LEAST_TRAININGS}
+    # A reference that was chosen among all is paid for as one of all, also by those that have too few trainings.
+    family = by_place if chosen_after else enough
+    networks = against_one(family, place, "the networks", chosen_after) if place in enough else {}
+    return trainings, {place: one for place, one in networks.items() if place in enough}
 
 
 def _decides(row: Row) -> bool:

@@ -119,6 +119,11 @@ class Section:
         return {name: ranks for name, ranks in found.items() if len({one.rank for one in ranks.values()}) > 1}
 
     @property
+    def seeds(self) -> list[int]:
+        """The seeds of all trainings, each once."""
+        return sorted(set().union(*(row.seeds for row in self.rows)))
+
+    @property
     def trained_on(self) -> set[str]:
         """The machines that the networks were trained on, in words."""
         every = (record for row in self.rows for record in row.records if isinstance(record.result, Scores))

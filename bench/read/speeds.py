@@ -233,6 +233,11 @@ class Speeds:
         """The threads of CPU operators that all of its records were measured with."""
         return next(r.job.spec.threads for row in self.rows for r in row.records if hasattr(r.job.spec, "threads"))
 
+    @property
+    def measured(self) -> set[str]:
+        """The quantities of its records."""
+        return {record.job.spec.quantity for row in self.rows for record in row.records}
+
     @cached_property
     def batches(self) -> list[int]:
         """The batches at which plain networks were timed, at the size of the single figures."""

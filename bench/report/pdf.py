@@ -52,7 +52,8 @@ def _data(document: Document) -> dict[str, Any]:
 
 def _in_lines(command: str) -> str:
     """A command in lines that fit and that a shell reads as one; an option stays with its value."""
-    tied = re.sub(r"( --\S+) (?!-)", "\\1\0", command)
+    tied = re.sub(r"'[^']*'", lambda quoted: re.sub(r"\s", "\0", quoted[0]), command)  # no line ends in quotes
+    tied = re.sub(r"( --\S+) (?!-)", "\\1\0", tied)
     lines = textwrap.wrap(tied, COMMAND, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
     return " \\\n".join(lines).replace("\0", " ")
 

@@ -185,7 +185,8 @@ def as_json(verdicts: Sequence[Verdict]) -> str:
             "outcome": v.outcome, **{name: _finite(v, name) for name in ("value", "low", "high", "n", "false_claim")},
             "scope": getattr(v.measured, "scope", ""), "need": _needed(v),
             "before": v.before, "reason": v.reason, "todo": v.todo,
-            "machine": getattr(v.measured, "machine", ""), "records": getattr(v.measured, "records", ()), "unsealed": v.unsealed,
+            "machine": getattr(v.measured, "machine", ""), "records": getattr(v.measured, "records", ()),
+            "unsealed": v.unsealed,
         }
         for v in verdicts
     ]  # fmt: skip

@@ -111,9 +111,13 @@ def _ranks(names: Sequence[str], found: np.ndarray, drawn: np.ndarray, of: Of) -
 
 def _ranked(values: np.ndarray) -> np.ndarray:
     """Ranks from 1 along the last axis, the least value first; equal values have the lowest rank of theirs."""
-    from scipy.stats import rankdata
-
-    return np.asarray(rankdata(values, method="min", axis=-1), dtype=float)
+    order = np.argsort(values, axis=-1)
+    ordered = np.take_along_axis(values, order, axis=-1)
+    places = np.arange(values.shape[-1])
+    is_first = np.concatenate([np.ones((*values.shape[:-1], 1), bool), np.diff(ordered, axis=-1) != 0], axis=-1)
+    ranks = np.empty(values.shape)
+    np.put_along_axis(ranks, order, 1.0 + np.maximum.accumulate(np.where(is_first, places, 0), axis=-1), axis=-1)
+    return ranks
 
 
 def _figures(stacked: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -47,7 +47,7 @@ def test_a_folder_that_cannot_be_listed_is_told(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("bench.read.load.os.scandir", refuse)
-    with pytest.raises(UserError, match="cannot read the folder .*: Permission denied"):
+    with pytest.raises(UserError, match=r"cannot read the folder .*: Permission denied"):
         record_folders(tmp_path)
 
 

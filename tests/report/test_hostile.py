@@ -28,8 +28,8 @@ from bench.report.tidy import write_csv, write_parquet
 HOSTILE = [
     "</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "a|b|c", "`x` **y** [z](http://e)", "=1+1",
     "@SUM(A1)", "-net", "+net", "\t=1", "\rnet", "a\nb\n\n# c", "\\input{/etc/passwd} % & # _ ^ ~ $x$ {", "#set page()",
-    "\x1b[31mred\x1b]0;title\x07", "\u202egnp.exe", "\udce9\ud800", "[red]x[/red]", '"quoted", twice', "]]>", "\x1e\x00",
-    "{{ 7 * 7 }}", "${jndi}", "::error::x%0A", "n" * 400, "漢字🙂",
+    "\x1b[31mred\x1b]0;title\x07", "\u202egnp.exe", "\udce9\ud800", "[red]x[/red]", '"quoted", twice', "]]>",
+    "\x1e\x00", "{{ 7 * 7 }}", "${jndi}", "::error::x%0A", "n" * 400, "漢字🙂",
 ]  # fmt: skip
 
 
