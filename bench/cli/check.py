@@ -72,8 +72,8 @@ def check(
 
 def _print(verdicts: list[Any], format_: Format) -> None:
     """Print the verdicts; on GitHub's runners also into the summary of the step."""
-    from bench.report.text import plain
     from bench.report.verdicts import FORMATS, as_markdown
+    from bench.units import plain
 
     shown = plain(FORMATS[format_](verdicts))
     if format_ == "text":

@@ -41,7 +41,7 @@ def report(
     from bench.quantities.scores import find_protocol
     from bench.read.load import record_folders
     from bench.read.sections import outdated
-    from bench.report.text import plain
+    from bench.units import plain
 
     by = find_protocol(protocol) if protocol else None
     records = records_of(folders or [])
@@ -88,7 +88,8 @@ def pick(
     from bench.judge import pick as picking
     from bench.machine import this_machine
     from bench.read.sections import sections
-    from bench.report.text import candidate_line, pick_reason, plain
+    from bench.report.text import candidate_line, pick_reason
+    from bench.units import plain
 
     bounds = {
         "latency": max_latency_ms and max_latency_ms / 1e3, "parameters": max_params,
@@ -133,7 +134,7 @@ def compare(
     from bench.judge.compare import compare as compare_records
     from bench.read.versions import uncommitted
     from bench.report.changes import FORMATS
-    from bench.report.text import plain
+    from bench.units import plain
 
     sides = {given: records_of([given]) for given in (base, head)}
     changes = compare_records(sides[base], sides[head])

@@ -12,8 +12,7 @@ from rich.console import Console, Group
 from rich.table import Column, Table
 from rich.text import Text
 
-from bench.report.text import plain
-from bench.units import duration
+from bench.units import duration, plain
 
 Part = str | tuple[str, str]
 Screen = Console

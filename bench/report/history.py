@@ -13,9 +13,9 @@ from bench.networks import title_of
 from bench.quantities import Metric
 from bench.report.figures import Picture
 from bench.report.plot_style import Figure, look, subplots
-from bench.report.text import joined, plain, short
+from bench.report.text import joined, short
 from bench.run.job import file_name
-from bench.units import in_unit
+from bench.units import in_unit, plain
 
 BAR = 30  # characters of the longest bar
 

@@ -12,7 +12,7 @@ from bench.judge.pick import LIMITS, Candidate
 from bench.read.sections import Section
 from bench.stats.paired import ALL_PAIRS
 from bench.stats.ranking import MOST as MOST_RANKED
-from bench.units import NONE, UNITS, in_unit
+from bench.units import NONE, UNITS, in_unit, plain
 
 TEMPLATES = Path(__file__).with_name("template")
 ESCAPED = "\\|"  # no backslash may stand in the braces of an f-string before Python 3.12
@@ -85,27 +85,9 @@ def interval(write: Callable[[float], str], low: float, high: float) -> str:
     )
 
 
-def plain(text: str) -> str:
-    r"""Text without what no reader sees and some programs obey; such characters are written out. Line ends stay.
-
-    These are control characters and the sequences they begin, marks that turn the direction of writing, halves of
-    characters. Every format shows names and errors so, whoever wrote them.
-
-    >>> print(plain("a\x1b[31m \u202eb \udce9"))
-    a\x1b[31m \u202eb \udce9
-    """
-    if text.isprintable() or text == END:
-        return text
-    return "".join(one if one in "\n\N{NO-BREAK SPACE}" or one.isprintable() else _written(one) for one in text)
-
-
-def _written(character: str) -> str:
-    return character.encode("unicode_escape").decode()
-
-
 def _finished(value: Any) -> Any:
     """What a template writes, by `plain`. What is marked as safe was written by this program."""
-    return plain(value) if type(value) is str else value
+    return plain(value) if type(value) is str and value != END else value
 
 
 def everywhere(write: Callable[[str], str], facts: Any) -> Any:

@@ -11,7 +11,8 @@ from bench.read.rows import Row
 from bench.read.sections import Section, named
 from bench.report.columns import MAIN
 from bench.report.document import Document
-from bench.report.text import cell, everywhere, plain
+from bench.report.text import cell, everywhere
+from bench.units import plain
 
 SUFFIXES = {"seconds": "_s", "bytes": "_bytes", "joules": "_j"}
 

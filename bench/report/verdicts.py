@@ -15,8 +15,8 @@ from typing import Any
 from bench.judge.claim import Claim
 from bench.judge.verdict import Verdict
 from bench.networks import find_network, title_of
-from bench.report.text import interval, joined, plain, template
-from bench.units import NONE, UNITS, in_unit
+from bench.report.text import interval, joined, template
+from bench.units import NONE, UNITS, in_unit, plain
 
 MARKS = {"fails": "✗", "holds": "✓", "undecided": "?"}  # in the order of importance
 LEVELS = {"fails": "error", "undecided": "notice"}

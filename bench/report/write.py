@@ -15,7 +15,8 @@ from bench.locks import held
 from bench.report.document import Document
 from bench.report.figures import FIGURES, Picture, draw_together
 from bench.report.manifest import Tell, put
-from bench.report.text import in_line, plain
+from bench.report.text import in_line
+from bench.units import plain
 
 LOG = ".bench-report.log"
 

@@ -22,8 +22,9 @@ from bench.report.html import page
 from bench.report.latex import latex_table
 from bench.report.markdown import write as write_markdown
 from bench.report.tables import tables
-from bench.report.text import cell, code, fence, in_line, latex, markdown, plain, prose, short
+from bench.report.text import cell, code, fence, in_line, latex, markdown, prose, short
 from bench.report.tidy import write_csv, write_parquet
+from bench.units import plain
 
 HOSTILE = [
     "</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "a|b|c", "`x` **y** [z](http://e)", "=1+1",
