@@ -26,10 +26,10 @@ from bench.report.document import Document, Part
 from bench.report.example_images import Examples
 from bench.report.figures import Picture
 from bench.report.plot_style import look
-from bench.report.text import TEMPLATES, joined, slug, template
+from bench.report.text import TEMPLATES, everywhere, joined, slug, template
 from bench.report.verdicts import MARKS, claimed, command_of, count, figures, grouped, scope
 from bench.run.store import Record
-from bench.units import duration, giga, milliseconds, share
+from bench.units import duration, giga, milliseconds, plain, share
 
 MOST_RECORDS = 2000  # that are shown in full: more make a page that browsers are slow to open
 MOST = 60  # samples of a record that are shown; its file holds them all
@@ -78,7 +78,7 @@ def _claims(document: Document) -> dict[str, Any]:
 def _part(part: Part) -> dict[str, Any]:
     """A part with its plot, its image viewer, and for each title the records behind the figures of the row."""
     return {
-        "part": part, "slug": slug(part.name), "origins": _origins(part), "plot": plotted(part.section),
+        "part": part, "slug": slug(part.name), "origins": _origins(part), "plot": everywhere(plain, plotted(part.section)),
         "viewed": viewed(part.examples) if part.examples else None,
     }  # fmt: skip
 
