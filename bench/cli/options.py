@@ -235,10 +235,11 @@ def records_of(
     nothing. Having no record at all is not an error: then every claim is undecided.
     """
     from bench.read.load import read
+    from bench.units import plain
 
     loaded = read(given, default, may_be_empty=whole, wanted=wanted)
     if whole and loaded.problems:
         raise UserError("\n".join(["these records cannot be trusted, and so no verdict can:", *loaded.problems]))
     for problem in [*loaded.problems, *loaded.replaced]:
-        echo(f"left out: {problem}", err=True)
+        echo(plain(f"left out: {problem}"), err=True)
     return loaded.records

@@ -163,9 +163,10 @@ def history(
     from bench.networks import find_network
     from bench.quantities import find_metric
     from bench.report.history import as_text, draw, facts
+    from bench.run.job import file_name
 
     about = find_metric(metric)
-    if not any(Path(records).rglob(f"{glob.escape(network)}-{about.quantity}-*.json")):  # as of predictions elsewhere
+    if not any(Path(records).rglob(f"{glob.escape(file_name(network))}-{about.quantity}-*.json")):  # as of predictions elsewhere
         find_network(network)
     writable(to)
     points = points_of(network, about, dataset, records)

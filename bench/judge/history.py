@@ -9,6 +9,7 @@ from bench.quantities.variants import PLAIN, name_of
 from bench.read.code import standing
 from bench.read.load import FOLDER, Commit, commits, records_at
 from bench.read.sections import is_named
+from bench.run.job import file_name
 from bench.run.store import Record
 
 USUAL = {"size": 224, "batch": 1, "channels": 3, "tf32": False, "cudnn_benchmark": False}
@@ -35,7 +36,7 @@ def history(network: str, metric: Metric, dataset: str = "", folder: str = FOLDE
     The conditions are the default ones: 224 pixels, batch 1, the plain variant, all switches off. A score is on
     `dataset`, by default the first data set by name.
     """
-    named = f"{network}-{metric.quantity}-"
+    named = f"{file_name(network)}-{metric.quantity}-"
     found = {commit: _usual(records_at(commit.name, folder, named).records, metric, dataset)
              for commit in commits(folder, named)}  # fmt: skip
     return _told_apart([point for commit, records in found.items() for point in _points(commit, metric, records)])
