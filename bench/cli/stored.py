@@ -166,7 +166,8 @@ def history(
     from bench.run.job import file_name
 
     about = find_metric(metric)
-    if not any(Path(records).rglob(f"{glob.escape(file_name(network))}-{about.quantity}-*.json")):  # as of predictions elsewhere
+    files = f"{glob.escape(file_name(network))}-{about.quantity}-*.json"
+    if not any(Path(records).rglob(files)):  # there may be some of predictions elsewhere
         find_network(network)
     writable(to)
     points = points_of(network, about, dataset, records)

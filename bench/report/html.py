@@ -78,7 +78,8 @@ def _claims(document: Document) -> dict[str, Any]:
 def _part(part: Part) -> dict[str, Any]:
     """A part with its plot, its image viewer, and for each title the records behind the figures of the row."""
     return {
-        "part": part, "slug": slug(part.name), "origins": _origins(part), "plot": everywhere(plain, plotted(part.section)),
+        "part": part, "slug": slug(part.name), "origins": _origins(part),
+        "plot": everywhere(plain, plotted(part.section)),
         "viewed": viewed(part.examples) if part.examples else None,
     }  # fmt: skip
 
