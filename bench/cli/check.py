@@ -28,6 +28,8 @@ def check(
 ) -> None:
     """Check whether each claim holds, fails or is undecided, and from which records.
 
+    Only records of what is claimed are read, by the names of their files; `bench report` names others that are damaged.
+
     Exit code 0: none fails. 1: one fails. 2: the claims or the records cannot be read. Undecided is no failure.
 
     Examples:
@@ -39,6 +41,7 @@ def check(
     from bench.judge.claims_file import default_claims, read_claims
     from bench.judge.verdict import judge
     from bench.machine import this_machine
+    from bench.run.job import file_name
 
     claims = claims or default_claims()
     asked, names, machine = read_claims(claims), names_in(only), this_machine().fingerprint
@@ -46,7 +49,8 @@ def check(
         if not any(claim.name.startswith(name) for claim in asked):
             raise unknown(f"claim in {claims}", name, {claim.name.partition("/")[0] for claim in asked})
     asked = [claim for claim in asked if not names or claim.name.startswith(names)]
-    records = records_of(folders or [], whole=True, default=out)
+    about = tuple({f"{file_name(name)}-{claim.about.quantity}-" for claim in asked for name in claim.networks})
+    records = records_of(folders or [], whole=True, default=out, wanted=lambda name: name.startswith(about))
     verdicts = judge(asked, records, machine)
     if measure_missing:
         from bench.cli.display import do
@@ -69,8 +73,9 @@ def check(
 def _print(verdicts: list[Any], format_: Format) -> None:
     """Print the verdicts; on GitHub's runners also into the summary of the step."""
     from bench.report.verdicts import FORMATS, as_markdown
+    from bench.units import plain
 
-    shown = FORMATS[format_](verdicts)
+    shown = plain(FORMATS[format_](verdicts))
     if format_ == "text":
         from bench.cli.terminal import console, say
 
@@ -80,5 +85,5 @@ def _print(verdicts: list[Any], format_: Format) -> None:
     else:
         echo(shown)
     if format_ == "github" and (summary := os.environ.get("GITHUB_STEP_SUMMARY")):
-        with Path(summary).open("a") as lines:
+        with Path(summary).open("a", encoding="utf-8") as lines:
             lines.write(as_markdown(verdicts) + "\n")

@@ -5,7 +5,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,9 @@ from typer import Exit, echo
 from bench.cli.options import print_json
 from bench.cli.terminal import Part, Screen, Status, blocks, console, key_values, say
 from bench.data import SPLITS
+from bench.errors import UserError
 from bench.judge import claims_file, verdict
+from bench.judge.claim import Claim
 from bench.machine import this_machine
 from bench.networks import title_of
 from bench.quantities import QUANTITIES
@@ -28,6 +29,8 @@ from bench.run.plan import Clock, Plan, missing
 from bench.run.store import Record, Store
 from bench.units import duration, percent, share, significant
 
+MOST = 100  # networks of a table, or remarks, that a terminal shows
+REST = 20  # times as long as the tables took is waited until they are drawn again
 ROOMY = 110  # characters of a line from which on a table is shown with all of its columns
 
 
@@ -61,7 +64,8 @@ def do(planned: Plan, out: Path, quiet: bool) -> list[Record]:
     """
     store, began = Store(out), time.monotonic()
     waiting = missing(planned, store)
-    ready = [record for job in planned.jobs if job not in waiting and (record := store.find(job))]
+    keys = {job.key for job in waiting}
+    ready = [record for job in planned.jobs if job.key not in keys and (record := store.find(job))]
     try:
         with Progress(console(), len(waiting), ready, quiet) as progress:
             records = engine().carry_out(planned, waiting, out, progress)
@@ -74,7 +78,7 @@ def do(planned: Plan, out: Path, quiet: bool) -> list[Record]:
         raise Exit(130) from None
     if waiting and not quiet:
         # The rest is what the harness itself costs: starting workers, building networks, keeping records.
-        took, measured = time.monotonic() - began, sum(r.window_s or 0.0 for r in records if r.job in waiting)
+        took, measured = time.monotonic() - began, sum(r.window_s or 0.0 for r in records if r.id in keys)
         took_in_all, own = duration(took), percent(max(0.0, 1 - measured / took))
         echo(f"Took {took_in_all}, of which {own} outside measuring: starting workers, keeping records.\n", err=True)
     return records
@@ -86,7 +90,13 @@ class Progress(Status):
     def __init__(self, to: Screen, jobs: int, records: Sequence[Record], quiet: bool = False) -> None:
         super().__init__(to, quiet)
         self.jobs, self.records, self.number, self.name, self.deadline = jobs, list(records), 0, "", 0.0
+        self.filled, self.took = 0.0, 0.0  # the time of the tables, and what they took
         self._fill_tables()
+
+    def __exit__(self, kind: object, *others: object) -> None:
+        if kind:  # what stays on the screen is whole
+            self._fill_tables()
+        super().__exit__(kind, *others)
 
     def begin(self, job: Job, seconds_left: float) -> None:
         """A job starts; `seconds_left` is the estimate for it and all after it."""
@@ -108,7 +118,8 @@ class Progress(Status):
     def end(self, record: Record) -> None:
         """A job ended, with or without a result."""
         self.records.append(record)
-        self._fill_tables()
+        if time.monotonic() - self.filled > REST * self.took:
+            self._fill_tables()
         if record.status != "ok":
             self.show(f"{self.name}: {record.outcome}: {record.error}")
 
@@ -116,10 +127,19 @@ class Progress(Status):
         self.show(self.name + news, max(0.0, self.deadline - time.monotonic()), at_once=at_once)
 
     def _fill_tables(self) -> None:
+        if self.live is None:
+            return
         # The first block of each: the line that says what runs now must not be pushed off the screen.
+        began = time.monotonic()
         found = sections(self.records, running=True)
-        drawn = (report_table(tables.tables(section)[0], self.to.width) for section in found)
+        drawn = (report_table(_cut(tables.main_table(section)), self.to.width) for section in found[:MOST])
         self.tables = [block for blocks in drawn for block in blocks[:1]]
+        self.filled, self.took = time.monotonic(), time.monotonic() - began
+
+
+def _cut(shown: columns.Table) -> columns.Table:
+    """A table without the networks for which a terminal has no room."""
+    return replace(shown, lines=shown.lines[:MOST], origins=shown.origins[:MOST])
 
 
 def report_table(shown: columns.Table, width: int) -> list[Any]:
@@ -146,18 +166,43 @@ def conclude(
     """Write the report of the records; print the tables, what they say in words, and where it lies.
 
     `claims` is a file of claims, by default ./claims.toml, else the program's own. Of these, those about networks of
-    the report are judged.
+    the report are judged. Claims that nobody asked for and that cannot be read are told, and left out. Raises
+    write.Unwritten, after all else, if a format could not be written.
     """
     found, timed = sections(records, protocol, against), speeds(records)
     networks = {record.job.network for record in records}
-    known = claims_file.read_claims(claims or claims_file.default_claims())
+    known = _claims(claims)
     about = [claim for claim in known if networks.issuperset(claim.networks)]
     judged = verdict.judge(about, records, this_machine().fingerprint)
     whole = document.document(records, found, timed, judged, folders)
-    paths = write.write_report(whole, reports, formats or tuple(write.FORMATS), partial(echo, err=True))
+    failed = None
+    try:
+        paths = write.write_report(whole, reports, formats or tuple(write.FORMATS), _warn)
+    except write.Unwritten as error:
+        failed, paths = error, error.paths
     if as_json:
         print_json({"rows": tidy.tidy_rows(found), "paired": tidy.paired_rows(found), "files": [*map(str, paths)]})
-        return
+    else:
+        _show(found, timed, judged, paths)
+    if failed:
+        raise failed
+
+
+def _warn(line: str) -> None:
+    echo(text.in_line(line), err=True)
+
+
+def _claims(given: Path | None) -> list[Claim]:
+    try:
+        return claims_file.read_claims(given or claims_file.default_claims())
+    except UserError as error:
+        if given:
+            raise
+        _warn(f"left out: {error}")
+        return []
+
+
+def _show(found: list[Section], timed: list[Speeds], judged: Sequence[verdict.Verdict], paths: Sequence[Path]) -> None:
     to = console(stderr=False)
     draw(to, found, timed)
     if judged:
@@ -169,21 +214,28 @@ def conclude(
 def draw(to: Screen, found: list[Section], timed: list[Speeds]) -> None:
     """The tables of a report, what they say in words, and what failed."""
     for section in found:
-        for shown in tables.tables(section):
+        few = len(section.rows) <= MOST
+        for shown in tables.tables(section) if few else [tables.main_table(section)]:
             _print_table(to, shown, f", {section.name}")
-        for line in [*text.sentences(section), *_of_rows(section)]:
+        lines = [*text.sentences(section), *_of_rows(section)]
+        for line in lines[:MOST]:
             say(to, line)
+        if len(lines) > MOST:
+            say(to, f"{len(lines) - MOST} more remarks are in the report.")
         to.print()
-    for shown in (shown for one in timed for shown in speed_tables.speed_tables(one)):
-        _print_table(to, shown)
+    for one in timed:
+        for shown in speed_tables.speed_tables(one, None if len(one.rows) <= MOST else 1):
+            _print_table(to, shown)
 
 
 def _print_table(to: Screen, shown: columns.Table, more: str = "") -> None:
     if not shown.columns:  # every job failed, or there are scores and nothing else
         return
     say(to, shown.caption + more, style="bold")
-    for block in report_table(shown, to.width):
+    for block in report_table(_cut(shown), to.width):
         to.print(block)
+    if len(shown.lines) > MOST:
+        say(to, f"{len(shown.lines) - MOST} more, and the other tables of so many networks, are in the report.")
     to.print()
 
 

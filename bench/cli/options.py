@@ -229,17 +229,23 @@ def writable(folder: Path, written: Sequence[str] = ("doctor", "replaced")) -> N
     make_ready(folder, written)
 
 
-def records_of(given: "Sequence[Path | str]", whole: bool = False, default: Path = Path("results")) -> "list[Record]":
+def records_of(
+    given: "Sequence[Path | str]", whole: bool = False, default: Path = Path("results"),
+    wanted: Callable[[str], bool] = lambda name: True,
+) -> "list[Record]":  # fmt: skip
     """The records of the folders, files or revisions that are given, after a line for each file that is left out.
+
+    Of folders, only files whose names are `wanted` are read.
 
     With `whole`, a file that is not a complete record raises UserError, because a check that skips it would prove
     nothing. Having no record at all is not an error: then every claim is undecided.
     """
     from bench.read.load import read
+    from bench.units import plain
 
-    loaded = read(given, default, may_be_empty=whole)
+    loaded = read(given, default, may_be_empty=whole, wanted=wanted)
     if whole and loaded.problems:
         raise UserError("\n".join(["these records cannot be trusted, and so no verdict can:", *loaded.problems]))
     for problem in [*loaded.problems, *loaded.replaced]:
-        echo(f"left out: {problem}", err=True)
+        echo(plain(f"left out: {problem}"), err=True)
     return loaded.records

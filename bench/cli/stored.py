@@ -27,6 +27,8 @@ def report(
 ) -> None:
     """Write the report of stored records: PDF, HTML, Markdown, LaTeX, CSV, Parquet. Nothing is measured.
 
+    What is damaged is named and left out. Exit code 2 if a format could not be written; the others are.
+
     Examples:
 
       bench report results/reference --to reports/reference
@@ -39,11 +41,12 @@ def report(
     from bench.quantities.scores import find_protocol
     from bench.read.load import record_folders
     from bench.read.sections import outdated
+    from bench.units import plain
 
     by = find_protocol(protocol) if protocol else None
     records = records_of(folders or [])
     for record in outdated(records):
-        echo(f"left out: {record.id}, for {record.job.network}'s code or its libraries changed since", err=True)
+        echo(plain(f"left out: {record.id}, for {record.job.network}'s code or its libraries changed since"), err=True)
     if names := names_in(group):
         wanted = in_groups(names)
         records = [r for r in records if r.job.network in (*wanted, MACHINE)]
@@ -86,6 +89,7 @@ def pick(
     from bench.machine import this_machine
     from bench.read.sections import sections
     from bench.report.text import candidate_line, pick_reason
+    from bench.units import plain
 
     bounds = {
         "latency": max_latency_ms and max_latency_ms / 1e3, "parameters": max_params,
@@ -104,7 +108,7 @@ def pick(
         } for one in candidates])  # fmt: skip
     else:
         lines = [f"{'✓' if candidate.fits else '✗'} {candidate_line(candidate)}" for candidate in candidates]
-        echo("\n".join([pick_reason(section, candidates), "", *lines]))
+        echo(plain("\n".join([pick_reason(section, candidates), "", *lines])))
     raise Exit(int(not candidates[0].fits))
 
 
@@ -130,10 +134,11 @@ def compare(
     from bench.judge.compare import compare as compare_records
     from bench.read.versions import uncommitted
     from bench.report.changes import FORMATS
+    from bench.units import plain
 
     sides = {given: records_of([given]) for given in (base, head)}
     changes = compare_records(sides[base], sides[head])
-    echo(FORMATS[format_](changes))
+    echo(plain(FORMATS[format_](changes)))
     for given, note in ((given, note) for given, records in sides.items() for note in uncommitted(records)):
         echo(f"{given}: {note}", err=True)
     if changes and all(change.outcome == "refused" for change in changes):
@@ -158,9 +163,11 @@ def history(
     from bench.networks import find_network
     from bench.quantities import find_metric
     from bench.report.history import as_text, draw, facts
+    from bench.run.job import file_name
 
     about = find_metric(metric)
-    if not any(Path(records).rglob(f"{glob.escape(network)}-{about.quantity}-*.json")):  # as of predictions elsewhere
+    files = f"{glob.escape(file_name(network))}-{about.quantity}-*.json"
+    if not any(Path(records).rglob(files)):  # there may be some of predictions elsewhere
         find_network(network)
     writable(to)
     points = points_of(network, about, dataset, records)

@@ -12,7 +12,7 @@ from rich.console import Console, Group
 from rich.table import Column, Table
 from rich.text import Text
 
-from bench.units import duration
+from bench.units import duration, plain
 
 Part = str | tuple[str, str]
 Screen = Console
@@ -29,7 +29,7 @@ def console(stderr: bool = True) -> Screen:
 
 def say(to: Screen, *parts: Part, style: str = "", wrap: bool = True) -> None:
     """A line of text. Without `wrap`, a long line stays one line: for paths, and for what is searched with grep."""
-    to.print(Text.assemble(*parts, style=style), soft_wrap=not wrap)
+    to.print(Text.assemble(*map(_plain, parts), style=style), soft_wrap=not wrap)
 
 
 def key_values(to: Screen, lines: Iterable[Sequence[Part]], indent: bool = False) -> None:
@@ -54,8 +54,13 @@ def table(
 
 def _filled(drawn: Table, lines: Iterable[Sequence[Part]]) -> Table:
     for line in lines:
-        drawn.add_row(*map(Text.assemble, line))
+        drawn.add_row(*(Text.assemble(_plain(part)) for part in line))
     return drawn
+
+
+def _plain(part: Part) -> Part:
+    """A part in which nothing is obeyed by a terminal, whoever wrote it."""
+    return plain(part) if isinstance(part, str) else (plain(part[0]), part[1])
 
 
 def blocks(headers: Sequence[str], lines: Sequence[Sequence[Part]], width: int) -> list[Table]:

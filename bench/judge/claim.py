@@ -170,8 +170,11 @@ class Claim(Frozen):
 
 
 def contradictions(claims: Iterable[Claim]) -> Iterator[tuple[Claim, Claim]]:
-    """Yield the pairs of claims that cannot both hold, in the order of the file."""
-    for first, second in combinations(claims, 2):
+    """Yield the pairs of claims that cannot both hold."""
+    alike: dict[tuple[Any, ...], list[Claim]] = {}
+    for claim in claims:
+        alike.setdefault(claim.subject, []).append(claim)
+    for first, second in (pair for some in alike.values() for pair in combinations(some, 2)):
         low, high = zip(first.allowed, second.allowed, strict=True)
-        if first.subject == second.subject and max(low) > min(high):
+        if max(low) > min(high):
             yield first, second

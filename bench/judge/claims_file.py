@@ -8,14 +8,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bench.errors import UserError, unknown
+from bench.errors import UserError, first_line, unknown
 from bench.judge.claim import Claim, contradictions
 
 
 def default_claims() -> Path:
     """./claims.toml if it exists, else the claims that are part of this package."""
     here = Path("claims.toml")
-    return here if here.exists() else Path(str(files("bench.judge") / "claims.toml"))
+    return here if here.is_file() else Path(str(files("bench.judge") / "claims.toml"))
 
 
 def read_claims(path: Path) -> list[Claim]:
@@ -34,6 +34,8 @@ def read_claims(path: Path) -> list[Claim]:
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
         raise UserError(f"{path}:{line[1] if line else 'last line'}: not valid TOML: {error}") from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise UserError(f"{path}: cannot be read as claims ({first_line(error)})") from None
     claims = [claim for name, table in tables.items() for claim in _claims(path, text, name, table)]
     if not claims:
         raise UserError(f"{path}: no claim in it; a claim is a table: [name], then says, source, network, metric ...")

@@ -18,7 +18,7 @@ from bench.judge.evidence import times_of
 from bench.machine import Machine
 from bench.quantities import METRICS, QUANTITIES, DiceSpec, Metric
 from bench.quantities.scores import PROTOCOLS, SCORES
-from bench.read.code import digest_of
+from bench.read.code import digest_of, standing
 from bench.read.rows import Row, longest
 from bench.read.sections import conditions_of
 from bench.run.store import Record
@@ -79,13 +79,14 @@ Family = dict[str, list[Record]]  # by the fingerprint of the machine; empty for
 
 
 def _families(records: Iterable[Record]) -> dict[tuple[str, str, str], Family]:
-    """Finished records by network, quantity and conditions, then by machine; only those of the newest code."""
+    """Finished records by network, quantity and conditions, then by machine; only those of the current code."""
     found: dict[tuple[str, str, str], Family] = {}
-    for record in sorted(records, key=lambda r: r.before.at):
+    for record in sorted(records, key=standing):
         if record.status == "ok" and QUANTITIES[record.job.spec.quantity].metrics:
             key = (record.job.network, record.job.spec.quantity, _conditions(record))
             family = found.setdefault(key, {})
-            family[record.machine_id] = [*family.pop(record.machine_id, []), record]  # the newest machine comes last
+            family[record.machine_id] = family.pop(record.machine_id, [])  # the newest machine comes last
+            family[record.machine_id].append(record)
     return {key: {name: of_one_state(group) for name, group in one.items()} for key, one in found.items()}
 
 

@@ -13,6 +13,7 @@ from bench.judge.scored import counted, scored
 from bench.quantities import Metric
 from bench.quantities.base import SWITCHES
 from bench.quantities.variants import name_of
+from bench.read.code import moment
 from bench.read.rows import longest, of_newest_runtime
 from bench.run.store import Record
 from bench.stats.estimate import of_processes
@@ -48,7 +49,7 @@ def fitting(claim: Claim, network: str, records: Sequence[Record]) -> list[Recor
             and claim.may_be_of(record.machine)
         )
 
-    found = sorted(filter(fits, records), key=lambda record: record.before.at)
+    found = sorted(filter(fits, records), key=moment)
     return of_newest_runtime(found) if about.quantity == "latency" else found
 
 
@@ -139,7 +140,7 @@ def _pairs(mine: Sequence[Record], theirs: Sequence[Record]) -> list[Pair]:
     """Pairs of processes with the same conditions and number that began within an hour, in the order of timing."""
     others = {record.job.spec.model_dump_json(): record for record in theirs}
     found = [(record, others.get(record.job.spec.model_dump_json())) for record in mine]
-    return [(one, other) for one, other in found if other and abs((one.at - other.at).total_seconds()) < APART_S]
+    return [(one, other) for one, other in found if other and abs(moment(one) - moment(other)) < APART_S]
 
 
 def _of_one_protocol(pairs: Sequence[Pair]) -> list[Pair]:

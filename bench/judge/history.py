@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from bench.judge.compare import figure, of_one_state
 from bench.quantities import Metric
 from bench.quantities.variants import PLAIN, name_of
+from bench.read.code import standing
 from bench.read.load import FOLDER, Commit, commits, records_at
 from bench.read.sections import is_named
+from bench.run.job import file_name
 from bench.run.store import Record
 
 USUAL = {"size": 224, "batch": 1, "channels": 3, "tf32": False, "cudnn_benchmark": False}
@@ -34,7 +36,7 @@ def history(network: str, metric: Metric, dataset: str = "", folder: str = FOLDE
     The conditions are the default ones: 224 pixels, batch 1, the plain variant, all switches off. A score is on
     `dataset`, by default the first data set by name.
     """
-    named = f"{network}-{metric.quantity}-"
+    named = f"{file_name(network)}-{metric.quantity}-"
     found = {commit: _usual(records_at(commit.name, folder, named).records, metric, dataset)
              for commit in commits(folder, named)}  # fmt: skip
     return _told_apart([point for commit, records in found.items() for point in _points(commit, metric, records)])
@@ -50,12 +52,12 @@ def _told_apart(points: Sequence[Point]) -> list[Point]:
 
 
 def _usual(records: Sequence[Record], metric: Metric, dataset: str) -> list[Record]:
-    """Finished records under the default conditions, oldest first."""
+    """Finished records under the default conditions, the current one last."""
     kept = [r for r in records if r.status == "ok" and _is_usual(r, metric)]
     if metric.tier == "score":
         wanted = dataset or min((r.job.spec.dataset for r in kept), default="")
         kept = [r for r in kept if is_named(wanted, r)]
-    return sorted(kept, key=lambda r: r.before.at)
+    return sorted(kept, key=standing)
 
 
 def _is_usual(record: Record, metric: Metric) -> bool:

@@ -6,6 +6,7 @@ These weights differ on other patients: one training says that. The networks dif
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from shlex import quote
 from typing import Any
 
 from bench.judge.claim import Claim
@@ -106,8 +107,8 @@ def _todo(claim: Claim) -> str:
 
     `--all` trains what all such claims need.
     """
-    data = f"--dataset {claim.dataset.partition('/')[0]} --data-root FOLDER --budget paper"
-    return f"bench run --all {data} --seeds 0,1,2" if claim.against else f"bench run {claim.network} {data}"
+    data = f"--dataset {quote(claim.dataset.partition('/')[0])} --data-root FOLDER --budget paper"
+    return f"bench run --all {data} --seeds 0,1,2" if claim.against else f"bench run {quote(claim.network)} {data}"
 
 
 def _longest_training(claim: Claim, records: Sequence[Record]) -> list[Record]:

@@ -5,12 +5,13 @@ interval is outside. Otherwise it is undecided, so that no check fails by chance
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bench.judge.claim import Claim
 from bench.judge.evidence import measured, previous
 from bench.judge.figure import Measured, Undecided
+from bench.networks import NETWORKS, find_network
 from bench.read.code import is_of_present_code
 from bench.run.store import Record
 from bench.stats.power import Need
@@ -22,7 +23,8 @@ Outcome = Literal["holds", "fails", "undecided"]
 class Verdict:
     """The verdict on a claim, in base units. If undecided, `reason` and `todo` say why, and what would help.
 
-    `before` is the same figure for an earlier version of the network's code, if there are records of it.
+    `before` is the same figure for an earlier version of the network's code, if there are records of it. `unsealed` are
+    the ids of the records behind it that have no digest.
     """
 
     claim: Claim
@@ -31,18 +33,34 @@ class Verdict:
     todo: str = ""
     measured: Measured | None = None
     before: float | None = None
+    unsealed: tuple[str, ...] = ()
 
 
 def judge(claims: Sequence[Claim], records: Sequence[Record], machine: str) -> list[Verdict]:
     """Judge each claim. Records of the machine with the fingerprint `machine` take precedence over others.
 
-    Only records of the networks' present code are used.
+    Only records of the networks' present code are used, and only those of networks that are claimed about.
     """
-    present: list[Record] = []
-    older: list[Record] = []
+    claimed = {name for claim in claims for name in claim.networks}
+    for name in claimed - NETWORKS.keys():
+        find_network(name).libraries  # noqa: B018  # whoever claims something of code elsewhere lets it be looked at
+    present: dict[str, list[Record]] = {name: [] for name in claimed}
+    older: dict[str, list[Record]] = {name: [] for name in claimed}
     for record in records:
-        (present if is_of_present_code(record) else older).append(record)
-    return [_verdict(claim, present, older, machine) for claim in claims]
+        if (name := record.job.network) in claimed:
+            (present if is_of_present_code(record) else older)[name].append(record)
+
+    def of(claim: Claim, found: dict[str, list[Record]]) -> list[Record]:
+        return [record for name in claim.networks for record in found[name]]
+
+    open_to_edits = {record.id for found in present.values() for record in found if not record.is_sealed}
+    verdicts = [_verdict(claim, of(claim, present), of(claim, older), machine) for claim in claims]
+    return [_marked(verdict, open_to_edits) for verdict in verdicts] if open_to_edits else verdicts
+
+
+def _marked(verdict: Verdict, unsealed: set[str]) -> Verdict:
+    behind = verdict.measured.records if verdict.measured else ()
+    return replace(verdict, unsealed=tuple(dict.fromkeys(one for one in behind if one in unsealed)))
 
 
 def _verdict(claim: Claim, present: Sequence[Record], older: Sequence[Record], machine: str) -> Verdict:

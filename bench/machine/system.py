@@ -22,7 +22,6 @@ from typing import Any, TypeVar
 
 from bench.errors import first_line
 from bench.files import printable
-
 from bench.processes import starter
 
 PROC = Path("/proc")

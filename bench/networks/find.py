@@ -1,9 +1,12 @@
 """Finds a network by name: in the table, in a library, in a file or in an installed package."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from bench.errors import UserError, unknown
-from bench.networks.foreign import from_file, from_package, plug_ins
+from bench.networks.code import place_of
+from bench.networks.foreign import ForeignNetwork, from_file, from_package, plug_ins
+from bench.networks.imported import kept_code
 from bench.networks.names import PRETRAINED, WEIGHTS, Name, parse
 from bench.networks.smp import PREFIX, from_spec
 from bench.networks.table import NETWORKS, Network
@@ -27,6 +30,29 @@ def find_network(text: str) -> Network:
     if ":" in name.base or name.base in plug_ins():
         return from_package(name, plug_ins().get(name.base, name.base))
     raise UserError(f"{unknown('network', name.base, [*NETWORKS, *plug_ins()])}; or a network from elsewhere: {FORMS}")
+
+
+def network_on_record(text: str) -> Network | None:
+    """The network that a record names, for what its code is: nothing that the record names is opened or run.
+
+    None for a name that nothing has, and for one outside this repository whose code nobody asked for since it was last
+    edited. Never raises, for anybody may have written the record.
+    """
+    try:
+        name = parse(text)
+        if name.base in NETWORKS:
+            return None if name.arguments else NETWORKS[name.base]
+        if name.base.startswith(PREFIX):
+            return from_spec(name)
+        path, _, attribute = name.base.rpartition(":")
+        file = Path(path) if path.endswith(".py") else place_of(plug_ins().get(name.base, name.base).partition(":")[0])
+        code = kept_code(str(name), file)
+    except (UserError, ImportError, ValueError, OSError, RuntimeError):  # a loop of links, a name no file can have
+        return None
+    if code is None:
+        return None
+    known = {"arguments": {}, "file": str(file), "code": lambda: code, "is_strange": True}
+    return ForeignNetwork(str(name), attribute or name.base, builder=lambda: None, **known)
 
 
 def title_of(name: str) -> str:

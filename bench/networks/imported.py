@@ -64,9 +64,18 @@ def code_of(name: str, file: Path) -> Code:
 
     Of a network that cannot be built, or not in time, it is the files that its imports name.
     """
+    return kept_code(name, file) or _found(name, file.resolve(), _place(name, file))
+
+
+def kept_code(name: str, file: Path) -> Code | None:
+    """The code of a network if it was asked for since its files were last changed; nothing is run to find out."""
+    return _kept(_place(name, file))
+
+
+def _place(name: str, file: Path) -> Path:
+    """Where the answer of a network is kept."""
     facts = [FORMAT, name, str(file.resolve()), str(Path.cwd()), sys.path, sys.version, _installations()]
-    kept = _cache() / f"{sha256(json.dumps(facts).encode()).hexdigest()[:32]}.json"
-    return _kept(kept) or _found(name, file.resolve(), kept)
+    return _cache() / f"{sha256(json.dumps(facts).encode()).hexdigest()[:32]}.json"
 
 
 def _kept(place: Path) -> Code | None:

@@ -3,20 +3,22 @@
 A file that is not a complete record is skipped and listed in `problems`. Each command decides how to report these.
 """
 
+import gc
 import io
 import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from bench.errors import UserError
 from bench.files import printable
-from bench.read.code import is_of_present_code
-from bench.run.store import FORMAT, NAMED, Record, read_record, record_files
+from bench.read.code import is_of_present_code, moment
+from bench.run.store import FORMAT, LEFT, NAMED, Record, read_record, record_files
 
 FOLDER = "results"
 
@@ -31,27 +33,48 @@ class Loaded:
 
 
 def record_folders(root: Path) -> list[Path]:
-    """The folder and its direct subfolders, if they contain files named like records."""
-    folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())] if root.is_dir() else []
-    return [folder for folder in folders if any(NAMED.fullmatch(path.name) for path in record_files(folder))]
+    """The folder and its direct subfolders, if they contain files named like records. Hidden ones do not."""
+    below = sorted(path for path in root.iterdir() if path.name[0] != "." and path.is_dir()) if root.is_dir() else []
+    return [folder for folder in (root, *below) if any(NAMED.fullmatch(path.name) for path in record_files(folder))]
 
 
-def load(folders: list[Path]) -> Loaded:
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Without Python's search for cycles: records have none, and it would look through all of them again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def load(folders: list[Path], wanted: Callable[[str], bool] = lambda name: True) -> Loaded:
     """Load the records directly in the folders, in the order of their names. Damaged files are listed in `problems`.
 
-    If several folders have a record of the same job, the newest finished one is used: they are one measurement made
-    twice, not two seeds.
+    Files whose names are not `wanted` are left alone. If several folders have a record of the same job, a finished one
+    is used rather than a failure, then the newest (`bench.read.code.moment`), then that of the last folder: they are
+    one measurement made twice, not two seeds.
     """
     loaded = Loaded()
-    for folder in folders:
-        if not folder.is_dir():
-            raise UserError(f"no folder '{folder.resolve()}' to read records from; give one of `bench run --out`")
-        for path in record_files(folder):
-            try:
-                loaded.records.append(read_record(path))
-            except UserError as error:
-                loaded.problems.append(str(error))
-    return _together([loaded])
+    with _no_collector():
+        for folder in folders:
+            if not folder.is_dir():
+                raise UserError(f"no folder '{folder.resolve()}' to read records from; give one of `bench run --out`")
+            for path in record_files(folder):
+                if wanted(path.name):
+                    _add(loaded, path)
+        return _together([loaded])
+
+
+def _add(loaded: Loaded, path: Path) -> None:
+    if not path.is_file():  # a pipe would be waited for
+        return loaded.problems.append(f"{path}: is no file, or a link that leads to none; {LEFT}")
+    try:
+        return loaded.records.append(read_record(path))
+    except UserError as error:
+        return loaded.problems.append(str(error))
 
 
 def _together(parts: Sequence[Loaded]) -> Loaded:
@@ -59,20 +82,34 @@ def _together(parts: Sequence[Loaded]) -> Loaded:
     every = [record for part in parts for record in part.records]
     anew = {id(record) for record in _measured_anew(every)}
     records = [record for record in every if id(record) not in anew]
-    kept = {record.id: record for record in sorted(records, key=lambda r: (r.status == "ok", r.before.at))}
+    ids = [record.id for record in records]
+    ordered = sorted(zip(ids, records, strict=True), key=lambda one: _trust(one[1]))
+    kept = dict(ordered)
     replaced = [line for part in parts for line in part.replaced]
-    ours = ((record, kept[record.id].before) for record in records)  # a file that is read twice is not a duplicate
-    replaced += [f"{record.id}: measured again at {before.at}" for record, before in ours if before != record.before]
+    ours = ((key, record, kept[key]) for key, record in zip(ids, records, strict=True))
+    replaced += [f"{key}: measured again at {by.before.at}" for key, record, by in ours if _is_another(record, by)]
     replaced += [f"{r.id}: measured again, in the present format of records" for r in every if id(r) in anew]
     problems = [line for part in parts for line in part.problems]
-    return Loaded([kept[key] for key in dict.fromkeys(r.id for r in records)], problems, replaced)
+    return Loaded([kept[key] for key in dict.fromkeys(ids)], problems, replaced)
+
+
+def _trust(record: Record) -> tuple[bool, bool, float]:
+    """What puts the record that is used last among several of one job."""
+    return record.status == "ok", record.is_sealed, moment(record)
+
+
+def _is_another(record: Record, by: Record) -> bool:
+    """Whether they are two measurements: a file that is read twice is no duplicate."""
+    return record is not by and record.before != by.before
 
 
 def _measured_anew(records: Sequence[Record]) -> list[Record]:
     """The records of the first format of what has a finished record of the present one: same code, same conditions."""
-    done = {(r.job.network, r.job.spec) for r in records if r.schema_version == FORMAT and r.status == "ok"}
-    first = (r for r in records if r.schema_version != FORMAT and (r.job.network, r.job.spec) in done)
-    return [record for record in first if is_of_present_code(record)]
+    old = [record for record in records if record.schema_version != FORMAT]
+    names = {record.job.network for record in old}
+    new = (r for r in records if r.job.network in names and r.schema_version == FORMAT and r.status == "ok")
+    done = {(r.job.network, r.job.spec) for r in new}
+    return [r for r in old if (r.job.network, r.job.spec) in done and is_of_present_code(r)]
 
 
 @dataclass(frozen=True)
@@ -84,28 +121,32 @@ class Commit:
     subject: str
 
 
-def read(given: Sequence[Path | str], default: Path = Path(FOLDER), may_be_empty: bool = False) -> Loaded:
+def read(
+    given: Sequence[Path | str], default: Path = Path(FOLDER), may_be_empty: bool = False,
+    wanted: Callable[[str], bool] = lambda name: True,
+) -> Loaded:  # fmt: skip
     """Read the records that a user names (folders, files, git revisions, `REV:folder`), or those of the default folder.
 
     Of a folder, the records directly in it and in its direct subfolders are read; of a revision, those below `results`
-    unless a folder is given. Raises UserError if a name does not exist, or if there is no record at all, unless
+    unless a folder is given. Of folders, only files with `wanted` names are read. Raises
+    UserError if a name does not exist, or if there is no record at all, unless
     `may_be_empty`.
     """
     if may_be_empty and not given and not default.exists():
         return Loaded()
-    loaded = _together([_named(str(one)) for one in given or [default]])
+    loaded = _together([_named(str(one), wanted) for one in given or [default]])
     if not (loaded.records or loaded.problems or may_be_empty):
         where = ", ".join(map(str, given or [default]))
         raise UserError(f"no records in {where}; make some with `bench run --all`, or name another folder")
     return loaded
 
 
-def _named(given: str) -> Loaded:
+def _named(given: str, wanted: Callable[[str], bool]) -> Loaded:
     path = Path(given)
     if path.is_file():
         return Loaded([read_record(path)])
     if path.is_dir() or path == Path(FOLDER):
-        return load(record_folders(path) or [path])
+        return load(record_folders(path) or [path], wanted)
     revision, _, folder = given.partition(":")
     try:
         commit = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").decode().strip()

@@ -1,8 +1,8 @@
 """Rows compared on the same patients, and their ranks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, count
+from typing import cast
 
 from bench.quantities.scores import SCORES
 from bench.read.rows import Row
@@ -11,6 +11,7 @@ from bench.stats.paired import Difference, against_one
 from bench.stats.power import Need, need
 from bench.stats.ranking import Ranking, ranking
 
+Differences = dict[str, Difference]  # by the place of a row
 SUBJECT = "mdsa_unet"  # the network of this project, the default reference of comparisons
 
 
@@ -76,21 +77,30 @@ def paired(rows: Sequence[Row], reference: Row, chosen_after: bool = False) -> l
     Rows that share no patient with it are left out. Nothing is said of rows whose records name no patients, or that
     were scored on a part of the test split. `chosen_after` is for a reference that was chosen by its figure.
     """
-    scored = {str(place): row for place, row in enumerate(rows) if row.dice}
+    scored = {str(place): row for place, row in enumerate(row for row in rows if row.dice)}
     place = next(place for place, row in scored.items() if row is reference)
-    by_place = {place: row.terms("dice") for place, row in scored.items()}
-    trainings = against_one(by_place, place, "these trainings", chosen_after)
-    enough = {p: found for p, found in by_place.items() if len(pool_folds(found)) >= LEAST_TRAININGS}
-    # A reference that was chosen among all is paid for as one of all, also by those that have too few trainings.
-    family = by_place if chosen_after else enough
-    networks = against_one(family, place, "the networks", chosen_after) if place in enough else {}
-    networks = {place: one for place, one in networks.items() if place in enough}
+    # Sections of the same scores beside other times compare the same.
+    what = ("paired", chosen_after, *((id(row.kept), row.own_grid) for row in scored.values()))
+    if what not in reference.kept:
+        reference.kept[what] = _differences(scored, place, chosen_after)
+    trainings, networks = cast("tuple[Differences, Differences]", reference.kept[what])
 
     def sound(one: Difference | None, row: Row) -> Difference | None:
         return one and (one if all(map(_decides, (row, reference))) else one.without_interval())
 
     pairs = ((scored[p], sound(one, scored[p]), sound(networks.get(p), scored[p])) for p, one in trainings.items())
     return [Paired(row, reference, one, two, chosen_after) for row, one, two in pairs if one]
+
+
+def _differences(scored: Mapping[str, Row], place: str, chosen_after: bool) -> tuple[Differences, Differences]:
+    """What may be said of these trainings against the row at `place`, and of those networks that have enough."""
+    by_place = {place: row.terms("dice") for place, row in scored.items()}
+    trainings = against_one(by_place, place, "these trainings", chosen_after)
+    enough = {p: found for p, found in by_place.items() if len(pool_folds(found)) >= LEAST_TRAININGS}
+    # A reference that was chosen among all is paid for as one of all, also by those that have too few trainings.
+    family = by_place if chosen_after else enough
+    networks = against_one(family, place, "the networks", chosen_after) if place in enough else {}
+    return trainings, {place: one for place, one in networks.items() if place in enough}
 
 
 def _decides(row: Row) -> bool:
@@ -103,9 +113,30 @@ def rank(rows: Sequence[Row], score: str = "dice") -> Ranking | None:
     Their order is that of their figures; how stable it is follows from the patients, and from the trainings if every
     network has three. They are named by their titles; a number is appended to repeated titles.
     """
-    named: dict[str, Row] = {}
-    for row in rows:
-        if row.score(score) and _decides(row):
-            titles = chain([row.title], (f"{row.title} ({number})" for number in count(2)))
-            named[next(title for title in titles if title not in named)] = row
-    return ranking({title: row.terms(score) for title, row in named.items()}, SCORES[score].less_is_better)
+    some = [row for row in rows if row.score(score) and _decides(row)]
+    titles = told_apart([row.title for row in some], "{} ({})")
+    if not some:
+        return None
+    # Sections of the same scores beside other times have the same ranks.
+    kept, what = some[0].kept, ("ranks", score, *((id(row.kept), row.own_grid) for row in some))
+    if what not in kept:
+        named = dict(zip(titles, (row.terms(score) for row in some), strict=True))
+        kept[what] = ranking(named, SCORES[score].less_is_better)
+    return cast("Ranking | None", kept[what])
+
+
+def told_apart(names: Sequence[str], how: str) -> list[str]:
+    """The names, each repeated one with the first number from 2 on that makes it another.
+
+    >>> told_apart(["a", "a", "a (2)", "a"], "{} ({})")
+    ['a', 'a (2)', 'a (2) (2)', 'a (3)']
+    """
+    found: dict[str, None] = {}
+    last: dict[str, int] = {}
+    for name in names:
+        told = name
+        while told in found:
+            last[name] = last.get(name, 1) + 1
+            told = how.format(name, last[name])
+        found[told] = None
+    return list(found)

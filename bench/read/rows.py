@@ -1,15 +1,16 @@
 """Rows: the records of one network under one set of conditions, in base units."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from bench.networks import title_of
 from bench.quantities import Cost, Latency, Memory, Scores
 from bench.quantities.scores import PROTOCOLS, SCORES, Protocol, of_patients, patients, target_pixels, terms
+from bench.read.code import moment
 from bench.run.store import Record
 from bench.stats.estimate import (
     Estimate,
@@ -33,6 +34,7 @@ class Row:
 
     With `own_grid`, Dice and IoU are those on the images' own grid, for a section in which some are known there alone.
     `twin` is the row of the network that computes the same function: its Dice is shown for both, and only it is ranked.
+    `kept` holds what was computed from its scores; rows of the same scores beside other times share it.
     """
 
     network: str
@@ -40,7 +42,7 @@ class Row:
     protocol: Protocol = PROTOCOLS["per_image"]
     own_grid: bool = False
     twin: "Row | None" = None
-    _kept: dict[tuple[str, str], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    kept: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def title(self) -> str:
@@ -94,7 +96,7 @@ class Row:
         """Geometric mean over processes of their medians, with its 95 % interval."""
         return of_processes([result.samples_s for result in self.results(Latency)])
 
-    @property
+    @cached_property
     def trainings(self) -> tuple[Scores, ...]:
         """The course of each training (one per seed) and the scores of each image."""
         return tuple(self.results(Scores))
@@ -123,39 +125,48 @@ class Row:
 
         None if any of the trainings lacks it. Without patients in the records there is no interval.
         """
-        if ("score", name) not in self._kept:
-            trainings = self.terms(name)
-            measured = (
-                (SCORES[name].counts and found) or any(u[..., 1].any() for u in found.values()) for found in trainings
-            )
-            found = estimate(trainings, SCORES[name].worst is not None) if all(measured) else None
-            self._kept["score", name] = found and (found if self.patients else found.without_interval())
-        return self._kept["score", name]
+        return cast("Estimate | None", self._once(("score", name), lambda: self._score(name)))
+
+    def _score(self, name: str) -> Estimate | None:
+        trainings = self.terms(name)
+        measured = (
+            (SCORES[name].counts and found) or any(u[..., 1].any() for u in found.values()) for found in trainings
+        )
+        found = estimate(trainings, SCORES[name].worst is not None) if all(measured) else None
+        return found and (found if self.patients else found.without_interval())
+
+    def _once(self, what: tuple[Any, ...], compute: Callable[[], T]) -> T:
+        """What is computed once for all rows of the same scores."""
+        key = (*what, self.own_grid)
+        if key not in self.kept:
+            self.kept[key] = compute()
+        return cast("T", self.kept[key])
 
     def terms(self, name: str, protocol: Protocol | None = None) -> list[Terms]:
         """The terms of a score by patient, one entry per training; cached, because several figures use them."""
-        protocol = protocol or self.protocol
-        key = (name, protocol.name)
-        if key not in self._kept:
-            scored, worst = [scores for scores in self.trainings if scores.images], SCORES[name].worst
-            self._kept[key] = [of_patients(self._of_units(s, name, protocol), patients(s), worst) for s in scored]
-        return self._kept[key]
+        of, worst = protocol or self.protocol, SCORES[name].worst
+
+        def compute() -> list[Terms]:
+            scored = [scores for scores in self.trainings if scores.images]
+            return [of_patients(self._of_units(s, name, of), patients(s), worst) for s in scored]
+
+        return self._once(("terms", name, of.name), compute)
 
     def _of_units(self, scores: Scores, name: str, protocol: Protocol) -> Terms:
         """The terms of a score by image or volume."""
         on_own_grid = self.own_grid and name in OWN_GRID
         return terms(scores, OWN_GRID[name] if on_own_grid else name, protocol)
 
-    @cached_property
+    @property
     def pooled_dice(self) -> Estimate | None:
         """Dice of one confusion matrix for the whole split, as other papers report it."""
-        found = estimate(self.terms("dice", PROTOCOLS["pooled"]))
+        found = self._once(("pooled",), lambda: estimate(self.terms("dice", PROTOCOLS["pooled"])))
         return found and (found if self.patients else found.without_interval())
 
-    @cached_property
+    @property
     def dice_by_class(self) -> tuple[float, ...]:
         """Dice of each foreground class; empty if nothing was scored."""
-        return by_class(self.terms("dice"))
+        return self._once(("classes",), lambda: by_class(self.terms("dice")))
 
     def by_unit(self, name: str) -> dict[str, float]:
         """The score of each image or volume, averaged over classes and trainings; NaN if it is undefined.
@@ -163,18 +174,22 @@ class Row:
         A pooled score is not defined per unit, so per-image scores are returned for it.
         """
         protocol = PROTOCOLS["per_image"] if self.protocol.name == "pooled" else self.protocol
-        return by_unit([self._of_units(scores, name, protocol) for scores in self.trainings if scores.images])
+        scored = [scores for scores in self.trainings if scores.images]
+        return self._once(("units", name), lambda: by_unit([self._of_units(s, name, protocol) for s in scored]))
 
     def quantiles(self, name: str = "dice") -> tuple[float, ...]:
         """The 5th, 25th and 50th percentile of the patients' scores; empty if nothing was scored."""
-        return quantiles(self.terms(name), QUANTILES)
+        return self._once(("quantiles", name), lambda: quantiles(self.terms(name), QUANTILES))
 
-    @cached_property
+    @property
     def dice_by_size(self) -> tuple[float, ...]:
         """Dice of the units with the smallest, middle and largest targets, a third each; empty if sizes are unknown.
 
         A target's size is the number of its pixels on the grid of the protocol, over all classes.
         """
+        return self._once(("sizes",), self._by_size)
+
+    def _by_size(self) -> tuple[float, ...]:
         each = [_target_sizes(scores, self.protocol) for scores in self.trainings if scores.images]
         if not each or not all(each):
             return ()
@@ -191,7 +206,10 @@ class Row:
 
     def left_out(self, name: str) -> int:
         """Number of undefined scores, such as precision if nothing was predicted."""
-        return undefined([self._of_units(scores, name, self.protocol) for scores in self.trainings if scores.images])
+        scored = [scores for scores in self.trainings if scores.images]
+        return self._once(
+            ("undefined", name), lambda: undefined([self._of_units(s, name, self.protocol) for s in scored])
+        )
 
     @cached_property
     def train_images_per_s(self) -> float | None:
@@ -279,7 +297,9 @@ def longest(group: Sequence[Record]) -> list[Record]:
 
 def of_newest_runtime(group: Sequence[Record]) -> list[Record]:
     """Of times of one form, those with the version of ONNX Runtime that was used last: versions are never mixed."""
-    newest = max(group, key=lambda r: r.before.at, default=None)
+    if len({getattr(record.job.spec, "runtime", "") for record in group}) < 2:
+        return [*group]
+    newest = max(group, key=moment, default=None)
     return [r for r in group if newest and getattr(r.job.spec, "runtime", "") == newest.job.spec.runtime]
 
 

@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain, count
 from typing import Any
 
 from bench.machine import Machine
@@ -14,8 +13,8 @@ from bench.quantities import QUANTITIES, CostSpec, DiceSpec, LatencySpec, Scores
 from bench.quantities.base import SAME_PASS
 from bench.quantities.scores import PROTOCOLS, SCORES, Protocol
 from bench.quantities.variants import PLAIN, name_of
-from bench.read.code import digest_of
-from bench.read.paired import SUBJECT, Paired, paired, rank, reference_row
+from bench.read.code import digest_of, standing
+from bench.read.paired import SUBJECT, Paired, paired, rank, reference_row, told_apart
 from bench.read.rows import Row, grouped, longest, on_one_grid
 from bench.run.store import Record
 from bench.stats.ranking import Rank, Ranking
@@ -120,6 +119,11 @@ class Section:
         return {name: ranks for name, ranks in found.items() if len({one.rank for one in ranks.values()}) > 1}
 
     @property
+    def seeds(self) -> list[int]:
+        """The seeds of all trainings, each once."""
+        return sorted(set().union(*(row.seeds for row in self.rows)))
+
+    @property
     def trained_on(self) -> set[str]:
         """The machines that the networks were trained on, in words."""
         every = (record for row in self.rows for record in row.records if isinstance(record.result, Scores))
@@ -136,19 +140,24 @@ class Section:
 
 def named(found: Sequence[Section]) -> dict[str, Section]:
     """Sections by unique name. A number is appended to repeated names."""
-    by_name: dict[str, Section] = {}
-    for section in found:
-        names = chain([section.name], (f"{section.name}-{number}" for number in count(2)))
-        by_name[next(name for name in names if name not in by_name)] = section
-    return by_name
+    return dict(zip(told_apart([section.name for section in found], "{}-{}"), found, strict=True))
 
 
 def outdated(records: Sequence[Record]) -> list[Record]:
-    """Records of networks whose code or libraries changed since, which are treated as different networks."""
-    newest: dict[Any, str] = {}
-    for record in sorted(records, key=lambda r: r.before.at):
-        newest |= _code(record)
-    return [record for record in records if not _code(record).items() <= newest.items()]
+    """Records of networks whose code or libraries changed since, which are treated as different networks.
+
+    Those of the code as it is now are current, whenever they were made; else the newest are.
+    """
+    codes: dict[Any, set[str]] = defaultdict(set)
+    for record in records:
+        for of, version in _code(record).items():
+            codes[of].add(version)
+    disputed = {name for (name, *_), versions in codes.items() if len(versions) > 1}
+    some = [record for record in records if record.job.network in disputed]
+    current: dict[Any, str] = {}
+    for record in sorted(some, key=standing):
+        current |= _code(record)
+    return [record for record in some if not _code(record).items() <= current.items()]
 
 
 def _code(record: Record) -> dict[Any, str]:
@@ -189,25 +198,69 @@ def _sections(records: Sequence[Record], protocol: Protocol | None, running: boo
     dice = _scored(records)
     timed = _timed(records, {_shape(scored[0]) for scored in dice})
     wanted = _names(record for scored in dice for record in scored) if running else _names(records)
+    table, kept = _InTable(records), _Kept()
+    by_shape: dict[Any, list[list[list[Record]]]] = defaultdict(lambda: [[], []])
+    for place, groups in enumerate((dice, timed)):
+        for group in groups:
+            by_shape[_shape(group[0])][place].append(group)
+
+    def made(scored: list[Record], timed: list[Record], absent: set[str], alone: Sequence[Record] = ()) -> Section:
+        return _section(table, kept, scored, timed, absent, protocol, alone)
+
     found = [
-        _section(records, scored, group, wanted - _scored_names(wanted, scored), protocol)
+        made(scored, group, wanted - _scored_names(wanted, scored))
         for scored in dice
-        for group in _alike(scored[0], timed) or [[]]
+        for group in by_shape[_shape(scored[0])][1] or [[]]
     ]
+    scored_names = {shape: _names(r for group in groups[0] for r in group) for shape, groups in by_shape.items()}
 
     def is_left_over(group: list[Record]) -> bool:
         """Whether a network of the group is missing from the scored sections of the same shape."""
-        ours = _names([*group, *_beside(records, group[0])])
-        scored = _scored_names(ours, [record for other in _alike(group[0], dice) for record in other])
-        return not _alike(group[0], dice) or (not running and bool(ours - scored))
+        scored = scored_names.get(_shape(group[0]))
+        ours = _names([*group, *table.beside(group[0])])
+        return not scored or (not running and any({n, origin_of(n)}.isdisjoint(scored) for n in ours))
 
-    found += [_section(records, [], group, set(), protocol) for group in timed if is_left_over(group)]
+    found += [made([], group, set()) for group in timed if is_left_over(group)]
     swept = {_shape(r) for r in records if isinstance(r.job.spec, LatencySpec)}
     for group in _alone(records):
         if _shape(group[0]) not in swept and is_left_over(group):
-            found.append(_section(records, [], [], set(), protocol, group))
+            found.append(made([], [], set(), group))
             swept.add(_shape(group[0]))
     return found
+
+
+class _InTable:
+    """The records for the main table, found by their conditions."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.names: dict[str, tuple[str, ...]] = {}  # of the conditions that a quantity has
+        self.found: dict[Any, list[tuple[int, Record]]] = defaultdict(list)
+        self.on_machines: dict[Any, list[Record]] = defaultdict(list)  # by shape
+        for place, record in enumerate(records):
+            spec = record.job.spec
+            if _stands_in_table(record):
+                names = self.names.setdefault(spec.quantity, tuple(n for n in SAME_PASS if hasattr(spec, n)))
+                self.found[spec.quantity, *(getattr(spec, name) for name in names)].append((place, record))
+                if record.machine_id:
+                    self.on_machines[_shape(record)].append(record)
+
+    def beside(self, first: Record) -> list[Record]:
+        """The records for the same row as `first`: those with equal conditions, as far as both have them."""
+        theirs = first.job.spec
+        keys = [(of, *(getattr(theirs, n, None) for n in names)) for of, names in self.names.items() if of != "latency"]
+        return [record for _, record in sorted((one for key in keys for one in self.found.get(key, ())), key=_place)]
+
+
+def _place(one: tuple[int, Record]) -> int:
+    return one[0]
+
+
+class _Kept(dict[Any, dict[Any, Any]]):
+    """What was computed from the scores of some records, for all sections that show them beside other times."""
+
+    def of(self, network: str, records: Iterable[Record], protocol: Protocol) -> dict[Any, Any]:
+        scored = (id(record) for record in records if isinstance(record.job.spec, DiceSpec))
+        return self.setdefault((network, protocol.name, *scored), {})
 
 
 def _names(records: Iterable[Record]) -> set[str]:
@@ -297,31 +350,24 @@ def _stands_in_table(record: Record) -> bool:
     return bool(quantity.columns) and all(getattr(record.job.spec, k) == v for k, v in quantity.beside.items())
 
 
-def _beside(records: Sequence[Record], first: Record) -> list[Record]:
-    """The records for the same row of the main table: those with equal conditions, as far as both have them."""
-
-    def alike(record: Record) -> bool:
-        ours, theirs = record.job.spec, first.job.spec
-        return all(getattr(ours, name) == getattr(theirs, name, None) for name in SAME_PASS if hasattr(ours, name))
-
-    return [r for r in records if r.job.spec.quantity != "latency" and _stands_in_table(r) and alike(r)]
-
-
 def _section(
-    records: Sequence[Record], scored: list[Record], timed: list[Record], absent: set[str], protocol: Protocol | None,
-    alone: Sequence[Record] = (),
+    table: _InTable, kept: _Kept, scored: list[Record], timed: list[Record], absent: set[str],
+    protocol: Protocol | None, alone: Sequence[Record] = (),
 ) -> Section:  # fmt: skip
     """Make one section without the networks `absent`, which were not scored here and would only add empty cells."""
     # Without times, use other machine-dependent records of the scored shape, at the smallest batch.
-    alike = [r for r in records if scored and r.machine_id and _stands_in_table(r) and _shape(r) == _shape(scored[0])]
+    alike = table.on_machines.get(_shape(scored[0]), []) if scored and not timed else []
     first = (timed or sorted(alike, key=lambda r: getattr(r.job.spec, "batch", 1)) or scored or alone)[0]
-    beside = _beside(records, first)
+    beside = table.beside(first)
     counted = [record for record in beside if isinstance(record.job.spec, CostSpec)]
-    members = [record for record in (*beside, *timed, *scored) if record.job.network not in absent]
+    members: dict[str, list[Record]] = defaultdict(list)
+    for record in (*beside, *timed, *scored):
+        members[record.job.network].append(record)
     dice: DiceSpec | None = scored[0].job.spec if scored else None
     protocol = protocol or PROTOCOLS[dice.protocol if dice else "per_image"]
-    names = sorted(_names(members))
-    rows = on_one_grid([Row(name, found, protocol) for name in names for found in _by_origin(members, name)])
+    names = sorted(members.keys() - absent)
+    parts = [(name, found) for name in names for found in _by_origin(members[name])]
+    rows = on_one_grid([Row(name, found, protocol, kept=kept.of(name, found, protocol)) for name, found in parts])
     rows = tuple(replace(row, twin=_twin(row, rows)) if origin_of(row.network) else row for row in rows)
     latency, cost = (group[0].job.spec if group else None for group in (timed, counted))
     return Section(dice, latency, cost, first.machine, rows, protocol, size=first.job.spec.size)
@@ -333,20 +379,14 @@ def _twin(row: Row, rows: Sequence[Row]) -> Row | None:
     return min(of, key=lambda one: bool(one.weights_file), default=None)
 
 
-def _by_origin(members: Sequence[Record], network: str) -> list[tuple[Record, ...]]:
+def _by_origin(own: Sequence[Record]) -> list[tuple[Record, ...]]:
     """Split a network's records by weights file and by whether it predicted elsewhere.
 
     Records of other quantities are in every part.
     """
-    own = [record for record in members if record.job.network == network]
     origins = {id(r): (r.job.spec.weights, bool(r.job.spec.predicted)) for r in own if isinstance(r.job.spec, DiceSpec)}
     kinds = list(dict.fromkeys(origins.values()))
     return [tuple(r for r in own if origins.get(id(r), kind) == kind) for kind in kinds or [("", False)]]
-
-
-def _alike(record: Record, others: list[list[Record]]) -> list[list[Record]]:
-    """The other groups with the same channels, classes and size."""
-    return [other for other in others if _shape(other[0]) == _shape(record)]
 
 
 def _shape(record: Record) -> tuple[int, int, int]:

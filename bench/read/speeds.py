@@ -233,6 +233,11 @@ class Speeds:
         """The threads of CPU operators that all of its records were measured with."""
         return next(r.job.spec.threads for row in self.rows for r in row.records if hasattr(r.job.spec, "threads"))
 
+    @property
+    def measured(self) -> set[str]:
+        """The quantities of its records."""
+        return {record.job.spec.quantity for row in self.rows for record in row.records}
+
     @cached_property
     def batches(self) -> list[int]:
         """The batches at which plain networks were timed, at the size of the single figures."""
@@ -292,7 +297,11 @@ def speeds(records: Sequence[Record]) -> list[Speeds]:
     for record in recent:
         if record.job.spec.quantity in SHOWN:
             families.setdefault(_family(record), []).append(record)
-    return [_speeds(key, family, recent) for key, family in families.items()]
+    beside: dict[tuple[Any, ...], list[Record]] = {}  # counts and peaks by the conditions that they have
+    for record in recent:
+        if record.job.spec.quantity in ("cost", "peak"):
+            beside.setdefault(tuple(getattr(record.job.spec, n, None) for n in SHARED), []).append(record)
+    return [_speeds(key, family, beside) for key, family in families.items()]
 
 
 def _family(record: Record) -> tuple[Any, ...]:
@@ -305,16 +314,19 @@ def _switched_on(record: Record) -> tuple[str, ...]:
     return tuple(name for name in SWITCHES if getattr(record.job.spec, name, False))
 
 
-def _speeds(key: tuple[Any, ...], family: list[Record], records: list[Record]) -> Speeds:
+def _speeds(key: tuple[Any, ...], family: list[Record], beside: dict[tuple[Any, ...], list[Record]]) -> Speeds:
     """Make the Speeds of a family, with the costs of its networks and the peak rates of its machine."""
-    beside = [record for record in records if record.job.spec.quantity in ("cost", "peak")]
     shared = dict(zip(SHARED, key, strict=False))
-    members = [*family, *(r for r in beside if all(getattr(r.job.spec, n, v) == v for n, v in shared.items()))]
+    alike = [some for of, some in beside.items() if all(a in (None, b) for a, b in zip(of, key, strict=False))]
+    members = [*family, *(record for some in alike for record in some)]
     # Single figures use the conditions of a latency if there is one.
     single = [r.job.spec for r in family if r.job.spec.quantity == "latency"] or [r.job.spec for r in family]
     size, batch = min((s.size != USUAL_SIZE, s.size) for s in single)[1], min(s.batch for s in single)
-    names = sorted({r.job.network for r in family})
+    by_name: dict[str, list[Record]] = {name: [] for name in sorted({r.job.network for r in family})}
+    for record in members:
+        if record.job.network in by_name:
+            by_name[record.job.network].append(record)
     peaks = [r.result for r in members if isinstance(r.result, Peak) and r.job.spec.precision == "float32"
              and _switched_on(r) == key[-1]]  # fmt: skip
-    rows = (Speed(n, tuple(r for r in members if r.job.network == n), batch, size, *peaks[:1]) for n in names)
+    rows = (Speed(name, tuple(own), batch, size, *peaks[:1]) for name, own in by_name.items())
     return Speeds(shared["device"], family[0].machine, tuple(rows), *key[len(SHARED) :])

@@ -20,8 +20,18 @@ class Shown(Protocol):
 
 
 def origins(rows: Sequence[Shown]) -> list[str]:
-    """The notes on where the records of rows come from: uncommitted changes, then versions that differ."""
-    return [*uncommitted(record for row in rows for record in row.records), *differing(rows)]
+    """The notes on where the records of rows come from: uncommitted changes, missing digests, versions that differ."""
+    records = [record for row in rows for record in row.records]
+    return [*uncommitted(records), *unsealed(records), *differing(rows)]
+
+
+def unsealed(records: Iterable[Record]) -> list[str]:
+    """Which records have no digest in their files, in one note; empty if all have."""
+    without = dict.fromkeys(record.id for record in records if not record.is_sealed)
+    if not without:
+        return []
+    have = "1 record has" if len(without) == 1 else f"{len(without)} records have"
+    return [f"{have} no digest, so edits would not be seen: {_few(list(without))}"]
 
 
 def uncommitted(records: Iterable[Record]) -> list[str]:

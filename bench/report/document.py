@@ -3,10 +3,13 @@
 Every format renders the same `Document`, so all formats have the same content.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any, TypeVar
 
+from bench.errors import first_line
 from bench.judge.verdict import Verdict
 from bench.quantities import QUANTITIES
 from bench.quantities.budget import BUDGETS
@@ -17,8 +20,10 @@ from bench.report.example_images import Examples, examples
 from bench.report.figures import Picture, pictures
 from bench.report.speed_tables import speed_tables
 from bench.report.tables import mean_ranks, published_table, tables
-from bench.report.text import prose, sentences
+from bench.report.text import in_line, prose, sentences
 from bench.run.store import Record
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -38,15 +43,33 @@ class Part:
     speeds: Speeds | None = None
 
 
+class Later(Sequence[T]):
+    """A sequence that is made when it is first looked at, for some formats do without it."""
+
+    def __init__(self, make: Callable[[], Iterable[T]]) -> None:
+        self._make = make
+
+    @cached_property
+    def _made(self) -> tuple[T, ...]:
+        return tuple(self._make())
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._made[place]
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+
 @dataclass(frozen=True)
 class Document:
     """All of a report, in the order in which it is read. `records` are those behind it, for tracing figures back."""
 
     machines: tuple[str, ...]
     verdicts: tuple[Verdict, ...]
-    parts: tuple[Part, ...]
-    commands: tuple[str, ...]
+    parts: Sequence[Part]
+    commands: Sequence[str]
     records: tuple[Record, ...]
+    sections: tuple[Section, ...] = ()
 
     @property
     def pictures(self) -> list[Picture]:
@@ -62,24 +85,38 @@ def document(
     folders: Sequence[Path] = (),
 ) -> Document:
     """Put a report together from sections, speeds and verdicts; pictures of images from what lies in the `folders`."""
-    parts = [_part(name, section, folders) for name, section in named(list(found)).items()]
-    if ranks := mean_ranks(found):
-        parts.append(Part("ranks", ranks.caption, (), (ranks,), ()))
-    parts += [_speed_part(speeds, number) for number, speeds in enumerate(timed, 1)]
-    measured = [record.machine for record in records if record.job.spec.quantity != "cost"]
-    machines = dict.fromkeys(f"{machine.title}; torch {machine.packages.get('torch')}" for machine in measured)
-    trained = [section for section in found if section.dice and section.dice.train]
-    commands = [prose("training_command", section, BUDGETS.values()) for section in trained]
-    commands += [prose("timing_command", speeds, QUANTITIES) for speeds in timed]
-    return Document(tuple(machines), tuple(verdicts), tuple(parts), tuple(dict.fromkeys(commands)), tuple(records))
+
+    def parts() -> Iterator[Part]:
+        yield from (_part(name, section, folders) for name, section in named(found).items())
+        if ranks := mean_ranks(found):
+            yield Part("ranks", ranks.caption, (), (ranks,), ())
+        yield from (_speed_part(speeds, number) for number, speeds in enumerate(timed, 1))
+
+    def commands() -> Iterable[str]:
+        trained = [section for section in found if section.dice and section.dice.train]
+        told = [prose("training_command", section, BUDGETS.values()) for section in trained]
+        return dict.fromkeys([*told, *(prose("timing_command", speeds, QUANTITIES) for speeds in timed)])
+
+    measured = {id(record.machine): record.machine for record in records if record.job.spec.quantity != "cost"}
+    machines = dict.fromkeys(f"{one.title}; torch {one.packages.get('torch')}" for one in measured.values())
+    return Document(tuple(machines), tuple(verdicts), Later(parts), Later(commands), tuple(records), tuple(found))
 
 
 def _part(name: str, section: Section, folders: Sequence[Path]) -> Part:
-    shown = examples(section, folders) if section.dice else None
+    shown, why = _or_why(lambda: examples(section, folders) if section.dice else None, "No test images are shown")
+    printed, unread = _or_why(lambda: published_table(section), "Published figures are left out")
     drawn = [picture for source in (section, shown) if source for picture in pictures(name, source)]
-    says = (*sentences(section), *([prose("no_images")] if section.dice and not shown else []))
-    told = (*tables(section), *filter(None, [published_table(section)]))
+    says = (*sentences(section), *why, *unread, *([prose("no_images")] if section.dice and not (shown or why) else []))
+    told = (*tables(section), *filter(None, [printed]))
     return Part(name, prose("title", section), says, told, tuple(drawn), section, shown)
+
+
+def _or_why(make: Callable[[], T | None], without: str) -> tuple[T | None, list[str]]:
+    """What is made of a file beside the records; without it, if that is damaged, a sentence that says why."""
+    try:
+        return make(), []
+    except Exception as error:  # noqa: BLE001  # of whichever reader: the report goes on without it
+        return None, [f"{without}, for they cannot be read: {in_line(first_line(error)).rstrip('.')}."]
 
 
 def _speed_part(speeds: Speeds, number: int) -> Part:

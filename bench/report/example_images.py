@@ -14,6 +14,7 @@ from bench.quantities import Scores
 from bench.read.rows import Row
 from bench.read.sections import Section
 from bench.report.plot_style import Axes, Figure, look, subplots
+from bench.report.text import short
 from bench.run.predictions import Predictions, find, images
 from bench.units import share
 
@@ -106,7 +107,7 @@ def outlines(shown: Examples) -> Figure:
         line[0].set_title(f"{rank}: truth", fontsize=8)
         for axes, network in zip(line[1:], shown.networks, strict=True):
             _outline(axes, network.mask(name), look(network.row.network)[0], 1.4)
-            axes.set_title(f"{network.row.title[:18]}  {share(network.dice[name])}", fontsize=8)
+            axes.set_title(f"{short(network.row.title, 18)}  {share(network.dice[name])}", fontsize=8)
     return figure
 
 
@@ -124,7 +125,7 @@ def regions(shown: Examples) -> Figure:
             _cells(axes, found[network.predictions.places[name]], point, shown.truths[name].shape[-1])
         line[0].set_ylabel(where, fontsize=8)
     for axes, stage in zip(grid[0], stages, strict=True):
-        axes.set_title(stage.partition(".")[0], fontsize=8)
+        axes.set_title(short(stage.partition(".")[0], 18), fontsize=8)
     return figure
 
 

@@ -21,6 +21,7 @@ from bench.read.sections import Section
 from bench.read.speeds import Speeds
 from bench.report import plots
 from bench.report.example_images import Examples, outlines, regions
+from bench.report.fewer import fewer
 from bench.report.plot_style import STYLE, Figure
 
 Drawn = tuple[str, tuple[float, float]]  # the SVG, and its width and height in inches
@@ -113,9 +114,12 @@ class Picture:
 
 def pictures(name: str, source: Section | Examples | Speeds) -> Iterator[Picture]:
     """The figures of a source that have something to show; `name` tells their files from those of other sources."""
+    some, left_out = fewer(source)
     for kind in FIGURES[type(source)]:
-        if kind.has(source):
-            yield Picture(kind.key, f"{kind.key}-{name}", kind.caption.format(source), partial(kind.draw, source))
+        shown = source if kind.key == "paired" else some  # a pair's interval depends on how many there are
+        if kind.has(shown):
+            caption = kind.caption.format(shown) + left_out
+            yield Picture(kind.key, f"{kind.key}-{name}", caption, partial(kind.draw, shown))
 
 
 def draw_together(pictures: Sequence[Picture]) -> None:

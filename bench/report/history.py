@@ -13,8 +13,9 @@ from bench.networks import title_of
 from bench.quantities import Metric
 from bench.report.figures import Picture
 from bench.report.plot_style import Figure, look, subplots
-from bench.report.text import joined
-from bench.units import in_unit
+from bench.report.text import joined, short
+from bench.run.job import file_name
+from bench.units import in_unit, plain
 
 BAR = 30  # characters of the longest bar
 
@@ -32,7 +33,7 @@ def as_text(network: str, metric: Metric, points: Sequence[Point]) -> str:
         for point in alike:
             bar, figure = "█" * max(1, round(BAR * point.value / longest)), in_unit(point.value, metric.unit)
             lines.append(f"  {point.commit.at:%Y-%m-%d}  {point.commit.name}  {figure:>12}  {bar}")
-    return "\n".join(lines)
+    return plain("\n".join(lines))
 
 
 def facts(point: Point) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def facts(point: Point) -> dict[str, Any]:
 
 def draw(network: str, metric: Metric, points: Sequence[Point], to: Path) -> Path:
     """Write the figure of a history into the folder `to`; its path."""
-    name = f"history-{network}-{metric.name}"
+    name = f"history-{file_name(network)}-{metric.name}"
     picture = Picture("history", name, f"{metric.name} of {network}", partial(_draw, network, metric, points))
     return write_whole(to / f"{name}.svg", picture.svg)
 
@@ -59,10 +60,10 @@ def _draw(network: str, metric: Metric, points: Sequence[Point]) -> Figure:
         series[_where(point)].append((place, point.value))
     for number, (label, line) in enumerate(series.items()):
         style: dict[str, Any] = {"alpha": 1 / (1 + 0.5 * number), "linestyle": ("-", "--", ":")[number % 3]}
-        axes.plot(*zip(*line, strict=True), color=color, marker=marker, label=label, **style)
+        axes.plot(*zip(*line, strict=True), color=color, marker=marker, label=short(label, 90), **style)
     axes.set_xticks(range(len(points)), [f"{p.commit.name[:7]}\n{p.commit.at:%Y-%m-%d}" for p in points], fontsize=8)
     axes.yaxis.set_major_formatter(lambda value, _: in_unit(value, metric.unit) if value else "0")
     axes.set_ylim(0, 1.15 * max(point.value for point in points) or 1)
-    axes.set_title(f"{metric.name} of {title_of(network)}, by commit", loc="left", fontsize=10)
+    axes.set_title(f"{metric.name} of {short(title_of(network))}, by commit", loc="left", fontsize=10)
     axes.legend(loc="lower left", fontsize=8)
     return figure

@@ -25,11 +25,12 @@ from bench.report.document import Document, Part
 from bench.report.example_images import Examples
 from bench.report.figures import Picture
 from bench.report.plot_style import look
-from bench.report.text import TEMPLATES, joined, slug, template
+from bench.report.text import TEMPLATES, everywhere, joined, slug, template
 from bench.report.verdicts import MARKS, claimed, command_of, count, figures, grouped, scope
 from bench.run.store import Record
-from bench.units import duration, giga, milliseconds, share
+from bench.units import duration, giga, milliseconds, plain, share
 
+MOST_RECORDS = 2000  # that are shown in full: more make a page that browsers are slow to open
 MOST = 60  # samples of a record that are shown; its file holds them all
 # The columns on the plot's horizontal axis, and what makes a base unit the axis's.
 SCALES = {"latency": 1e3, "macs_fvcore": 1e-9, "parameters": 1e-6, "memory": 2.0**-20}
@@ -45,12 +46,13 @@ def write(document: Document, folder: Path) -> list[Path]:
 def page(document: Document) -> str:
     """The whole report; all style sheets and scripts of the template's folder go into it."""
     ordered = sorted(document.records, key=lambda r: (title_of(r.job.network), r.job.network, r.id))
+    left_out, ordered = max(0, len(ordered) - MOST_RECORDS), ordered[:MOST_RECORDS]
     return template("report.html").render(
         document=document, style=_all("*.css"), script=_all("*.js"), claims=_claims(document), marks=MARKS,
-        known={record.id for record in ordered}, old={record.id for record in outdated(ordered)},
+        known={record.id for record in ordered}, old={record.id for record in outdated(document.records)},
         networks=groupby(ordered, lambda record: record.job.network), title_of=title_of, told=_told,
-        parts=[_part(part) for part in document.parts], svg=svg_inside, most=MOST, anchor=anchor, hint=hint,
-        claimed=claimed, figures=figures, scope=scope, duration=duration,
+        parts=[_part(part) for part in document.parts], left_out=left_out, svg=svg_inside, most=MOST,
+        anchor=anchor, hint=hint, claimed=claimed, figures=figures, scope=scope, duration=duration,
     )  # fmt: skip
 
 
@@ -75,7 +77,8 @@ def _claims(document: Document) -> dict[str, Any]:
 def _part(part: Part) -> dict[str, Any]:
     """A part with its plot, its image viewer, and for each title the records behind the figures of the row."""
     return {
-        "part": part, "slug": slug(part.name), "origins": _origins(part), "plot": plotted(part.section),
+        "part": part, "slug": slug(part.name), "origins": _origins(part),
+        "plot": everywhere(plain, plotted(part.section)),
         "viewed": viewed(part.examples) if part.examples else None,
     }  # fmt: skip
 

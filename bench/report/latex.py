@@ -22,7 +22,9 @@ def latex_table(table: Table, label: str) -> str:
     import pandas as pd
 
     header = ["Network", *(latex(column.header) for column in table.columns)]
-    rows = [[latex(title), *map(_text, cells)] for title, cells in table.lines]
+    # A bracket or a star after the end of a line would be that end's own.
+    titles = (f"{{}}{told}" if told.startswith(("[", "*")) else told for told in (latex(t) for t, _ in table.lines))
+    rows = [[title, *map(_text, cells)] for title, (_, cells) in zip(titles, table.lines, strict=True)]
     alignment = f"l{'r' * len(table.columns)}"
     tabular = pd.DataFrame(rows, columns=header).to_latex(index=False, escape=False, column_format=alignment)
     notes = " ".join(f"{latex(note[:1].upper() + note[1:])}." for note in table.notes)

@@ -32,19 +32,33 @@ class Manifest:
     records: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, folder: Path, known: Callable[[str], bool]) -> "Manifest":
-        """That of a folder. Without one, files with a `known` name are ours if an earlier report lies there."""
-        with suppress(FileNotFoundError, ValueError, TypeError, AttributeError, KeyError):
-            facts = json.loads((folder / NAME).read_text())
-            digests = {name: {digest} for name, digest in facts["files"].items()}
-            for name, before in facts.get("before", {}).items():
-                digests.setdefault(name, set()).update(before)
-            files = {name: frozenset(some) for name, some in digests.items() if name == Path(name).name}
-            return cls(files, tuple(map(str, facts["records"])))
+    def of(cls, folder: Path, known: Callable[[str], bool], tell: Tell = lambda line: None) -> "Manifest":
+        """That of a folder. Without one, files with a `known` name are ours if an earlier report lies there.
+
+        One that cannot be read is told, and moved to the folder `replaced`.
+        """
+        try:
+            return cls._read(folder / NAME)
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError, MemoryError):
+            moved = _aside(folder / NAME)
+            tell(f"{folder / NAME}: cannot be read, so it was moved to {moved}")
         if not any(_begins(folder / name, sign) for name, sign in SIGNS.items()):
             return cls()
         names = (path.name for path in folder.iterdir() if path.is_file() and known(path.name))
         return cls({name: frozenset([_digest(folder / name)]) for name in names})
+
+    @classmethod
+    def _read(cls, path: Path) -> "Manifest":
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise ValueError("no file")  # a pipe would be waited for
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        digests = {name: {digest} for name, digest in facts["files"].items()}
+        for name, before in facts.get("before", {}).items():
+            digests.setdefault(name, set()).update(before)
+        files = {name: frozenset(some) for name, some in digests.items() if name == Path(name).name}
+        return cls(files, tuple(map(str, facts["records"])))
 
     def wrote(self, path: Path) -> bool:
         """Whether the file is as the last report wrote it."""
@@ -60,7 +74,7 @@ def put(
     Of its files that are not made again, those whose name it `replaces` are removed. What it did with somebody's own
     files and with a report of other records is told, a line each. The caller holds the folder's lock.
     """
-    last, ids = Manifest.of(folder, known), sorted(records)
+    last, ids = Manifest.of(folder, known, tell), sorted(records)
     if others := sorted(set(last.records) - set(ids)):
         tell(f"{folder}: replaces a report that has other records too: {first_few(others)}")
     new = {path.name: _digest(path) for path in made}
@@ -90,7 +104,7 @@ def _aside(path: Path) -> Path:
     to = path.parent / REPLACED
     to.mkdir(exist_ok=True)
     number, free = 1, to / path.name
-    while free.exists():
+    while free.exists() or free.is_symlink():
         number += 1
         free = to / f"{path.stem}-{number}{path.suffix}"
     return path.rename(free)

@@ -25,4 +25,5 @@ def table_lines(table: Table) -> str:
 
 
 def _text(cell: Cell) -> str:
-    return f"**{cell.figure}**{cell.text[len(cell.figure) :]}" if cell.best else cell.text
+    figure, rest = markdown(cell.figure), cell.text[len(cell.figure) :]
+    return f"**{figure}**{rest}" if cell.best else f"{figure}{rest}"

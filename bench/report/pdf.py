@@ -15,8 +15,9 @@ from bench.files import write_whole
 from bench.judge.verdict import Verdict
 from bench.report.columns import Table
 from bench.report.document import Document, Part
-from bench.report.text import TEMPLATES, joined, prose, template
+from bench.report.text import TEMPLATES, everywhere, joined, prose, template
 from bench.report.verdicts import MARKS, claimed, command_of, count, figures, grouped, scope
+from bench.units import plain
 
 SCALE = 0.72  # from inches as drawn to inches as printed: the widest figures fill the page, and all have type of 7 pt
 COMMAND = 90  # characters in a line of a command
@@ -29,7 +30,8 @@ def write(document: Document, folder: Path) -> list[Path]:
     with TemporaryDirectory() as aside:
         root = Path(aside)
         (root / "report.typ").write_bytes((TEMPLATES / "report.typ").read_bytes())
-        (root / "data.json").write_text(json.dumps(_data(document), default=vars), encoding="utf-8")
+        facts = everywhere(plain, json.loads(json.dumps(_data(document), default=vars)))
+        (root / "data.json").write_text(json.dumps(facts), encoding="utf-8")
         for picture in document.pictures:
             (root / f"{picture.name}.svg").write_text(picture.svg, encoding="utf-8")
         # Fonts of the system would make another PDF on another machine.
@@ -51,7 +53,8 @@ def _data(document: Document) -> dict[str, Any]:
 
 def _in_lines(command: str) -> str:
     """A command in lines that fit and that a shell reads as one; an option stays with its value."""
-    tied = re.sub(r"( --\S+) (?!-)", "\\1\0", command)
+    tied = re.sub(r"'[^']*'", lambda quoted: re.sub(r"\s", "\0", quoted[0]), command)  # no line ends in quotes
+    tied = re.sub(r"( --\S+) (?!-)", "\\1\0", tied)
     lines = textwrap.wrap(tied, COMMAND, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
     return " \\\n".join(lines).replace("\0", " ")
 

@@ -30,7 +30,7 @@ STYLE: dict[Any, Any] = {
 def look(network: str) -> tuple[str, str]:
     """A network's color and marker: by its kind and its position in it, or by its name if it is not in the table."""
     if network not in NETWORKS:
-        number = int(hashlib.sha256(network.encode()).hexdigest(), 16)
+        number = int(hashlib.sha256(network.encode(errors="surrogatepass")).hexdigest(), 16)
         return PALETTE[number % len(PALETTE)], OTHERS[number // len(PALETTE) % len(OTHERS)]
     kind = NETWORKS[network].kind
     own = [other for other in NETWORKS.values() if other.kind == kind]

@@ -13,7 +13,9 @@ from bench.read.rows import Row
 from bench.read.sections import Section
 from bench.read.speeds import Speed, Speeds
 from bench.report.columns import number
+from bench.report.fewer import MOST
 from bench.report.plot_style import Axes, Figure, look, pareto_front, plain_log, point, remark, subplots
+from bench.report.text import short
 from bench.units import millions
 
 LETTER = 0.009  # share of a bar that a letter of a name needs
@@ -27,7 +29,7 @@ def dice_against_latency(section: Section) -> Figure:
     label = "latency (ms, log scale)" + (f", batch {latency.batch}, {latency.device}" if latency else "")
     line = _dice_against(
         axes, section, lambda row: 1e3 * (number(row.latency_s) or 0), label,
-        lambda row: f"{row.title} ({millions(row.cost.parameters)} M)" if row.cost else row.title, 5,
+        lambda row: f"{short(row.title)} ({millions(row.cost.parameters)} M)" if row.cost else short(row.title), 5,
     )  # fmt: skip
     for row in section.rows:
         if row.dice and row.latency_s:
@@ -55,7 +57,7 @@ def dice_against_counts(section: Section) -> Figure:
 
 def _dice_against(
     axes: Axes, section: Section, cost: Callable[[Row], float], label: str,
-    name: Callable[[Row], str] = lambda row: row.title, size: float | None = None,
+    name: Callable[[Row], str] = lambda row: short(row.title), size: float | None = None,
 ) -> str:  # fmt: skip
     """Draw a point for each network that has a Dice and a cost, and the Pareto front; what to say of the front."""
     points = [(x, row.dice.value, row) for row in section.rows if row.dice and (x := cost(row))]
@@ -69,7 +71,7 @@ def _dice_against(
         point(axes, row.network, x, y, name(row), markersize=size, **hollow)
     plain_log(axes, "x")
     axes.margins(x=0.12, y=0.12)
-    axes.set(xlabel=label, ylabel=f"Dice, {section.dataset} test" if section.dice else "Dice")
+    axes.set(xlabel=label, ylabel=f"Dice, {short(section.dataset)} test" if section.dice else "Dice")
     if len(front := pareto_front(points)) < 2:
         return ""
     xs, ys, _ = zip(*front, strict=True)
@@ -82,7 +84,10 @@ def paired_differences(section: Section) -> Figure:
 
     The thin line is the interval of these weights, the thick one that of the networks.
     """
-    reference, found = section.reference, section.paired[::-1]
+    reference, found = section.reference, section.paired
+    if len(found) > MOST:
+        found = sorted(found, key=lambda one: -(one.row.dice.value if one.row.dice else 0.0))[:MOST]
+    found = found[::-1]
     assert reference
     theirs = reference.by_unit("dice")
     figure, axes = subplots(7.2, 1.2 + 0.55 * len(found))
@@ -97,11 +102,11 @@ def paired_differences(section: Section) -> Figure:
                 axes.plot([said.low, said.high], [place, place], color=shade, linewidth=width, zorder=3)
         point(axes, one.row.network, mean.value, place, markeredgecolor="black")
     axes.axvline(0, color="#888", linewidth=1)
-    axes.set_yticks(range(len(found)), [one.title for one in found])
+    axes.set_yticks(range(len(found)), [short(one.title) for one in found])
     if any(one.trainings.has_interval for one in found):
         networks = "; thick: of the networks" if any(one.networks for one in found) else ""
         remark(axes, f"Thin line: 95 % interval of these weights{networks}; a dot: one of the {section.protocol.units}")
-    label = f"Dice less {reference.title}'s on the same {section.protocol.units}; left of 0 is worse"
+    label = f"Dice less {short(reference.title)}'s on the same {section.protocol.units}; left of 0 is worse"
     axes.set_xlabel(textwrap.fill(label, LINE))
     return figure
 
@@ -115,7 +120,7 @@ def learning_curves(section: Section) -> Figure:
             style = {"color": color, "marker": marker, "markersize": 4, "linewidth": 0.8 if place else 1.5}
             steps = [at.step for at in curve]
             left.plot(steps, [at.loss for at in curve], **style)
-            right.plot(steps, [at.val_dice for at in curve], label=None if place else row.title, **style)
+            right.plot(steps, [at.val_dice for at in curve], label=None if place else short(row.title), **style)
     left.set(xlabel="step", ylabel="training loss (log): Dice + cross-entropy")
     plain_log(left, "y")
     right.set(xlabel="step", ylabel="Dice on validation images", ylim=(0, 1))
@@ -132,7 +137,7 @@ def latency_against_counts(section: Section) -> Figure:
     points = [(cost.torch.macs / 1e9, 1e3 * time.value, row) for row, cost, time in timed if cost.torch.macs]
     figure, axes = subplots(7.2, 4.4)
     for macs, milliseconds, row in points:
-        point(axes, row.network, macs, milliseconds, row.title)
+        point(axes, row.network, macs, milliseconds, short(row.title))
     axes.set(xlabel="GMAC, torch (log)", ylabel="latency (ms, log)")
     plain_log(axes, "x", "y")
     axes.margins(0.12)
@@ -185,7 +190,7 @@ def by_size(speeds: Speeds) -> Figure:
 def _line(axes: Axes, row: Speed, at: list[int], value: Callable[[int], float | None], labeled: bool = True) -> None:
     color, marker = look(row.network)
     if known := [(x, y) for x in at if (y := value(x)) is not None]:
-        label = row.title if labeled else None
+        label = short(row.title) if labeled else None
         axes.plot(*zip(*known, strict=True), color=color, marker=marker, markersize=4, label=label)
 
 
@@ -212,7 +217,7 @@ def best_forms(speeds: Speeds) -> Figure:
                 axes.plot(1e3 * time.value, place, marker=marker, color=color, markerfacecolor=face, linestyle="none")
         if plain:
             axes.plot([1e3 * form.latency_s.value, 1e3 * plain.value], [place] * 2, color="#bbb", zorder=1)
-    axes.set_yticks(range(len(forms)), [f"{form.title}\n{form.variant}" for form in reversed(forms)], fontsize=8)
+    axes.set_yticks(range(len(forms)), [f"{short(form.title)}\n{form.variant}" for form in reversed(forms)], fontsize=8)
     axes.set(xlabel=f"latency (ms, log), {speeds.device}", ylim=(-0.6, len(forms) - 0.4))
     plain_log(axes, "x")
     remark(axes, "Open: eager; filled: best form; lines: 95 % interval over processes")
@@ -226,7 +231,7 @@ def calls(speeds: Speeds) -> Figure:
     over = [(row, 100 * (np.sort(row.calls_s) / np.median(row.calls_s) - 1)) for row in timed]
     for row, percent in over:
         share = 100 * np.arange(1, len(percent) + 1) / len(percent)
-        axes.step(percent, share, color=look(row.network)[0], label=f"{row.title} ({len(percent)} calls)")
+        axes.step(percent, share, color=look(row.network)[0], label=f"{short(row.title)} ({len(percent)} calls)")
     axes.set(xlabel="call over the median of the network's calls (%)", ylabel="share of calls (%)", ylim=(0, 100))
     # The axis shows 98 % of every network's calls: one that took ten times as long would hide all the others.
     low, high = (max(abs(np.percentile(percent, share)) for _, percent in over) for share in (1, 99))
@@ -238,11 +243,12 @@ def calls(speeds: Speeds) -> Figure:
 
 def time_by_module(speeds: Speeds) -> Figure:
     """A bar for each profiled network, divided into its outermost modules."""
-    profiled = [(row.title, row.profile) for row in reversed(speeds.rows) if row.profile]
+    profiled = [(short(row.title), row.profile) for row in reversed(speeds.rows) if row.profile]
     figure, axes = subplots(9.6, 1.0 + 0.55 * len(profiled))
     for place, (_, found) in enumerate(profiled):
         start = 0.0
-        for n, (name, share) in enumerate(_parts(found)):
+        for n, (module, share) in enumerate(_parts(found)):
+            name = short(module)
             shade, ink = ("#56B4E9", "black") if n % 2 else ("#0072B2", "white")
             axes.barh([place], [100 * share], left=[start], color=shade, edgecolor="white", height=0.7)
             if share > LETTER * len(name):

@@ -16,10 +16,10 @@ from bench.stats.estimate import Estimate
 from bench.stats.order import PERCENTILES, growth
 
 
-def speed_tables(speeds: Speeds) -> list[Table]:
+def speed_tables(speeds: Speeds, most: int | None = None) -> list[Table]:
     """Single figures; batches, sizes and variants, each where more than one was measured; memory; energy.
 
-    A table without figures is left out. The first has the notes on where the records come from.
+    A table without figures is left out. The first has the notes on where the records come from. At `most` as many.
     """
     wanted = {
         _single: any(row.latency_s() for row in speeds.rows),
@@ -30,7 +30,7 @@ def speed_tables(speeds: Speeds) -> list[Table]:
         _memory: any(row.memory(mode) for row in speeds.rows for mode in ("inference", "training")),
         _energy: any(row.energy for row in speeds.rows),
     }
-    found = [make(speeds) for make, worth in wanted.items() if worth]
+    found = [make(speeds) for make in [make for make, worth in wanted.items() if worth][:most]]
     return [replace(one, notes=(*one.notes, *origins(speeds.rows))) for one in found[:1]] + found[1:]
 
 

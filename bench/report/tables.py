@@ -48,7 +48,7 @@ METRICS = {
 
 def tables(section: Section) -> list[Table]:
     """Cost beside accuracy; then, where something was scored, accuracy in full and every network against one."""
-    found = [table("main", "Accuracy and cost", main(section), section.rows, *notes(section))]
+    found = [replace(main_table(section), notes=tuple(notes(section)))]
     scored = [row for row in section.rows if row.dice]
     if scored:
         told = remarks("accuracy_notes", section, SCORES.values())
@@ -71,6 +71,11 @@ def tables(section: Section) -> list[Table]:
         note = prose("ranks_by", section)
         found.append(table("ranks-by", "Ranks by each score", ranks_by(section), ranked(first), note))
     return found
+
+
+def main_table(section: Section) -> Table:
+    """The first table, cost beside accuracy, without its notes."""
+    return table("main", "Accuracy and cost", main(section), section.rows)
 
 
 def ranked(ranks: Mapping[str, Rank]) -> list[Ranked]:

@@ -1,7 +1,7 @@
 """The rows of all sections for people's own plots, unrounded, in base units, with the ids of their records."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from bench.read.rows import Row
 from bench.read.sections import Section, named
 from bench.report.columns import MAIN
 from bench.report.document import Document
+from bench.report.text import cell, everywhere
+from bench.units import plain
 
 SUFFIXES = {"seconds": "_s", "bytes": "_bytes", "joules": "_j"}
 
@@ -21,30 +23,33 @@ def write_csv(document: Document, folder: Path) -> list[Path]:
     Figures have ten digits, because further ones depend on the number of threads.
     """
     how = {"index": False, "lineterminator": "\n", "float_format": "%.10g"}
-    return [write_whole(folder / f"{name}.csv", frame.to_csv(**how)) for name, frame in _frames(document)]
+    return [write_whole(folder / f"{name}.csv", frame.to_csv(**how)) for name, frame in _frames(document, cell)]
 
 
 def write_parquet(document: Document, folder: Path) -> list[Path]:
     """Write table.parquet, and paired.parquet where networks can be paired."""
-    return [write_whole(folder / f"{name}.parquet", frame.to_parquet(index=False)) for name, frame in _frames(document)]
+    return [
+        write_whole(folder / f"{name}.parquet", frame.to_parquet(index=False))
+        for name, frame in _frames(document, plain)
+    ]
 
 
-def _frames(document: Document) -> Iterator[tuple[str, Any]]:
-    """The tables by name, those that have a row."""
+def _frames(document: Document, write: Callable[[str], str]) -> Iterator[tuple[str, Any]]:
+    """The tables by name, those that have a row, with each text as `write` gives it."""
     import pandas as pd
 
-    found = [part.section for part in document.parts if part.section]
+    found = document.sections
     for name, rows in (("table", tidy_rows(found)), ("paired", paired_rows(found))):
         if rows:
-            yield name, pd.DataFrame(rows)
+            yield name, pd.DataFrame([everywhere(write, row) for row in rows])
 
 
-def tidy_rows(found: list[Section]) -> list[dict[str, Any]]:
+def tidy_rows(found: Sequence[Section]) -> list[dict[str, Any]]:
     """A row for each network of each section."""
     return [_tidy(name, section, row) for name, section in named(found).items() for row in section.rows]
 
 
-def paired_rows(found: list[Section]) -> list[dict[str, Any]]:
+def paired_rows(found: Sequence[Section]) -> list[dict[str, Any]]:
     """A row for each network that was compared with its section's reference on the same patients."""
     return [
         {

@@ -16,7 +16,7 @@ from bench.judge.claim import Claim
 from bench.judge.verdict import Verdict
 from bench.networks import find_network, title_of
 from bench.report.text import interval, joined, template
-from bench.units import NONE, UNITS, in_unit
+from bench.units import NONE, UNITS, in_unit, plain
 
 MARKS = {"fails": "✗", "holds": "✓", "undecided": "?"}  # in the order of importance
 LEVELS = {"fails": "error", "undecided": "notice"}
@@ -67,7 +67,13 @@ def scope(verdict: Verdict) -> str:
     "the networks: 40 patients, 3 trainings each; probability of a false claim 0.002". Empty where there is none.
     """
     more = "" if command_of(verdict) else verdict.todo
-    return joined(_whose(verdict), f"to decide it: {more}" if more else "", by="; ")
+    return joined(_whose(verdict), _unsealed(verdict), f"to decide it: {more}" if more else "", by="; ")
+
+
+def _unsealed(verdict: Verdict) -> str:
+    count = len(verdict.unsealed)
+    have = "1 of its records has" if count == 1 else f"{count} of its records have"
+    return f"{have} no digest, so edits would not be seen" if count else ""
 
 
 def _whose(verdict: Verdict) -> str:
@@ -109,7 +115,9 @@ def sentence(verdict: Verdict) -> str:
         course = f" {went} from {was.removeprefix('was ')} to {now}"
     about = f"{claim.metric} of {claim.network}{f' at {claim.module}' if claim.module else ''}{course}"
     todo = f"(to decide it: {verdict.todo})" if verdict.reason and verdict.todo else ""
-    return joined(about, f"claimed {claimed(claim)}", _whose(verdict), joined(verdict.reason, todo), by="; ")
+    return joined(
+        about, f"claimed {claimed(claim)}", _whose(verdict), _unsealed(verdict), joined(verdict.reason, todo), by="; "
+    )  # fmt: skip
 
 
 def count(verdicts: Sequence[Verdict]) -> str:
@@ -178,6 +186,7 @@ def as_json(verdicts: Sequence[Verdict]) -> str:
             "scope": getattr(v.measured, "scope", ""), "need": _needed(v),
             "before": v.before, "reason": v.reason, "todo": v.todo,
             "machine": getattr(v.measured, "machine", ""), "records": getattr(v.measured, "records", ()),
+            "unsealed": v.unsealed,
         }
         for v in verdicts
     ]  # fmt: skip
@@ -211,13 +220,13 @@ def as_github(verdicts: Sequence[Verdict]) -> str:
 def _annotation(verdict: Verdict) -> str:
     place = find_network(verdict.claim.network).place
     title = f"claim {verdict.claim.name} {verdict.outcome if verdict.outcome == 'fails' else 'is undecided'}"
-    properties = f"file={place},line=1,title={_escaped(title, ':,')}"
+    properties = f"file={_escaped(place, ':,')},line=1,title={_escaped(title, ':,')}"
     return f"::{LEVELS[verdict.outcome]} {properties}::{_escaped(sentence(verdict))}"
 
 
 def _escaped(text: str, more: str = "") -> str:
     """Text as GitHub's commands want it. Source: the toolkit's rules for workflow commands."""
-    return text.translate({ord(character): f"%{ord(character):02X}" for character in "%\r\n" + more})
+    return plain(text).translate({ord(character): f"%{ord(character):02X}" for character in "%\r\n" + more})
 
 
 FORMATS: dict[str, Callable[[Sequence[Verdict]], str]] = {

@@ -37,7 +37,11 @@ class Job(Frozen):
     @property
     def key(self) -> str:
         """A readable name followed by a hash of the whole job: "unet-latency-0f3a9c51d2e4"."""
-        return self._named(_hash(self.model_dump(mode="json")))
+        kept = self.__dict__.get("_key")  # a copy with another value has this of the first
+        same = self.network, self.network_digest, self.libraries, self.spec
+        if kept is None or any(one is not other for one, other in zip(kept[0], same, strict=True)):
+            kept = self.__dict__["_key"] = same, self._named(_hash(self.model_dump(mode="json")))
+        return str(kept[1])
 
     @property
     def first_key(self) -> str:
@@ -51,15 +55,15 @@ class Job(Frozen):
         if getattr(self.spec, "train", None) is None:
             raise TypeError(f"{self.network}: {self.spec.quantity} trains nothing")
         facts = self.model_dump(mode="json", exclude={"spec": SCORING})
-        return f"{_for_files(self.network)}-{_for_files(self.spec.dataset)}-{_hash(facts)}"
+        return f"{file_name(self.network)}-{file_name(self.spec.dataset)}-{_hash(facts)}"
 
     def _named(self, digits: str) -> str:
-        return f"{_for_files(self.network)}-{self.spec.quantity}-{digits}"
+        return f"{file_name(self.network)}-{self.spec.quantity}-{digits}"
 
 
-def _for_files(name: str) -> str:
-    """A name for use in file names: the last characters, which distinguish the paths and specs of networks."""
-    return re.sub(r"[^A-Za-z0-9_.]+", "-", name)[-LONGEST:].strip("-.")
+def file_name(network: str) -> str:
+    """A network's name for use in file names: the last characters, which distinguish paths and specs."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", network)[-LONGEST:].strip("-.")
 
 
 def _hash(facts: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ the cache of the folder of records. A report made without this cache has no exam
 """
 
 import hashlib
+import re
 import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -24,6 +25,7 @@ from bench.errors import UserError, first_line
 from bench.files import write_whole
 from bench.run.store import Record
 
+DIGEST = re.compile("[0-9a-f]{12}")
 CHOSEN = "chosen:"  # prefix of the arrays of chosen regions in the file
 # Digests of drawn images in records of the first format, and those of the same images now.
 SAME_IMAGES = {"e6f41c35e5c5": "d18319c80903"}
@@ -104,6 +106,8 @@ def find(record: Record, folders: Sequence[Path]) -> tuple[Predictions, Path] | 
     Raises UserError, which names the file, if it is damaged or was replaced.
     """
     digest = getattr(record.result, "predictions", "")
+    if digest and not DIGEST.fullmatch(digest):  # such a name would lead elsewhere
+        return None
     for folder in folders:
         if (path := path_of(folder, record.id, digest)).exists():
             found = Predictions.load(path)

@@ -173,7 +173,8 @@ def record_files(folder: Path) -> list[Path]:
 
     Hidden ones are not: so files are called that are being written, and what editors and systems keep for themselves.
     """
-    return sorted(path for path in folder.iterdir() if path.suffix == ".json" and path.name[0] not in ".~")
+    with os.scandir(folder) as found:
+        return sorted(folder / one.name for one in found if one.name.endswith(".json") and one.name[0] not in ".~")
 
 
 def read_record(path: Path) -> Record:

@@ -1,6 +1,7 @@
 """Percentiles of samples, and the exponent of a power law."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -15,15 +16,20 @@ def percentile(samples: Sequence[float], percent: int) -> Estimate | None:
     The unit is the sample. The bounds are the two order statistics given by the binomial distribution; the coverage is
     at least 95 %. Source: David and Nagaraja, Order Statistics, 3rd edition, 2003, section 7.1.
     """
-    from scipy.stats import binom
-
     n = len(samples)
     if n < PERCENTILES[percent]:
         return None
-    ordered, share = np.sort(samples), percent / 100
-    low, high = int(binom.ppf(0.025, n, share)), int(binom.ppf(0.975, n, share))
+    ordered, (low, high) = np.sort(samples), _bounds(n, percent)
     value = float(np.percentile(ordered, percent))
     return Estimate(value, float(ordered[max(0, low - 1)]), float(ordered[min(n - 1, high)]), n)
+
+
+@lru_cache(maxsize=4096)
+def _bounds(n: int, percent: int) -> tuple[int, int]:
+    """The quantiles of the binomial distribution; networks are mostly timed by as many calls."""
+    from scipy.stats import binom
+
+    return int(binom.ppf(0.025, n, percent / 100)), int(binom.ppf(0.975, n, percent / 100))
 
 
 def growth(points: Iterable[tuple[float, float | None]]) -> float | None:
