@@ -34,7 +34,9 @@ class Loaded:
 
 def record_folders(root: Path) -> list[Path]:
     """The folder and its direct subfolders, if they contain files named like records. Hidden ones do not."""
-    below = sorted(path for path in root.iterdir() if path.name[0] != "." and path.is_dir()) if root.is_dir() else []
+    if not root.is_dir():
+        return []
+    below = sorted(path for path in root.iterdir() if path.name[0] != "." and path.is_dir())
     return [folder for folder in (root, *below) if any(NAMED.fullmatch(path.name) for path in record_files(folder))]
 
 

@@ -25,7 +25,7 @@ from pydantic import BaseModel, Field, FiniteFloat, ValidationError, model_valid
 from pydantic_core import from_json
 
 from bench.errors import UserError, first_line
-from bench.files import Unusable, aside, content_of, link, write_through
+from bench.files import Unusable, aside, content_of, link, unusable, write_through
 from bench.locks import held
 from bench.machine import Machine, State, taint
 from bench.quantities import Agreement, CurvePoint, Frozen, ImageScore, Result, Scores
@@ -172,9 +172,13 @@ def record_files(folder: Path) -> list[Path]:
     """The files of a folder that are read as records, by their names: `*.json`.
 
     Hidden ones are not: so files are called that are being written, and what editors and systems keep for themselves.
+    Raises Unusable if the folder cannot be read.
     """
-    with os.scandir(folder) as found:
-        return sorted(folder / one.name for one in found if one.name.endswith(".json") and one.name[0] not in ".~")
+    try:
+        with os.scandir(folder) as found:
+            return sorted(folder / one.name for one in found if one.name.endswith(".json") and one.name[0] not in ".~")
+    except OSError as error:
+        raise unusable(error) from None
 
 
 def read_record(path: Path) -> Record:

@@ -33,21 +33,17 @@ def test_hidden_files_and_others_are_no_records_and_what_is_named_like_one_is_to
     (tmp_path / "binary-cost-000000000000.json").write_bytes(b"\x00\xff\xfe" * 1000)
     found = load(record_folders(tmp_path))
     assert [one.job.network for one in found.records] == ["unet"]
-    assert sorted(line.split("/")[-1].partition("-")[0] for line in found.problems) == [
-        "binary",
-        "folder",
-        "loop",
-        "pipe",
-    ]
+    named = sorted(line.split("/")[-1].partition("-")[0].partition(":")[0] for line in found.problems)
+    assert named == ["binary", "folder", "loop", "notes.json", "pipe"]
     assert all("it is left alone" in line and "\n" not in line for line in found.problems)
 
 
 def test_a_folder_that_cannot_be_listed_is_told(tmp_path, monkeypatch):
     def refuse(path):
-        raise PermissionError(13, "Permission denied")
+        raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("bench.read.load.os.scandir", refuse)
-    with pytest.raises(UserError, match=r"cannot read the folder .*: Permission denied"):
+    monkeypatch.setattr("bench.run.store.os.scandir", refuse)
+    with pytest.raises(UserError, match=f"^{tmp_path}: permission denied; get the right to use it"):
         record_folders(tmp_path)
 
 
