@@ -1,7 +1,8 @@
 """Finds a network by name: in the table, in a library, in a file or in an installed package."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from bench.errors import UserError, unknown
 from bench.networks.code import place_of
@@ -52,9 +53,13 @@ def network_on_record(text: str) -> Network | None:
     if code is None:
         return None
     return ForeignNetwork(
-        str(name), attribute or name.base, builder=lambda: None, arguments={}, file=str(file), code=lambda: code,
+        str(name), attribute or name.base, builder=_never, arguments={}, file=str(file), code=lambda: code,
         is_strange=True,
     )  # fmt: skip
+
+
+def _never() -> Callable[..., Any]:
+    raise UserError("what a record names is not run")
 
 
 def title_of(name: str) -> str:
