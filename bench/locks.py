@@ -130,12 +130,8 @@ def held(path: Path, work: str = "", waiting: Callable[[], None] = lambda: None)
 
 def holder(path: Path) -> str:
     """Who holds a lock, in words: "process 123 on node7"; empty if nobody does or nothing can be read."""
-    found = _look(path)
-    return (
-        f"process {found[0]['process']} on {found[0]['host']}"
-        if found and {"process", "host"} <= found[0].keys()
-        else ""
-    )
+    found, _ = _look(path) or ({}, 0)
+    return f"process {found['process']} on {found['host']}" if {"process", "host"} <= found.keys() else ""
 
 
 def is_held(path: Path, token: str) -> bool:
