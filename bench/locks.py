@@ -28,7 +28,7 @@ BEAT_S = 15.0
 STALE_S = 120.0
 POLL_S = 0.3  # between two looks at a lock that is waited for
 SINGLE_S = 10.0  # for which `alone_in` waits: a process that was left alone ends sooner
-FACTS = {"host": str, "process": int, "token": str}  # that each lock of work tells, beside others
+FACTS = {"host": str, "process": int, "token": str}  # of a lock of work; one with others says nothing
 TRIES, PASSING_S = 5, 0.02  # before it is told that the machine is waited for
 BESIDE = "other runs may compute beside a time"
 FOLDER = "BENCH_LOCKS"  # the variable that names the folder of the machine's locks
@@ -130,8 +130,8 @@ def held(path: Path, work: str = "", waiting: Callable[[], None] = lambda: None)
 
 def holder(path: Path) -> str:
     """Who holds a lock, in words: "process 123 on node7"; empty if nobody does or nothing can be read."""
-    found = _look(path)
-    return f"process {found[0]['process']} on {found[0]['host']}" if found and found[0] else ""
+    found, _ = _look(path) or ({}, 0)
+    return f"process {found['process']} on {found['host']}" if {"process", "host"} <= found.keys() else ""
 
 
 def is_held(path: Path, token: str) -> bool:
@@ -184,13 +184,14 @@ def _facts(number: int) -> dict[str, Any]:
         return {}
     with suppress(ValueError, RecursionError):
         found = json.loads(os.read(number, 2**16))
-        if isinstance(found, dict) and all(isinstance(found.get(name), kind) for name, kind in FACTS.items()):
-            return found if re.fullmatch("[0-9a-f]{16}", found["token"]) else {}
+        if isinstance(found, dict) and all(isinstance(found.get(name, kind()), kind) for name, kind in FACTS.items()):
+            return found
     return {}
 
 
 def _is_stale(facts: dict[str, Any], touched: float, now: float) -> bool:
-    return now - touched > STALE_S or (facts.get("host") == host() and not is_running(facts["process"]))
+    is_here = facts.get("host") == host() and "process" in facts
+    return now - touched > STALE_S or (is_here and not is_running(facts["process"]))
 
 
 def _stale_at(path: Path) -> bool:
@@ -207,7 +208,8 @@ def _take_away(path: Path, token: str | None, may: Callable[[], bool]) -> bool:
     Who removes it creates a file named by the token first, which one can do alone. So nobody removes the lock that
     another one made in the place of the one that both found.
     """
-    going = path.with_name(f".{path.name}.{token or '0' * 16}.going")
+    named = token if re.fullmatch("[0-9a-f]{16}", token or "") else "0" * 16
+    going = path.with_name(f".{path.name}.{named}.going")
     try:
         going.open("x").close()
     except FileExistsError:
