@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 SHORT = 300  # characters of a text that was not written by this program
 LONG = 2000  # characters of an error that is for the user
-LONGEST = 100_000  # characters of a foreign text that are looked at
+LONGEST = 10_000  # characters of a foreign text that are looked at: what is looked for in it may take its square
 # What terminals take for a color, the like, a title or a link.
 ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.?)", re.DOTALL)
 
@@ -80,9 +80,9 @@ def clean(text: str, most: int = SHORT) -> str:
 
 
 def text_of(error: BaseException) -> str:
-    """An error's text as it is; empty where it cannot be told, since the error itself is faulty."""
+    """An error's text, of a very long one its beginning; empty where the error fails to tell it."""
     try:
-        return str(error)
+        return str(error)[:LONGEST]
     except BaseException:  # noqa: BLE001  the error is a stranger's, and may raise anything
         return ""
 
@@ -93,7 +93,7 @@ def first_line(error: BaseException) -> str:
     >>> first_line(ValueError("too wide\nby far")), first_line(ValueError())
     ('too wide', 'ValueError')
     """
-    lines = map(clean, text_of(error)[:LONGEST].splitlines())
+    lines = map(clean, text_of(error).splitlines())
     return next(filter(None, lines), "") or clean(type(error).__name__)
 
 

@@ -2,12 +2,15 @@
 
 import gc
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from handmade import LATENCY, cost_record, dice_record, latency_record, record
 
+from bench.files import is_running
 from bench.quantities import Latency
 from bench.read.sections import sections
 from bench.read.speeds import speeds
@@ -114,6 +117,42 @@ def test_garbage_of_the_parent_is_not_collected_in_a_process_that_draws(tmp_path
         gc.enable()
     gc.collect()
     assert [path.name for path in tmp_path.iterdir()] == [str(os.getpid())]
+
+
+@pytest.mark.usefixtures("two_cores")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_what_draws_ends_with_the_process_that_asked_for_it(number):
+    code = (
+        "import os, signal, time\nfrom bench.report.figures import Picture, draw_together\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "os.sched_getaffinity = lambda _: {0, 1}\n"
+        "draws = lambda: (os.write(1, b'%d\\n' % os.getpid()), time.sleep(1 if NUMBER == 2 else 1e6))\n"
+        "draw_together([Picture('p', 'p', 'P', draws)] * 4)\n"
+    ).replace("NUMBER", str(int(number)))
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        drawing = [int(process.stdout.readline()) for _ in range(2)]
+        os.kill(process.pid, number)
+        process.wait(60)
+        until = time.monotonic() + 20
+        while any(map(is_running, drawing)) and time.monotonic() < until:
+            time.sleep(0.02)
+        assert not any(map(is_running, drawing))
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_what_draws_takes_no_part_in_what_its_parent_does_about_signals(tmp_path):
+    def ends():
+        os.kill(os.getpid(), signal.SIGTERM)
+        return figure()
+
+    before = signal.signal(signal.SIGTERM, lambda *_: (tmp_path / str(os.getpid())).touch())
+    try:
+        draw_together([Picture(name, name, name, ends) for name in "ab"])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert not list(tmp_path.iterdir())
 
 
 def test_on_one_core_each_is_drawn_when_it_is_asked_for(monkeypatch):

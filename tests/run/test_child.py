@@ -1,5 +1,6 @@
 """The worker's side: what is built, what is measured and written, and what a failure is called."""
 
+import errno
 import json
 import os
 import subprocess
@@ -106,6 +107,89 @@ def test_a_measure_that_fails_is_an_end_with_a_reason(tmp_path, monkeypatch, mea
     assert not list(tmp_path.glob("*.json"))
 
 
+class Unspeakable(Exception):
+    """A stranger's error, which cannot be told."""
+
+    def __str__(self):
+        raise KeyboardInterrupt
+
+
+class Mistaken(Exception):
+    def __str__(self):
+        return 5  # noqa: PLE0307 - that is its fault
+
+
+STRANGE = {
+    "leaves Python": (SystemExit(3), "SystemExit: 3"), "Ctrl-C": (KeyboardInterrupt(), "KeyboardInterrupt: "),
+    "a generator's end": (GeneratorExit("x"), "GeneratorExit: x"), "cannot be told": (Unspeakable(), "Unspeakable: "),
+    "tells a number": (Mistaken(), "Mistaken: "), "50 MB": (ValueError("E" * 50_000_000), "ValueError: EEE"),
+    "half a letter": (ValueError("a\ud800b"), "ValueError: a\N{REPLACEMENT CHARACTER}b"),
+    "colors": (ValueError("\x1b[31mred\x1b[0m \u202e\0"), "ValueError: red \N{REPLACEMENT CHARACTER}"),
+    "lines": (ValueError("\n\n one\r\ntwo"), "ValueError: one"),
+    "a strange name": (type("N" * 500 + "\n\x1b[1m", (Exception,), {})("x"), "NNNN"),
+    "a group": (BaseExceptionGroup("all", [SystemExit(1)]), "BaseExceptionGroup: all (1 sub-exception)"),
+    "a disk elsewhere": (OSError(errno.ENOSPC, "No space left on device", "/elsewhere/x"), "OSError: [Errno 28]"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("error", "told"), STRANGE.values(), ids=STRANGE)
+def test_whatever_a_network_raises_is_a_crash_with_a_short_clean_text(tmp_path, monkeypatch, error, told):
+    monkeypatch.setattr("bench.measure.cost.cost", fails(error))
+    end, _ = done(order(tmp_path, tiny(tmp_path), "cost"))
+    assert end["end"] == "crashed"
+    assert end["error"].startswith(told)
+    assert len(end["error"]) < 450
+    assert end["error"].isprintable()
+
+
+def test_a_network_that_calls_itself_for_ever_is_a_crash(tmp_path, monkeypatch):
+    def measure(network, spec, progress):
+        return measure(network, spec, progress)
+
+    monkeypatch.setattr("bench.measure.cost.cost", measure)
+    end, _ = done(order(tmp_path, tiny(tmp_path), "cost"))
+    assert (end["end"], end["error"][:15]) == ("crashed", "RecursionError:")
+
+
+class Refused(UserError):
+    """A kind of it."""
+
+
+def test_a_kind_of_wrong_input_is_wrong_input_with_a_clean_text(tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.measure.cost.cost", fails(Refused("it wants\nothers\x1b[1m")))
+    end, _ = done(order(tmp_path, tiny(tmp_path), "cost"))
+    assert end == {"end": "refused", "error": "it wants others"}
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), PermissionError(errno.EACCES, "Permission denied")]
+)
+def test_a_record_that_cannot_be_written_is_no_fault_of_the_network(tmp_path, monkeypatch, error):
+    def refuses(store, record):
+        raise error
+
+    monkeypatch.setattr(Store, "write", refuses)
+    end, _ = done(order(tmp_path, tiny(tmp_path), "cost"))
+    told = f"cannot write {tmp_path}: {error.strerror}; free space or give another --out"
+    assert end == {"end": "stop", "error": told}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("I/O error: No space left on device (os error 28)"),  # as libraries tell it
+        OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
+    ],
+)
+def test_a_disk_that_is_full_while_it_works_is_no_fault_of_the_network(tmp_path, monkeypatch, error):
+    monkeypatch.setattr("bench.measure.cost.cost", fails(error))
+    end, _ = done(order(tmp_path, tiny(tmp_path), "cost"))
+    assert end["end"] == "stop"
+    assert end["error"].startswith(f"cannot write {tmp_path}: ")
+    assert end["error"].endswith("; free space or give another --out")
+
+
 def test_a_training_that_diverges_says_so(tmp_path, monkeypatch):
     def dice(work):
         raise Diverged("loss is nan at step 3")
@@ -135,27 +219,23 @@ def test_progress_is_told_with_counts_at_once_and_without_only_now_and_then(monk
     assert told[1:] == [{"doing": "timing"}]
 
 
-def test_forked_processes_start_beside_the_thread_that_waits_for_the_parents_end(tmp_path):
-    """Training on a GPU forks loader processes; each closes standard input, which the thread must not hold."""
-    script = tmp_path / "forks.py"
+def test_what_asks_for_input_gets_none_and_what_it_prints_is_no_event(tmp_path):
+    """Neither is in the way of the order and the events, which come and go by the same numbers."""
+    script = tmp_path / "asks.py"
     script.write_text(
-        "from multiprocessing import get_context\n"
-        "from bench.run import child\n"
-        "def forked(work):\n"
-        "    process = get_context('fork').Process(target=int)\n"
-        "    process.start()\n"
-        "    process.join()\n"
-        "    return {'end': 'ok', 'code': process.exitcode}\n"
-        "child._do = forked\n"
+        "import os, sys\nfrom bench.run import child\n"
+        "def asks(work):\n"
+        "    print('printed', flush=True)\n"
+        "    os.write(1, b'written')\n"
+        "    return {'end': 'ok', 'error': sys.stdin.read()}\n"
+        "child._do = asks\n"
         "child.main()\n"
     )
     asked = order(tmp_path, "unet", "cost")
     variables = {**os.environ, "PYTHONPATH": str(Path(bench.__file__).parents[1])}
-    with subprocess.Popen(
-        [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=variables
-    ) as started:
-        started.stdin.write(asked.model_dump_json() + "\n")
-        started.stdin.flush()
-        line = next(iter(started.stdout), "")
-        started.stdin.close()
-    assert json.loads(line) == {"end": "ok", "code": 0}
+    told = subprocess.run(
+        [sys.executable, str(script)], input=asked.model_dump_json() + "\n", capture_output=True, text=True,
+        env=variables, check=True,
+    )  # fmt: skip
+    assert json.loads(told.stdout) == {"end": "ok", "error": ""}
+    assert "printed\nwritten" in told.stderr
