@@ -64,11 +64,11 @@ def _do(work: Work) -> dict[str, Any]:
 
 def _failure(error: BaseException, out: Path) -> dict[str, Any]:
     """The last event of a job that ended with this error."""
-    if any(told in text_of(error) for told in FULL) and _may_be_in(out, getattr(error, "filename", None)):
-        error = StopRun(str(cannot_write(out, OSError(first_line(error)))))
     for kind, end in ENDS.items():
         if isinstance(error, kind):
             return {"end": end, "error": clean(text_of(error), LONG)}
+    if any(told in text_of(error) for told in FULL) and _may_be_in(out, getattr(error, "filename", None)):
+        return {"end": "stop", "error": str(cannot_write(out, OSError(first_line(error))))}
     if is_out_of_memory(error):
         return {"end": "out_of_memory", "error": first_line(error)}
     with suppress(BaseException):  # the error itself may fail to say what it is, and the disk may be full

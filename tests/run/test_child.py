@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from handmade import cost_record
 from orders import order, tiny
 
 import bench
 from bench.errors import Diverged, UserError
-from bench.quantities import PeakSpec
+from bench.quantities import CostSpec, PeakSpec
 from bench.run import child
 from bench.run.job import Job
 from bench.run.store import Store
-from bench.run.worker import StopRun, Work
+from bench.run.worker import Order, StopRun, Work
 
 
 @pytest.fixture(autouse=True)
@@ -107,6 +108,20 @@ def test_a_measure_that_fails_is_an_end_with_a_reason(tmp_path, monkeypatch, mea
     assert not list(tmp_path.glob("*.json"))
 
 
+def ended(tmp_path, monkeypatch, measured) -> dict:
+    """The last event of an order whose measurement does this."""
+    monkeypatch.setattr(child, "_measured", measured)
+    job = Job(network="unet", network_digest="d", spec=CostSpec())
+    return done(Order(job=job, out=tmp_path, data_root=None, device="cpu", threads=1))[0]
+
+
+def raises(error):
+    def measured(work):
+        raise error
+
+    return measured
+
+
 class Unspeakable(Exception):
     """A stranger's error, which cannot be told."""
 
@@ -134,8 +149,7 @@ STRANGE = {
 
 @pytest.mark.parametrize(("error", "told"), STRANGE.values(), ids=STRANGE)
 def test_whatever_a_network_raises_is_a_crash_with_a_short_clean_text(tmp_path, monkeypatch, error, told):
-    monkeypatch.setattr("bench.measure.cost.cost", fails(error))
-    end, _ = done(order(tmp_path, tiny(tmp_path), "cost"))
+    end = ended(tmp_path, monkeypatch, raises(error))
     assert end["end"] == "crashed"
     assert end["error"].startswith(told)
     assert len(end["error"]) < 450
@@ -143,11 +157,10 @@ def test_whatever_a_network_raises_is_a_crash_with_a_short_clean_text(tmp_path, 
 
 
 def test_a_network_that_calls_itself_for_ever_is_a_crash(tmp_path, monkeypatch):
-    def measure(network, spec, progress):
-        return measure(network, spec, progress)
+    def measured(work):
+        return measured(work)
 
-    monkeypatch.setattr("bench.measure.cost.cost", measure)
-    end, _ = done(order(tmp_path, tiny(tmp_path), "cost"))
+    end = ended(tmp_path, monkeypatch, measured)
     assert (end["end"], end["error"][:15]) == ("crashed", "RecursionError:")
 
 
@@ -156,8 +169,7 @@ class Refused(UserError):
 
 
 def test_a_kind_of_wrong_input_is_wrong_input_with_a_clean_text(tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.measure.cost.cost", fails(Refused("it wants\nothers\x1b[1m")))
-    end, _ = done(order(tmp_path, tiny(tmp_path), "cost"))
+    end = ended(tmp_path, monkeypatch, raises(Refused("it wants\nothers\x1b[1m")))
     assert end == {"end": "refused", "error": "it wants others"}
 
 
@@ -169,7 +181,7 @@ def test_a_record_that_cannot_be_written_is_no_fault_of_the_network(tmp_path, mo
         raise error
 
     monkeypatch.setattr(Store, "write", refuses)
-    end, _ = done(order(tmp_path, tiny(tmp_path), "cost"))
+    end = ended(tmp_path, monkeypatch, lambda work: cost_record().result)
     told = f"cannot write {tmp_path}: {error.strerror}; free space or give another --out"
     assert end == {"end": "stop", "error": told}
 
@@ -183,8 +195,7 @@ def test_a_record_that_cannot_be_written_is_no_fault_of_the_network(tmp_path, mo
     ],
 )
 def test_a_disk_that_is_full_while_it_works_is_no_fault_of_the_network(tmp_path, monkeypatch, error):
-    monkeypatch.setattr("bench.measure.cost.cost", fails(error))
-    end, _ = done(order(tmp_path, tiny(tmp_path), "cost"))
+    end = ended(tmp_path, monkeypatch, raises(error))
     assert end["end"] == "stop"
     assert end["error"].startswith(f"cannot write {tmp_path}: ")
     assert end["error"].endswith("; free space or give another --out")
@@ -231,7 +242,8 @@ def test_what_asks_for_input_gets_none_and_what_it_prints_is_no_event(tmp_path):
         "child._do = asks\n"
         "child.main()\n"
     )
-    asked = order(tmp_path, "unet", "cost")
+    job = Job(network="unet", network_digest="d", spec=CostSpec())
+    asked = Order(job=job, out=tmp_path, data_root=None, device="cpu", threads=1)
     variables = {**os.environ, "PYTHONPATH": str(Path(bench.__file__).parents[1])}
     told = subprocess.run(
         [sys.executable, str(script)], input=asked.model_dump_json() + "\n", capture_output=True, text=True,
