@@ -3,8 +3,10 @@
 import os
 import signal
 import sys
+import time
 
 import pytest
+from orders import LINUX
 
 from bench.measure.apart import Ended, apart
 
@@ -29,3 +31,11 @@ def test_a_result_comes_back_and_changes_do_not():
 def test_the_end_of_its_process_is_an_exception_here(end, text):
     with pytest.raises(Ended, match=text):
         apart(end)
+
+
+@LINUX
+def test_a_process_that_is_left_behind_is_not_waited_for():
+    """It holds all that its parent had open."""
+    began = time.monotonic()
+    assert apart(lambda: os.fork() or time.sleep(5) or os._exit(0)) > 0
+    assert time.monotonic() - began < 4
