@@ -231,7 +231,7 @@ def _gpu(error: BaseException) -> Reason | None:
 
 
 def _argument(error: BaseException) -> Reason | None:
-    found = re.search(r"(\w+\.)?forward\(\) missing \d+ required \S+ arguments?: (.+)", text_of(error))
+    found = re.search(r"\b(\w+\.)?forward\(\) missing \d+ required \S+ arguments?: (.+)", text_of(error))
     if not (isinstance(error, TypeError) and found) or line_of(error):
         return None
     advice = "give it a default value, or name a class that calls it with an image alone"
@@ -240,7 +240,7 @@ def _argument(error: BaseException) -> Reason | None:
 
 def _library(error: BaseException) -> Reason | None:
     """An argument that a library's class does not take any longer."""
-    found = re.search(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'", text_of(error))
+    found = re.search(r"\b(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'", text_of(error))
     if not (isinstance(error, TypeError) and found):
         return None
     scopes = [frame.f_globals for frame, _ in traceback.walk_tb(error.__traceback__)]
@@ -272,7 +272,7 @@ def address_of(error: BaseException) -> str | None:
         for frame in reversed(frames):
             known += [getattr(value, "full_url", value) for value in frame.f_locals.values()]
         found = (str(value) for value in known if isinstance(value, str) and re.match(r"https?://\S+$", value))
-        if address := next(found, None) or next(iter(re.findall(r"https?://[^\s'\"<>)]+", str(one))), None):
+        if address := next(found, None) or next(iter(re.findall(r"https?://[^\s'\"<>)]+", text_of(one))), None):
             return address
     return None
 

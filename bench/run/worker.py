@@ -5,6 +5,7 @@ input; events are lines of JSON on its standard output. The child itself writes 
 parent is killed. A child that trains on several devices starts the other processes of the training, its `Ranks`.
 """
 
+import json
 import math
 import os
 import signal
@@ -196,7 +197,8 @@ def start(order: Order, log: BinaryIO | None = None) -> "subprocess.Popen[bytes]
         raise UserError(f"cannot start a process: {error.strerror}; {what_to_do}") from None
     assert child.stdin
     with suppress(BrokenPipeError):  # it died at once, which is found when it is listened to
-        child.stdin.write(order.model_dump_json().encode() + b"\n")
+        facts = json.dumps(order.model_dump(mode="json"))  # pydantic's own writes no path that is not UTF-8
+        child.stdin.write(f"{facts}\n".encode())
         child.stdin.flush()
     return child
 

@@ -8,6 +8,7 @@ import torch
 from bench.errors import UserError
 from bench.networks import find_network
 from bench.networks.adapt import notes_of
+from bench.networks.explain import explained, has_known_reason
 
 HEAD = "import torch\nfrom torch import nn\n"
 BODY = """
@@ -165,3 +166,15 @@ def test_a_file_of_the_users_own_is_loaded(tmp_path, monkeypatch):
 def test_a_download_is_not_blamed_for_what_else_is_missing(said):
     told = said(init=f"{DOWNLOAD}; self.cuda()")
     assert "it asks for a GPU" in told or torch.cuda.is_available()
+
+
+class Unspeakable(Exception):
+    def __str__(self):
+        raise KeyError
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("error", [ValueError("E" * 50_000_000), TypeError("a.b" * 9_000_000), Unspeakable()])
+def test_an_error_that_is_very_long_or_cannot_be_told_is_explained_in_no_time(error):
+    assert explained(error).startswith(type(error).__name__)
+    assert not has_known_reason(error)

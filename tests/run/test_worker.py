@@ -256,6 +256,16 @@ def test_a_worker_that_dies_before_it_has_its_order_is_a_crash(asked, monkeypatc
     assert "the worker died (exit code 1)" in run(asked, ignored).error
 
 
+@LINUX
+def test_an_order_for_a_folder_whose_name_is_no_utf_8_arrives(asked, monkeypatch, tmp_path):
+    read = "import json, sys; print(json.dumps({'end': 'refused', 'error': ascii(json.loads(input())['out'][-2:])}))"
+    monkeypatch.setattr(
+        worker, "supervised", lambda command, *rest, **how: supervised([sys.executable, "-c", read], *rest, **how)
+    )
+    odd = asked.model_copy(update={"out": tmp_path / os.fsdecode(b"a\xff")})
+    assert run(odd, ignored).error == ascii(os.fsdecode(b"a\xff"))
+
+
 def test_a_signal_that_has_no_name_is_told_by_its_number(asked):
     assert "(killed by signal 40)" in death(asked, -40)["error"]
 
