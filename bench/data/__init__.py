@@ -99,7 +99,7 @@ def inspect_dataset(name: str, root: Path | None = None, options: Options = NO_O
     """Like `open_dataset`, but return faults of single files and of the split file as sentences instead of raising."""
     data, problems = _read(name, root, options)
     with collected(problems):
-        data = _regrouped(data, options.split_file, SPLITS)
+        data = _regrouped(data, options.split_file, () if problems else SPLITS)  # what is broken is missing on a side
     return data, problems
 
 

@@ -33,9 +33,8 @@ def files_in(folder: Path, suffixes: tuple[str, ...], ids: re.Pattern[str] = ANY
     """
     found: dict[str, list[Path]] = defaultdict(list)
     with os.scandir(folder) as entries:
-        names = sorted(
-            entry.name for entry in entries if not is_folder(entry)
-        )  # the order differs between file systems
+        # Sorted, for the order differs between file systems.
+        names = sorted(entry.name for entry in entries if not is_folder(entry))
     for name in names:
         stem = next((name[: -len(suffix)] for suffix in suffixes if name.lower().endswith(suffix)), "")
         if ids.fullmatch(stem) and not name.startswith("."):
