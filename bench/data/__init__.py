@@ -99,7 +99,7 @@ def inspect_dataset(name: str, root: Path | None = None, options: Options = NO_O
     """Like `open_dataset`, but return faults of single files and of the split file as sentences instead of raising."""
     data, problems = _read(name, root, options)
     with collected(problems):
-        data = _regrouped(data, options.split_file, SPLITS)
+        data = _regrouped(data, options.split_file, () if problems else SPLITS)  # what is broken is missing on a side
     return data, problems
 
 
@@ -125,7 +125,11 @@ def _read(name: str, root: Path | None, options: Options) -> tuple[DataSet, list
         advice = "correct the path, or leave --split-file out to take the published split or draw one"
         raise UserError(f"{fault}; {advice}")
     problems: list[str] = []
-    return source.open(root, options, problems), problems
+    try:
+        return source.open(root, options, problems), problems
+    except OSError as error:
+        fault = f"{error.filename or root}: {error.strerror or error}"
+        raise UserError(f"cannot read {fault}; make it readable, or take it out of the data set") from error
 
 
 def _given(root: Path | None, options: Options) -> list[str]:

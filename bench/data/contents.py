@@ -69,7 +69,7 @@ def pixels(samples: Sequence["Sample"], done: Done = lambda count, total: None) 
         try:
             found[at] = _decoded(samples[at])
         except UserError as error:
-            faults.append(([samples[at].id, *map(str, samples[at].files)], str(error)))
+            faults.append(([*map(str, samples[at].files), samples[at].id], str(error)))
             return
         # A file that was changed meanwhile has another state: which of the two was decoded is not known.
         if keys[at] and keys[at] == _key(samples[at]):

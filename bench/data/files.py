@@ -33,12 +33,21 @@ def files_in(folder: Path, suffixes: tuple[str, ...], ids: re.Pattern[str] = ANY
     """
     found: dict[str, list[Path]] = defaultdict(list)
     with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if not entry.is_dir())  # the order differs between file systems
+        # Sorted, for the order differs between file systems.
+        names = sorted(entry.name for entry in entries if not is_folder(entry))
     for name in names:
         stem = next((name[: -len(suffix)] for suffix in suffixes if name.lower().endswith(suffix)), "")
         if ids.fullmatch(stem) and not name.startswith("."):
             found[stem].append(folder / name)
     return dict(found)
+
+
+def is_folder(entry: "os.DirEntry[str]") -> bool:
+    """Whether an entry of a folder is a folder; a link that leads in a circle is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def state_of(path: Path) -> tuple[int, ...]:
@@ -175,7 +184,7 @@ def stay_inside(name: str, path: Path, root: Path, source: Path) -> None:
     A manipulated list or split file must not cause other files to be read.
     """
     plain = name not in ("", ".", "..") and not any(sign in name for sign in "/\\\0")
-    if not plain or (path.is_symlink() and not path.resolve().is_relative_to(root.resolve())):
+    if not plain or (path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root.resolve())):
         advice = "expected the plain name of a file or folder in there, so correct the file or get it again"
         raise UserError(f"{source} names '{name}', which leads out of {root}; {advice}")
 

@@ -10,9 +10,10 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 from threading import Lock
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -32,8 +33,7 @@ _READERS: dict[int, "subprocess.Popen[bytes]"] = {}  # by the process that start
 
 def shape_of(path: Path, key: str) -> tuple[int, ...]:
     """The shape of the array called `key`; it is not decoded. Raises UserError as `array_of` does."""
-    with reading("volume", path), _LOCK:
-        return tuple(_asked(path, key, decode=False)[0]["shape"])
+    return tuple(_asked(path, key, decode=False)[0]["shape"])
 
 
 def array_of(path: Path, key: str) -> np.ndarray:
@@ -42,45 +42,54 @@ def array_of(path: Path, key: str) -> np.ndarray:
     Raises UserError naming the file when it is broken, lacks the array, keeps it in another file, declares more than
     is read or can lie in it, holds no numbers, or cannot be read in the time and memory that its size needs.
     """
+    return _asked(path, key, decode=True)[1]
+
+
+def _asked(path: Path, key: str, decode: bool) -> tuple[dict[str, Any], np.ndarray]:
+    """What the reader says of an array, and its values; none where they are not to be decoded."""
     with reading("volume", path), _LOCK:
-        facts, stream = _asked(path, key, decode=True)
-        values = np.empty(facts["shape"], facts["dtype"])
-        whole = values.reshape(-1).view(np.uint8).data
-        done = 0
-        while done < len(whole):
-            if not (count := stream.readinto(whole[done:])):  # type: ignore[attr-defined]  # of a pipe
-                raise UserError(_ended(path))
-            done += count
-        return values
+        reader = _READERS.get(os.getpid())
+        if reader is None or reader.poll() is not None:
+            reader = _READERS[os.getpid()] = _started()
+        try:
+            told, values = _exchanged(reader, json.dumps([os.fsencode(path.absolute()).hex(), key, decode]), decode)
+        except EOFError:
+            raise UserError(_ended(path)) from None
+        except BaseException:  # half of an answer is left in the pipe
+            reader.kill()
+            raise
+        if fault := told.get("fault"):
+            raise UserError(fault)
+        if error := told.get("error"):
+            raise OSError(error)
+        return told, values
 
 
-def _asked(path: Path, key: str, decode: bool) -> tuple[dict[str, Any], IO[bytes]]:
-    """What the reader says of an array, and the stream on which its values follow where they are to be decoded."""
-    me = os.getpid()
-    reader = _READERS.get(me)
-    if reader is None or reader.poll() is not None:
-        reader = _READERS[me] = _started()
-    assert reader.stdin
-    assert reader.stdout
+def _exchanged(reader: "subprocess.Popen[bytes]", question: str, decode: bool) -> tuple[dict[str, Any], np.ndarray]:
+    """The answer of the reader. Raises EOFError if it ended instead."""
+    question_to, answer_from = cast("IO[bytes]", reader.stdin), cast("BufferedReader", reader.stdout)
     with suppress(BrokenPipeError):
-        reader.stdin.write(json.dumps([os.fsencode(path.absolute()).hex(), key, decode]).encode() + b"\n")
-        reader.stdin.flush()
-    line = reader.stdout.readline()
-    if not line:
-        raise UserError(_ended(path))
+        question_to.write(question.encode() + b"\n")
+        question_to.flush()
+    if not (line := answer_from.readline()):
+        raise EOFError
     told: dict[str, Any] = json.loads(line)
-    if fault := told.get("fault"):
-        raise UserError(fault)
-    if error := told.get("error"):
-        raise OSError(error)
-    return told, reader.stdout
+    if not decode or "shape" not in told:
+        return told, np.empty(0)
+    values = np.empty(told["shape"], told["dtype"])
+    whole, done = values.reshape(-1).view(np.uint8).data, 0
+    while done < len(whole):
+        if not (count := answer_from.readinto(whole[done:])):
+            raise EOFError
+        done += count
+    return told, values
 
 
 def _started() -> "subprocess.Popen[bytes]":
     above = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "bench.data.hdf5"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": above}, start_new_session=True,
+        stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": above},
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.data import Source
 from bench.data.broken import opened
-from bench.data.files import files_in, first_few
+from bench.data.files import files_in, first_few, is_folder
 from bench.data.names import IMAGES, MASKS, Role, folded, role_of, split_by_name
 from bench.data.sample import SPLITS, Options
 from bench.errors import UserError
@@ -85,12 +85,12 @@ def _folders(root: Path, kinds: tuple[str, ...]) -> Iterator[_Folder]:
     def walk(at: Path, parts: tuple[str, ...]) -> Iterator[_Folder]:
         with os.scandir(at) as entries:
             found = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda e: e.name)
-        count = sum(entry.name.lower().endswith(kinds) and not entry.is_dir() for entry in found)
+        count = sum(entry.name.lower().endswith(kinds) and not is_folder(entry) for entry in found)
         role = role_of(parts)
         if count or role.what:
             yield _Folder(at, role, count)
         for entry in found:
-            if len(parts) < DEPTH and entry.is_dir():
+            if len(parts) < DEPTH and is_folder(entry):
                 yield from walk(at / entry.name, (*parts, entry.name))
 
     return walk(root, ())

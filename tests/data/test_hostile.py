@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data import limits
+from bench.data import Options, limits
 from bench.data.arrays import read_npz
-from bench.data.files import read_json, same_bytes
+from bench.data.check import check
+from bench.data.files import read_json, same_bytes, stay_inside
 from bench.data.images import read_mask, read_rgb
 from bench.data.volumes import image_slice, read_array, shape_and_spacing
 from bench.errors import UserError
@@ -265,3 +266,31 @@ def test_more_than_the_memory_that_is_free_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=3 << 30))
     with pytest.raises(UserError, match=r"2\.0 GiB, and 3\.0 GiB of memory are free"):
         limits.refuse_large("volume", tmp_path, (1 << 31,), 1, 1 << 31, packed=False)
+
+
+def test_all_that_is_no_image_in_a_folder_is_named_at_once(tmp_path):
+    noise = np.random.default_rng(0)
+    for number in range(12):
+        mask = np.zeros((16, 16), np.uint8)
+        mask[number : number + 4, 3:9] = 255
+        for folder, values in (("images", noise.integers(0, 255, (16, 16, 3), np.uint8)), ("masks", mask)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(values).save(tmp_path / folder / f"a{number}.png")
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    (images / "a1.png").write_bytes((images / "a1.png").read_bytes()[:100])
+    (masks / "a2.png").write_bytes(b"")
+    (images / "a3.png").write_bytes(png(50_000, 50_000))
+    for path, target in ((masks / "a4.png", "/dev/zero"), (masks / "a5.png", "a5.png"), (tmp_path / "around", ".")):
+        path.unlink(missing_ok=True)
+        path.symlink_to(target)
+    (images / "a6.png").unlink()
+    os.mkfifo(images / "a6.png")
+    faults = check("folder", tmp_path, Options()).faults
+    told = "\n".join(faults)
+    assert all(f"a{number}.png" in told for number in range(1, 7))
+    assert len(faults) == 6
+
+
+def test_a_link_in_a_circle_leads_nowhere_out(tmp_path):
+    (tmp_path / "a").symlink_to("a")
+    stay_inside("a", tmp_path / "a", tmp_path, tmp_path / "list")

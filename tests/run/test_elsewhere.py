@@ -1,5 +1,6 @@
 """Masks made elsewhere: matched by name, refused in words where something does not fit, scored as ours."""
 
+import json
 import os
 import unicodedata
 from pathlib import Path
@@ -326,3 +327,41 @@ def test_masks_of_another_split_are_called_so_and_no_other_name_is_suggested(tmp
     told = refusal({"a": tmp_path / "preds"}, tmp_path / "out", acdc, "acdc")
     assert f"{aside} masks belong to no image ({aside} of another split; --split test, val or all" in told
     assert "did you mean" not in told
+
+
+def test_damaged_images_truths_and_predictions_are_all_named_and_nothing_is_recorded(tmp_path):
+    root, preds = truth(tmp_path / "truth"), predicted(tmp_path / "preds")
+    for name in ("P30_0.png", "P31_2.png"):
+        (preds / name).write_bytes((preds / name).read_bytes()[:60])
+    (preds / "P32_5.png").unlink()
+    told = refusal({"a": preds}, tmp_path / "out", root)
+    assert "P32_5" in told
+    assert "P30_0.png" in told
+    assert "P31_2.png" in told
+    images = root / "test" / "images"
+    for name in ("P30_1.png", "P31_3.png"):
+        content = bytearray((images / name).read_bytes())
+        content[content.index(b"IDAT") + 12] ^= 255
+        (images / name).write_bytes(content)
+    told = refusal({"a": predicted(tmp_path / "whole")}, tmp_path / "out", root)
+    assert "P30_1.png" in told
+    assert "P31_3.png" in told
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("split", ["test", "val", "all"])
+def test_the_side_that_is_scored_alone_may_not_be_empty(tmp_path, split):
+    root, path = truth(tmp_path / "truth"), tmp_path / "split.json"
+    data = open_dataset("folder", root)
+    groups = [sample.group for part in data.splits.values() for sample in part]
+    for full in ("train", "val", "test"):
+        path.write_text(json.dumps({side: groups if side == full else [] for side in ("train", "val", "test")}))
+        options = Options(split_file=path)
+        if split in ("all", full):
+            scored, _ = open_split("folder", root, options, split, tmp_path)
+            assert len(scored.splits["test"]) == len(groups)
+        else:
+            with pytest.raises(UserError, match=rf"no image on the side {split} \(train \d+, val \d+, test \d+\)"):
+                open_split("folder", root, options, split, tmp_path)
+        with pytest.raises(UserError, match=r"leaves no image on the side \w+ and \w+ \(train "):
+            open_dataset("folder", root, options)
