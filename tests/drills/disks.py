@@ -21,7 +21,17 @@ from .study import STUDIES
 NEW_MOUNTS, NEW_USER = 0x00020000, 0x10000000  # of linux/sched.h
 PLACES = {"--out": "work/results", "--reports": "work/reports", "TMPDIR": "tmp", "the cache": "home"}
 WAYS = ("full", "full of files", "read-only", "read-only at once", "full at once", "vanishes")
-REASONS = ("space", "read-only", "no such", "not exist", "cannot write", "cannot be written", "vanished", "is gone")
+REASONS = (
+    "space",
+    "is full",
+    "read-only",
+    "no such",
+    "not exist",
+    "cannot write",
+    "cannot be written",
+    "vanished",
+    "is gone",
+)
 
 
 def cases(plan: Plan) -> list[Any]:

@@ -15,6 +15,7 @@ import psutil
 
 from . import program
 from .case import Case, Found, Plan
+from .scene import last
 
 LIMIT_S = 900.0  # for one drill
 Drill = Callable[[object, Plan, Path, random.Random], Found]
@@ -74,7 +75,7 @@ def _start(case: Case, drills: dict[str, Drill], plan: Plan, scratch: Path) -> _
             found = drills[case.kind](case.what, plan, folder, random.Random(f"{plan.seed} {case.kind} {case.number}"))
         except Exception as error:  # noqa: BLE001 - it is told
             lines = traceback.format_exc()
-            found = Found(broken=[f"the drill itself fails: {type(error).__name__}: {error}"], at=lines)
+            found = Found(broken=[f"the drill itself fails: {type(error).__name__}: {last(str(error))}"], at=lines)
         _send(to, pickle.dumps(found))
     finally:
         os._exit(0)

@@ -297,7 +297,8 @@ def _of_weights(results: Path, scratch: Path, canary: Path) -> dict[str, Reader]
     from safetensors.torch import save
     from torch import nn
 
-    from bench.training.checkpoint import TrainingSummary, load
+    from bench.quantities import TrainSpec
+    from bench.training.checkpoint import load
     from bench.training.weights import load_weights
 
     network = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2))
@@ -310,14 +311,14 @@ def _of_weights(results: Path, scratch: Path, canary: Path) -> dict[str, Reader]
     }  # fmt: skip
     (card,) = results.glob("checkpoints/*/card.json")
     weights = {name: (card.parent / name).read_bytes() for name in ("weights.safetensors", "card.json")}
-    summary, mine = TrainingSummary.model_validate_json(card.read_text()), nn.Module()
+    spec, mine = TrainSpec.model_validate(json.loads(card.read_text())["spec"]), nn.Module()
     mine.add_module("layer", nn.Conv2d(3, 1, 3, padding=1))
 
     def trained(path: Path) -> object:
         for name, whole in weights.items():
             if name != path.name:
                 path.with_name(name).write_bytes(whole)
-        return load(mine, path.parent, summary.key, summary.spec)
+        return load(mine, path.parent, card.parent.name, spec)
 
     return {
         "weights": Reader(lambda path: load_weights(network, path), content, [*rubbish.BYTES, _none], 6),
