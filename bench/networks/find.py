@@ -51,8 +51,10 @@ def network_on_record(text: str) -> Network | None:
         return None
     if code is None:
         return None
-    known = {"arguments": {}, "file": str(file), "code": lambda: code, "is_strange": True}
-    return ForeignNetwork(str(name), attribute or name.base, builder=lambda: None, **known)
+    return ForeignNetwork(
+        str(name), attribute or name.base, arguments={}, file=str(file), builder=lambda: lambda: None,
+        code=lambda: code, is_strange=True,
+    )  # fmt: skip
 
 
 def title_of(name: str) -> str:

@@ -125,7 +125,7 @@ class Row:
 
         None if any of the trainings lacks it. Without patients in the records there is no interval.
         """
-        return cast("Estimate | None", self._once(("score", name), lambda: self._score(name)))
+        return self._once(("score", name), lambda: self._score(name))
 
     def _score(self, name: str) -> Estimate | None:
         trainings = self.terms(name)

@@ -25,7 +25,7 @@ def fewer(source: T) -> tuple[T, str]:
         ordered = sorted(source.rows, key=lambda row: _of_scores(row, source.reference))
         kept = {id(row) for row in ordered[:MOST]}
         some = tuple(row for row in source.rows if id(row) in kept)
-        return replace(source, rows=some), _told(len(rows), "the most accurate")  # type: ignore[return-value]
+        return replace(source, rows=some), _told(len(rows), "the most accurate")
     assert isinstance(source, Speeds)
     fastest = {id(row) for row in sorted(source.rows, key=_of_times)[:MOST]}
     chosen = tuple(row for row in source.rows if id(row) in fastest)
