@@ -25,15 +25,6 @@ class Diverged(Exception):
     """A training whose loss is no longer a number. The text says at which step."""
 
 
-def cannot_write(place: object, error: OSError) -> UserError:
-    """The error for a folder or file that the system does not let us write.
-
-    >>> print(cannot_write("results", OSError(28, "No space left on device")))
-    cannot write results: No space left on device; free space or give another --out
-    """
-    return UserError(f"cannot write {place}: {error.strerror or first_line(error)}; free space or give another --out")
-
-
 def unknown(kind: str, given: str, known: Iterable[str]) -> UserError:
     """The error for a name that is not in a table, with the nearest name and the whole list.
 

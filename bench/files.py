@@ -58,14 +58,17 @@ class Unusable(UserError):
     """A file or a folder that cannot be read or written: a wrong path, or a disk that is full."""
 
 
-def unusable(error: OSError) -> Unusable:
+def unusable(error: OSError, place: Path | str = "") -> Unusable:
     """The error for what a file system refused, in one line: the path, the reason and what to do.
+
+    The path is `place` where the error names none.
 
     >>> print(unusable(OSError(errno.ENOSPC, "No space left on device", "results/a.json")))
     results/a.json: the disk is full; make room there, or give another folder
     """
     reason, advice = REASONS.get(error.errno or 0, (error.strerror or first_line(error), OTHER))
-    where = f"{printable(os.fsdecode(error.filename))}: " if isinstance(error.filename, str | bytes | Path) else ""
+    named = error.filename if isinstance(error.filename, str | bytes | Path) else place
+    where = f"{printable(os.fsdecode(named))}: " if named else ""
     return Unusable(f"{where}{printable(reason)}; {advice}")
 
 

@@ -12,13 +12,15 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from bench.errors import LONG, Diverged, UserError, cannot_write, clean, first_line, is_out_of_memory, text_of
+from bench.errors import LONG, Diverged, UserError, clean, first_line, is_out_of_memory, text_of
+from bench.files import Unusable, unusable
 from bench.machine import state, this_machine
 from bench.quantities import QUANTITIES, Result
 from bench.run.store import Record, Store
 from bench.run.worker import Order, StopRun, Tell, Work, writing
 
-ENDS = {StopRun: "stop", UserError: "refused", Diverged: "diverged"}  # error to outcome of the job
+# Error to outcome of the job, the more special first.
+ENDS = {StopRun: "stop", Unusable: "unusable", UserError: "refused", Diverged: "diverged"}
 FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))  # libraries tell it in these words too
 ALIVE_S = 20.0  # seconds between two events of a measurement that reports no count of its progress
 
@@ -68,7 +70,7 @@ def _failure(error: BaseException, out: Path) -> dict[str, Any]:
         if isinstance(error, kind):
             return {"end": end, "error": clean(text_of(error), LONG)}
     if any(told in text_of(error) for told in FULL) and _may_be_in(out, getattr(error, "filename", None)):
-        return {"end": "stop", "error": str(cannot_write(out, OSError(first_line(error))))}
+        return {"end": "unusable", "error": str(unusable(OSError(errno.ENOSPC, first_line(error)), out))}
     if is_out_of_memory(error):
         return {"end": "out_of_memory", "error": first_line(error)}
     with suppress(BaseException):  # the error itself may fail to say what it is, and the disk may be full

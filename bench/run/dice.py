@@ -9,7 +9,7 @@ import torch
 from bench.data import open_dataset
 from bench.data.prepared import Prepared, content, prepare
 from bench.data.pseudonyms import pseudonymous
-from bench.data.sample import Sample, thin
+from bench.data.sample import SPLITS, Sample, thin
 from bench.errors import UserError
 from bench.measure.dice import best_candidate, refuse_other_outputs, score
 from bench.measure.switches import set_switches
@@ -56,12 +56,17 @@ class Scoring:
         self.network = network.to(memory_format=torch.channels_last)
         refuse_other_outputs(self.network, self.spec)
         with _for_all_networks():
-            self.data = open_dataset(self.spec.dataset, self.order.data_root, self.order.options)
+            self.data = open_dataset(self.spec.dataset, self.order.data_root, self.order.options, self._sides())
             if self.data.read(self._progress("reading the data set")) != self.spec.data:
                 raise UserError(f"{self.spec.dataset} changed while the run was under way; start the run again")
         self.cache = f"cache/{self.data.name}-{self.data.digest}"  # relative to the folder of records
         if self.spec.pseudonyms:
             self.data = pseudonymous(self.data)
+
+    def _sides(self) -> tuple[str, ...]:
+        """The sides of the split that are needed: all to train, `val` also to choose one of several outputs."""
+        chooses = isinstance(self.network, OneOfSeveral)
+        return SPLITS if self.spec.train else ("val", "test") if chooses else ("test",)
 
     def result(self) -> Scores:
         """Train or load, then score. Predictions are saved next to the record, for figures."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.data import DataSet, Options, apply_splits, open_dataset, write_splits
+from bench.data.sample import SPLITS
 from bench.networks import find_network, origin_of
 from bench.quantities import MACHINE, QUANTITIES, Asked
 from bench.run.job import Job
@@ -39,10 +40,11 @@ def plan(study: Study, splits: Path | None = None, done: Done = lambda count, to
     the same function as another is not trained. A seeded split is read from the folder `splits` if `keep_split` stored
     it there in an earlier run.
     """
-    data = open_dataset(study.dataset, study.data_root, study.options) if "dice" in study.measures else None
+    sides = ("test",) if study.weights else SPLITS  # weights that are given are not trained
+    data = open_dataset(study.dataset, study.data_root, study.options, sides) if "dice" in study.measures else None
     kept = split_path(study.dataset, study.data_root, study.options, data, splits)
     if data and kept and kept.exists():
-        data = apply_splits(data, kept)
+        data = apply_splits(data, kept, sides)
         study = replace(study, options=replace(study.options, split_file=kept))
     if data:
         data.read(done)

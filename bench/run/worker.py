@@ -23,7 +23,8 @@ from typing import Any, BinaryIO, Self
 
 from bench.data.pseudonyms import without_files
 from bench.data.sample import Options
-from bench.errors import LONG, SHORT, Diverged, UserError, cannot_write, clean
+from bench.errors import LONG, SHORT, Diverged, UserError, clean
+from bench.files import Unusable, unusable
 from bench.locks import Lost, is_held
 from bench.machine import ALLOCATOR, State, state, this_machine
 from bench.networks import find_network
@@ -46,11 +47,11 @@ class StopRun(Exception):
 
 @contextmanager
 def writing(place: Path) -> Iterator[None]:
-    """Turn an OSError into StopRun: this folder or file cannot be written, whatever the network."""
+    """Turn an OSError into Unusable: this folder or file cannot be written, whatever the network."""
     try:
         yield
     except OSError as error:
-        raise StopRun(str(cannot_write(place, error))) from None
+        raise unusable(error, place) from None
 
 
 class Order(Frozen):
@@ -128,7 +129,8 @@ def run(order: Order, tell: Tell) -> Record:
     """Run one job in its own process and return its record, which may be a failure.
 
     `tell` receives the child's events. Raises UserError if the problem concerns every network, such as an unreadable
-    image, a checkpoint that does not fit or a full disk, and Lost, without a record, if another run took the job over.
+    image or a checkpoint that does not fit, Unusable if what is measured cannot be kept, such as on a full disk, and
+    Lost, without a record, if another run took the job over.
     """
     before, began = state(), time.monotonic()
     with _new_log(order) as log:
@@ -139,16 +141,18 @@ def run(order: Order, tell: Tell) -> Record:
             raise Lost(f"{order.job.key} was taken over by another run")
         if last["end"] == "stop":
             raise UserError(last.get("error", ""))
+        if last["end"] == "unusable":
+            raise Unusable(last.get("error", ""))
         return _outcome(order, last, before, time.monotonic() - began)
     except OSError as error:
-        raise cannot_write(order.out, error) from None
+        raise unusable(error, order.out) from None
 
 
 def _new_log(order: Order) -> BinaryIO:
     try:
         return new_log(order.log)
     except OSError as error:
-        raise cannot_write(order.log, error) from None
+        raise unusable(error, order.log) from None
 
 
 def _heard(

@@ -14,6 +14,7 @@ from orders import order, tiny
 
 import bench
 from bench.errors import Diverged, UserError
+from bench.files import unusable
 from bench.quantities import CostSpec, PeakSpec
 from bench.run import child
 from bench.run.job import Job
@@ -182,8 +183,7 @@ def test_a_record_that_cannot_be_written_is_no_fault_of_the_network(tmp_path, mo
 
     monkeypatch.setattr(Store, "write", refuses)
     end = ended(tmp_path, monkeypatch, lambda work: cost_record().result)
-    told = f"cannot write {tmp_path}: {error.strerror}; free space or give another --out"
-    assert end == {"end": "stop", "error": told}
+    assert end == {"end": "unusable", "error": str(unusable(error, tmp_path))}
 
 
 @pytest.mark.parametrize(
@@ -196,9 +196,7 @@ def test_a_record_that_cannot_be_written_is_no_fault_of_the_network(tmp_path, mo
 )
 def test_a_disk_that_is_full_while_it_works_is_no_fault_of_the_network(tmp_path, monkeypatch, error):
     end = ended(tmp_path, monkeypatch, raises(error))
-    assert end["end"] == "stop"
-    assert end["error"].startswith(f"cannot write {tmp_path}: ")
-    assert end["error"].endswith("; free space or give another --out")
+    assert end == {"end": "unusable", "error": f"{tmp_path}: the disk is full; make room there, or give another folder"}
 
 
 def test_a_training_that_diverges_says_so(tmp_path, monkeypatch):
