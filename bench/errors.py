@@ -17,8 +17,17 @@ ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?
 class UserError(Exception):
     """A wrong input; the command line prints the text and exits with 2.
 
-    Every other exception that reaches the command line is a bug in this program and keeps its traceback.
+    Every other exception that reaches the command line is a bug in this program and keeps its traceback. A line of the
+    text has at most `LONG` characters, because it may quote what a file says.
+
+    >>> len(str(UserError("unknown unit " + 9999 * "m")))
+    2000
     """
+
+    def __str__(self) -> str:
+        return "\n".join(
+            line if len(line) <= LONG else line[: LONG - 1] + "…" for line in super().__str__().split("\n")
+        )
 
 
 class Diverged(Exception):

@@ -11,6 +11,7 @@ import secrets
 import shutil
 import socket
 import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -155,6 +156,16 @@ def _refused(error: Exception, beside: Path) -> OSError | None:
     finally:
         _remove(asked)
     return None
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for temporary files, in the place of `tempfile`'s: what a killed process left there is removed first."""
+    place = Path(tempfile.gettempdir())
+    sweep(place)
+    with aside(place / "bench") as folder:
+        folder.mkdir(mode=0o700)
+        yield folder
 
 
 def write_whole(path: Path, content: str | bytes | Callable[[Path], object]) -> Path:

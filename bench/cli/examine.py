@@ -1,11 +1,10 @@
 """The checks of `bench doctor`, displayed as their results become known."""
 
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 from bench.cli.terminal import Part, Screen, Status, console, key_values, say
+from bench.files import temporary_folder
 from bench.judge import noise
 from bench.judge.noise import NETWORK, Failed
 from bench.machine import cuda_usable, state, this_machine
@@ -92,9 +91,9 @@ class Examination:
 
     def _measure_peak(self, planned: Plan) -> None:
         job = next(job for job in planned.jobs if job.spec.quantity == "peak")
-        with Status(console(), transient=True) as status, tempfile.TemporaryDirectory(prefix="bench-doctor-") as folder:
+        with Status(console(), transient=True) as status, temporary_folder() as folder:
             status.show("measuring peak rates", 5.0)
-            self.peak = noise.measure(planned, job, Path(folder)).result
+            self.peak = noise.measure(planned, job, folder).result
         threads = f", {planned.asked.threads} threads" if self.device == "cpu" else ""
         product, copied = (significant(rate / 1e9) for rate in (self.peak.macs_per_s, self.peak.bytes_per_s))
         lines = {"matrix product": f"{product} GMAC/s (float32{threads})", "copy": f"{copied} GB/s, read and written"}

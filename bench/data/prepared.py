@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import PIL
@@ -29,7 +28,7 @@ from bench.data.contents import pixels, reader_code
 from bench.data.sample import DataSet, Sample, thin
 from bench.data.sealed import ARRAYS, is_whole, seal_folder
 from bench.errors import UserError
-from bench.files import aside
+from bench.files import aside, temporary_folder
 
 MEAN = [0.485, 0.456, 0.406]
 DEVIATION = [0.229, 0.224, 0.225]
@@ -170,9 +169,9 @@ def rates(data: DataSet, size: int, limit: int = 400, augmentation: str = "affin
     samples = thin(data.splits["train"], limit)
     workers = os.cpu_count() or 1
     content(samples)  # not to be timed: it decodes them where it was never asked for
-    with TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         start = time.perf_counter()
-        stream = Stream(prepare(samples, size, Path(folder)), 0, augmentation)
+        stream = Stream(prepare(samples, size, folder), 0, augmentation)
         cold_s = time.perf_counter() - start
         # An epoch is timed from its first batch, because workers start once per training, not once per epoch.
         draws = range(len(samples) + workers * 2 * BATCH)

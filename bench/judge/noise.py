@@ -5,13 +5,13 @@ noise cannot be detected on it.
 """
 
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from bench.files import temporary_folder
 from bench.machine.doctor import Finding, Mark
 from bench.quantities import Device, Latency, LatencySpec
 from bench.quantities.budget import find_budget
@@ -111,7 +111,7 @@ def time_pairs(timed: NoiseRun, planned: Plan, clock: Clock, runs: int, tell: Te
     jobs = [job for job in planned.jobs if isinstance(job.spec, LatencySpec)]
     least = min(PAIRS, len(jobs))
     more = " or more" if least < len(jobs) else ""
-    with tempfile.TemporaryDirectory(prefix="bench-doctor-") as folder:
+    with temporary_folder() as folder:
         for number, job in enumerate(jobs):
             both = []
             of = f"{least}{more}" if number < least else f"at most {len(jobs)}"
@@ -119,7 +119,7 @@ def time_pairs(timed: NoiseRun, planned: Plan, clock: Clock, runs: int, tell: Te
                 waiting = 2 * (max(least, number + 1) + least * (runs - 1) - number) - half
                 tell(f"timing {NETWORK} as {name}, pair {number + 1} of {of}", clock.left([job] * waiting), more)
                 started = time.monotonic()
-                both.append(measure(planned, job, Path(folder) / name))
+                both.append(measure(planned, job, folder / name))
                 clock.learn(job, clock.guess(job), time.monotonic() - started)
             timed.pairs.append((both[0], both[1]))
             if len(timed.sound) >= least and timed.ratio.resolution <= RESOLUTION:

@@ -180,7 +180,7 @@ def root_of(path: Path) -> Path:
     home folder and that of temporary files are none.
     """
     above = list(path.resolve().parents)
-    home, temporary = Path.home(), Path(os.path.realpath(tempfile.gettempdir()))
+    home, temporary = Path(os.path.expanduser("~")), Path(os.path.realpath(tempfile.gettempdir()))
     shared = {*above[-1:], home, *home.parents, temporary, *temporary.parents}
     above = [*takewhile(lambda one: one not in shared, above)]
     above = above[: next((n + 1 for n, one in enumerate(above) if (one / ".git").exists()), None)]

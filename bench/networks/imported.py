@@ -10,17 +10,16 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.util import source_from_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from bench.errors import UserError
-from bench.files import write_whole
+from bench.files import temporary_folder, write_whole
 from bench.networks.code import (
     BENCH,
     closure,
@@ -163,10 +162,10 @@ def seen(name: str) -> list[Path]:
     without one agree.
     """
     with _temporary_folder() as folder:
-        to = Path(folder, "seen.json")
+        to = folder / "seen.json"
         order = json.dumps({"name": name, "to": str(to), "path": sys.path})
         path = os.pathsep.join([str(BENCH.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
-        hidden = {"CUDA_VISIBLE_DEVICES": "", "TORCHINDUCTOR_CACHE_DIR": folder, "TRITON_CACHE_DIR": folder}
+        hidden = {"CUDA_VISIBLE_DEVICES": "", "TORCHINDUCTOR_CACHE_DIR": str(folder), "TRITON_CACHE_DIR": str(folder)}
         child = supervised(
             [sys.executable, "-P", "-B", "-c", START, order], {**os.environ, **hidden, "PYTHONPATH": path},
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -181,9 +180,11 @@ def seen(name: str) -> list[Path]:
         return [Path(os.path.realpath(one)) for one in json.loads(to.read_text())] if to.exists() else []
 
 
-def _temporary_folder() -> "TemporaryDirectory[str]":
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
     try:
-        return TemporaryDirectory(prefix="bench-code-", ignore_cleanup_errors=True)
+        with temporary_folder() as folder:
+            yield folder
     except OSError as error:
         raise _no_room(error.strerror) from None
 

@@ -8,7 +8,6 @@ import io
 import os
 import re
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bench.errors import UserError
-from bench.files import printable
+from bench.files import printable, temporary_folder
 from bench.read.code import is_of_present_code, moment
 from bench.run.store import FORMAT, LEFT, NAMED, Record, read_record, record_files
 
@@ -170,12 +169,12 @@ def records_at(revision: str, folder: str, named: str = "", shown: str = "") -> 
     beside = [name for name in blobs if name.endswith(".scores.csv") and name[:-10] + "json" in wanted]
     if not wanted:
         return Loaded()
-    with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
+    with temporary_folder() as temporary:
         for name, content in zip(wanted + beside, _blobs([blobs[name] for name in wanted + beside]), strict=True):
-            path = Path(temporary, name)  # git has no name with `..` in it, and none that begins with a slash
+            path = temporary / name  # git has no name with `..` in it, and none that begins with a slash
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        found = load(sorted({(Path(temporary) / name).parent for name in wanted}))
+        found = load(sorted({(temporary / name).parent for name in wanted}))
     problems = [line.replace(f"{temporary}/", f"{shown or revision}:") for line in found.problems]
     return Loaded(found.records, problems, found.replaced)
 

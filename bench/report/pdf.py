@@ -8,10 +8,9 @@ import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench.files import write_whole
+from bench.files import temporary_folder, write_whole
 from bench.judge.verdict import Verdict
 from bench.report.columns import Table
 from bench.report.document import Document, Part
@@ -27,8 +26,7 @@ def write(document: Document, folder: Path) -> list[Path]:
     """Write report.pdf; the same document gives the same bytes on every machine with this Typst."""
     import typst
 
-    with TemporaryDirectory() as aside:
-        root = Path(aside)
+    with temporary_folder() as root:
         (root / "report.typ").write_bytes((TEMPLATES / "report.typ").read_bytes())
         facts = everywhere(plain, json.loads(json.dumps(_data(document), default=vars)))
         (root / "data.json").write_text(json.dumps(facts), encoding="utf-8")

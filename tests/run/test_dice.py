@@ -219,7 +219,9 @@ def test_weights_that_are_not_what_their_card_says_stop_the_run_in_words(trained
     weights = next(asked.out.glob("checkpoints/*/weights.safetensors"))
     tensors = load_file(weights)
     save_file({**tensors, "head.bias": tensors["head.bias"].repeat(4)}, weights)
-    with pytest.raises(StopRun, match=f"{weights} is damaged, or of another training: .* delete {weights.parent} to train anew"):
+    with pytest.raises(
+        StopRun, match=f"{weights} is damaged, or of another training: .* delete {weights.parent} to train anew"
+    ):
         here(asked)
 
 

@@ -1,10 +1,8 @@
 """ONNX Runtime: the network exported by torch's exporter, with input and output bound to the device."""
 
-import tempfile
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import UserError
+from bench.files import temporary_folder
 from bench.measure.forms import Run
 from bench.quantities import LatencySpec
 
@@ -45,8 +44,8 @@ def make(network: nn.Module, batch: Tensor, spec: LatencySpec) -> Run:
             f"this onnxruntime has no {provider}; it has {', '.join(ort.get_available_providers())}; for CUDA: "
             "pip uninstall onnxruntime, then pip install onnxruntime-gpu"
         )
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "network.onnx"
+    with temporary_folder() as folder:
+        file = folder / "network.onnx"
         torch.onnx.export(network, (batch,), file, dynamo=True, verbose=False)
         session = ort.InferenceSession(str(file), options, providers=[(provider, settings)])
     if session.get_providers()[0] != provider:  # it falls back to the CPU with only a warning
