@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,16 @@ def take(path: Path, work: str = "") -> Lock | None:
         except FileNotFoundError:
             continue
     return None
+
+
+def clear(folder: Path) -> None:
+    """Remove the locks of work directly in a folder whose holders are gone. One that cannot be removed stays."""
+    for path in folder.glob("*.lock"):
+        with suppress(OSError):
+            if (found := _look(path)) and _stale_at(path):
+                _take_away(path, found[0].get("token"), partial(_stale_at, path))
+    with suppress(OSError):
+        folder.rmdir()  # if nothing else is in it
 
 
 @contextmanager

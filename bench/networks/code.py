@@ -180,7 +180,8 @@ def root_of(path: Path) -> Path:
     home folder and that of temporary files are none.
     """
     above = list(path.resolve().parents)
-    home, temporary = Path(os.path.expanduser("~")), Path(os.path.realpath(tempfile.gettempdir()))
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - without a home Path.expanduser raises
+    temporary = Path(os.path.realpath(tempfile.gettempdir()))
     shared = {*above[-1:], home, *home.parents, temporary, *temporary.parents}
     above = [*takewhile(lambda one: one not in shared, above)]
     above = above[: next((n + 1 for n, one in enumerate(above) if (one / ".git").exists()), None)]

@@ -33,7 +33,7 @@ from bench.networks.code import (
 from bench.networks.libraries import imported_by, packages_beside
 from bench.processes import stop, supervised
 
-FORMAT = 2  # of kept answers; raise it when another digest would be given for the same files
+FORMAT = 3  # of kept answers; raise it when another digest would be given for the same files
 LIMIT_S = 180.0
 SIDE = 224  # pixels of the images it is tried on
 LARGEST_TEXT = 4 * 2**20  # bytes
@@ -80,8 +80,9 @@ def _place(name: str, file: Path) -> Path:
 def _kept(place: Path) -> Code | None:
     """The answer that is kept, if the files are as they were; None also if it cannot be read."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        answer = json.loads(_ANSWERS.get(place) or place.read_text())
-        if all(_state(Path(path)) == state for path, state in answer["states"].items()):
+        check, _, told = (_ANSWERS.get(place) or place.read_text()).partition("\n")
+        answer = json.loads(told)
+        if check == _check(told) and all(_state(Path(path)) == state for path, state in answer["states"].items()):
             return Code(str(answer["digest"]), [str(one) for one in answer["libraries"]])
     return None
 
@@ -96,10 +97,16 @@ def _found(name: str, file: Path, kept: Path) -> Code:
     states = {str(path): _state(path) for path in {*files, *(path.parent for path in files), *_missing(told)}}
     code = Code(digest_of(named(files, [top, *others])), imported_by(files, told))
     if all((state := states[str(path)]) and state[2] < started for path in files):  # else changed since it was imported
-        _ANSWERS[kept] = json.dumps({**asdict(code), "states": states})
+        text = json.dumps({**asdict(code), "states": states})
+        _ANSWERS[kept] = f"{_check(text)}\n{text}"
         with suppress(OSError):  # it is kept for this process alone
             write_whole(kept, _ANSWERS[kept])
     return code
+
+
+def _check(told: str) -> str:
+    """The first line of a kept answer, by which damage to it shows; it is then found anew."""
+    return sha256(told.encode()).hexdigest()[:16]
 
 
 def own_files(file: Path, told: Iterable[Path], packages: Sequence[Path], roots: Sequence[Path]) -> set[Path]:

@@ -65,7 +65,9 @@ def write_report(
         with held(folder / ".bench-report.lock", "writing a report"):
             ids = [record.id for record in document.records]
             placed = put(made, folder, ids, partial(_is_known, FORMATS), partial(_is_known, formats), tell)
-    if failed:
+    if not failed:
+        (folder / LOG).unlink(missing_ok=True)  # of an earlier report
+    else:
         log = write_whole(folder / LOG, "\n".join(plain("".join(format_exception(one))) for one in failed.values()))
         told = "; ".join(f"{name} cannot be written ({in_line(first_line(one))})" for name, one in failed.items())
         raise Unwritten(f"{told}; all other formats were written to {folder}; {log} tells more", placed)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from bench.errors import UserError
 from bench.files import Unusable, make_ready, unusable
-from bench.locks import Lock, Lost, holder, machine_lock, take
+from bench.locks import Lock, Lost, clear, holder, machine_lock, take
 from bench.networks import title_of
 from bench.quantities import QUANTITIES
 from bench.run.job import Job
@@ -42,6 +42,7 @@ def carry_out(plan: Plan, waiting: list[Job], out: Path, listener: Listener) -> 
     others are done all the same, and UserError tells of it at the end.
     """
     make_ready(out, WRITTEN)
+    clear(out / "locks")
     carrying = Carrying(plan, waiting, out, listener)
     while carrying.left:
         carrying.go_through()
