@@ -14,7 +14,7 @@ import pytest
 from bench import locks
 from bench.errors import UserError
 from bench.files import host
-from bench.locks import alone_in, held, holder, machine_lock, take
+from bench.locks import alone_in, clear, held, holder, machine_lock, take
 
 TAKEN = "from bench.locks import take; lock = take(Path(sys.argv[1])); print(bool(lock), flush=True); sys.stdin.read()"
 ALONE = "from bench.locks import alone_in\nwith alone_in(Path(sys.argv[1])): print(True, flush=True), sys.stdin.read()"
@@ -90,6 +90,20 @@ def test_a_lock_is_kept_from_others_while_its_process_lives_and_taken_over_when_
         lock = take(path)
         assert lock.is_ours()
         lock.release()
+
+
+def test_locks_whose_holders_are_gone_are_cleared_and_no_others(path):
+    ours, others = take(path), take(path.with_name("other.lock"))
+    of_another_machine(others.path)
+    with other(TAKEN, path.with_name("left.lock")) as process:
+        assert line(process) == "True"
+    clear(path.parent)
+    assert sorted(one.name for one in path.parent.iterdir()) == ["other.lock", "work.lock"]
+    aged(others.path, 2 * locks.STALE_S)
+    ours.release()
+    clear(path.parent)
+    assert not path.parent.exists()
+    clear(path.parent)
 
 
 def test_a_lock_of_another_machine_is_taken_over_when_its_beat_stopped(path):

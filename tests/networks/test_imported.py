@@ -245,7 +245,20 @@ def test_an_answer_that_cannot_be_read_is_found_anew(told, tmp_path, content):
     kept.write_text(content)
     imported._ANSWERS.clear()
     assert digest() == before
-    assert json.loads(kept.read_text())["digest"] == find_network("net.py:Net")._code.digest
+    assert told_by(kept)["digest"] == find_network("net.py:Net")._code.digest
+
+
+@pytest.mark.parametrize("name", ["digest", "libraries", "states"])
+def test_an_answer_in_which_anything_is_another_is_found_anew(told, tmp_path, name):
+    before = digest()
+    (kept,) = (tmp_path / "cache").rglob("*.json")
+    check, _, text = kept.read_text().partition("\n")
+    facts = json.loads(text)
+    other = facts[name][::-1] if isinstance(facts[name], str) else type(facts[name])()
+    kept.write_text(f"{check}\n{json.dumps({**facts, name: other})}")
+    imported._ANSWERS.clear()
+    assert digest() == before
+    assert told_by(kept) == facts
 
 
 def test_where_the_cache_cannot_be_written_the_answer_is_kept_in_the_process(told, tmp_path, monkeypatch):
@@ -264,7 +277,7 @@ def test_processes_that_ask_at_once_get_the_same_answer(repository, tmp_path):
     ]
     answers = {process.communicate()[0] for process in processes}
     (kept,) = (tmp_path / "cache").rglob("*.json")
-    assert answers == {f"{json.loads(kept.read_text())['digest']}\n"}
+    assert answers == {f"{told_by(kept)['digest']}\n"}
 
 
 def test_a_package_installed_or_in_a_clone_has_the_same_digest(tmp_path, monkeypatch):
@@ -295,3 +308,8 @@ def test_libraries_are_those_that_the_code_imports_by_any_means_and_what_they_ar
     names = ("pyyaml", "segmentation-models-pytorch", "timm")
     assert find_network("tiny.py:net").libraries == {name: version(name) for name in names}
     assert find_network("smp:Unet/resnet18").libraries == {name: version(name) for name in names[1:]}
+
+
+def told_by(kept):
+    """What a file of the cache says, after its first line, the check."""
+    return json.loads(kept.read_text().partition("\n")[2])

@@ -36,6 +36,9 @@ def test_a_format_that_fails_stops_no_other_and_is_told(reference, tmp_path, mon
     assert [path.name for path in told.value.paths] == ["table.csv", "paired.csv", "tables.tex"]
     assert all(path.exists() for path in told.value.paths)
     assert "Traceback" in (tmp_path / LOG).read_text()
+    monkeypatch.undo()
+    write_report(shown(reference), tmp_path, ("csv",))
+    assert not (tmp_path / LOG).exists()
 
 
 def test_the_tables_are_shown_and_the_exit_is_that_of_an_error_where_a_format_fails(
