@@ -7,6 +7,7 @@ when it was not touched for two minutes, or as soon as its holder's process is g
 
 import errno
 import json
+import math
 import os
 import re
 import secrets
@@ -166,17 +167,19 @@ def _create(made: Path, path: Path, token: str) -> bool:
 def _look(path: Path) -> tuple[dict[str, Any], float] | None:
     """What a lock says, and when it was touched; None if there is none.
 
-    What is half written, or is no lock (a link, which is not followed, a pipe, a folder), says nothing.
+    What is half written says nothing. What is no file (a link, which is not followed, a pipe, a folder) says nothing
+    either, and nobody holds it: it was never touched.
     """
     try:
         with _opened_file(path) as number:  # opened anew, NFS asks the server
-            return _facts(number), os.fstat(number).st_mtime
+            found = os.fstat(number)
+            return _facts(number), found.st_mtime if stat.S_ISREG(found.st_mode) else -math.inf
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         if error.errno not in (errno.ELOOP, errno.ENXIO):  # a link, a socket
             raise
-        return {}, path.lstat().st_mtime
+        return {}, -math.inf
 
 
 @contextmanager

@@ -54,6 +54,7 @@ def check(
     verdicts = judge(asked, records, machine)
     if measure_missing:
         from bench.cli.display import do
+        from bench.cli.run import stopped_by_signals
         from bench.judge.missing import missing_jobs
         from bench.quantities.budget import find_budget
         from bench.run.plan import of_jobs
@@ -64,7 +65,8 @@ def check(
         if jobs := missing_jobs(verdicts, records, where, budget):
             networks = tuple(dict.fromkeys(job.network for job in jobs))
             planned = of_jobs(Study(networks, (), budget, "synthetic", None, where), jobs)
-            found = {record.id: record for record in [*records, *do(planned, out, quiet)]}
+            with stopped_by_signals():
+                found = {record.id: record for record in [*records, *do(planned, out, quiet)]}
             verdicts = judge(asked, list(found.values()), machine)
     _print(verdicts, format_)
     raise Exit(int(any(verdict.outcome == "fails" for verdict in verdicts)))

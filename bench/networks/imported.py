@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
-from bench.files import temporary_folder, write_whole
+from bench.files import content_of, temporary_folder, write_whole
 from bench.networks.code import (
     BENCH,
     closure,
@@ -37,6 +37,7 @@ FORMAT = 3  # of kept answers; raise it when another digest would be given for t
 LIMIT_S = 180.0
 SIDE = 224  # pixels of the images it is tried on
 LARGEST_TEXT = 4 * 2**20  # bytes
+LARGEST_ANSWER = 2**20  # bytes of the files' names
 COMPILED = (".so", ".pyd")
 LISTED = (".py", ".yaml", ".yml", ".json", ".toml", ".txt", ".ini", ".cfg")  # whose appearance may change the answer
 CACHES = ("TORCH_HOME", "HF_HOME")
@@ -80,9 +81,11 @@ def _place(name: str, file: Path) -> Path:
 def _kept(place: Path) -> Code | None:
     """The answer that is kept, if the files are as they were; None also if it cannot be read."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        check, _, told = (_ANSWERS.get(place) or place.read_text()).partition("\n")
+        check, _, told = (_ANSWERS.get(place) or content_of(place).decode()).partition("\n")
+        if check != _check(told):
+            return None
         answer = json.loads(told)
-        if check == _check(told) and all(_state(Path(path)) == state for path, state in answer["states"].items()):
+        if all(_state(Path(path)) == state for path, state in answer["states"].items()):
             return Code(str(answer["digest"]), [str(one) for one in answer["libraries"]])
     return None
 
@@ -153,7 +156,8 @@ def _state(path: Path) -> Any:
 
 
 def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mdsa-bench" / "code"
+    place = os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache")  # noqa: PTH111 - Path's raises
+    return Path(os.devnull if place[0] == "~" else place) / "mdsa-bench" / "code"  # without a home nothing is kept
 
 
 def _installations() -> list[int]:
@@ -182,9 +186,11 @@ def seen(name: str) -> list[Path]:
                 child.wait(LIMIT_S)
         finally:
             stop(child)
-        if child.returncode == os.EX_CANTCREAT:
-            raise _no_room("the disk is full")
-        return [Path(os.path.realpath(one)) for one in json.loads(to.read_text())] if to.exists() else []
+        try:
+            return [Path(os.path.realpath(one)) for one in json.loads(content_of(to))]
+        except (OSError, ValueError, TypeError, RecursionError):  # for want of room, or by the network's doing
+            write_whole(folder / "room", bytes(LARGEST_ANSWER))
+            return []
 
 
 @contextmanager
@@ -216,15 +222,12 @@ def report(name: str, to: str) -> None:
     try:
         _run(name)
     finally:
-        code = 0
         if os.getpid() == process:  # not in a copy that the network made of it
             modules = [getattr(sys.modules[one], "__dict__", {}).get("__file__") for one in {*sys.modules} - before]
             files = {*map(_source, read), *(one for one in modules if isinstance(one, str))} - written
-            try:
+            with suppress(OSError):
                 write_whole(Path(to), json.dumps(sorted(one for one in files if "\0" not in one)))
-            except OSError:
-                code = os.EX_CANTCREAT
-        os._exit(code)  # without waiting for threads
+        os._exit(0)  # without waiting for threads
 
 
 def _source(path: str) -> str:

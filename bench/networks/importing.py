@@ -164,7 +164,7 @@ def _steps(file: Path) -> list[tuple[str, Path]]:
     )
     root = root if is_plain else Path(os.path.commonpath([root, lowest]))
     folders = [one for one in reversed((own, *own.parents)) if root in one.parents]
-    first = [] if is_plain else [(f"own_{sha256(str(root).encode()).hexdigest()[:8]}", root)]
+    first = [] if is_plain else [(f"own_{sha256(os.fsencode(root)).hexdigest()[:8]}", root)]
     return [*first, *((one.name.replace(".", "_"), one) for one in folders[:-1]), (own.name.replace(".", "_"), file)]
 
 

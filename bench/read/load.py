@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.errors import UserError
@@ -152,7 +152,7 @@ def _named(given: str, wanted: Callable[[str], bool]) -> Loaded:
     try:
         commit = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
     except UserError:
-        named = f"'{given}' is no folder, no file and no git revision here"
+        named = f"'{printable(given)}' is no folder, no file and no git revision here"
         raise UserError(f"{named}; give one of them, REV or REV:folder") from None
     return records_at(commit, folder or FOLDER, shown=revision)
 
@@ -194,7 +194,15 @@ def commits(folder: str, named: str) -> list[Commit]:
     within = f":(glob){_literal(folder)}/**/{_literal(named)}*"
     lines = _git("log", "--reverse", "--format=%h%x09%cI%x09%s", "--abbrev=12", "--", within)
     parts = (line.split("\t", 2) for line in lines.decode(errors="replace").split("\n") if line)
-    return [Commit(name, datetime.fromisoformat(at), printable(subject)) for name, at, subject in parts]
+    return [Commit(name, _moment(at), printable(subject)) for name, at, subject in parts]
+
+
+def _moment(told: str) -> datetime:
+    """The time that git tells; the last that can be written for one after the year 9999, as wrong clocks make it."""
+    try:
+        return datetime.fromisoformat(told)
+    except ValueError:
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def _literal(name: str) -> str:

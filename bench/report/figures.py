@@ -139,8 +139,12 @@ def draw_together(pictures: Sequence[Picture]) -> None:
     except (OSError, NotImplementedError):  # no shared memory here, as in some containers
         return
     with pool, suppress(BrokenProcessPool):
-        for picture, drawn in zip(pictures, pool.map(_draw, range(len(pictures))), strict=True):
-            vars(picture)["_drawn"] = drawn
+        try:
+            for picture, drawn in zip(pictures, pool.map(_draw, range(len(pictures))), strict=True):
+                vars(picture)["_drawn"] = drawn
+        except BaseException:  # after Ctrl-C the rest need not be drawn before this ends
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _begin(parent: int) -> None:

@@ -10,7 +10,7 @@ from pkgutil import resolve_name
 from traceback import format_exception
 
 from bench.errors import UserError, first_line, unknown
-from bench.files import aside, sweep, write_whole
+from bench.files import aside, sweep, unusable, write_whole
 from bench.locks import held
 from bench.report.document import Document
 from bench.report.figures import FIGURES, Picture, draw_together
@@ -69,9 +69,13 @@ def write_report(
         (folder / LOG).unlink(missing_ok=True)  # of an earlier report
     else:
         log = write_whole(folder / LOG, "\n".join(plain("".join(format_exception(one))) for one in failed.values()))
-        told = "; ".join(f"{name} cannot be written ({in_line(first_line(one))})" for name, one in failed.items())
+        told = "; ".join(f"{name} cannot be written ({in_line(_reason(one))})" for name, one in failed.items())
         raise Unwritten(f"{told}; all other formats were written to {folder}; {log} tells more", placed)
     return placed
+
+
+def _reason(error: Exception) -> str:
+    return str(unusable(error)) if isinstance(error, OSError) and error.errno else first_line(error)
 
 
 def _made(name: str, document: Document, folder: Path, failed: dict[str, Exception]) -> list[Path]:

@@ -68,7 +68,7 @@ def _failure(error: BaseException, out: Path) -> dict[str, Any]:
     """The last event of a job that ended with this error."""
     for kind, end in ENDS.items():
         if isinstance(error, kind):
-            return {"end": end, "error": clean(text_of(error), LONG)}
+            return {"end": end, "error": clean(text_of(error), LONG) or first_line(error)}
     if any(told in text_of(error) for told in FULL) and _may_be_in(out, getattr(error, "filename", None)):
         return {"end": "unusable", "error": str(unusable(OSError(errno.ENOSPC, first_line(error)), out))}
     if is_out_of_memory(error):

@@ -10,6 +10,8 @@ import time
 import pytest
 from typer import Exit
 
+from bench.cli import display
+from bench.cli.check import check
 from bench.cli.run import stopped_by_signals
 
 
@@ -39,6 +41,15 @@ def test_other_ends_are_as_they_are():
     assert raised.value.exit_code == 130
     with pytest.raises(KeyboardInterrupt), stopped_by_signals():
         raise KeyboardInterrupt
+
+
+def test_a_signal_stops_the_measuring_of_what_a_check_misses(tmp_path, monkeypatch):
+    claim = 'says = "a"\nsource = "b"\nnetwork = "mdsa_unet"\nmetric = "parameters"\nrelation = "at_most"\nvalue = 1'
+    (tmp_path / "claims.toml").write_text(f"[size]\n{claim}\n")
+    monkeypatch.setattr(display, "do", lambda *_: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(Exit) as raised:
+        check(claims=tmp_path / "claims.toml", measure_missing=True, device="cpu", out=tmp_path / "results")
+    assert raised.value.exit_code == 128 + signal.SIGTERM
 
 
 def test_a_signal_that_is_ignored_stays_so():

@@ -1,5 +1,6 @@
 """The code of a user's network: all that a fresh process imports and reads, kept until one of the files changes."""
 
+import errno
 import json
 import os
 import shutil
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.errors import UserError
 from bench.networks import code, find_network, imported
+from bench.processes import supervised
 
 NET = """
 import json
@@ -238,7 +241,9 @@ def test_processes_that_it_leaves_behind_are_ended(tmp_path, monkeypatch):
     assert not process.exists() or process.read_text().split(") ")[1][0] == "Z"
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"states": {}}', '{"states": {"/": 1}, "digest": 1}', "\0"])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[" * 10**5, "[]", '{"states": {}}', '{"states": {"/": 1}, "digest": 1}', "\0"]
+)
 def test_an_answer_that_cannot_be_read_is_found_anew(told, tmp_path, content):
     before = digest()
     (kept,) = (tmp_path / "cache").rglob("*.json")
@@ -266,6 +271,33 @@ def test_where_the_cache_cannot_be_written_the_answer_is_kept_in_the_process(tol
     before = digest()
     monkeypatch.setattr(imported, "seen", no_process)
     assert digest() == before
+
+
+def test_without_a_home_the_answer_is_kept_in_the_process(told, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # what it does where nobody knows the user
+    before = digest()
+    monkeypatch.setattr(imported, "seen", no_process)
+    assert digest() == before
+
+
+@pytest.mark.parametrize("does", ["exit(73)", "open(TO, 'w').write('rubbish')", "open(TO, 'w').write('[1]')"])
+@pytest.mark.parametrize("has_room", [True, False])
+def test_an_answer_that_fails_is_for_want_of_room_only_where_there_is_none(monkeypatch, does, has_room):
+    def misbehaves(command, env, **how):
+        to = json.loads(command[-1])["to"]
+        return supervised([sys.executable, "-c", f"TO = {to!r}\n{does}"], env, **how)
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(imported, "supervised", misbehaves)
+    if has_room:
+        assert imported.seen("net.py:Net") == []
+        return
+    monkeypatch.setattr(imported, "write_whole", full)
+    with pytest.raises(UserError, match="cannot write a temporary folder: No space left on device; set TMPDIR"):
+        imported.seen("net.py:Net")
 
 
 @pytest.mark.slow

@@ -58,6 +58,11 @@ def parameters(name: str) -> int:
     return sum(one.numel() for one in find_network(name).build(3, 1, 32).parameters())
 
 
+def test_a_folder_whose_name_is_no_utf_8_and_a_file_whose_name_is_no_name(lay):
+    lay({"my net.py": net("from blocks import WIDTH, double"), "blocks.py": BLOCKS}, at="lab \udce9")
+    assert parameters("./my net.py:Net") == BY_HAND
+
+
 LAYOUTS = {
     "beside": ("net/model.py", "net/blocks.py", "from .blocks import WIDTH, double"),
     "in the folder where we are": ("model.py", "blocks.py", "from .blocks import WIDTH, double"),

@@ -68,6 +68,14 @@ def test_commits_that_changed_records_oldest_first(repository):
 def test_what_is_nothing_at_all_is_told(repository):
     with pytest.raises(UserError, match="'nowhere' is no folder, no file and no git revision here"):
         read(["nowhere"])
+    with pytest.raises(UserError, match=r"'no\\nwhere' is no folder"):
+        read(["no\nwhere"])
+
+
+def test_commits_of_wrong_clocks_are_listed(repository, monkeypatch):
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "@300000000000 +0000")  # in the year 11476
+    commit(repository, [], "late")
+    assert [c.subject for c in commits("results", "mdsa_unet-cost-")] == ["first", "second", "late"]
 
 
 def test_outside_a_checkout_it_says_so(tmp_path, monkeypatch):

@@ -172,6 +172,7 @@ class Refused(UserError):
 def test_a_kind_of_wrong_input_is_wrong_input_with_a_clean_text(tmp_path, monkeypatch):
     end = ended(tmp_path, monkeypatch, raises(Refused("it wants\nothers\x1b[1m")))
     assert end == {"end": "refused", "error": "it wants others"}
+    assert ended(tmp_path, monkeypatch, raises(Refused())) == {"end": "refused", "error": "Refused"}
 
 
 @pytest.mark.parametrize(
