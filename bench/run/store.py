@@ -176,7 +176,8 @@ def record_files(folder: Path) -> list[Path]:
     """
     try:
         with os.scandir(folder) as found:
-            return sorted(folder / one.name for one in found if one.name.endswith(".json") and one.name[0] not in ".~")
+            names = sorted(one.name for one in found if one.name.endswith(".json") and one.name[0] not in ".~")
+            return [folder / name for name in names]
     except OSError as error:
         raise unusable(error) from None
 

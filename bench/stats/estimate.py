@@ -13,6 +13,7 @@ machine learning benchmarks, MLSys 2021 (trainings as a source of variance); Sat
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 import numpy as np
 
@@ -209,7 +210,7 @@ def of_processes(samples: Sequence[Sequence[float]]) -> Estimate | None:
     """
     if not samples:
         return None
-    medians = np.array([np.median(process) for process in samples])
+    medians = np.array([median(process) for process in samples])
     first = float(medians[0])
     logs = np.log(medians / first)  # relative to the first, so that equal medians give just that figure
     middle, half = float(logs.mean()), half_width(logs)
