@@ -34,9 +34,10 @@ def _between(ordered: np.ndarray, place: float) -> float:
 @lru_cache(maxsize=4096)
 def _bounds(n: int, percent: int) -> tuple[int, int]:
     """The quantiles of the binomial distribution; networks are mostly timed by as many calls."""
-    from scipy.stats import binom
+    from scipy.special import bdtr  # scipy.stats takes half a second to import
 
-    return int(binom.ppf(0.025, n, percent / 100)), int(binom.ppf(0.975, n, percent / 100))
+    below = bdtr(np.arange(n + 1), n, percent / 100)
+    return int(np.searchsorted(below, 0.025)), int(np.searchsorted(below, 0.975))
 
 
 def growth(points: Iterable[tuple[float, float | None]]) -> float | None:

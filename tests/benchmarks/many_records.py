@@ -11,6 +11,8 @@ Each figure is of a fresh process: seconds of wall time, and the peak of its res
 """
 
 import argparse
+import hashlib
+import json
 import os
 import random
 import subprocess
@@ -19,8 +21,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from bench.machine import Machine, State
@@ -41,10 +44,12 @@ from bench.quantities import (
 )
 from bench.quantities.dice import SCORING_VERSION, TRAINING_VERSION
 from bench.run.job import Job
-from bench.run.store import Record, Store
+from bench.run.store import Record, Store, read_record
 
 EACH = 10  # records of a network that is not scored
 IMAGES = 120  # of a test split
+MODELS = 100  # networks whose records are copied
+FIRST = 200  # networks whose records are made one by one; the last of these are the models
 STATE = State(at="2026-01-01T00:00:00+00:00", load_1min=0.1, cpu_mhz=2600.0, gpu={})
 TASKS = {"check": ["check"], "report, CSV": ["report", "--format", "csv"], "report, all formats": ["report"]}
 
@@ -120,17 +125,62 @@ def _image(name: str, dice: float) -> ImageScore:
 
 
 def write(folder: Path, count: int) -> int:
-    """Write the first `count` records of a campaign into a folder; returns the number of networks."""
-    store, left, number = Store(folder), count, 0
+    """Write the first `count` records of a campaign into a folder; returns the number of networks.
+
+    Those of the first networks are made one by one, all others are copies of them under other names.
+    """
+    store, left, number, models = Store(folder), count, 0, list[Text]()
     # Nothing is flushed to the disk one by one: this is no test of writing.
     with patch("os.fsync"):
-        while left:
-            for record in records_of(number, is_scored=number % 10 == 0):
-                if left:
-                    store.write(record)
-                    left -= 1
-            number += 1
+        while left and number < FIRST:
+            made = [store.write(record) for record in islice(records_of(number, number % 10 == 0), left)]
+            models += [text_of(path, number) for path in made if number >= FIRST - MODELS]
+            left, number = left - len(made), number + 1
+    while left:
+        ours = [one for one in models if one.number % MODELS == number % MODELS][:left]
+        paths = [copy(one, number, folder) for one in ours]
+        left, number = left - len(ours), number + 1
+        if number % 1000 == 0 and any(read_record(path).id != path.stem for path in paths):
+            raise SystemExit("a copy of a record is none")
     return number
+
+
+class Text(NamedTuple):
+    """A record's file, and its JSON of which digests are taken: of the job, and of all."""
+
+    number: int
+    stem: str
+    text: str
+    job: str
+    whole: str
+    digest: str
+
+
+def text_of(path: Path, number: int) -> Text:
+    text = path.read_text()
+    facts = json.loads(text)
+    digest = facts.pop("digest")
+    return Text(number, path.stem, text, canonical(facts["job"]), canonical(facts), digest)
+
+
+def copy(one: Text, number: int, folder: Path) -> Path:
+    """The record of another network with the same figures."""
+
+    def renamed(text: str) -> str:
+        text = text.replace(name_of(one.number), name_of(number))
+        return text.replace(f'"network_digest": "{one.number:012x}"', f'"network_digest": "{number:012x}"')
+
+    key, digest = hashed(renamed(one.job)), hashed(renamed(one.whole))
+    path = folder / f"{one.stem[:-12].replace(f'{one.number:05}', f'{number:05}')}{key}.json"
+    path.write_text(renamed(one.text).replace(f'"digest": "{one.digest}"', f'"digest": "{digest}"'))
+    return path
+
+
+def hashed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+canonical = json.JSONEncoder(sort_keys=True).encode
 
 
 def measured(task: list[str], folder: Path, to: Path) -> tuple[float, float]:
