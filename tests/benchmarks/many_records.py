@@ -7,7 +7,8 @@ images. Nothing is measured and nothing of torch is imported.
     python tests/benchmarks/many_records.py --out results/reference/many_records.md
     python tests/benchmarks/many_records.py --records 1000,10000
 
-Each figure is of a fresh process: seconds of wall time, and the peak of its resident memory.
+Each figure is of a fresh process: the seconds that processors worked for it and its children, so that what else runs
+matters less; the peak of its resident memory; and the seconds for one record as a multiple of the first row's.
 """
 
 import argparse
@@ -18,7 +19,6 @@ import random
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
@@ -184,10 +184,9 @@ canonical = json.JSONEncoder(sort_keys=True).encode
 
 
 def measured(task: list[str], folder: Path, to: Path) -> tuple[float, float]:
-    """Seconds and the peak memory in MB of one command in a process of its own."""
+    """Seconds of processor time and the peak memory in MB of one command in a process of its own."""
     more = ["--to", str(to)] if task[0] == "report" else []
     asked = [sys.executable, "-m", "bench.cli", *task, str(folder), *more]
-    began = time.perf_counter()
     with tempfile.TemporaryFile() as said:
         child = subprocess.Popen(asked, stdout=subprocess.DEVNULL, stderr=said, env={**os.environ, "COLUMNS": "120"})
         _, status, used = os.wait4(child.pid, 0)
@@ -195,22 +194,32 @@ def measured(task: list[str], folder: Path, to: Path) -> tuple[float, float]:
         if child.returncode not in (0, 1):
             said.seek(0)
             raise SystemExit(f"{' '.join(asked)}: exit code {child.returncode}: {said.read()[-600:].decode()}")
-    return time.perf_counter() - began, used.ru_maxrss / 1024
+    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
-def row(count: int, tasks: dict[str, list[str]]) -> list[str]:
-    """A line of the table; the cells of a task that is left out are empty."""
+Measured = dict[str, tuple[float, float]]  # seconds and MB by task
+
+
+def measure(count: int, tasks: dict[str, list[str]]) -> tuple[int, Measured]:
+    """The number of networks of so many records, and what each task took with them."""
     with tempfile.TemporaryDirectory(prefix="bench-many-") as temporary:
-        folder, found = Path(temporary) / "records", []
+        folder, found = Path(temporary) / "records", {}
         networks = write(folder, count)
-        for name in TASKS:
-            if name not in tasks:
-                found += ["", ""]
-                continue
-            seconds, peak = measured(tasks[name], folder, Path(temporary) / "report")
-            found += [f"{seconds:.1f}", f"{peak:.0f}"]
+        for name, task in tasks.items():
+            found[name] = seconds, peak = measured(task, folder, Path(temporary) / "report")
             print(f"{count} records, {name}: {seconds:.1f} s, {peak:.0f} MB", file=sys.stderr)
-    return [f"{count:,}", f"{networks:,}", *found]
+    return networks, found
+
+
+def cells(count: int, found: Measured, first_count: int, first: Measured) -> Iterator[str]:
+    """The cells of a line of the table; those of a task that was left out are empty."""
+    for name in TASKS:
+        if name in found:
+            seconds, peak = found[name]
+            base = first[name][0] / first_count if name in first else seconds / count
+            yield from (f"{seconds:.1f}", f"{peak:.0f}", f"{seconds / count / base:.2f}")
+        else:
+            yield from ("", "", "")
 
 
 def main() -> None:
@@ -227,8 +236,10 @@ def main() -> None:
         print(f"{write(given.write, counts[0])} networks")
         return
     least = dict([*TASKS.items()][:-1])
-    lines = [row(count, TASKS if count <= given.all_formats_up_to else least) for count in counts]
-    head = ["Records", "Networks", *(f"{name} ({unit})" for name in TASKS for unit in ("s", "MB"))]
+    found = {count: measure(count, TASKS if count <= given.all_formats_up_to else least) for count in counts}
+    first = found[counts[0]][1]
+    lines = [[f"{n:,}", f"{of:,}", *cells(n, one, counts[0], first)] for n, (of, one) in found.items()]
+    head = ["Records", "Networks", *(f"{name} ({unit})" for name in TASKS for unit in ("s", "MB", "a record"))]
     bar = partial("| {} |".format)
     table = "\n".join(map(bar, map(" | ".join, [head, ["---:"] * len(head), *lines]))) + "\n"
     print(table)
