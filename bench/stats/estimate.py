@@ -119,6 +119,8 @@ def _rows(terms: Terms, names: Sequence[str], nothing: np.ndarray) -> np.ndarray
     """(patients, classes, 3), with zeros for those that have no terms."""
     if not isinstance(terms, Block):
         return np.array([terms.get(name, nothing) for name in names])
+    if list(terms) == names:  # as mostly, for `of_patients` puts them in order
+        return terms.rows
     places = dict(zip(terms, range(len(terms)), strict=True))
     return np.concatenate([terms.rows, nothing[None]])[[places.get(name, -1) for name in names]]
 
