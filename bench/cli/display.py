@@ -30,6 +30,8 @@ from bench.run.store import Record, Store
 from bench.units import duration, percent, share, significant
 
 MOST = 100  # networks of a table, or remarks, that a terminal shows
+IN_FULL = 40  # networks of which a terminal shows all tables
+OTHERS = f"The other tables, of more than {IN_FULL} networks, are in the report.\n"
 REST = 20  # times as long as the tables took is waited until they are drawn again
 ROOMY = 110  # characters of a line from which on a table is shown with all of its columns
 
@@ -214,9 +216,11 @@ def _show(found: list[Section], timed: list[Speeds], judged: Sequence[verdict.Ve
 def draw(to: Screen, found: list[Section], timed: list[Speeds]) -> None:
     """The tables of a report, what they say in words, and what failed."""
     for section in found:
-        few = len(section.rows) <= MOST
+        few = len(section.rows) <= IN_FULL
         for shown in tables.tables(section) if few else [tables.main_table(section)]:
             _print_table(to, shown, f", {section.name}")
+        if not few:
+            say(to, OTHERS)
         lines = [*text.sentences(section), *_of_rows(section)]
         for line in lines[:MOST]:
             say(to, line)
@@ -224,8 +228,10 @@ def draw(to: Screen, found: list[Section], timed: list[Speeds]) -> None:
             say(to, f"{len(lines) - MOST} more remarks are in the report.")
         to.print()
     for one in timed:
-        for shown in speed_tables.speed_tables(one, None if len(one.rows) <= MOST else 1):
+        for shown in speed_tables.speed_tables(one, None if len(one.rows) <= IN_FULL else 1):
             _print_table(to, shown)
+        if len(one.rows) > IN_FULL:
+            say(to, OTHERS)
 
 
 def _print_table(to: Screen, shown: columns.Table, more: str = "") -> None:
@@ -235,7 +241,7 @@ def _print_table(to: Screen, shown: columns.Table, more: str = "") -> None:
     for block in report_table(_cut(shown), to.width):
         to.print(block)
     if len(shown.lines) > MOST:
-        say(to, f"{len(shown.lines) - MOST} more, and the other tables of so many networks, are in the report.")
+        say(to, f"{len(shown.lines) - MOST} more are in the report.")
     to.print()
 
 

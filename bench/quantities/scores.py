@@ -256,8 +256,9 @@ def of_patients(
     values = np.array(list(found.values()))  # (units, classes, 2), all at once: a report asks for thousands
     over, under = values[..., 0], values[..., 1]
     near = (under > 0) & (np.abs(over - (worst or 0) * under) < NEAR * under) if worst is not None else under < 0
-    places: dict[str, int] = {}
-    of = [places.setdefault(patient.get(unit, unit), len(places)) for unit in found]
+    whose = [patient.get(unit, unit) for unit in found]
+    places = {name: place for place, name in enumerate(sorted(set(whose)))}
+    of = [places[name] for name in whose]
     summed = np.zeros((len(places), *values.shape[1:-1], 3))
     np.add.at(summed, of, np.concatenate([values, near[..., None]], axis=-1))
     return Block(places, summed)

@@ -85,28 +85,28 @@ class Section:
         """Whether any row has the score."""
         return any(row.score(score) for row in self.rows)
 
-    @property
+    @cached_property
     def distance_unit(self) -> str:
         """The unit of distances between outlines."""
         return next((scores.distance_unit for row in self.rows for scores in row.trainings), "px")
 
-    @property
+    @cached_property
     def dataset(self) -> str:
         """The data set's name; empty if nothing was scored. Own folders are told apart by their name and digest."""
         records = [r for row in self.rows for r in row.records if isinstance(r.job.spec, DiceSpec)]
         return dataset_of(next((r for r in records if r.result), records[0])) if records else ""
 
-    @property
+    @cached_property
     def differs(self) -> str:
         """How the counts of the data set differ from the published ones, in words; empty if they do not."""
         return next((row.differs for row in self.rows if row.differs), "")
 
-    @property
+    @cached_property
     def own_grid(self) -> bool:
         """Whether Dice and IoU are those on the images' own grid."""
         return any(row.own_grid for row in self.rows)
 
-    @property
+    @cached_property
     def patients(self) -> str:
         """What the scores are over: `named` patients, `images` that stand for one each; empty where it is unknown."""
         kinds = {row.patients for row in self.rows if row.dice}
@@ -118,19 +118,19 @@ class Section:
         found = {name: one.ranks() for name in SCORES if self.shows(name) and (one := rank(self.rows, name))}
         return {name: ranks for name, ranks in found.items() if len({one.rank for one in ranks.values()}) > 1}
 
-    @property
+    @cached_property
     def seeds(self) -> list[int]:
         """The seeds of all trainings, each once."""
         return sorted(set().union(*(row.seeds for row in self.rows)))
 
-    @property
+    @cached_property
     def trained_on(self) -> set[str]:
         """The machines that the networks were trained on, in words."""
         every = (record for row in self.rows for record in row.records if isinstance(record.result, Scores))
         machines = (r.machine for r in every if not (r.job.spec.weights or r.job.spec.predicted))
         return {f"{machine.title}, torch {machine.packages.get('torch')}" for machine in machines}
 
-    @property
+    @cached_property
     def name(self) -> str:
         """A name for files: "isic2017-224-cpu"."""
         parts = [re.sub("[^A-Za-z0-9_]+", "-", self.dataset).strip("-"), str(self.size)]

@@ -36,6 +36,7 @@ FORMAT: Literal[2] = 2  # 2: the key names defaults and libraries; the scores of
 LEFT = "it is left alone"
 NAMED = re.compile(r"(?!\.).*-[a-z]+-[0-9a-f]{12}\.json")  # file names made by Store.path
 UNDEFINED = (CurvePoint, Scored)  # whose figures are NaN where there is nothing to score
+ENDS = {math.inf, -math.inf}
 # In a folder of records, beside these.
 WRITTEN = (
     "cache", "cache/*", "checkpoints", "checkpoints/*", "checkpoints/*/tensorboard", "locks", "logs", "predictions",
@@ -176,7 +177,8 @@ def record_files(folder: Path) -> list[Path]:
     """
     try:
         with os.scandir(folder) as found:
-            return sorted(folder / one.name for one in found if one.name.endswith(".json") and one.name[0] not in ".~")
+            names = sorted(one.name for one in found if one.name.endswith(".json") and one.name[0] not in ".~")
+            return [folder / name for name in names]
     except OSError as error:
         raise unusable(error) from None
 
@@ -262,10 +264,12 @@ def _is_endless(value: Any) -> bool:
         return not -(2**63) < value < 2**63
     if isinstance(value, tuple) and value and isinstance(value[0], float):
         return not math.isfinite(math.fsum(value))
+    if isinstance(value, tuple) and value and isinstance(value[0], ImageScore):  # many, and nothing is within them
+        return not all(ENDS.isdisjoint(image.__dict__.values()) for image in value)
     if isinstance(value, Agreement):  # a variant whose output is not finite is what it tells of
         return False
     if isinstance(value, UNDEFINED):
-        return math.inf in value.__dict__.values() or -math.inf in value.__dict__.values()
+        return not ENDS.isdisjoint(value.__dict__.values())
     values = value.__dict__ if isinstance(value, BaseModel) else value if isinstance(value, dict | tuple) else ()
     return any(map(_is_endless, values.values() if isinstance(values, dict) else values))
 

@@ -13,6 +13,7 @@ machine learning benchmarks, MLSys 2021 (trainings as a source of variance); Sat
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 import numpy as np
 
@@ -118,6 +119,8 @@ def _rows(terms: Terms, names: Sequence[str], nothing: np.ndarray) -> np.ndarray
     """(patients, classes, 3), with zeros for those that have no terms."""
     if not isinstance(terms, Block):
         return np.array([terms.get(name, nothing) for name in names])
+    if list(terms) == names:  # as mostly, for `of_patients` puts them in order
+        return terms.rows
     places = dict(zip(terms, range(len(terms)), strict=True))
     return np.concatenate([terms.rows, nothing[None]])[[places.get(name, -1) for name in names]]
 
@@ -209,7 +212,7 @@ def of_processes(samples: Sequence[Sequence[float]]) -> Estimate | None:
     """
     if not samples:
         return None
-    medians = np.array([np.median(process) for process in samples])
+    medians = np.array([median(process) for process in samples])
     first = float(medians[0])
     logs = np.log(medians / first)  # relative to the first, so that equal medians give just that figure
     middle, half = float(logs.mean()), half_width(logs)

@@ -7,20 +7,23 @@ images. Nothing is measured and nothing of torch is imported.
     python tests/benchmarks/many_records.py --out results/reference/many_records.md
     python tests/benchmarks/many_records.py --records 1000,10000
 
-Each figure is of a fresh process: seconds of wall time, and the peak of its resident memory.
+Each figure is of a fresh process: the seconds that processors worked for it and its children, so that what else runs
+matters less; the peak of its resident memory; and the seconds for one record as a multiple of the first row's.
 """
 
 import argparse
+import hashlib
+import json
 import os
 import random
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 from bench.machine import Machine, State
@@ -41,10 +44,12 @@ from bench.quantities import (
 )
 from bench.quantities.dice import SCORING_VERSION, TRAINING_VERSION
 from bench.run.job import Job
-from bench.run.store import Record, Store
+from bench.run.store import Record, Store, read_record
 
 EACH = 10  # records of a network that is not scored
 IMAGES = 120  # of a test split
+MODELS = 100  # networks whose records are copied
+FIRST = 200  # networks whose records are made one by one; the last of these are the models
 STATE = State(at="2026-01-01T00:00:00+00:00", load_1min=0.1, cpu_mhz=2600.0, gpu={})
 TASKS = {"check": ["check"], "report, CSV": ["report", "--format", "csv"], "report, all formats": ["report"]}
 
@@ -120,24 +125,68 @@ def _image(name: str, dice: float) -> ImageScore:
 
 
 def write(folder: Path, count: int) -> int:
-    """Write the first `count` records of a campaign into a folder; returns the number of networks."""
-    store, left, number = Store(folder), count, 0
+    """Write the first `count` records of a campaign into a folder; returns the number of networks.
+
+    Those of the first networks are made one by one, all others are copies of them under other names.
+    """
+    store, left, number, models = Store(folder), count, 0, list[Text]()
     # Nothing is flushed to the disk one by one: this is no test of writing.
     with patch("os.fsync"):
-        while left:
-            for record in records_of(number, is_scored=number % 10 == 0):
-                if left:
-                    store.write(record)
-                    left -= 1
-            number += 1
+        while left and number < FIRST:
+            made = [store.write(record) for record in islice(records_of(number, number % 10 == 0), left)]
+            models += [text_of(path, number) for path in made if number >= FIRST - MODELS]
+            left, number = left - len(made), number + 1
+    while left:
+        ours = [one for one in models if one.number % MODELS == number % MODELS][:left]
+        paths = [copy(one, number, folder) for one in ours]
+        left, number = left - len(ours), number + 1
+        if number % 1000 == 0 and any(read_record(path).id != path.stem for path in paths):
+            raise SystemExit("a copy of a record is none")
     return number
 
 
+class Text(NamedTuple):
+    """A record's file, and its JSON of which digests are taken: of the job, and of all."""
+
+    number: int
+    stem: str
+    text: str
+    job: str
+    whole: str
+    digest: str
+
+
+def text_of(path: Path, number: int) -> Text:
+    text = path.read_text()
+    facts = json.loads(text)
+    digest = facts.pop("digest")
+    return Text(number, path.stem, text, canonical(facts["job"]), canonical(facts), digest)
+
+
+def copy(one: Text, number: int, folder: Path) -> Path:
+    """The record of another network with the same figures."""
+
+    def renamed(text: str) -> str:
+        text = text.replace(name_of(one.number), name_of(number))
+        return text.replace(f'"network_digest": "{one.number:012x}"', f'"network_digest": "{number:012x}"')
+
+    key, digest = hashed(renamed(one.job)), hashed(renamed(one.whole))
+    path = folder / f"{one.stem[:-12].replace(f'{one.number:05}', f'{number:05}')}{key}.json"
+    path.write_text(renamed(one.text).replace(f'"digest": "{one.digest}"', f'"digest": "{digest}"'))
+    return path
+
+
+def hashed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+canonical = json.JSONEncoder(sort_keys=True).encode
+
+
 def measured(task: list[str], folder: Path, to: Path) -> tuple[float, float]:
-    """Seconds and the peak memory in MB of one command in a process of its own."""
+    """Seconds of processor time and the peak memory in MB of one command in a process of its own."""
     more = ["--to", str(to)] if task[0] == "report" else []
     asked = [sys.executable, "-m", "bench.cli", *task, str(folder), *more]
-    began = time.perf_counter()
     with tempfile.TemporaryFile() as said:
         child = subprocess.Popen(asked, stdout=subprocess.DEVNULL, stderr=said, env={**os.environ, "COLUMNS": "120"})
         _, status, used = os.wait4(child.pid, 0)
@@ -145,22 +194,32 @@ def measured(task: list[str], folder: Path, to: Path) -> tuple[float, float]:
         if child.returncode not in (0, 1):
             said.seek(0)
             raise SystemExit(f"{' '.join(asked)}: exit code {child.returncode}: {said.read()[-600:].decode()}")
-    return time.perf_counter() - began, used.ru_maxrss / 1024
+    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
-def row(count: int, tasks: dict[str, list[str]]) -> list[str]:
-    """A line of the table; the cells of a task that is left out are empty."""
+Measured = dict[str, tuple[float, float]]  # seconds and MB by task
+
+
+def measure(count: int, tasks: dict[str, list[str]]) -> tuple[int, Measured]:
+    """The number of networks of so many records, and what each task took with them."""
     with tempfile.TemporaryDirectory(prefix="bench-many-") as temporary:
-        folder, found = Path(temporary) / "records", []
+        folder, found = Path(temporary) / "records", {}
         networks = write(folder, count)
-        for name in TASKS:
-            if name not in tasks:
-                found += ["", ""]
-                continue
-            seconds, peak = measured(tasks[name], folder, Path(temporary) / "report")
-            found += [f"{seconds:.1f}", f"{peak:.0f}"]
+        for name, task in tasks.items():
+            found[name] = seconds, peak = measured(task, folder, Path(temporary) / "report")
             print(f"{count} records, {name}: {seconds:.1f} s, {peak:.0f} MB", file=sys.stderr)
-    return [f"{count:,}", f"{networks:,}", *found]
+    return networks, found
+
+
+def cells(count: int, found: Measured, first_count: int, first: Measured) -> Iterator[str]:
+    """The cells of a line of the table; those of a task that was left out are empty."""
+    for name in TASKS:
+        if name in found:
+            seconds, peak = found[name]
+            base = first[name][0] / first_count if name in first else seconds / count
+            yield from (f"{seconds:.1f}", f"{peak:.0f}", f"{seconds / count / base:.2f}")
+        else:
+            yield from ("", "", "")
 
 
 def main() -> None:
@@ -177,8 +236,10 @@ def main() -> None:
         print(f"{write(given.write, counts[0])} networks")
         return
     least = dict([*TASKS.items()][:-1])
-    lines = [row(count, TASKS if count <= given.all_formats_up_to else least) for count in counts]
-    head = ["Records", "Networks", *(f"{name} ({unit})" for name in TASKS for unit in ("s", "MB"))]
+    found = {count: measure(count, TASKS if count <= given.all_formats_up_to else least) for count in counts}
+    first = found[counts[0]][1]
+    lines = [[f"{n:,}", f"{of:,}", *cells(n, one, counts[0], first)] for n, (of, one) in found.items()]
+    head = ["Records", "Networks", *(f"{name} ({unit})" for name in TASKS for unit in ("s", "MB", "a record"))]
     bar = partial("| {} |".format)
     table = "\n".join(map(bar, map(" | ".join, [head, ["---:"] * len(head), *lines]))) + "\n"
     print(table)

@@ -83,6 +83,12 @@ WORSE = tuple(0.3 + n / 100 for n in range(12))
 BETTER = tuple(0.7 + n / 100 + n % 2 / 50 for n in range(12))
 
 
+def test_each_note_stands_alone_and_shows_no_sign_that_ends_it(reference):
+    told = [note for section in sections(reference) for shown in tables(section) for note in shown.notes]
+    assert "Dice pooled: one confusion matrix for the whole split" in told
+    assert not [note for note in told if "\\x" in note or "\x1e" in note]
+
+
 def table_of(records, key):
     (section,) = sections(records)
     (found,) = (table for table in tables(section) if table.key == key)

@@ -26,3 +26,16 @@ def test_the_interval_covers_the_percentile_95_times_in_100(percent):
 def test_growth_is_the_exponent_of_a_power_law():
     assert growth((size, 3 * size**1.5) for size in (10, 20, 40, 80)) == pytest.approx(1.5)
     assert growth([(10, 1.0), (20, 2.0), (40, None)]) is None
+
+
+def test_percentiles_and_their_bounds_are_those_of_numpy_and_scipy():
+    from scipy.stats import binom
+
+    rng = np.random.default_rng(0)
+    for n in (36, 72, 150, 368, 1000):
+        samples = rng.gamma(2, 1, n)
+        for percent in (percent for percent, least in PERCENTILES.items() if n >= least):
+            low, high = (int(binom.ppf(p, n, percent / 100)) for p in (0.025, 0.975))
+            found, ordered = percentile(tuple(samples), percent), np.sort(samples)
+            assert found.value == np.percentile(samples, percent)
+            assert (found.low, found.high) == (ordered[max(0, low - 1)], ordered[min(n - 1, high)])
