@@ -12,6 +12,7 @@ from typing import Any
 from bench.data.files import collected, first_few
 from bench.data.sample import SPLITS, DataSet, Options, apply_splits, refuse_empty, write_splits
 from bench.errors import UserError, unknown
+from bench.files import printable
 
 __all__ = [
     "DATASETS", "SPLITS", "DataSet", "Options", "Source", "apply_splits", "inspect_dataset", "open_dataset",
@@ -126,10 +127,15 @@ def _read(name: str, root: Path | None, options: Options) -> tuple[DataSet, list
         raise UserError(f"{fault}; {advice}")
     problems: list[str] = []
     try:
-        return source.open(root, options, problems), problems
+        data = source.open(root, options, problems)
+        "".join(sample.id for samples in data.splits.values() for sample in samples).encode()
+    except UnicodeEncodeError as error:
+        name = printable(error.object.rpartition(":")[2])
+        raise UserError(f"a name in {root} is no UTF-8, so no record can hold it: '{name}'; rename the file") from None
     except OSError as error:
         fault = f"{error.filename or root}: {error.strerror or error}"
         raise UserError(f"cannot read {fault}; make it readable, or take it out of the data set") from error
+    return data, problems
 
 
 def _given(root: Path | None, options: Options) -> list[str]:

@@ -1,5 +1,6 @@
 """Anybody's own folders: names of folders and masks, one class and several, split and not, and what goes wrong."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from opened import listed, samples, sizes, sound
 from PIL import Image
 
+from bench.data import open_dataset
 from bench.errors import UserError
 
 
@@ -168,3 +170,15 @@ class TestBrokenPixels:
         Image.new("RGB", (24, 4), (9, 8, 7)).quantize().save(tmp_path / "images" / "03.png")
         found = samples(sound("folder", tmp_path))
         assert [found[name].image()[0, 0].tolist() for name in ("01", "02", "03")] == [[7] * 3, [255] * 3, [9, 8, 7]]
+
+
+def test_a_name_that_is_no_utf_8_is_told_in_one_line(tmp_path: Path) -> None:
+    add(tmp_path, 12)
+    for name in ("images", "masks"):
+        path = tmp_path / name / "03.png"
+        try:
+            path.rename(path.with_name(os.fsdecode(b"p\xff.png")))
+        except OSError:
+            pytest.skip("a file system that refuses such names")
+    with pytest.raises(UserError, match=r"^a name in .* is no UTF-8, so no record can hold it: 'p\\udcff'; rename"):
+        open_dataset("folder", tmp_path)

@@ -1,5 +1,6 @@
 """Odd names: of the folders, the network's file, the data and its images. Whole commands on each."""
 
+import json
 import os
 import random
 import re
@@ -41,6 +42,7 @@ def drill(what: tuple[str, int], plan: Plan, folder: Path, chance: random.Random
     try:
         scene.work = folder / names["the folder"]
         studies.make(scene.work, file, names["the data"], names["the images"])
+        _claim(scene.work / CLAIMS[1], f"./{file}:Mine")
     except OSError as error:
         return Found(skipped=f"names that this file system refuses ({error.strerror})")
     out, reports = f"./{names['--out']}", f"./{names['--reports']}"
@@ -58,6 +60,12 @@ def drill(what: tuple[str, int], plan: Plan, folder: Path, chance: random.Random
     scene.check_processes()
     scene.broken = [f"{place} {odd[:20]!a}: {line}" for line in scene.broken]
     return scene.found
+
+
+def _claim(path: Path, network: str) -> None:
+    """Let the claims be about the network; TOML has no way to write a name that is no UTF-8, which is left as it is."""
+    if not re.search("[\ud800-\udfff]", network):
+        path.write_text(path.read_text().replace('"mine.py:Mine"', json.dumps(network, ensure_ascii=False)))
 
 
 def _use(scene: Scene, command: tuple[str, ...]) -> int | None:
