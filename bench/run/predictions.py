@@ -20,11 +20,13 @@ import numpy as np
 from bench.data import DATASETS, open_dataset
 from bench.data.arrays import read_npz
 from bench.data.files import reading
+from bench.data.limits import in_bytes, refuse_no_file
 from bench.data.sealed import ARRAYS, is_sealed, is_whole
 from bench.errors import UserError, first_line
 from bench.files import write_whole
 from bench.run.store import Record
 
+LARGEST = 1 << 30  # bytes of all arrays: the label maps of 4,000 images of 512 x 512 pixels
 DIGEST = re.compile("[0-9a-f]{12}")
 CHOSEN = "chosen:"  # prefix of the arrays of chosen regions in the file
 # Digests of drawn images in records of the first format, and those of the same images now.
@@ -77,8 +79,7 @@ class Predictions:
     def load(cls, path: Path) -> Self:
         """Read the predictions from a file. Raises UserError, which names the file, if it is not a predictions file."""
         try:
-            with zipfile.ZipFile(path) as archive:
-                names = [name.removesuffix(".npy") for name in archive.namelist()]
+            names = _names_in(path)
             found = {name: read_npz(path, name) for name in dict.fromkeys(["ids", "masks", "cache", *names])}
             chosen = {name.removeprefix(CHOSEN): found[name] for name in names if name.startswith(CHOSEN)}
             read = cls(tuple(map(str, found["ids"])), found["masks"], chosen, str(found["cache"]))
@@ -93,6 +94,16 @@ class Predictions:
     def places(self) -> dict[str, int]:
         """The index of each image by its id."""
         return {name: place for place, name in enumerate(self.ids)}
+
+
+def _names_in(path: Path) -> list[str]:
+    """The names of the arrays in a file. Raises UserError for what is no file, and ValueError for far too much."""
+    refuse_no_file("file of predictions", path)
+    with zipfile.ZipFile(path) as archive:
+        declared = sum(part.file_size for part in archive.infolist())  # no more is read of each
+        if declared > LARGEST:
+            raise ValueError(f"it declares {in_bytes(declared)}, and at most {in_bytes(LARGEST)} are read")
+        return [name.removesuffix(".npy") for name in archive.namelist()]
 
 
 def path_of(folder: Path, key: str, digest: str = "") -> Path:
@@ -125,9 +136,9 @@ def images(
     They are read from the folder's cache, unless it is damaged, or generated again if the data set is synthetic.
     """
     cached = folder / predictions.cache
-    is_inside = cached.resolve().is_relative_to((folder / "cache").resolve())  # the file may say anything
-    if predictions.cache and is_inside and (is_whole(cached) or not is_sealed(cached)):
-        with suppress(UserError), reading("image", cached / ARRAYS[0]):
+    with suppress(UserError), reading("image", cached / ARRAYS[0]), reading("mask", cached / ARRAYS[1]):
+        is_inside = cached.resolve().is_relative_to((folder / "cache").resolve())  # the file may say anything
+        if predictions.cache and is_inside and (is_whole(cached) or not is_sealed(cached)):
             places = [predictions.places[name] for name in ids]
             pixels, truths = (np.load(cached / name, mmap_mode="r")[places] for name in ARRAYS)
             return pixels, truths

@@ -4,6 +4,7 @@ torch is imported where it is needed, because planning needs only the digest.
 """
 
 import hashlib
+import mmap
 import pickle
 import re
 import zipfile
@@ -16,7 +17,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from bench.data.limits import refuse_no_file
-from bench.errors import UserError, first_line
+from bench.errors import UserError, clean, first_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +42,9 @@ ANOTHER_KIND = (
     (rb"(?!PK|\x80)", "neither a safetensors file nor a torch file; save a state dict as one of them"),
 )
 SHOWN = 3
+MOST = 64 << 20  # bytes of what a torch file says of its tensors; of a thousand it is 100,000
+# What torch makes of any size that a pickle names, and no state dict holds.
+SIZED = b"\nbytearray\n"
 SPARE = 64 << 20  # bytes that a file may declare beyond those that it has
 
 
@@ -78,13 +82,15 @@ def read_weights(path: Path) -> "tuple[dict[str, Tensor], tuple[str, ...]]":
             _refuse_another_kind(path, start)
         with torch.serialization.safe_globals(_harmless()):
             found = load_file(path) if is_safetensors else torch.load(path, map_location="cpu", weights_only=True)
-        return _state_dict(found, path)
+        tensors, notes = _state_dict(found, path)
+        _ = [value.shape for value in tensors.values()]  # it raises where a tensor has none, as nested ones
     except UserError:
         raise
     except pickle.UnpicklingError as error:
         raise UserError(_not_unpickled(path, error)) from None
     except Exception as error:  # noqa: BLE001 - a damaged file may make torch raise anything
         raise UserError(_unreadable(path, error)) from None
+    return tensors, notes
 
 
 def _refuse_another_kind(path: Path, start: bytes) -> None:
@@ -93,6 +99,8 @@ def _refuse_another_kind(path: Path, start: bytes) -> None:
         if re.match(pattern, start):
             raise UserError(f"{path} is {said}")
     if not start.startswith(b"PK"):
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+            _refuse_bytearray(path, whole)
         return
     try:
         with zipfile.ZipFile(path) as archive:
@@ -114,6 +122,17 @@ def _refuse_another_kind(path: Path, start: bytes) -> None:
     if declared > SPARE + 4 * on_disk:  # torch packs nothing, and weights are hardly packed
         told = f"its {on_disk:,} bytes declare {declared:,} bytes of weights"
         raise UserError(f"{path} cannot be read as weights ({told}); copy it anew, or save a state dict anew")
+    with zipfile.ZipFile(path) as archive:
+        for part in archive.infolist():
+            if part.filename.endswith("data.pkl"):
+                if part.file_size > MOST:
+                    raise ValueError(f"its list of tensors has {part.file_size:,} bytes")
+                _refuse_bytearray(path, archive.read(part))
+
+
+def _refuse_bytearray(path: Path, content: "bytes | mmap.mmap") -> None:
+    if content.find(SIZED) >= 0:
+        raise UserError(f"{path} holds a bytearray, for which any memory may be taken; {SAVE_ALONE}")
 
 
 def _harmless() -> list[Any]:
@@ -184,4 +203,4 @@ def some(names: Iterable[str]) -> str:
     ('a, b', 'a, b, c and 2 more')
     """
     listed = list(names)
-    return ", ".join(listed[:SHOWN]) + (f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else "")
+    return ", ".join(map(clean, listed[:SHOWN])) + (f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else "")

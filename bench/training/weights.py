@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import UserError
+from bench.errors import UserError, clean
 from bench.training.public_names import own_name
 from bench.training.weight_files import SHOWN, read_weights, some, weights_digest
 
@@ -145,11 +145,15 @@ def fit_weights(network: "nn.Module", tensors: "Mapping[str, Tensor]", what: str
     shapes = [(name, tuple(tensors[name].shape), tuple(own[name].shape)) for name in own if name in tensors]
     faults = {
         "missing": [f"{name} is missing" for name in own if name not in tensors],
-        "not the network's": [f"{name} is not the network's" for name in tensors if name not in own],
+        "not the network's": [f"{clean(name)} is not the network's" for name in tensors if name not in own],
         "of another shape": [f"{name} is {one}, the network's is {two}" for name, one, two in shapes if one != two],
     }
     for kind, found in faults.items():
         found[SHOWN:] = [f"{len(found) - SHOWN} more {kind}"] if len(found) > SHOWN else []
     if said := [*chain(*faults.values())]:
         raise UserError(f"{what}: {'; '.join(said)}; {remedy}")
-    network.load_state_dict(tensors, strict=False)  # all tensors are there; layers may keep something else as well
+    try:
+        network.load_state_dict(tensors, strict=False)  # all tensors are there; layers may keep something else as well
+    except RuntimeError as error:  # of a kind that is not copied, such as a sparse one
+        *_, told = f"{error}".splitlines()
+        raise UserError(f"{what}: {clean(told)}; {remedy}") from None

@@ -82,6 +82,12 @@ def test_a_damaged_manifest_is_named_and_moved(reference, tmp_path, damage):
     assert sorted(json.loads((tmp_path / NAME).read_text())["files"]) == ["paired.csv", "table.csv"]
 
 
+def test_a_pipe_in_the_place_of_a_report_is_not_waited_for(reference, tmp_path):
+    os.mkfifo(tmp_path / "report.md")
+    write_report(shown(reference), tmp_path, ("csv",))
+    assert (tmp_path / "table.csv").exists()
+
+
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04", b"\x00" * 100])
 def test_damaged_predictions_are_named_and_the_report_goes_on(tmp_path, damage):
     made = altered(dice_record(), {"predictions": "0" * 12})

@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -126,3 +127,36 @@ def test_images_of_a_damaged_cache_are_not_drawn(tmp_path):
     (place / "digest").unlink()
     (place / "images.npy").write_bytes(b"")
     assert images(MADE, ["b"], tmp_path, "isic2017") is None
+
+
+@pytest.mark.parametrize("cache", ["cache/a\0b", "cache/" + 300 * "y"])
+def test_a_cache_that_no_disk_can_have_is_none(tmp_path, cache):
+    assert images(replace(MADE, cache=cache), ["b"], tmp_path, "isic2017") is None
+
+
+def test_nothing_waits_for_a_pipe_or_reads_what_does_not_end(tmp_path):
+    path = path_of(tmp_path, dice_record().id, MADE.digest)
+    os.mkfifo(path)
+    with pytest.raises(UserError, match="is a pipe"):
+        find(scored(MADE.digest), [tmp_path])
+    place = tmp_path / "cache" / "x"
+    place.mkdir(parents=True)
+    np.save(place / "images.npy", np.zeros((2, 3, 8, 8), np.uint8))
+    os.mkfifo(place / "masks.npy")
+    assert images(MADE, ["b"], tmp_path, "isic2017") is None
+    (place / "masks.npy").unlink()
+    np.save(place / "masks.npy", np.zeros((2, 8, 8), np.uint8))
+    seal_folder(place, "x")
+    assert images(MADE, ["b"], tmp_path, "isic2017") is not None
+    for name in ("digest", "masks.npy"):
+        size = (place / name).stat().st_size
+        os.truncate(place / name, 1 << 40)
+        assert images(MADE, ["b"], tmp_path, "isic2017") is None
+        os.truncate(place / name, size)
+
+
+def test_predictions_that_declare_far_too_much_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.run.predictions.LARGEST", 1000)
+    path = replace(MADE, masks=np.zeros((2, 32, 32), np.uint8)).save(tmp_path / "a.npz")
+    with pytest.raises(UserError, match="and at most 1000 bytes are read"):
+        Predictions.load(path)

@@ -4,6 +4,7 @@ import json
 import random
 import shutil
 import warnings
+import zipfile
 
 import pytest
 import torch
@@ -176,6 +177,30 @@ def test_weights_in_torch_files_that_declare_too_much_or_have_no_end_are_refused
     torch.save({**network.state_dict(), "a." * 100_000 + "b": torch.zeros(2)}, path)
     with pytest.raises(UserError, match="not the network's"):
         load_weights(network, path)
+
+
+@pytest.mark.parametrize("is_packed", [True, False])
+def test_a_file_for_which_any_memory_would_be_taken_is_not_read(tmp_path, is_packed):
+    path = tmp_path / "weights.pt"
+    torch.save(small().state_dict(), path, _use_new_zipfile_serialization=is_packed)
+    sized = b"\x80\x02}X\x01\x00\x00\x00acbuiltins\nbytearray\n\x8a\x05\x00\x00\x00\x00\x10\x85Rs."  # 64 GiB
+    if is_packed:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("archive/data.pkl", sized)
+    else:
+        path.write_bytes(path.read_bytes()[:30] + sized)
+    with pytest.raises(UserError, match="holds a bytearray, for which any memory may be taken"):
+        load_weights(small(), path)
+
+
+def test_tensors_that_are_none_to_copy_and_names_that_are_none_to_print_are_one_line(tmp_path):
+    network, path = small(), tmp_path / "weights.pt"
+    nested = torch.nested.nested_tensor([torch.zeros(3), torch.zeros(4)])
+    for odd in ({"layers.0.weight": nested}, {"a\nb\x1b[31m": torch.zeros(1)}):
+        torch.save({**network.state_dict(), **odd}, path)
+        with pytest.raises(UserError) as told:
+            load_weights(network, path)
+        assert f"{told.value}".isprintable()
 
 
 def test_no_image_to_train_or_validate_on_is_told_before_anything_is_trained(tmp_path):
