@@ -121,6 +121,18 @@ def content_of(path: Path, most: int = LARGEST) -> bytes:
     return path.read_bytes()
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, unless it is there; it may be removed meanwhile, as that of locks is."""
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            if os.path.lexists(folder) and not folder.is_dir():
+                raise
+        else:
+            return
+
+
 @contextmanager
 def aside(path: Path) -> Iterator[Path]:
     """A path beside this one to write a file or a folder to, until it is renamed; what is left there is removed.
@@ -131,7 +143,7 @@ def aside(path: Path) -> Iterator[Path]:
     name = os.fsencode(path.name)[:LONGEST].decode(errors="ignore")
     beside = path.with_name(f".{name}.{host()}-{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         yield beside
     except UserError:
         raise

@@ -11,7 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from bench.files import REASONS, content_of, host, is_running, link, open_anew, sweep, unusable, write_whole
+from bench.files import (
+    REASONS,
+    content_of,
+    host,
+    is_running,
+    link,
+    make_folder,
+    open_anew,
+    sweep,
+    unusable,
+    write_whole,
+)
 
 NO_PROCESS = 2**22 + 1  # beyond the largest number that Linux gives
 
@@ -231,3 +242,24 @@ def test_the_day_is_counted_by_the_clock_of_the_file_system(tmp_path, monkeypatc
 @pytest.mark.parametrize("process", [0, -1, 2**31, 2**80, 10**200])
 def test_a_number_that_no_process_has_is_of_none(process):
     assert not is_running(process)
+
+
+def test_a_folder_that_is_removed_while_it_is_made_is_made_again(tmp_path, monkeypatch):
+    there, looks = Path.is_dir, []
+
+    def is_dir(path: Path) -> bool:
+        if path.name == "locks" and not looks:
+            looks.append(path.rmdir())  # another process let go of the last lock in it
+        return there(path)
+
+    monkeypatch.setattr(Path, "is_dir", is_dir)
+    (tmp_path / "locks").mkdir()
+    make_folder(tmp_path / "locks")
+    assert looks
+    assert there(tmp_path / "locks")
+
+
+def test_a_file_in_the_place_of_a_folder_is_told(tmp_path):
+    (tmp_path / "locks").write_text("")
+    with pytest.raises(FileExistsError):
+        make_folder(tmp_path / "locks")

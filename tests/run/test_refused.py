@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -106,11 +107,8 @@ def test_many_that_write_at_once_leave_one_finished_record(tmp_path):
         begin.wait()
         Store(tmp_path).write(one)
 
-    threads = [threading.Thread(target=write, args=[one]) for one in made]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(len(made)) as threads:
+        list(threads.map(write, made))  # raises what any of them raised
     assert Store(tmp_path).find(FAILED.job) in made[:8]
     assert [path.suffix for path in tmp_path.iterdir()] == [".json"]
 
