@@ -79,6 +79,29 @@ def clean(text: str, most: int = SHORT) -> str:
     return line if len(line) <= most else line[: most - 1] + "…"
 
 
+def plain(text: str, kept: str = "\n\N{NO-BREAK SPACE}") -> str:
+    r"""Text without what no reader sees and some programs obey; such characters are written out, but for those `kept`.
+
+    These are control characters and the sequences they begin, marks that turn the direction of writing, halves of
+    characters. Every format shows names and errors so, whoever wrote them.
+
+    >>> print(plain("a\x1b[31m \u202eb \udce9"))
+    a\x1b[31m \u202eb \udce9
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one in kept or one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def printable(text: str) -> str:
+    r"""`plain` text in which line ends are written out too: a path, or a fact of the machine.
+
+    >>> print(printable("a\nb\x1b[31m \udce9"))
+    a\nb\x1b[31m \udce9
+    """
+    return plain(text, kept="")
+
+
 def text_of(error: BaseException) -> str:
     """An error's text, of a very long one its beginning; empty where the error fails to tell it."""
     try:

@@ -17,9 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import TextIO
 
-from bench.errors import UserError, first_line
+from bench.errors import UserError, first_line, printable
 
 ASIDE = re.compile(r"\..*\.(?P<host>\w+)-(?P<process>\d+)-[0-9a-f]{8}\.tmp", re.DOTALL)
 # What nobody owns who could be asked: what releases a lock, and what earlier versions wrote aside.
@@ -33,7 +32,6 @@ LARGEST = 2**28  # bytes of a file that is read as a whole
 OLD_S = 24 * 3600.0  # after which the writer on another machine is taken for gone
 FIRST_NAMESPACE = "pid:[4026531836]"  # the kernel's own, in which processes outside of containers are
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)  # of a file system without them
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # which is no fault of who writes
 
 ROOM, OTHER = "make room there, or give another folder", "give another"
 ALLOWED = "get the right to use it, or give another"
@@ -59,27 +57,20 @@ class Unusable(UserError):
     """A file or a folder that cannot be read or written: a wrong path, or a disk that is full."""
 
 
-def unusable(error: OSError, place: Path | str = "") -> Unusable:
+def unusable(error: OSError | UserError, place: Path | str = "") -> UserError:
     """The error for what a file system refused, in one line: the path, the reason and what to do.
 
-    The path is `place` where the error names none.
+    The path is `place` where the error names none. A UserError says it already, and stays.
 
     >>> print(unusable(OSError(errno.ENOSPC, "No space left on device", "results/a.json")))
     results/a.json: the disk is full; make room there, or give another folder
     """
+    if isinstance(error, UserError):
+        return error
     reason, advice = REASONS.get(error.errno or 0, (error.strerror or first_line(error), OTHER))
     named = error.filename if isinstance(error.filename, str | bytes | Path) else place
     where = f"{printable(os.fsdecode(named))}: " if named else ""
     return Unusable(f"{where}{printable(reason)}; {advice}")
-
-
-def printable(text: str) -> str:
-    r"""A text in which control characters, line ends and bytes that are no UTF-8 are written out.
-
-    >>> print(printable("a\nb\x1b[31m \udce9"))
-    a\nb\x1b[31m \udce9
-    """
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 @cache
@@ -219,16 +210,6 @@ def link(beside: Path, path: Path) -> bool | None:
             return None
         raise
     return True
-
-
-def open_anew(path: Path) -> TextIO:
-    """Open a text file to write, in the place of the one that is there, or of a link: neither is changed.
-
-    Missing folders are made. Text that is no UTF-8 is written out.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    return path.open("x", encoding="utf-8", errors="backslashreplace")
 
 
 def make_ready(folder: Path, written: Sequence[str]) -> None:

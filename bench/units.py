@@ -1,4 +1,4 @@
-"""How numbers become text: the digits and the symbol of each unit, a dash where there is none. And foreign text."""
+"""How numbers become text: the digits and the symbol of each unit, and a dash where there is no number."""
 
 import math
 from collections.abc import Callable
@@ -111,21 +111,3 @@ def in_unit(value: float | None, unit: str) -> str:
         return NONE
     known = UNITS[unit]
     return known.sentence(value) if known.sentence else f"{known.cell(value)} {known.symbol}".rstrip()
-
-
-def plain(text: str) -> str:
-    r"""Text without what no reader sees and some programs obey; such characters are written out. Line ends stay.
-
-    These are control characters and the sequences they begin, marks that turn the direction of writing, halves of
-    characters. Every format shows names and errors so, whoever wrote them.
-
-    >>> print(plain("a\x1b[31m \u202eb \udce9"))
-    a\x1b[31m \u202eb \udce9
-    """
-    if text.isprintable():
-        return text
-    return "".join(one if one in "\n\N{NO-BREAK SPACE}" or one.isprintable() else _written(one) for one in text)
-
-
-def _written(character: str) -> str:
-    return character.encode("unicode_escape").decode()

@@ -18,7 +18,6 @@ from bench.files import (
     is_running,
     link,
     make_folder,
-    open_anew,
     sweep,
     unusable,
     write_whole,
@@ -182,23 +181,6 @@ def test_a_name_is_given_once_and_a_file_system_without_links_is_told_apart(tmp_
     monkeypatch.setattr(os, "link", refuses(errno.ENOSPC))
     with pytest.raises(OSError, match="No space left"):
         link(other, tmp_path / "new")
-
-
-@pytest.mark.parametrize("there", ["nothing", "a file", "a link", "a dangling link"])
-def test_a_file_that_is_opened_anew_leaves_what_a_link_names(tmp_path, there):
-    outside, path = tmp_path / "outside", tmp_path / "logs" / "log"
-    path.parent.mkdir()
-    if there != "a dangling link":
-        outside.write_text("theirs")
-    if there == "a file":
-        path.write_text("old")
-    elif "link" in there:
-        path.symlink_to(outside)
-    with open_anew(path) as opened:
-        opened.write("new \udce9")
-    assert path.read_text() == "new \\udce9"
-    assert not path.is_symlink()
-    assert not outside.exists() or outside.read_text() == "theirs"
 
 
 def test_a_link_that_looks_like_a_left_file_goes_and_what_it_names_stays(tmp_path):

@@ -6,8 +6,8 @@ import sys
 # Each of these registers its command on the app.
 from bench.cli import check, data, doctor, listing, profile, run, score, stored  # noqa: F401
 from bench.cli.options import app
-from bench.errors import UserError
-from bench.files import printable, unusable
+from bench.errors import UserError, plain
+from bench.files import unusable
 
 __all__ = ["app", "main"]
 
@@ -24,6 +24,5 @@ def main() -> None:
     try:
         app()
     except (UserError, OSError) as error:
-        told = str(unusable(error) if isinstance(error, OSError) else error)
-        print("bench:", "\n".join(map(printable, told.split("\n"))), file=sys.stderr)
+        print("bench:", plain(str(unusable(error)), kept="\n"), file=sys.stderr)
         sys.exit(2)

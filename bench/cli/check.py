@@ -54,7 +54,7 @@ def check(
     verdicts = judge(asked, records, machine)
     if measure_missing:
         from bench.cli.display import do
-        from bench.cli.run import stopped_by_signals
+        from bench.cli.signals import stopped_by_signals
         from bench.judge.missing import missing_jobs
         from bench.quantities.budget import find_budget
         from bench.run.plan import of_jobs
@@ -74,8 +74,8 @@ def check(
 
 def _print(verdicts: list[Any], format_: Format) -> None:
     """Print the verdicts; on GitHub's runners also into the summary of the step."""
+    from bench.errors import plain
     from bench.report.verdicts import FORMATS, as_markdown
-    from bench.units import plain
 
     shown = plain(FORMATS[format_](verdicts))
     if format_ == "text":

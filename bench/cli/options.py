@@ -240,8 +240,8 @@ def records_of(
     With `whole`, a file that is not a complete record raises UserError, because a check that skips it would prove
     nothing. Having no record at all is not an error: then every claim is undecided.
     """
+    from bench.errors import plain
     from bench.read.load import read
-    from bench.units import plain
 
     loaded = read(given, default, may_be_empty=whole, wanted=wanted)
     if whole and loaded.problems:

@@ -1,10 +1,6 @@
 """`bench run`: train or load networks, measure them and compare."""
 
 import shlex
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +8,7 @@ from typing import Annotated
 from typer import Exit, Option
 
 from bench.cli.options import DataOptions, Json, Quiet, RunOptions, command, writable
+from bench.cli.signals import stopped_by_signals
 from bench.errors import UserError
 from bench.files import unusable
 
@@ -65,34 +62,5 @@ def run(
 
 def not_reported(error: OSError | UserError, out: Path) -> UserError:
     """The error for a report that cannot be written: why, what is kept, and the command that writes it elsewhere."""
-    why = str(unusable(error) if isinstance(error, OSError) else error)
     elsewhere = shlex.join(["bench", "report", str(out), "--to", "FOLDER"])
-    return UserError(f"{why}; all records are kept in {out}, write their report with: {elsewhere}")
-
-
-@contextmanager
-def stopped_by_signals() -> Iterator[None]:
-    """Let the signals that end a process do what Ctrl-C does; the exit code is then 128 and the signal's number.
-
-    A signal that is ignored, as with nohup, stays ignored. Of several the first counts: it is being seen to.
-    """
-    heard: list[int] = []
-
-    def hear(number: int, _: object) -> None:
-        heard.append(number)
-        if len(heard) == 1:
-            raise KeyboardInterrupt
-
-    is_main = threading.current_thread() is threading.main_thread()  # others cannot be told of signals
-    ending = [one for one in (signal.SIGTERM, signal.SIGHUP) if is_main and signal.getsignal(one) == signal.SIG_DFL]
-    for number in ending:
-        signal.signal(number, hear)
-    try:
-        yield
-    except BaseException:
-        if heard:
-            raise Exit(128 + heard[0]) from None
-        raise
-    finally:
-        for number in ending:
-            signal.signal(number, signal.SIG_DFL)
+    return UserError(f"{unusable(error)}; all records are kept in {out}, write their report with: {elsewhere}")

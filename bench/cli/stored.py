@@ -36,12 +36,12 @@ def report(
       bench report --format html,latex
     """
     from bench.cli.display import conclude
+    from bench.errors import plain
     from bench.networks.table import in_groups
     from bench.quantities import MACHINE
     from bench.quantities.scores import find_protocol
     from bench.read.load import record_folders
     from bench.read.sections import outdated
-    from bench.units import plain
 
     by = find_protocol(protocol) if protocol else None
     records = records_of(folders or [])
@@ -85,11 +85,11 @@ def pick(
 
     Example: bench pick --max-latency-ms 100 --max-params 10M --dataset isic2017
     """
+    from bench.errors import plain
     from bench.judge import pick as picking
     from bench.machine import this_machine
     from bench.read.sections import sections
     from bench.report.text import candidate_line, pick_reason
-    from bench.units import plain
 
     bounds = {
         "latency": max_latency_ms and max_latency_ms / 1e3, "parameters": max_params,
@@ -131,10 +131,10 @@ def compare(
 
       bench compare HEAD~1 HEAD --fail-on worse
     """
+    from bench.errors import plain
     from bench.judge.compare import compare as compare_records
     from bench.read.versions import uncommitted
     from bench.report.changes import FORMATS
-    from bench.units import plain
 
     sides = {given: records_of([given]) for given in (base, head)}
     changes = compare_records(sides[base], sides[head])

@@ -12,7 +12,8 @@ from rich.console import Console, Group
 from rich.table import Column, Table
 from rich.text import Text
 
-from bench.units import duration, plain
+from bench.errors import plain
+from bench.units import duration
 
 Part = str | tuple[str, str]
 Screen = Console

@@ -11,8 +11,7 @@ from typing import Any
 
 from bench.data.files import collected, first_few
 from bench.data.sample import SPLITS, DataSet, Options, apply_splits, refuse_empty, write_splits
-from bench.errors import UserError, unknown
-from bench.files import printable
+from bench.errors import UserError, printable, unknown
 
 __all__ = [
     "DATASETS", "SPLITS", "DataSet", "Options", "Source", "apply_splits", "inspect_dataset", "open_dataset",

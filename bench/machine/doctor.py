@@ -13,7 +13,7 @@ from typing import Literal
 
 import psutil
 
-from bench.files import printable
+from bench.errors import printable
 from bench.machine.facts import NATIVE_BFLOAT16, Machine, State, cpu_has
 from bench.machine.system import cpu_info, finite, first_gpu, known, processors, text
 from bench.quantities import Device

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 from pydantic import Field, FiniteFloat, field_validator
 
-from bench.files import printable
+from bench.errors import printable
 from bench.machine.system import (
     PROCESSOR,
     cpu_info,

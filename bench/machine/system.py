@@ -20,8 +20,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bench.errors import first_line
-from bench.files import printable
+from bench.errors import first_line, printable
 from bench.processes import starter
 
 PROC = Path("/proc")

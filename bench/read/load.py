@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.errors import UserError
-from bench.files import printable, temporary_folder
+from bench.errors import UserError, printable
+from bench.files import temporary_folder
 from bench.read.code import is_of_present_code, moment
 from bench.run.store import FORMAT, LEFT, NAMED, Record, read_record, record_files
 

@@ -7,6 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from bench.errors import plain
 from bench.files import write_whole
 from bench.judge.history import Point
 from bench.networks import title_of
@@ -15,7 +16,7 @@ from bench.report.figures import Picture
 from bench.report.plot_style import Figure, look, subplots
 from bench.report.text import joined, short
 from bench.run.job import file_name
-from bench.units import in_unit, plain
+from bench.units import in_unit
 
 BAR = 30  # characters of the longest bar
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.errors import plain
 from bench.files import write_whole
 from bench.judge.verdict import Verdict
 from bench.networks import title_of
@@ -28,7 +29,7 @@ from bench.report.plot_style import look
 from bench.report.text import TEMPLATES, everywhere, joined, slug, template
 from bench.report.verdicts import MARKS, claimed, command_of, count, figures, grouped, scope
 from bench.run.store import Record
-from bench.units import duration, giga, milliseconds, plain, share
+from bench.units import duration, giga, milliseconds, share
 
 MOST_RECORDS = 2000  # that are shown in full: more make a page that browsers are slow to open
 MOST = 60  # samples of a record that are shown; its file holds them all

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.errors import plain
 from bench.files import temporary_folder, write_whole
 from bench.judge.verdict import Verdict
 from bench.report.columns import Table
 from bench.report.document import Document, Part
 from bench.report.text import TEMPLATES, everywhere, joined, prose, template
 from bench.report.verdicts import MARKS, claimed, command_of, count, figures, grouped, scope
-from bench.units import plain
 
 SCALE = 0.72  # from inches as drawn to inches as printed: the widest figures fill the page, and all have type of 7 pt
 COMMAND = 90  # characters in a line of a command

@@ -8,11 +8,12 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from bench.errors import plain
 from bench.judge.pick import LIMITS, Candidate
 from bench.read.sections import Section
 from bench.stats.paired import ALL_PAIRS
 from bench.stats.ranking import MOST as MOST_RANKED
-from bench.units import NONE, UNITS, in_unit, plain
+from bench.units import NONE, UNITS, in_unit
 
 TEMPLATES = Path(__file__).with_name("template")
 ESCAPED = "\\|"  # no backslash may stand in the braces of an f-string before Python 3.12

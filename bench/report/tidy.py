@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.errors import plain
 from bench.files import write_whole
 from bench.quantities.scores import SCORES
 from bench.read.rows import Row
@@ -12,7 +13,6 @@ from bench.read.sections import Section, named
 from bench.report.columns import MAIN
 from bench.report.document import Document
 from bench.report.text import cell, everywhere
-from bench.units import plain
 
 SUFFIXES = {"seconds": "_s", "bytes": "_bytes", "joules": "_j"}
 

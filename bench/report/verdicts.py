@@ -12,11 +12,12 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
+from bench.errors import plain
 from bench.judge.claim import Claim
 from bench.judge.verdict import Verdict
 from bench.networks import find_network, title_of
 from bench.report.text import interval, joined, template
-from bench.units import NONE, UNITS, in_unit, plain
+from bench.units import NONE, UNITS, in_unit
 
 MARKS = {"fails": "✗", "holds": "✓", "undecided": "?"}  # in the order of importance
 LEVELS = {"fails": "error", "undecided": "notice"}

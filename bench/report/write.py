@@ -9,14 +9,13 @@ from pathlib import Path
 from pkgutil import resolve_name
 from traceback import format_exception
 
-from bench.errors import UserError, first_line, unknown
+from bench.errors import UserError, first_line, plain, unknown
 from bench.files import aside, sweep, unusable, write_whole
 from bench.locks import held
 from bench.report.document import Document
 from bench.report.figures import FIGURES, Picture, draw_together
 from bench.report.manifest import Tell, put
 from bench.report.text import in_line
-from bench.units import plain
 
 LOG = ".bench-report.log"
 

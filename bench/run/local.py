@@ -78,7 +78,7 @@ class Carrying:
                 self._try(job)
             except (OSError, Unusable) as error:
                 self.left.remove(job)
-                self.refused[job.key] = str(unusable(error) if isinstance(error, OSError) else error)
+                self.refused[job.key] = str(unusable(error))
                 self.listener.event({"waiting": f"not recorded: {self.refused[job.key]}"})
         if self.left == before:
             self._wait()

@@ -12,7 +12,7 @@ from typer import Exit
 
 from bench.cli import display
 from bench.cli.check import check
-from bench.cli.run import stopped_by_signals
+from bench.cli.signals import stopped_by_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

@@ -14,6 +14,7 @@ from handmade import cost_record, dice_record, latency_record, record
 from rich.console import Console
 
 from bench.cli.display import draw
+from bench.errors import plain
 from bench.quantities import CostSpec
 from bench.read.sections import sections
 from bench.read.speeds import speeds
@@ -24,7 +25,6 @@ from bench.report.markdown import write as write_markdown
 from bench.report.tables import tables
 from bench.report.text import cell, code, fence, in_line, latex, markdown, prose, short
 from bench.report.tidy import write_csv, write_parquet
-from bench.units import plain
 
 HOSTILE = [
     "</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "a|b|c", "`x` **y** [z](http://e)", "=1+1",
