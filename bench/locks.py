@@ -116,7 +116,14 @@ def take(path: Path, work: str = "") -> Lock | None:
 
 
 def clear(folder: Path) -> None:
-    """Remove the locks of work directly in a folder whose holders are gone. One that cannot be removed stays."""
+    """Remove the locks of work directly in a folder whose holders are gone. One that cannot be removed stays.
+
+    So are the files of those who were removing a lock, and are gone.
+    """
+    for going in folder.glob(".*.going"):  # first, since a lock stays while it is there
+        with suppress(OSError):
+            if _stale_at(going):
+                going.unlink(missing_ok=True)
     for path in folder.glob("*.lock"):
         with suppress(OSError):
             if (found := _look(path)) and _stale_at(path):
@@ -224,13 +231,7 @@ def _take_away(path: Path, token: str | None, may: Callable[[], bool]) -> bool:
     """
     named = token if re.fullmatch("[0-9a-f]{16}", token or "") else "0" * 16
     going = path.with_name(f".{path.name}.{named}.going")
-    try:
-        going.open("x").close()
-    except FileExistsError:
-        with suppress(OSError), aside(path) as made:
-            made.touch()
-            if made.stat().st_mtime - going.stat().st_mtime > STALE_S:  # who created it died at once
-                going.unlink()
+    if not _announce(going):
         return False
     try:
         found = _look(path)
@@ -240,6 +241,19 @@ def _take_away(path: Path, token: str | None, may: Callable[[], bool]) -> bool:
         return True
     finally:
         going.unlink(missing_ok=True)
+
+
+def _announce(going: Path) -> bool:
+    """Create the file that says who removes a lock; False if another process has. One that died is forgotten."""
+    facts = {"host": host(), "process": os.getpid(), "token": secrets.token_hex(8)}
+    with aside(going) as made:
+        made.write_text(json.dumps(facts) + "\n")
+        if _create(made, going, facts["token"]):
+            return True
+    with suppress(OSError):
+        if _stale_at(going):
+            going.unlink(missing_ok=True)
+    return False
 
 
 def _now() -> str:

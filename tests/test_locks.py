@@ -185,6 +185,17 @@ def test_a_taker_that_died_between_its_steps_stops_nobody_for_long(path):
     assert [bool(take(path)), bool(take(path))] == [False, True]
 
 
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_one_who_died_while_removing_a_lock_leaves_nothing(path, is_removed):
+    first = take(path)
+    first.over.set()
+    facts = {"host": host(), "process": 2**22 + 1, "token": first.token}
+    path.with_name(f".{path.name}.{first.token}.going").write_text(json.dumps(facts))
+    path.unlink() if is_removed else path.write_text(json.dumps(facts))
+    locks.clear(path.parent)
+    assert not path.parent.exists()
+
+
 def test_where_nothing_can_be_linked_a_lock_is_held_once_too(path, monkeypatch):
     def refuses(*paths):
         raise PermissionError(1, "Operation not permitted")
