@@ -57,6 +57,8 @@ class TrainingSummary(Frozen):
 def load(network: nn.Module, folder: Path, key: str, spec: TrainSpec) -> TrainingSummary | None:
     """Load a complete checkpoint into the network and return its summary; None if there is none.
 
+    What a training that was killed at its very end left for a resume is removed.
+
     Raises UserError if the checkpoint is for another network or training, is damaged or cannot be read, also one of a
     training that was interrupted and would be continued.
     """
@@ -71,7 +73,15 @@ def load(network: nn.Module, folder: Path, key: str, spec: TrainSpec) -> Trainin
         raise UserError(f"{folder}: a checkpoint of another training, {summary.spec}; {anew}")
     weights = _read_weights(weights_path, summary.weights_digest, anew)
     fit_weights(network, weights, f"{weights_path} is for a network of another shape", anew)
+    forget_unfinished(folder)
     return summary
+
+
+def forget_unfinished(folder: Path) -> None:
+    """Remove the files of a finished training that only a resume needs. What cannot be removed stays."""
+    for name in ("best.ckpt", "last.ckpt"):
+        with suppress(OSError):
+            (folder / name).unlink(missing_ok=True)
 
 
 def _read_weights(path: Path, digest: str, anew: str) -> dict[str, Tensor]:

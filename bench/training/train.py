@@ -28,7 +28,7 @@ from bench.files import write_whole
 from bench.locks import alone_in
 from bench.machine import this_machine
 from bench.quantities import CurvePoint, DiceSpec, TrainSpec
-from bench.training.checkpoint import TrainingSummary, keep, refuse_damaged
+from bench.training.checkpoint import TrainingSummary, forget_unfinished, keep, refuse_damaged
 from bench.training.devices import Process
 from bench.training.task import OneMachine, SegmentationTask, leaving_together, train_loader, val_loader
 
@@ -246,7 +246,7 @@ class SealedFiles(TorchCheckpointIO):
 
 def _keep(network: nn.Module, task: Task, progress: Progress) -> TrainingSummary:
     """Convert the best checkpoint to weights and their summary, then delete the files that only a resume needs."""
-    best_path, last_path = task.folder / "best.ckpt", task.folder / "last.ckpt"
+    best_path = task.folder / "best.ckpt"
     refuse_damaged(best_path, task.key)
     state = torch.load(best_path, map_location="cpu", weights_only=True)
     weights = {name.removeprefix("network."): tensor for name, tensor in state["state_dict"].items()}
@@ -268,6 +268,5 @@ def _keep(network: nn.Module, task: Task, progress: Progress) -> TrainingSummary
         train_images_per_s=images_per_s,
     )  # fmt: skip
     summary = keep(task.folder, weights, summary)
-    for path in (best_path, last_path):
-        path.unlink(missing_ok=True)
+    forget_unfinished(task.folder)
     return summary

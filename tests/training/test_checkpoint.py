@@ -40,6 +40,14 @@ def test_what_is_kept_loads_into_the_same_network_and_says_what_it_is(tmp_path):
     assert summary.test_dice is None
 
 
+def test_what_a_training_that_was_killed_at_its_very_end_left_is_removed(tmp_path):
+    trained(tmp_path)
+    for name in ("best.ckpt", "last.ckpt"):
+        (tmp_path / name).write_bytes(b"of an earlier step")
+    assert load(small(), tmp_path, KEY, SPEC)
+    assert not [*tmp_path.glob("*.ckpt")]
+
+
 def test_what_was_scored_is_added_to_the_summary(tmp_path):
     _, summary = trained(tmp_path)
     complete(tmp_path, scores(("a", 1, 1, 1, 1), ("b", 1, 1, 0, 0)), "per_image")
