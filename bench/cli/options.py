@@ -240,6 +240,8 @@ def records_of(
     With `whole`, a file that is not a complete record raises UserError, because a check that skips it would prove
     nothing. Having no record at all is not an error: then every claim is undecided.
     """
+    import gc
+
     from bench.errors import plain
     from bench.read.load import read
 
@@ -248,4 +250,5 @@ def records_of(
         raise UserError("\n".join(["these records cannot be trusted, and so no verdict can:", *loaded.problems]))
     for problem in [*loaded.problems, *loaded.replaced]:
         echo(plain(f"left out: {problem}"), err=True)
+    gc.freeze()  # they stay until the end, so Python need not look through them for what to throw away
     return loaded.records

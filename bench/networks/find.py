@@ -1,6 +1,7 @@
 """Finds a network by name: in the table, in a library, in a file or in an installed package."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,7 @@ def title_of(name: str) -> str:
     return f"{short} ({', '.join(shown)})" if shown else short
 
 
+@cache  # a report asks it tens of thousands of times
 def is_pretrained(name: str) -> bool:
     """Whether a network starts from pre-trained weights. It is then compared only with others that do."""
     try:

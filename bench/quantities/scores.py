@@ -21,7 +21,7 @@ A score that is not computed from counts, such as a distance, is not available w
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -29,7 +29,7 @@ import numpy as np
 
 from bench.errors import look_up
 from bench.quantities.base import Unit
-from bench.stats.estimate import Block
+from bench.stats.estimate import Block, rows_of
 
 Weights = tuple[int, int, int]
 Grid = Literal["protocol", "own"]
@@ -189,7 +189,7 @@ def terms(scores: Any, name: str, protocol: Protocol) -> dict[str, np.ndarray]:
     score, in_volumes = SCORES[name], protocol.units == "volumes"
     if score.counts and (counts := _counts(scores, score, in_volumes)):
         # All units at once, for each has the same classes: a report asks for thousands.
-        return dict(zip(counts, protocol.terms(np.array(list(counts.values())), score), strict=True))
+        return Block(counts, protocol.terms(rows_of(counts), score))
     if not protocol.distances:
         return {}
     whole = scores.volumes if in_volumes and not score.counts else ()
@@ -200,10 +200,20 @@ def terms(scores: Any, name: str, protocol: Protocol) -> dict[str, np.ndarray]:
     values = np.array([_value(line, name) for line in lines], dtype=float)
     if not score.everywhere and (without := _without_target(scores, bool(whole))):
         values[[place for place, key in enumerate(keys) if key in without]] = math.nan
-    found = _by_unit([(unit, label, value) for (unit, label), value in zip(keys, values.tolist(), strict=True)])
-    if len({len(one) for one in found.values()}) > 1:  # a volume lacks a class
-        return {unit: _defined(one) for unit, one in found.items()}
-    return dict(zip(found, _defined(np.array(list(found.values()))), strict=True))
+    units, order = _once(scores, ("order", bool(whole)), lambda: _order(keys))
+    if order is None:
+        lines = [(unit, label, value) for (unit, label), value in zip(keys, values.tolist(), strict=True)]
+        return {unit: _defined(one) for unit, one in _by_unit(lines).items()}
+    return Block(units, _defined(values[order].reshape(len(units), -1)))
+
+
+def _order(keys: Sequence[tuple[str, int]]) -> tuple[list[str], list[int] | None]:
+    """The units, and the places of their labels in order, unit by unit; no places if units differ in their labels."""
+    units = list(dict.fromkeys(unit for unit, _ in keys))
+    number = {unit: place for place, unit in enumerate(units)}
+    places = {(number[unit], label): place for place, (unit, label) in enumerate(keys)}
+    alike = len(places) == len(keys) == len(units) * len({label for _, label in keys})
+    return units, [places[key] for key in sorted(places)] if alike else None
 
 
 def _value(line: Any, name: str) -> Any:
@@ -253,14 +263,17 @@ def of_patients(
     """
     if not found:
         return {}
-    values = np.array(list(found.values()))  # (units, classes, 2), all at once: a report asks for thousands
+    values = rows_of(found)  # (units, classes, 2), all at once: a report asks for thousands
     over, under = values[..., 0], values[..., 1]
     near = (under > 0) & (np.abs(over - (worst or 0) * under) < NEAR * under) if worst is not None else under < 0
+    each = np.concatenate([values, near[..., None]], axis=-1)
     whose = [patient.get(unit, unit) for unit in found]
-    places = {name: place for place, name in enumerate(sorted(set(whose)))}
-    of = [places[name] for name in whose]
+    names = sorted(set(whose))
+    if names == whose:  # a patient has one unit, and they are in order
+        return Block(names, each)
+    places = {name: place for place, name in enumerate(names)}
     summed = np.zeros((len(places), *values.shape[1:-1], 3))
-    np.add.at(summed, of, np.concatenate([values, near[..., None]], axis=-1))
+    np.add.at(summed, [places[name] for name in whose], each)
     return Block(places, summed)
 
 
@@ -310,4 +323,4 @@ def _by_unit(lines: Any) -> dict[str, np.ndarray]:
     ordered = [[by_label[label] for label in sorted(by_label)] for by_label in units.values()]
     if len({len(one) for one in ordered}) > 1:
         return {unit: np.array(one) for unit, one in zip(units, ordered, strict=True)}
-    return dict(zip(units, np.array(ordered), strict=True))  # all at once, for that is twenty times as fast
+    return Block(units, np.array(ordered))  # all at once, for that is twenty times as fast

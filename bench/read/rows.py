@@ -128,6 +128,8 @@ class Row:
         return self._once(("score", name), lambda: self._score(name))
 
     def _score(self, name: str) -> Estimate | None:
+        if not self.trainings:
+            return None
         trainings = self.terms(name)
         measured = (
             (SCORES[name].counts and found) or any(u[..., 1].any() for u in found.values()) for found in trainings

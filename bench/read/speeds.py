@@ -45,7 +45,15 @@ class Speed:
 
     def latency_s(self, batch: int | None = None, size: int | None = None, variant: str = PLAIN) -> Estimate | None:
         """Geometric mean over processes of their medians, with its 95 % interval; None if not measured."""
-        return of_processes([result.samples_s for result in self._latencies(batch, size, variant)])
+        asked = batch or self.batch, size or self.size, variant
+        if asked not in self._kept:
+            self._kept[asked] = of_processes([result.samples_s for result in self._latencies(*asked)])
+        return self._kept[asked]
+
+    @cached_property
+    def _kept(self) -> dict[tuple[int, int, str], Estimate | None]:
+        """The latencies that were asked for, for several columns show the same."""
+        return {}
 
     def gpu_time_s(self, variant: str = PLAIN) -> Estimate | None:
         """The time of the same calls between two events on the GPU, as `latency_s`; None without a GPU."""

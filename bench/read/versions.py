@@ -49,10 +49,11 @@ def differing(rows: Sequence[Shown]) -> list[str]:
     """
     titles: dict[tuple[str, str], dict[str, dict[str, None]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
+        title = row.title
         for record in row.records:
             for name, version in {"Python": record.machine.python, **record.machine.packages}.items():
                 if version != "absent":
-                    titles[name, record.job.spec.quantity][version][row.title] = None
+                    titles[name, record.job.spec.quantity][version][title] = None
     quantities: dict[tuple[str, str], list[str]] = defaultdict(list)
     for (name, quantity), by_version in titles.items():
         if len(by_version) > 1:

@@ -11,7 +11,7 @@ machine learning benchmarks, MLSys 2021 (trainings as a source of variance); Sat
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
@@ -113,6 +113,11 @@ class Block(dict[str, np.ndarray]):
     def __init__(self, patients: Iterable[str], rows: np.ndarray) -> None:
         super().__init__(zip(patients, rows, strict=True))
         self.rows = rows
+
+
+def rows_of(terms: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(patients or units, classes, ...): all arrays as one, in their order."""
+    return terms.rows if isinstance(terms, Block) else np.array(list(terms.values()))
 
 
 def _rows(terms: Terms, names: Sequence[str], nothing: np.ndarray) -> np.ndarray:
