@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.errors import UserError, printable
-from bench.files import temporary_folder
+from bench.files import Unusable, temporary_folder
 from bench.read.code import is_of_present_code, moment
 from bench.run.store import FORMAT, LEFT, NAMED, Record, read_record, record_files
 
@@ -36,7 +36,16 @@ def record_folders(root: Path) -> list[Path]:
     if not root.is_dir():
         return []
     below = sorted(path for path in root.iterdir() if path.name[0] != "." and path.is_dir())
-    return [folder for folder in (root, *below) if any(NAMED.fullmatch(path.name) for path in record_files(folder))]
+    return [folder for folder in (root, *below) if _has_records(folder)]
+
+
+def _has_records(folder: Path) -> bool:
+    try:
+        return any(NAMED.fullmatch(path.name) for path in record_files(folder))
+    except Unusable:
+        if os.path.lexists(folder):
+            raise
+        return False  # it was removed since it was listed, as a run does with the folder of its locks
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from claiming import counted, trained
@@ -142,6 +143,21 @@ def test_folders_of_records_are_found_by_the_names_in_them(tmp_path):
     assert record_folders(tmp_path) == [tmp_path / "reference"]
     Store(tmp_path).write(cost_record())
     assert record_folders(tmp_path) == [tmp_path, tmp_path / "reference"]
+
+
+def test_a_folder_that_is_removed_while_it_is_looked_into_has_no_records(tmp_path, monkeypatch):
+    """As a run does beside it with the folder of its locks."""
+    Store(tmp_path).write(cost_record())
+    (tmp_path / "locks").mkdir(exist_ok=True)
+    scan = os.scandir
+
+    def removed(folder):
+        if str(folder).endswith("locks"):
+            Path(folder).rmdir()
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", removed)
+    assert record_folders(tmp_path) == [tmp_path]
 
 
 def test_of_several_folders_what_is_damaged_is_named(tmp_path):
