@@ -83,7 +83,7 @@ def drill(what: tuple[int, bool], plan: Plan, place: Path, chance: random.Random
     own.write_text("somebody's own")
     program = scene.start()
     if is_half:
-        scene.strike(program, scene.reference.seconds * chance.uniform(0.5, 1), signal.SIGKILL)
+        scene.strike(program, scene.reference.seconds * chance.uniform(0.5, 1), signal.SIGKILL, begun=True)
     else:
         program.wait(LIMIT_S)
     files = [path for path in _left(scene) if not MACHINES.search(str(path)) or chance.random() < 0.2]

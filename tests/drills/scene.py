@@ -78,10 +78,13 @@ class Scene:
         """What the drill found."""
         return Found(kills=self.kills, broken=self.broken, at=self.says_at)
 
-    def strike(self, program: Program, seconds: float, number: int) -> bool:
-        """Send a signal after some time, and wait for the end; whether the program still ran."""
+    def strike(self, program: Program, seconds: float, number: int, begun: bool = False) -> bool:
+        """Send a signal after some time, and wait for the end; whether the program still ran.
+
+        With `begun`, not before it has made the folder of its results, however loud the machine is.
+        """
         end = time.monotonic() + seconds
-        while program.poll() is None and time.monotonic() < end:
+        while program.poll() is None and (time.monotonic() < end or (begun and not self.out.exists())):
             time.sleep(0.005)
         runs = program.poll() is None
         program.signal(number)
