@@ -29,7 +29,7 @@ from bench.run.plan import Clock, Plan, missing
 from bench.run.store import Record, Store
 from bench.units import duration, percent, share, significant
 
-MOST = 100  # remarks that a terminal shows
+MOST = 100  # networks of a table, or remarks, that a terminal shows
 IN_FULL = 40  # networks of which a terminal shows all tables
 OTHERS = f"The other tables, of more than {IN_FULL} networks, are in the report.\n"
 REST = 20  # times as long as the tables took is waited until they are drawn again
@@ -134,9 +134,14 @@ class Progress(Status):
         # The first block of each: the line that says what runs now must not be pushed off the screen.
         began = time.monotonic()
         found = sections(self.records, running=True)
-        drawn = (report_table(tables.main_table(section), self.to.width) for section in found[:MOST])
+        drawn = (report_table(_cut(tables.main_table(section)), self.to.width) for section in found[:MOST])
         self.tables = [block for blocks in drawn for block in blocks[:1]]
         self.filled, self.took = time.monotonic(), time.monotonic() - began
+
+
+def _cut(shown: columns.Table) -> columns.Table:
+    """A table without the networks for which a terminal has no room."""
+    return replace(shown, lines=shown.lines[:MOST], origins=shown.origins[:MOST])
 
 
 def report_table(shown: columns.Table, width: int) -> list[Any]:
@@ -233,10 +238,10 @@ def _print_table(to: Screen, shown: columns.Table, more: str = "") -> None:
     if not shown.columns:  # every job failed, or there are scores and nothing else
         return
     say(to, shown.caption + more, style="bold")
-    for block in report_table(shown, to.width):
+    for block in report_table(_cut(shown), to.width):
         to.print(block)
-    if shown.more:
-        say(to, f"{shown.more} more: `bench report --format csv` writes all.")
+    if len(shown.lines) > MOST:
+        say(to, f"{len(shown.lines) - MOST} more are in the report.")
     to.print()
 
 

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from types import SimpleNamespace
 from typing import Any, Literal, NamedTuple
 
@@ -21,7 +20,6 @@ from bench.stats.paired import Difference
 from bench.stats.ranking import Rank
 from bench.units import UNITS
 
-MOST = 100  # lines of a table: a person reads no more, and a program reads table.csv
 Value = float | str | Estimate | None
 # Marks of an unverified count, of a disturbed time, of a score without a failed seed, and of the score of the network
 # that computes the same function: never the best.
@@ -94,9 +92,9 @@ def worth_showing(columns: Sequence[Column], rows: Sequence[Any]) -> tuple[Colum
 
 
 def cells(columns: Sequence[Column], rows: Sequence[Any]) -> list[tuple[Cell, ...]]:
-    """The cells of the first `MOST` rows, in the order of the columns. All rows are compared."""
+    """Each row's cells, in the order of the columns."""
     by_column = [_cells(column, rows) for column in columns]
-    return [tuple(column[place] for column in by_column) for place in range(len(rows[:MOST]))]
+    return [tuple(column[place] for column in by_column) for place in range(len(rows))]
 
 
 def _cells(column: Column, rows: Sequence[Any]) -> list[Cell]:
@@ -111,7 +109,7 @@ def _cells(column: Column, rows: Sequence[Any]) -> list[Cell]:
     found = zip(values, marks, ranked, leads, strict=True)
     return [
         replace(_cell(column, value), mark=m, best=leads or f == best, second=f == second)
-        for value, m, f, leads in islice(found, MOST)
+        for value, m, f, leads in found
     ]
 
 
@@ -135,8 +133,8 @@ def _cell(column: Column, value: Value) -> Cell:
 class Table:
     """A table by its `key`, which no other table of its part has: caption, columns, lines and notes.
 
-    A line is a network's title and its cells; `more` lines are left out. `origins` has for each line the title of the
-    row whose records are behind it: that of "U-Net, folded" is "U-Net".
+    A line is a network's title and its cells. `origins` has for each line the title of the row whose records are behind
+    it: that of "U-Net, folded" is "U-Net".
     """
 
     key: str
@@ -145,20 +143,13 @@ class Table:
     lines: tuple[tuple[str, tuple[Cell, ...]], ...]
     notes: tuple[str, ...]
     origins: tuple[str, ...]
-    more: int = 0
 
 
 def table(key: str, caption: str, columns: Sequence[Column], rows: Sequence[Any], *notes: str) -> Table:
-    """A table of rows that have a title, without the optional columns in which none has a value.
-
-    Of many rows the first `MOST` are lines of it, and a note says so.
-    """
-    shown, kept = worth_showing(columns, rows), rows[:MOST]
-    more, titles = len(rows) - len(kept), [row.title for row in kept]
-    lines = tuple(zip(titles, cells(shown, rows), strict=True))
-    origins = tuple(getattr(row, "origin", title) for row, title in zip(kept, titles, strict=True))
-    told = [f"{more:,} more networks are not in this table; `bench report --format csv` writes all"] * bool(more)
-    return Table(key, caption, shown, lines, (*told, *notes), origins, more)
+    """A table of rows that have a title, without the optional columns in which none has a value."""
+    shown = worth_showing(columns, rows)
+    lines = zip((row.title for row in rows), cells(shown, rows), strict=True)
+    return Table(key, caption, shown, tuple(lines), notes, tuple(getattr(row, "origin", row.title) for row in rows))
 
 
 # ---- the columns of a section ----------------------------------------------------------------------------------------

@@ -11,14 +11,13 @@ from bench.cli.display import conclude
 from bench.errors import UserError
 from bench.quantities import Scores
 from bench.read.sections import sections
-from bench.report import columns, html, tidy, write
 from bench.report import document as documents
+from bench.report import html, tidy, write
 from bench.report.document import document
 from bench.report.fewer import MOST, fewer
 from bench.report.figures import Picture
 from bench.report.html import page
 from bench.report.manifest import NAME
-from bench.report.tables import main_table
 from bench.report.write import LOG, Unwritten, write_report
 from bench.run.predictions import find
 
@@ -134,15 +133,6 @@ def test_figures_show_what_can_be_told_apart_and_say_what_is_left_out():
     assert len(some.rows) == MOST
     assert told == f"; {MOST} of {MOST + 5} networks, the most accurate, for a figure has no room for more"
     assert fewer(some) == (some, "")
-
-
-def test_a_table_of_very_many_networks_is_cut_and_says_what_writes_all():
-    made = [cost_record(f"net{n:03}", 10**6 - n, 10**6 - n) for n in range(columns.MOST + 5)]
-    (section,) = sections(made)
-    table = main_table(section)
-    assert (len(table.lines), table.more) == (columns.MOST, 5)
-    assert table.notes[0] == "5 more networks are not in this table; `bench report --format csv` writes all"
-    assert not any(cell.best for _, cells in table.lines for cell in cells), "the least is among those left out"
 
 
 def test_a_page_of_very_many_records_stays_small_and_says_so(monkeypatch):
