@@ -7,6 +7,7 @@ more pixels, are cut into tiles before. Pillow has the limit of pixels, 178 mill
 import math
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from bench.errors import UserError
@@ -61,6 +62,17 @@ def refuse_large(what: str, path: Path, shape: Sequence[int], itemsize: int, sto
         advice = "twice as much is needed to read it; free memory, or cut it into parts"
         raise UserError(f"{told}, and {in_bytes(free)} of memory are free; {advice}")
     return declared
+
+
+def bound_memory(more: int) -> None:
+    """Let this process take so many bytes more than it has, for good."""
+    import resource
+
+    with suppress(OSError, ValueError):  # a system without /proc has no such limit
+        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        least = taken + more if most == resource.RLIM_INFINITY else min(taken + more, most)
+        resource.setrlimit(resource.RLIMIT_AS, (least, most))
 
 
 def in_bytes(number: int) -> str:
