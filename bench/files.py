@@ -102,14 +102,15 @@ def content_of(path: Path, most: int = LARGEST) -> bytes:
     """The whole content of a file.
 
     Raises OSError for what cannot be read, and ValueError for what is none (a folder, a pipe, a device) or has more
-    than `most` bytes.
+    than `most` bytes. No more is read than the file says it has: some of the system, as /proc/kmsg, have no end.
     """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
         raise ValueError("it is not a file" if not stat.S_ISDIR(found.st_mode) else "it is a folder")
     if found.st_size > most:
         raise ValueError(f"it has {found.st_size / 2**20:,.0f} MiB, and at most {most / 2**20:,.0f} are read")
-    return path.read_bytes()
+    with path.open("rb") as file:
+        return file.read(found.st_size)
 
 
 def make_folder(folder: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.errors import UserError, first_line, unknown
+from bench.files import content_of
 from bench.judge.claim import Claim, contradictions
 
 
@@ -25,7 +26,7 @@ def read_claims(path: Path) -> list[Claim]:
     contradict each other.
     """
     try:
-        text = path.read_text()
+        text = content_of(path).decode()
         tables = tomllib.loads(text)
     except OSError as error:
         raise UserError(f"cannot read the claims in '{path}': {error.strerror}; give --claims FILE") from None
@@ -35,7 +36,7 @@ def read_claims(path: Path) -> list[Claim]:
         line = re.search(r"line (\d+)", str(error))
         raise UserError(f"{path}:{line[1] if line else 'last line'}: not valid TOML: {error}") from None
     except (ValueError, RecursionError, MemoryError) as error:
-        raise UserError(f"{path}: cannot be read as claims ({first_line(error)})") from None
+        raise UserError(f"{path}: cannot be read as claims ({first_line(error)}); give --claims FILE") from None
     claims = [claim for name, table in tables.items() for claim in _claims(path, text, name, table)]
     if not claims:
         raise UserError(f"{path}: no claim in it; a claim is a table: [name], then says, source, network, metric ...")

@@ -98,19 +98,19 @@ def test_a_large_picture_that_is_all_alike_is_read(tmp_path):
     assert read_mask(path).shape == (7000, 7000)
 
 
-@pytest.mark.parametrize("kind", ["pipe", "device", "loop"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "loop", "system"])
 @pytest.mark.parametrize("name", ["a.png", "a.nii.gz", "a.h5", "a.npz", "a.json"])
 def test_pipes_devices_and_links_in_a_circle_are_named(tmp_path, kind, name):
     path = tmp_path / name
     if kind == "pipe":
         os.mkfifo(path)
     else:
-        path.symlink_to("/dev/zero" if kind == "device" else path)
+        path.symlink_to({"device": "/dev/zero", "loop": path, "system": "/proc/kmsg"}[kind])
     readers = {
         "a.png": read_rgb, "a.npz": lambda p: read_npz(p, "image"), "a.json": lambda p: read_json(p, "split file"),
     }  # fmt: skip
     told = refused(readers.get(name, lambda p: image_slice((p,), 0)), path)
-    assert {"pipe": "is a pipe", "device": "is a device", "loop": "link"}[kind] in told
+    assert {"pipe": "is a pipe", "device": "is a device", "loop": "link", "system": "file is empty"}[kind] in told
     assert same_bytes([path, path]) == []
 
 
