@@ -221,8 +221,10 @@ def make_ready(folder: Path, written: Sequence[str]) -> None:
     """
     inside = [path for pattern in written for path in folder.glob(pattern)]
     for path in (path for path in inside if path.is_symlink()):
-        to = f"it is a symbolic link to {path.readlink()}, which is not followed"
-        raise UserError(f"{path}: {to}; move here what it names, or give another folder")
+        to = f"it is a symbolic link to {printable(str(path.readlink()))}, which is not followed"
+        raise UserError(
+            f"{path}: {to}; remove it. To use another disk, let {folder} as a whole be a link, or lie there"
+        )
     sweep(folder, *inside)
 
 
