@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from pydantic import ValidationError
 from bench.errors import UserError, first_line, unknown
 from bench.files import content_of
 from bench.judge.claim import Claim, contradictions
+
+MOST = 1 << 18  # bytes of a file of claims; one claim has 200
 
 
 def default_claims() -> Path:
@@ -26,7 +29,7 @@ def read_claims(path: Path) -> list[Claim]:
     contradict each other.
     """
     try:
-        text = content_of(path).decode()
+        text = content_of(path, MOST).decode()
         tables = tomllib.loads(text)
     except OSError as error:
         raise UserError(f"cannot read the claims in '{path}': {error.strerror}; give --claims FILE") from None
@@ -75,11 +78,18 @@ def _claims(path: Path, text: str, name: str, table: Any) -> list[Claim]:
 
 def _line_of(text: str, name: str, key: str = "") -> int:
     """The 1-based line of a key in a table; the line of the table's header if the key is not found."""
-    inside, header = not name, 0
+    lines = _lines(text)
+    return lines.get((name, key)) or lines.get((name, "")) or 1
+
+
+@lru_cache(maxsize=1)
+def _lines(text: str) -> dict[tuple[str, str], int]:
+    """The 1-based line of each table's header, under the key "", and of each key in a table."""
+    found, inside = dict[tuple[str, str], int](), ""
     for number, line in enumerate(text.splitlines(), 1):
-        if found := re.match(r"\s*\[\s*[\"']?([^\"'\]]*?)[\"']?\s*\]", line):
-            inside = found[1] == name
-            header = number if inside else header
-        if inside and key and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
-            return number
-    return header or 1
+        if header := re.match(r"\s*\[\s*[\"']?([^\"'\]]*?)[\"']?\s*\]", line):
+            inside = header[1]
+            found[inside, ""] = number
+        elif key := re.match(r"\s*[\"']?([^\"'=.]*[^\"'=.\s])[\"']?\s*[=.]", line):
+            found.setdefault((inside, key[1]), number)
+    return found
