@@ -115,3 +115,11 @@ def test_what_is_no_file_is_told_wherever_a_file_can_be_named(results, command, 
     done = bench(*NAMED[command], named.name, cwd=results.parent)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("target", ["/proc/kmsg", "/dev/zero", "pipe", "folder"])
+def test_what_is_no_python_file_is_a_line_by_such_a_name_too(tmp_path, target):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "odd.py").symlink_to(target)
+    refused("run", "odd.py:Net", "--measure", "cost", "--show-plan", cwd=tmp_path)
