@@ -102,14 +102,15 @@ def content_of(path: Path, most: int = LARGEST) -> bytes:
     """The whole content of a file.
 
     Raises OSError for what cannot be read, and ValueError for what is none (a folder, a pipe, a device) or has more
-    than `most` bytes.
+    than `most` bytes. No more is read than the file says it has: some of the system, as /proc/kmsg, have no end.
     """
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
         raise ValueError("it is not a file" if not stat.S_ISDIR(found.st_mode) else "it is a folder")
     if found.st_size > most:
         raise ValueError(f"it has {found.st_size / 2**20:,.0f} MiB, and at most {most / 2**20:,.0f} are read")
-    return path.read_bytes()
+    with path.open("rb") as file:
+        return file.read(found.st_size)
 
 
 def make_folder(folder: Path) -> None:
@@ -176,8 +177,12 @@ def write_whole(path: Path, content: str | bytes | Callable[[Path], object]) -> 
 
     It is written beside the path, flushed to the disk and renamed. `content` is a text, bytes, or a function that
     writes to the path it is given. A text is written as UTF-8, what is none in it as `\udce9`. Missing folders are
-    made. Raises OSError that names the path where the file system refuses it.
+    made. Raises OSError that names the path where the file system refuses it, and Unusable for a device, which would be
+    removed.
     """
+    with suppress(OSError):
+        if stat.S_IFMT(path.lstat().st_mode) in (stat.S_IFCHR, stat.S_IFBLK):
+            raise Unusable(f"{path}: it is a device, in whose place no file is put; give another")
     with aside(path) as beside:
         write_through(beside, content)
         beside.replace(path)
@@ -220,8 +225,10 @@ def make_ready(folder: Path, written: Sequence[str]) -> None:
     """
     inside = [path for pattern in written for path in folder.glob(pattern)]
     for path in (path for path in inside if path.is_symlink()):
-        to = f"it is a symbolic link to {path.readlink()}, which is not followed"
-        raise UserError(f"{path}: {to}; move here what it names, or give another folder")
+        to = f"it is a symbolic link to {printable(str(path.readlink()))}, which is not followed"
+        raise UserError(
+            f"{path}: {to}; remove it. To use another disk, let {folder} as a whole be a link, or lie there"
+        )
     sweep(folder, *inside)
 
 

@@ -326,7 +326,7 @@ def _open(path: Path) -> int:
     """Open a file that every user of the machine may lock; create it if it is missing."""
     for flags in (os.O_RDWR, os.O_RDONLY):
         with suppress(FileNotFoundError, PermissionError):
-            return os.open(path, flags | os.O_NOFOLLOW)
+            return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe of another user is not waited for
     # Only here with O_CREAT: Linux refuses it for a file of another user in a folder such as /tmp.
     number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     with suppress(PermissionError):

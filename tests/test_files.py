@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.errors import UserError
 from bench.files import (
     REASONS,
     content_of,
@@ -245,3 +247,14 @@ def test_a_file_in_the_place_of_a_folder_is_told(tmp_path):
     (tmp_path / "locks").write_text("")
     with pytest.raises(FileExistsError):
         make_folder(tmp_path / "locks")
+
+
+def test_a_device_is_not_replaced(tmp_path):
+    try:
+        os.mknod(tmp_path / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    except PermissionError:
+        pytest.skip("only root makes devices")
+    with pytest.raises(UserError, match="it is a device"):
+        write_whole(tmp_path / "null", "x")
+    assert (tmp_path / "null").is_char_device()
+    assert [path.name for path in tmp_path.iterdir()] == ["null"]

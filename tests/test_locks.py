@@ -371,3 +371,20 @@ def test_without_a_folder_for_temporary_files_a_time_is_taken_all_the_same(monke
     with machine_lock(True, told.append):
         pass
     assert "No usable temporary directory" in told[0]
+
+
+def test_a_pipe_of_another_user_in_the_place_of_the_machines_lock_is_not_waited_for(tmp_path, monkeypatch):
+    """It may be read and not written, and opening a pipe to read waits for whoever writes."""
+    for name in ("gate", "machine"):
+        os.mkfifo(tmp_path / f"mdsa-bench-{name}.lock")
+    opened = os.open
+
+    def forbidden(path, flags, *more):
+        if flags & os.O_RDWR:
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, flags, *more)
+
+    monkeypatch.setenv("BENCH_LOCKS", str(tmp_path))
+    monkeypatch.setattr(os, "open", forbidden)
+    with machine_lock(exclusive=True):
+        pass

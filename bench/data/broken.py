@@ -1,5 +1,6 @@
 """Image files that cannot be read: what is wrong with each, what stands in its place, and what to do."""
 
+import io
 import re
 import warnings
 from collections import defaultdict
@@ -8,14 +9,25 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from bench.data.files import first_few, reading
-from bench.data.limits import MOST_IN_FEW, PICTURE, PIXELS_A_BYTE
+from bench.data.limits import (
+    BYTES_A_PART,
+    COMMENTS,
+    MOST_IN_FEW,
+    PARTS,
+    PICTURE,
+    PIXELS_A_BYTE,
+    TEXT,
+    refuse_no_file,
+)
 from bench.errors import UserError
 
 # Formats that hold pixels and no more: for others, Pillow may run a program that draws them.
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "PPM", "JPEG2000")
+PLAIN = "ppm_plain"  # Pillow's name for pixels that are written as text
+PARTED = "it has more comments, pages or other parts than a picture has"
 
 # Large images are honest until they are twice as large as Pillow finds usual; then it refuses them itself.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -25,9 +37,29 @@ warnings.filterwarnings("ignore", module=r"PIL\.")  # on each odd tag; what cann
 @contextmanager
 def opened(path: Path) -> Iterator[Image.Image]:
     """An image file whose pixels are not decoded yet. Raises UserError naming the file, what is wrong, what to do."""
-    with naming(path), Image.open(path, formats=_formats()) as picture:
+    with naming(path), _Bounded(path) as file, Image.open(file, formats=_formats()) as picture:
         _refuse_bomb(picture, path)
+        if any(tile[0] == PLAIN for tile in picture.tile):
+            _refuse_comments(path)
         yield picture
+
+
+class _Bounded(io.BufferedReader):
+    """A file of which no more small parts are read than a picture has.
+
+    Pillow reads what lies before and between the pixels piece by piece, so that a comment, or a million of empty ones,
+    can keep it for minutes. Pixels are read in large parts.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self.left = PARTS + path.stat().st_size // BYTES_A_PART
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.left -= 1
+        if self.left < 0:
+            raise ValueError(PARTED)
+        return super().read(size)
 
 
 @cache
@@ -45,12 +77,24 @@ def _refuse_bomb(picture: Image.Image, path: Path) -> None:
         raise UserError(f"{told}, and its {size} bytes can hardly hold so many; get it again, or take it out")
 
 
+def _refuse_comments(path: Path) -> None:
+    """Raise UserError for pixels written as text that are too many, ValueError for too many comments between them.
+
+    Pillow copies a mebibyte for each comment.
+    """
+    refuse_no_file("image in plain text", path, TEXT)
+    if path.read_bytes().count(b"#") > COMMENTS:
+        raise ValueError(PARTED)
+
+
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
     """The edge of a reader of images, as `reading` is, which knows Pillow's limit of pixels too."""
     with reading("image", path, PICTURE):
         try:
             yield
+        except UnidentifiedImageError:
+            raise ValueError("cannot identify image file") from None  # it would name what it was read with
         except Image.DecompressionBombError as error:
             pixels = next(iter(re.findall(r"(\d+) pixels", str(error))), "too many")
             limit, advice = 2 * (Image.MAX_IMAGE_PIXELS or 0), "scale image and mask down, or cut both into tiles"

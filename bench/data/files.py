@@ -13,6 +13,7 @@ from typing import Any
 
 from bench.data.limits import TEXT, refuse_no_file
 from bench.errors import UserError
+from bench.files import content_of
 
 JPEG = (".jpg", ".jpeg")
 ANY = re.compile(".+", re.DOTALL)
@@ -75,7 +76,7 @@ def same_bytes(paths: Iterable[Path]) -> list[list[Path]]:
     times = Counter(sizes.values())
     alike: dict[bytes, list[Path]] = defaultdict(list)
     for path, size in sizes.items():
-        if times[size] > 1:
+        if size and times[size] > 1:
             with suppress(OSError), path.open("rb") as file:
                 alike[hashlib.file_digest(file, "sha256").digest()].append(path)
     return [group for group in alike.values() if len(group) > 1]
@@ -97,19 +98,25 @@ def joined_groups(files: Iterable[tuple[Path, str]]) -> dict[str, str]:
 
 
 @contextmanager
-def reading(what: str, path: Path, most: int = 0) -> Iterator[None]:
+def reading(what: str, path: Path, most: int = 0, least: int = 1) -> Iterator[None]:
     """The edge of a reader: whatever a library raises for a file within is one line, a UserError that names the file.
 
     A file that somebody else wrote may make a library raise anything. `what` says what the file is; one of more than
-    `most` bytes, a pipe and a device are refused before.
+    `most` bytes, or of fewer than `least`, a pipe and a device are refused before.
     """
     refuse_no_file(what, path, most)
     try:
+        _refuse_short(path, least)
         yield
     except UserError:
         raise
     except Exception as error:
         raise UserError(unread(what, path, error)) from error
+
+
+def _refuse_short(path: Path, least: int) -> None:
+    if path.stat().st_size < least:  # some files of the system, as /proc/kmsg, say that they are empty, and never end
+        raise ValueError
 
 
 def unread(what: str, path: Path, error: Exception) -> str:
@@ -137,7 +144,7 @@ def _broken(what: str, path: Path, error: Exception) -> str:
     """The sentence on a file that is there and could not be decoded."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(64)
+        head = file.read(min(64, size))
     for sign, (tool, how) in POINTERS.items():
         if head.startswith(sign):
             return f"{path} is a {tool} pointer, not the {what} itself; get its content with {how}"
@@ -159,8 +166,8 @@ def collected(problems: list[str]) -> Iterator[None]:
 
 def read_text(path: Path, what: str) -> str:
     """The text of a file in UTF-8. Raises UserError naming it when it is missing, damaged or too large."""
-    with reading(what, path, TEXT):
-        return path.read_bytes().decode("utf-8-sig")
+    with reading(what, path, TEXT, least=0):
+        return content_of(path, TEXT).decode("utf-8-sig")
 
 
 def read_json(path: Path, what: str) -> Any:

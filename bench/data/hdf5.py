@@ -18,7 +18,7 @@ from typing import IO, Any, cast
 import numpy as np
 
 from bench.data.files import reading
-from bench.data.limits import refuse_large
+from bench.data.limits import bound_memory, refuse_large
 from bench.errors import UserError
 
 LEAST_S = 30  # to open a file and to read a small array
@@ -144,19 +144,8 @@ def _read(path: Path, key: str, decode: bool) -> tuple[dict[str, Any], np.ndarra
         if not decode:
             return facts, None
         signal.alarm(LEAST_S + declared // PER_S)
-        _bound_memory(4 * declared + SPARE)
+        bound_memory(4 * declared + SPARE)
         return facts, np.ascontiguousarray(stored[()], stored.dtype.newbyteorder("="))
-
-
-def _bound_memory(more: int) -> None:
-    """Let this process take so many bytes more than it has."""
-    import resource
-
-    with suppress(OSError, ValueError):  # a system without /proc has no such limit
-        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        _, most = resource.getrlimit(resource.RLIMIT_AS)
-        least = taken + more if most == resource.RLIM_INFINITY else min(taken + more, most)
-        resource.setrlimit(resource.RLIMIT_AS, (least, most))
 
 
 if __name__ == "__main__":

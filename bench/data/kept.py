@@ -65,16 +65,29 @@ def _asked(question: Callable[["sqlite3.Connection"], T]) -> T | None:
         try:
             place = database()
             place.parent.mkdir(parents=True, exist_ok=True)
+            _clear_way(place)
             with closing(sqlite3.connect(place, timeout=WAIT_S)) as db, db:
                 db.execute(TABLE)
                 return question(db)
         except (OSError, RuntimeError, sqlite3.OperationalError):  # no such place, not to be written, locked
             return None
         except sqlite3.DatabaseError:
-            for file in (place, place.with_name(f"{place.name}-journal")):
+            for file in _files(place):
                 with suppress(OSError):
                     file.unlink()
     return None
+
+
+def _files(place: Path) -> list[Path]:
+    """The database and what SQLite keeps beside it."""
+    return [place.with_name(place.name + end) for end in ("", "-journal", "-wal", "-shm")]
+
+
+def _clear_way(place: Path) -> None:
+    """Remove what is no file from the places of the database's files: SQLite would wait for a pipe without end."""
+    for path in _files(place):
+        if os.path.lexists(path) and not path.is_file():
+            path.unlink()
 
 
 def _checked(key: str, value: str) -> str:

@@ -7,6 +7,7 @@ more pixels, are cut into tiles before. Pillow has the limit of pixels, 178 mill
 import math
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from bench.errors import UserError
@@ -15,6 +16,8 @@ TEXT = 64 << 20  # bytes of a JSON, CSV or XML file, which take 20 times as much
 PICTURE = 1 << 30  # bytes of the file of a picture
 PIXELS_A_BYTE = 3000  # more are in a file only where all are alike
 MOST_IN_FEW = 50_000_000  # pixels that may be so many in a byte
+PARTS, BYTES_A_PART = 100_000, 1 << 10  # of the file of a picture that are read one by one: so many, and one more a KiB
+COMMENTS = 10_000  # between pixels that are written as text
 ARRAY = 16 << 30  # bytes of an array once it is decoded
 HEADER = 16 << 20  # bytes that may lie before the voxels of a NIfTI file
 SQUEEZED = 1032  # zlib's best: no file of a byte holds more bytes than this
@@ -61,6 +64,17 @@ def refuse_large(what: str, path: Path, shape: Sequence[int], itemsize: int, sto
         advice = "twice as much is needed to read it; free memory, or cut it into parts"
         raise UserError(f"{told}, and {in_bytes(free)} of memory are free; {advice}")
     return declared
+
+
+def bound_memory(more: int) -> None:
+    """Let this process take so many bytes more than it has, for good."""
+    import resource
+
+    with suppress(OSError, ValueError):  # a system without /proc has no such limit
+        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        least = taken + more if most == resource.RLIM_INFINITY else min(taken + more, most)
+        resource.setrlimit(resource.RLIMIT_AS, (least, most))
 
 
 def in_bytes(number: int) -> str:

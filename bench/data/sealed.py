@@ -5,6 +5,7 @@ lack its digest, whenever its writer is killed. A folder of arrays has its diges
 """
 
 import hashlib
+import os
 import re
 from contextlib import suppress
 from pathlib import Path
@@ -20,11 +21,9 @@ BESIDE = "digest"
 
 
 def digest_of_file(path: Path, length: int | None = None) -> str:
-    """64 hexadecimal digits of the hash of a file's content, or of its first bytes."""
-    if length is None:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+    """64 hexadecimal digits of the hash of a file's content, or of its first bytes; of no more than it says it has."""
     digest = hashlib.sha256()
+    length = path.stat().st_size if length is None else length
     with path.open("rb") as file:
         while length > 0 and (part := file.read(min(length, 1 << 20))):
             digest.update(part)
@@ -45,7 +44,7 @@ def fault_of(path: Path, owner: str) -> str:
         size = path.stat().st_size
         with path.open("rb") as file:
             file.seek(max(0, size - LONGEST))
-            found = SEAL.search(file.read())
+            found = SEAL.search(file.read(min(size, LONGEST)))
         if not found:
             return f"it is cut off, damaged or of an earlier version: its {size} bytes do not end with their digest"
         named = found[1].decode(errors="replace")
@@ -84,7 +83,7 @@ def _is_array(path: Path) -> bool:
 
 def is_sealed(folder: Path) -> bool:
     """Whether a folder has a digest, right or wrong; those of earlier versions have none."""
-    return (folder / BESIDE).exists()
+    return os.path.lexists(folder / BESIDE)  # also a link to what is not there
 
 
 def _of_folder(folder: Path, name: str) -> str:

@@ -174,7 +174,9 @@ def contradictions(claims: Iterable[Claim]) -> Iterator[tuple[Claim, Claim]]:
     alike: dict[tuple[Any, ...], list[Claim]] = {}
     for claim in claims:
         alike.setdefault(claim.subject, []).append(claim)
-    for first, second in (pair for some in alike.values() for pair in combinations(some, 2)):
-        low, high = zip(first.allowed, second.allowed, strict=True)
-        if max(low) > min(high):
-            yield first, second
+    for some in alike.values():
+        bounds = [(*claim.allowed, claim) for claim in some]
+        if max(low for low, _, _ in bounds) > min(high for _, high, _ in bounds):  # else each pair can hold
+            for (low, high, first), (least, most, second) in combinations(bounds, 2):
+                if max(low, least) > min(high, most):
+                    yield first, second

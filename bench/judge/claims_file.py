@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.errors import UserError, first_line, unknown
+from bench.files import content_of
 from bench.judge.claim import Claim, contradictions
+
+MOST = 1 << 18  # bytes of a file of claims; one claim has 200
 
 
 def default_claims() -> Path:
@@ -25,7 +29,7 @@ def read_claims(path: Path) -> list[Claim]:
     contradict each other.
     """
     try:
-        text = path.read_text()
+        text = content_of(path, MOST).decode()
         tables = tomllib.loads(text)
     except OSError as error:
         raise UserError(f"cannot read the claims in '{path}': {error.strerror}; give --claims FILE") from None
@@ -35,7 +39,7 @@ def read_claims(path: Path) -> list[Claim]:
         line = re.search(r"line (\d+)", str(error))
         raise UserError(f"{path}:{line[1] if line else 'last line'}: not valid TOML: {error}") from None
     except (ValueError, RecursionError, MemoryError) as error:
-        raise UserError(f"{path}: cannot be read as claims ({first_line(error)})") from None
+        raise UserError(f"{path}: cannot be read as claims ({first_line(error)}); give --claims FILE") from None
     claims = [claim for name, table in tables.items() for claim in _claims(path, text, name, table)]
     if not claims:
         raise UserError(f"{path}: no claim in it; a claim is a table: [name], then says, source, network, metric ...")
@@ -74,11 +78,18 @@ def _claims(path: Path, text: str, name: str, table: Any) -> list[Claim]:
 
 def _line_of(text: str, name: str, key: str = "") -> int:
     """The 1-based line of a key in a table; the line of the table's header if the key is not found."""
-    inside, header = not name, 0
+    lines = _lines(text)
+    return lines.get((name, key)) or lines.get((name, "")) or 1
+
+
+@lru_cache(maxsize=1)
+def _lines(text: str) -> dict[tuple[str, str], int]:
+    """The 1-based line of each table's header, under the key "", and of each key in a table."""
+    found, inside = dict[tuple[str, str], int](), ""
     for number, line in enumerate(text.splitlines(), 1):
-        if found := re.match(r"\s*\[\s*[\"']?([^\"'\]]*?)[\"']?\s*\]", line):
-            inside = found[1] == name
-            header = number if inside else header
-        if inside and key and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
-            return number
-    return header or 1
+        if header := re.match(r"\s*\[\s*[\"']?([^\"'\]]*?)[\"']?\s*\]", line):
+            inside = header[1]
+            found[inside, ""] = number
+        elif key := re.match(r"\s*[\"']?([^\"'=.]*[^\"'=.\s])[\"']?\s*[=.]", line):
+            found.setdefault((inside, key[1]), number)
+    return found

@@ -21,13 +21,13 @@ class Ended(Exception):
     """The process ended before it had a result."""
 
 
-def apart(function: Callable[[], Found]) -> Found:
+def apart(function: Callable[[], Found], uses_gpu: bool = True) -> Found:
     """What `function()` returns, which must be picklable. It runs with one thread; its changes to objects are lost.
 
     Raises Ended if its process ends without a result, which an exception also makes it do. Where processes cannot be
-    forked safely, after CUDA was used or on another system than Linux, it runs in this one.
+    forked safely, on another system than Linux, or after CUDA was used if the function `uses_gpu`, it runs in this one.
     """
-    if sys.platform != "linux" or torch.cuda.is_initialized():
+    if sys.platform != "linux" or (uses_gpu and torch.cuda.is_initialized()):
         return function()
     sys.stdout.flush()  # else a fork that prints repeats what waits here
     answer = os.memfd_create("answer")  # no pipe: what the function may leave behind would hold it open

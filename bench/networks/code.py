@@ -18,6 +18,8 @@ from importlib.util import find_spec
 from itertools import islice, takewhile
 from pathlib import Path
 
+from bench.files import content_of
+
 BENCH = Path(__file__).resolve().parents[1]
 SUBJECT = BENCH / "mdsa_unet"  # the only folder of `bench` that is a network's code
 REPOSITORY = BENCH.parent
@@ -35,8 +37,8 @@ def digest_of(files: Iterable[tuple[str, Path]]) -> str:
 
 def _content(path: Path) -> str:
     try:
-        content = path.read_bytes()
-    except OSError:
+        content = content_of(path)
+    except (OSError, ValueError):
         return "unreadable"  # importing it will tell
     try:
         return normal_form(content) if path.suffix == ".py" else "\n".join(content.decode().splitlines())

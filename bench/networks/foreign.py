@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from bench.errors import UserError, unknown
+from bench.files import content_of
 from bench.networks.code import place_of
 from bench.networks.imported import Code, code_of
 from bench.networks.importing import module_of
@@ -189,13 +190,20 @@ def _has_value(node: ast.stmt) -> TypeGuard[ast.AnnAssign]:
 def _parsed(path: Path) -> ast.Module:
     try:
         with warnings.catch_warnings(action="ignore"):  # of strings such as "\d"
-            return ast.parse(path.read_bytes())  # as bytes, for a mark or a line in them tells how they are encoded
+            return ast.parse(_content(path))  # as bytes, for a mark or a line in them tells how they are encoded
     except FileNotFoundError:
         raise UserError(f"no file '{path}' here; give its absolute path, or its path from {Path.cwd()}") from None
     except SyntaxError as error:
         raise UserError(f"{path}:{error.lineno or 1}: this is not Python ({error.msg}); correct it") from None
     except (OSError, ValueError) as error:
         raise UserError(f"'{path}' cannot be read ({error}); give a Python file") from None
+
+
+def _content(path: Path) -> bytes:
+    """The content of a Python file. Raises ValueError for one that says it is empty, as those of the system do."""
+    if content := content_of(path):
+        return content
+    raise ValueError("it is empty")
 
 
 def _module_here(module: str) -> Path | None:

@@ -131,7 +131,7 @@ def _is_its_text(path: Path, roots: Sequence[Path]) -> bool:
         return False
     if _lies_in(path, (*SYSTEM, Path(sys.prefix), Path(sys.base_prefix))) and not _lies_in(path, roots):
         return False
-    content = path.read_bytes()
+    content = content_of(path)
     return b"\0" not in content and content.decode(errors="ignore").encode() == content
 
 

@@ -14,12 +14,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.errors import UserError, printable
-from bench.files import Unusable, temporary_folder
+from bench.errors import UserError, clean, printable
+from bench.files import LARGEST, Unusable, temporary_folder
 from bench.read.code import is_of_present_code, moment
 from bench.run.store import FORMAT, LEFT, NAMED, Record, read_record, record_files
 
 FOLDER = "results"
+# What to do about what git says, by words in it.
+ADVICE = {
+    "outside repository": "give a folder inside of the repository",
+    "not a git repository": "run this in a checkout",
+    "dubious ownership": "trust it with: git config --global --add safe.directory FOLDER",
+}
 
 
 @dataclass(frozen=True)
@@ -160,32 +166,39 @@ def _named(given: str, wanted: Callable[[str], bool]) -> Loaded:
     revision, _, folder = given.partition(":")
     try:
         commit = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}").decode().strip()
-    except UserError:
+    except Unasked as error:
         named = f"'{printable(given)}' is no folder, no file and no git revision here"
-        raise UserError(f"{named}; give one of them, REV or REV:folder") from None
+        why = f" ({error.said})" if error.said else ""
+        raise UserError(f"{named}{why}; give one of them, REV or REV:folder") from None
     return records_at(commit, folder or FOLDER, shown=revision)
 
 
 def records_at(revision: str, folder: str, named: str = "", shown: str = "") -> Loaded:
     """The records below a folder in a revision; with `named`, only files whose names begin with it.
 
-    `shown` is what the revision is called in the lines about problems. Links in it are no records.
+    `shown` is what the revision is called in the lines about problems. Links in it are no records, nor is what is
+    larger than any record, or has a name that leads elsewhere, which no git makes and each takes from a stranger.
     """
-    listed = _git("ls-tree", "-r", "-z", "--full-name", "--end-of-options", revision, "--", folder).split(b"\0")
-    facts = (line.partition(b"\t") for line in listed if line)
-    blobs = {os.fsdecode(name): about.split()[2] for about, _, name in facts if about.startswith(b"100")}
+    listed = _git("ls-tree", "-r", "-z", "-l", "--full-name", "--end-of-options", revision, "--", folder).split(b"\0")
+    facts = (line.partition(b"\t") for line in listed if line.startswith(b"100"))
+    parts = ((os.fsdecode(name), about.split()) for about, _, name in facts)
+    blobs = {name: about[2] for name, about in parts if int(about[3]) <= LARGEST and not _leads_out(name)}
     wanted = [name for name in blobs if NAMED.fullmatch(Path(name).name) and Path(name).name.startswith(named)]
     beside = [name for name in blobs if name.endswith(".scores.csv") and name[:-10] + "json" in wanted]
     if not wanted:
         return Loaded()
     with temporary_folder() as temporary:
         for name, content in zip(wanted + beside, _blobs([blobs[name] for name in wanted + beside]), strict=True):
-            path = temporary / name  # git has no name with `..` in it, and none that begins with a slash
+            path = temporary / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         found = load(sorted({(temporary / name).parent for name in wanted}))
     problems = [line.replace(f"{temporary}/", f"{shown or revision}:") for line in found.problems]
     return Loaded(found.records, problems, found.replaced)
+
+
+def _leads_out(name: str) -> bool:
+    return not {"", ".", ".."}.isdisjoint(name.split("/"))
 
 
 def _blobs(names: Sequence[bytes]) -> Iterator[bytes]:
@@ -201,7 +214,7 @@ def _blobs(names: Sequence[bytes]) -> Iterator[bytes]:
 def commits(folder: str, named: str) -> list[Commit]:
     """The commits that changed records whose files' names begin with `named`, oldest first."""
     within = f":(glob){_literal(folder)}/**/{_literal(named)}*"
-    lines = _git("log", "--reverse", "--format=%h%x09%cI%x09%s", "--abbrev=12", "--", within)
+    lines = _git("log", "--no-show-signature", "--reverse", "--format=%h%x09%cI%x09%s", "--abbrev=12", "--", within)
     parts = (line.split("\t", 2) for line in lines.decode(errors="replace").split("\n") if line)
     return [Commit(name, _moment(at), printable(subject)) for name, at, subject in parts]
 
@@ -219,11 +232,22 @@ def _literal(name: str) -> str:
     return re.sub(r"([*?\[\\])", r"\\\1", name)
 
 
+class Unasked(UserError):
+    """Git could not be asked, or refused: `said` is why, in one line; empty where it does not know what was named."""
+
+    def __init__(self, what: str, said: str, advice: str) -> None:
+        super().__init__(f"{what}: {said or 'failed'}; {advice}")
+        self.said = said
+
+
 def _git(*arguments: str, given: bytes = b"") -> bytes:
     try:
-        return subprocess.run(["git", *arguments], input=given, capture_output=True, check=True).stdout
+        done = subprocess.run(["git", *arguments], input=given, capture_output=True, check=False)
     except OSError as error:
-        raise UserError(f"git cannot be started ({error}); it is needed to read earlier records: install it") from None
-    except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip().splitlines()
-        raise UserError(f"git {arguments[0]}: {said[-1] if said else 'failed'}; run this in a checkout") from None
+        raise Unasked("earlier records", f"git cannot be started: {error.strerror}", "install it") from None
+    if done.returncode:
+        lines = [clean(line) for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
+        said = next((line for line in lines if line.startswith("fatal:")), "".join(lines[-1:]))
+        advice = next((told for words, told in ADVICE.items() if words in said), "see what `git status` says here")
+        raise Unasked(f"git {arguments[0]}", said.removeprefix("fatal: "), advice)
+    return done.stdout

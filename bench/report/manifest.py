@@ -8,10 +8,10 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 
 from bench.data.files import first_few
+from bench.data.sealed import digest_of_file
 from bench.files import content_of, write_whole
 
 NAME = ".bench-report.json"
@@ -119,7 +119,7 @@ def _write(
 
 
 def _digest(path: Path) -> str:
-    return sha256(path.read_bytes()).hexdigest()[:16]
+    return digest_of_file(path)[:16]
 
 
 def _begins(path: Path, sign: bytes) -> bool:
@@ -127,5 +127,5 @@ def _begins(path: Path, sign: bytes) -> bool:
     with suppress(OSError):
         if path.is_file():  # a pipe would be waited for
             with path.open("rb") as opened:
-                return sign in opened.read(4096)
+                return sign in opened.read(min(4096, path.stat().st_size))
     return False

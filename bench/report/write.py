@@ -69,7 +69,8 @@ def write_report(
     else:
         log = write_whole(folder / LOG, "\n".join(plain("".join(format_exception(one))) for one in failed.values()))
         told = "; ".join(f"{name} cannot be written ({in_line(_reason(one))})" for name, one in failed.items())
-        raise Unwritten(f"{told}; all other formats were written to {folder}; {log} tells more", placed)
+        others = f"all other formats were written to {folder}; " if set(formats) - failed.keys() else ""
+        raise Unwritten(f"{told}; {others}{log} tells more", placed)
     return placed
 
 

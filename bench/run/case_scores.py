@@ -17,6 +17,7 @@ from bench.data.files import composed, first_few, read_json, reading
 from bench.data.limits import TEXT
 from bench.data.predicted import without_suffix
 from bench.errors import UserError
+from bench.files import content_of
 from bench.quantities.scores import SCORES
 
 COLUMNS = {
@@ -317,7 +318,7 @@ def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     With semicolons, 0,85 is a number with a decimal comma.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = content_of(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         advice = "give a summary.json, or a table saved as CSV in UTF-8"
         raise UserError(f"{path} is no text in UTF-8 (its byte {error.start} is not); {advice}") from None

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import LONG, Diverged, UserError, clean, first_line, is_out_of_memory, text_of
-from bench.files import Unusable, unusable
+from bench.files import Unusable, aside, unusable
 from bench.machine import state, this_machine
 from bench.quantities import QUANTITIES, Result
 from bench.run.store import Record, Store
@@ -22,6 +22,7 @@ from bench.run.worker import Order, StopRun, Tell, Work, writing
 # Error to outcome of the job, the more special first.
 ENDS = {StopRun: "stop", Unusable: "unusable", UserError: "refused", Diverged: "diverged"}
 FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))  # libraries tell it in these words too
+ROOM = 1 << 20  # bytes for which a disk that is not full has room
 ALIVE_S = 20.0  # seconds between two events of a measurement that reports no count of its progress
 
 
@@ -69,7 +70,7 @@ def _failure(error: BaseException, out: Path) -> dict[str, Any]:
     for kind, end in ENDS.items():
         if isinstance(error, kind):
             return {"end": end, "error": clean(text_of(error), LONG) or first_line(error)}
-    if any(told in text_of(error) for told in FULL) and _may_be_in(out, getattr(error, "filename", None)):
+    if any(told in text_of(error) for told in FULL) and _is_of(out, getattr(error, "filename", None)):
         return {"end": "unusable", "error": str(unusable(OSError(errno.ENOSPC, first_line(error)), out))}
     if is_out_of_memory(error):
         return {"end": "out_of_memory", "error": first_line(error)}
@@ -78,9 +79,19 @@ def _failure(error: BaseException, out: Path) -> dict[str, Any]:
     return {"end": "crashed", "error": f"{clean(type(error).__name__, 100)}: {first_line(error)}"}
 
 
-def _may_be_in(folder: Path, path: Any) -> bool:
-    """Whether a path lies in a folder, or is not told."""
-    return not isinstance(path, str) or Path(path).absolute().is_relative_to(folder.absolute())
+def _is_of(folder: Path, path: Any) -> bool:
+    """Whether a path lies in a folder; where none is told, whether the folder's disk is full.
+
+    A network may raise such an error itself, of another disk or of none.
+    """
+    if isinstance(path, str):
+        return Path(path).absolute().is_relative_to(folder.absolute())
+    try:
+        with aside(folder / "room") as made:
+            made.write_bytes(bytes(ROOM))
+    except OSError:
+        return True
+    return False
 
 
 def _measured(work: Work) -> Result | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from bench.data.files import read_json
@@ -23,6 +23,7 @@ from bench.errors import UserError, first_line
 from bench.files import write_whole
 from bench.quantities import CurvePoint, Frozen, Scores, TrainSpec
 from bench.quantities.scores import find_protocol, terms
+from bench.training.weight_files import read_safetensors
 from bench.training.weights import fit_weights
 
 
@@ -88,7 +89,7 @@ def _read_weights(path: Path, digest: str, anew: str) -> dict[str, Tensor]:
     refuse_no_file("weights", path)
     try:
         is_same = not digest or digest_of_file(path) == digest
-        weights = load_file(path) if is_same else {}
+        weights = read_safetensors(path) if is_same else {}
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{path}: {first_line(error)}; {anew}") from None
     if not is_same:

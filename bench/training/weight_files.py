@@ -3,10 +3,9 @@
 torch is imported where it is needed, because planning needs only the digest.
 """
 
-import hashlib
-import mmap
 import pickle
 import re
+import signal
 import zipfile
 from argparse import Namespace
 from collections.abc import Iterable, Mapping
@@ -16,7 +15,8 @@ from pathlib import Path, PosixPath, PurePosixPath
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from bench.data.limits import refuse_no_file
+from bench.data.limits import bound_memory, in_bytes, refuse_no_file
+from bench.data.sealed import digest_of_file
 from bench.errors import UserError, clean, first_line
 
 if TYPE_CHECKING:
@@ -36,15 +36,13 @@ ANOTHER_KIND = (
     (rb"\s*<", "a web page, not the weights themselves; open its address in a browser, sign in where asked, download"),
     (rb"\x89HDF", "an HDF5 file, as Keras writes; save a state dict with PyTorch"),
     (rb"\x1f\x8b|BZh|7z\xbc\xaf|Rar!|\xfd7zXZ", "a compressed file; unpack it and give the file of weights in it"),
-    (rb"\Z", "empty; copy it anew"),
     (rb"\{\s*\"metadata\"", "the list of the parts of a file of weights; join the parts in one file"),
     (rb"(?s)\x80(?!.{1,12}\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19).{20}", "a pickle that torch did not write; " + SAVE_ALONE),
     (rb"(?!PK|\x80)", "neither a safetensors file nor a torch file; save a state dict as one of them"),
 )
 SHOWN = 3
-MOST = 64 << 20  # bytes of what a torch file says of its tensors; of a thousand it is 100,000
-# What torch makes of any size that a pickle names, and no state dict holds.
-SIZED = b"\nbytearray\n"
+MOST = 4 << 20  # bytes of what a safetensors file says of its tensors; of a thousand it is 100,000
+LEAST_S, A_SECOND = 5.0, 1 << 26  # of computing, to unpickle what says so of a torch file; and bytes read in a second
 SPARE = 64 << 20  # bytes that a file may declare beyond those that it has
 
 
@@ -52,8 +50,7 @@ def weights_digest(path: Path) -> str:
     """12 hexadecimal digits of the hash of the file's content. Raises UserError if it cannot be read."""
     refuse_no_file("file of weights", path)
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+        digest, size = digest_of_file(path)[:12], path.stat().st_size
     except FileNotFoundError:
         raise UserError(f"weights {path.absolute()} do not exist; give a safetensors file or a torch file") from None
     except IsADirectoryError:
@@ -62,27 +59,79 @@ def weights_digest(path: Path) -> str:
         raise UserError(
             f"weights {path.absolute()} cannot be read ({error.strerror}); fix the permissions, or copy the file"
         ) from None
+    if not size:  # some of the system, as /proc/kmsg, say so, and have no end
+        raise UserError(f"{path} is empty; copy it anew")
+    return digest
 
 
 def read_weights(path: Path) -> "tuple[dict[str, Tensor], tuple[str, ...]]":
     """The tensors of a file by name, and notes on what else it holds that was left out.
 
     The file type is detected from the content, not from the file name. Raises UserError for a file of another kind, for
-    one that can only be unpickled by running its code, and for one without a state dict.
+    one that can only be unpickled by running its code, for one that takes more memory or time than its size needs, and
+    for one without a state dict.
     """
-    import torch
-    from safetensors.torch import load_file
-
     weights_digest(path)  # raises a clear error if the file cannot be read
     with path.open("rb") as file:
         start = file.read(64)
-    is_safetensors = start[8:9] == b"{"  # a header, after the eight bytes of its length
+    if start[8:9] == b"{":  # a header, after the eight bytes of its length
+        try:
+            return read_safetensors(path), ()
+        except Exception as error:  # noqa: BLE001 - a damaged file may raise anything
+            raise UserError(_unreadable(path, error)) from None
+    _refuse_endless(path, start)
+    return _unpickled(path)
+
+
+def read_safetensors(path: Path) -> "dict[str, Tensor]":
+    """The tensors of a safetensors file by name. Raises ValueError for a list of too many, or what safetensors does."""
+    from safetensors.torch import load_file
+
+    with path.open("rb") as file:
+        listed = int.from_bytes(file.read(8), "little")
+    if MOST < listed < path.stat().st_size:
+        raise ValueError(f"its list of tensors has {in_bytes(listed)}, and at most {in_bytes(MOST)} are read")
+    return load_file(path)
+
+
+def _refuse_endless(path: Path, start: bytes) -> None:
+    """Raise UserError for what is no torch file, or cannot be read with the memory and time that its size needs.
+
+    A pickle of some hundred bytes can ask for any of both. So it is read in a process of its own before.
+    """
+    from bench.measure.apart import Ended, apart
+
     try:
-        if not is_safetensors:
-            _refuse_another_kind(path, start)
+        fault = apart(lambda: _fault(path, start), uses_gpu=False)
+    except Ended as error:
+        took = "it takes too long" if signal.SIGPROF.name in str(error) else str(error)
+        raise UserError(_unreadable(path, ValueError(f"{took}, as no state dict does"))) from None
+    if fault:
+        raise UserError(fault)
+
+
+def _fault(path: Path, start: bytes) -> str:
+    """Why a torch file cannot be read; "" if it can. For a process of its own, which it bounds."""
+    size = path.stat().st_size
+    bound_memory(4 * size + 8 * SPARE)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_PROF, LEAST_S + size / A_SECOND)
+    try:
+        _refuse_another_kind(path, start)
+        _unpickled(path)
+    except UserError as error:
+        return str(error)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+    return ""
+
+
+def _unpickled(path: Path) -> "tuple[dict[str, Tensor], tuple[str, ...]]":
+    import torch
+
+    try:
         with torch.serialization.safe_globals(_harmless()):
-            found = load_file(path) if is_safetensors else torch.load(path, map_location="cpu", weights_only=True)
-        tensors, notes = _state_dict(found, path)
+            tensors, notes = _state_dict(torch.load(path, map_location="cpu", weights_only=True), path)
         _ = [value.shape for value in tensors.values()]  # it raises where a tensor has none, as nested ones
     except UserError:
         raise
@@ -99,8 +148,6 @@ def _refuse_another_kind(path: Path, start: bytes) -> None:
         if re.match(pattern, start):
             raise UserError(f"{path} is {said}")
     if not start.startswith(b"PK"):
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
-            _refuse_bytearray(path, whole)
         return
     try:
         with zipfile.ZipFile(path) as archive:
@@ -122,17 +169,6 @@ def _refuse_another_kind(path: Path, start: bytes) -> None:
     if declared > SPARE + 4 * on_disk:  # torch packs nothing, and weights are hardly packed
         told = f"its {on_disk:,} bytes declare {declared:,} bytes of weights"
         raise UserError(f"{path} cannot be read as weights ({told}); copy it anew, or save a state dict anew")
-    with zipfile.ZipFile(path) as archive:
-        for part in archive.infolist():
-            if part.filename.endswith("data.pkl"):
-                if part.file_size > MOST:
-                    raise ValueError(f"its list of tensors has {part.file_size:,} bytes")
-                _refuse_bytearray(path, archive.read(part))
-
-
-def _refuse_bytearray(path: Path, content: "bytes | mmap.mmap") -> None:
-    if content.find(SIZED) >= 0:
-        raise UserError(f"{path} holds a bytearray, for which any memory may be taken; {SAVE_ALONE}")
 
 
 def _harmless() -> list[Any]:
@@ -159,7 +195,8 @@ def _not_unpickled(path: Path, error: pickle.UnpicklingError) -> str:
     from torch.serialization import get_unsafe_globals_in_checkpoint
 
     if not (named := re.findall(r"GLOBAL (\S+)", str(error))):
-        return _unreadable(path, error)
+        _, _, told = str(error).rpartition("WeightsUnpickler error:")  # before it is advice to run what is in the file
+        return _unreadable(path, ValueError(told.strip()))
     with suppress(Exception):  # in the format before torch 1.6 they cannot be listed
         named += sorted(get_unsafe_globals_in_checkpoint(path))
     whole = any(name.startswith("torch.nn.modules.") for name in named)

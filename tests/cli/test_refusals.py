@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from commanding import bench
 from handmade import cost_record
+from PIL import Image
 
 from bench.cli import display
 from bench.run.store import Store
@@ -89,3 +90,36 @@ def test_what_a_killed_report_left_is_swept_by_the_next_command_that_writes_ther
     os.utime(left, (0, 0))
     assert bench("report", "results", "--to", "to", "--format", "csv", cwd=results.parent).returncode == 0
     assert not left.exists()
+
+
+PLANNED = ("run", "unet", "--measure", "dice", "--show-plan")
+OWN = (*PLANNED, "--dataset", "folder", "--data-root")
+NAMED = {
+    "weights": (*PLANNED, "--weights"), "claims": ("check", "results", "--claims"), "data": OWN,
+    "split": (*OWN, "data", "--split-file"), "patients": (*OWN, "data", "--patient"), "scores": ("score",),
+    "report": ("report",), "base": ("compare",), "pick": ("pick",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("target", ["/proc/kmsg", "/dev/zero", "pipe", "folder"])
+@pytest.mark.parametrize("command", NAMED)
+def test_what_is_no_file_is_told_wherever_a_file_can_be_named(results, command, target):
+    """The first three would be read, or waited for, without end."""
+    for kind in ("images", "masks"):
+        (results.parent / "data" / kind).mkdir(parents=True)
+        Image.new("L", (40, 40), 255).save(results.parent / "data" / kind / "P1_a.png")
+    os.mkfifo(results.parent / "pipe")
+    (results.parent / "folder").mkdir()
+    named = results.parent / ("odd.csv" if command == "patients" else "odd")
+    named.symlink_to(target)
+    done = bench(*NAMED[command], named.name, cwd=results.parent)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("target", ["/proc/kmsg", "/dev/zero", "pipe", "folder"])
+def test_what_is_no_python_file_is_a_line_by_such_a_name_too(tmp_path, target):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "odd.py").symlink_to(target)
+    refused("run", "odd.py:Net", "--measure", "cost", "--show-plan", cwd=tmp_path)

@@ -284,6 +284,24 @@ def test_a_damaged_database_is_replaced(root: Path, decoded: list[Path]) -> None
         assert len(decoded) == 2 * COUNT
 
 
+@pytest.mark.parametrize("end", ["", "-journal", "-wal", "-shm"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "link to nothing"])
+def test_what_is_no_file_in_the_place_of_the_database_is_not_waited_for(
+    root: Path, decoded: list[Path], end: str, kind: str
+) -> None:
+    first = digest(root)
+    path = database().with_name(database().name + end)
+    path.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero" if kind == "device" else path.with_name("away"))
+    assert digest(root) == first
+    decoded.clear()
+    assert digest(root) == first
+    assert not decoded
+
+
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_without_a_place_to_keep_them_they_are_found_all_the_same(
     root: Path, tmp_path: Path, decoded: list[Path], kind: str

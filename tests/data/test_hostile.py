@@ -89,7 +89,7 @@ def test_a_picture_with_a_text_that_swells_is_refused(tmp_path):
 def test_a_page_of_postscript_is_not_drawn(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n")
-    assert "cannot read the image" in refused(read_rgb, path)
+    assert "cannot identify image file; the file is broken" in refused(read_rgb, path)
 
 
 def test_a_large_picture_that_is_all_alike_is_read(tmp_path):
@@ -98,19 +98,19 @@ def test_a_large_picture_that_is_all_alike_is_read(tmp_path):
     assert read_mask(path).shape == (7000, 7000)
 
 
-@pytest.mark.parametrize("kind", ["pipe", "device", "loop"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "loop", "system"])
 @pytest.mark.parametrize("name", ["a.png", "a.nii.gz", "a.h5", "a.npz", "a.json"])
 def test_pipes_devices_and_links_in_a_circle_are_named(tmp_path, kind, name):
     path = tmp_path / name
     if kind == "pipe":
         os.mkfifo(path)
     else:
-        path.symlink_to("/dev/zero" if kind == "device" else path)
+        path.symlink_to({"device": "/dev/zero", "loop": path, "system": "/proc/kmsg"}[kind])
     readers = {
         "a.png": read_rgb, "a.npz": lambda p: read_npz(p, "image"), "a.json": lambda p: read_json(p, "split file"),
     }  # fmt: skip
     told = refused(readers.get(name, lambda p: image_slice((p,), 0)), path)
-    assert {"pipe": "is a pipe", "device": "is a device", "loop": "link"}[kind] in told
+    assert {"pipe": "is a pipe", "device": "is a device", "loop": "link", "system": "file is empty"}[kind] in told
     assert same_bytes([path, path]) == []
 
 
@@ -294,3 +294,36 @@ def test_all_that_is_no_image_in_a_folder_is_named_at_once(tmp_path):
 def test_a_link_in_a_circle_leads_nowhere_out(tmp_path):
     (tmp_path / "a").symlink_to("a")
     stay_inside("a", tmp_path / "a", tmp_path, tmp_path / "list")
+
+
+JPEG, PNM = like("JPEG", 8, 8), b"8 8 255\n"
+PARTED = {
+    "a comment": ("a.ppm", b"P6\n#" + bytes(300_000) + b"\n" + PNM + bytes(192)),
+    "comments": ("a.pgm", b"P5\n" + b"#\n" * 200_000 + PNM + bytes(64)),
+    "comments in text": ("a.pgm", b"P2\n" + PNM + b"#\n" * 50_000 + b"1 " * 64),
+    "fillers": ("a.jpg", JPEG[:2] + b"\xff" * 300_000 + JPEG[2:]),
+    "segments": ("a.jpg", JPEG[:2] + b"\xff\xe1\x00\x02" * 100_000 + JPEG[2:]),
+    "chunks": ("a.png", png(8, 8, *[chunk(b"abCd", b"")] * 100_000)),
+}
+
+
+@pytest.mark.parametrize(("name", "content"), PARTED.values(), ids=PARTED)
+def test_a_picture_in_a_million_parts_is_refused(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert "more comments, pages or other parts than a picture has" in refused(read_rgb, path)
+
+
+def test_pixels_written_as_text_are_read_with_a_few_comments(tmp_path):
+    path = tmp_path / "a.pgm"
+    path.write_bytes(b"P2\n# by hand\n2 2 # small\n255\n" + b"0 255 # right\n0 255\n")
+    assert read_mask(path).tolist() == [[0, 1], [0, 1]]
+    with path.open("ab") as file:
+        file.truncate(limits.TEXT + 1)
+    assert "at most 64.0 MiB are read" in refused(read_mask, path)
+
+
+def test_a_picture_of_many_strips_is_read(tmp_path):
+    path = tmp_path / "a.tif"
+    Image.new("L", (3000, 3000), 255).save(path, tiffinfo={278: 1})
+    assert read_mask(path).all()

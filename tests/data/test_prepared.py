@@ -189,6 +189,7 @@ def flipped(path: Path, at: int) -> None:
     lambda folder: (folder / "images.npy").write_bytes(b""), lambda folder: (folder / "masks.npy").unlink(),
     lambda folder: (folder / "digest").unlink(), lambda folder: (folder / "masks.npy").write_bytes(bytes(60)),
     lambda folder: (folder / "images.npy").write_bytes((folder / "masks.npy").read_bytes()),
+    lambda folder: (folder / "digest").replace(folder / "x") and (folder / "digest").symlink_to("away"),
 ])  # fmt: skip
 def test_a_cache_that_was_damaged_is_filled_anew(tmp_path, damage):
     whole = prepare(samples(3), 32, tmp_path)

@@ -32,6 +32,13 @@ def test_a_whole_claim_is_read_with_its_line(file):
     assert (claim.name, claim.line, claim.bound) == ("size", 2, 7e6)
 
 
+def test_many_claims_are_read_and_a_file_without_end_is_not(file):
+    claims = read_claims(file("\n".join(WHOLE.replace("[size]", f"[size{at}]") for at in range(1000))))
+    assert [claims[at].line for at in (0, 1, 999)] == [2, 11, 8993]
+    with pytest.raises(UserError, match=r"cannot be read as claims \(it has 1 MiB, and at most .*; give --claims FILE"):
+        read_claims(file("#" * (1 << 20)))
+
+
 def test_a_list_of_others_is_a_claim_each(file):
     text = WHOLE.replace("value = 7e6", 'against = ["unet", "unetpp"]')
     assert [claim.name for claim in read_claims(file(text))] == ["size/unet", "size/unetpp"]

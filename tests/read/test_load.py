@@ -231,3 +231,47 @@ def test_hidden_files_are_no_records_and_make_no_folder_of_records(tmp_path):
     assert record_folders(tmp_path) == [tmp_path / "whole"]
     assert load([tmp_path / "whole"]).problems == []
     assert len(read([tmp_path]).records) == 1
+
+
+def test_a_folder_outside_of_the_repository_and_no_repository_are_told_with_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    with pytest.raises(UserError, match=r"no git revision here \(not a git repository.*\); give one of them"):
+        read(["HEAD"])
+    commit(tmp_path, [cost_record()], "one")
+    with pytest.raises(UserError, match=r"is outside repository at .*; give a folder inside of the repository"):
+        read(["HEAD:../.."])
+    (tmp_path / ".git" / "config").write_text("[oops")
+    with pytest.raises(UserError, match=r"no git revision here \(bad config line"):
+        read(["HEAD"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match=r"git cannot be started: No such file"):
+        read(["HEAD"])
+
+
+def test_names_that_lead_out_of_a_strangers_commit_are_not_written(tmp_path, monkeypatch):
+    """Git takes such a tree from whom it fetches, and tells of it as of any other."""
+    name = commit(tmp_path, [cost_record()], "one")
+    tree = bytes.fromhex(git(tmp_path, "rev-parse", f"{name}:results"))
+    for folder in (*[b".."] * 12, tmp_path.name.encode(), b"results"):
+        content = b"40000 " + folder + b"\0" + tree
+        (tmp_path / "tree").write_bytes(content)
+        tree = bytes.fromhex(git(tmp_path, "hash-object", "-t", "tree", "--literally", "-w", "tree"))
+    hostile = git(tmp_path, "commit-tree", tree.hex(), "-m", "two")
+    monkeypatch.chdir(tmp_path)
+    assert ".." in git(tmp_path, "ls-tree", "-r", hostile)
+    assert records_at(hostile, "results").records == []
+    assert records_at(name, "results").records == [cost_record()]
+
+
+def test_signatures_that_git_is_told_to_show_are_no_commits(tmp_path, monkeypatch):
+    commit(tmp_path, [cost_record()], "one")
+    facts, _, said = git(tmp_path, "cat-file", "commit", "HEAD").partition("\n\n")
+    (tmp_path / "signed").write_text(f"{facts}\ngpgsig -----BEGIN PGP SIGNATURE-----\n -----END\n\n{said}\n")
+    git(tmp_path, "reset", "--soft", git(tmp_path, "hash-object", "-t", "commit", "-w", "signed"))
+    git(tmp_path, "config", "log.showSignature", "true")
+    (tmp_path / "gpg").write_text("#!/bin/sh\necho 'gpg: no signature found' >&2\n")
+    (tmp_path / "gpg").chmod(0o755)
+    git(tmp_path, "config", "gpg.program", str(tmp_path / "gpg"))
+    monkeypatch.chdir(tmp_path)
+    assert [found.subject for found in commits("results", "")] == ["one"]

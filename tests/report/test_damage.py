@@ -36,6 +36,8 @@ def test_a_format_that_fails_stops_no_other_and_is_told(reference, tmp_path, mon
     assert [path.name for path in told.value.paths] == ["table.csv", "paired.csv", "tables.tex"]
     assert all(path.exists() for path in told.value.paths)
     assert "Traceback" in (tmp_path / LOG).read_text()
+    with pytest.raises(Unwritten, match=rf"html cannot be written \(an odd\); {tmp_path}.* tells more"):
+        write_report(shown(reference), tmp_path, ("html",))
     monkeypatch.undo()
     write_report(shown(reference), tmp_path, ("csv",))
     assert not (tmp_path / LOG).exists()

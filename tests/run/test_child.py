@@ -197,6 +197,14 @@ def test_a_record_that_cannot_be_written_is_no_fault_of_the_network(tmp_path, mo
 )
 def test_a_disk_that_is_full_while_it_works_is_no_fault_of_the_network(tmp_path, monkeypatch, error):
     end = ended(tmp_path, monkeypatch, raises(error))
+    assert end["end"] == "crashed", "there is room, so it is the network that says so"
+    assert not list(tmp_path.iterdir())
+
+    def full(path, content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    end = ended(tmp_path, monkeypatch, raises(error))
     assert end == {"end": "unusable", "error": f"{tmp_path}: the disk is full; make room there, or give another folder"}
 
 

@@ -8,9 +8,11 @@ import zipfile
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from toys import SPEC, Killed, blank, discs, job, kill_at, left_in, same, small, task, trained
 
 from bench.errors import UserError
+from bench.training import weight_files
 from bench.training.checkpoint import load
 from bench.training.train import train
 from bench.training.weights import load_weights
@@ -179,17 +181,51 @@ def test_weights_in_torch_files_that_declare_too_much_or_have_no_end_are_refused
         load_weights(network, path)
 
 
+def pickled(path, content: bytes, is_packed: bool = True):
+    """A torch file with this in the place of its pickle."""
+    torch.save(small().state_dict(), path, _use_new_zipfile_serialization=is_packed)
+    if not is_packed:
+        path.write_bytes(path.read_bytes()[:30] + content)
+        return path
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, part in parts.items():
+            archive.writestr(name, content if name.endswith("data.pkl") else part)
+    return path
+
+
 @pytest.mark.parametrize("is_packed", [True, False])
 def test_a_file_for_which_any_memory_would_be_taken_is_not_read(tmp_path, is_packed):
-    path = tmp_path / "weights.pt"
-    torch.save(small().state_dict(), path, _use_new_zipfile_serialization=is_packed)
     sized = b"\x80\x02}X\x01\x00\x00\x00acbuiltins\nbytearray\n\x8a\x05\x00\x00\x00\x00\x10\x85Rs."  # 64 GiB
-    if is_packed:
-        with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("archive/data.pkl", sized)
-    else:
-        path.write_bytes(path.read_bytes()[:30] + sized)
-    with pytest.raises(UserError, match="holds a bytearray, for which any memory may be taken"):
+    path = pickled(tmp_path / "weights.pt", sized, is_packed)
+    with pytest.raises(UserError, match=r"cannot be read as weights \(.*\); copy it anew"):
+        load_weights(small(), path)
+
+
+def test_a_pickle_that_would_never_end_is_refused(tmp_path, monkeypatch):
+    """Its key is a tuple of two tuples of two tuples of ..., whose hash takes 2**60 steps."""
+    monkeypatch.setattr(weight_files, "LEAST_S", 0.2)
+    steps = (bytes([*b"h", at, *b"h", at, *b"\x86q", at + 1]) for at in range(60))
+    path = pickled(tmp_path / "weights.pt", b"\x80\x02)q\x00" + b"".join(steps) + bytes([*b"}h", 60, *b"K\x01s."]))
+    with pytest.raises(UserError, match="it takes too long, as no state dict does"):
+        load_weights(small(), path)
+
+
+def test_a_damaged_pickle_is_told_without_the_advice_to_run_it(tmp_path):
+    with pytest.raises(UserError, match=r"cannot be read as weights \([^)]+\); copy it anew") as told:
+        load_weights(small(), pickled(tmp_path / "weights.pt", b"\x80\x02}}0."))
+    assert "arbitrary code" not in str(told.value)
+
+
+def test_a_list_of_more_tensors_than_a_network_has_is_not_read(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_file({f"{at}": torch.zeros(1) for at in range(10)}, path)
+    content = path.read_bytes()
+    listed = int.from_bytes(content[:8], "little")
+    more = (listed + (5 << 20)).to_bytes(8, "little")
+    path.write_bytes(more + content[8 : 8 + listed] + b" " * (5 << 20) + content[8 + listed :])
+    with pytest.raises(UserError, match=r"its list of tensors has 5\.0 MiB, and at most 4\.0 MiB are read"):
         load_weights(small(), path)
 
 
