@@ -1,12 +1,11 @@
 """A complete checkpoint: `weights.safetensors`, and `card.json`, which describes the weights and their training.
 
 The card carries a digest of itself and one of the weights, so that neither is taken for what it was when it is damaged
-or of another training. Cards of earlier versions carry none; they are read, and a warning says so.
+or of another training. One without them, as earlier versions wrote, is not read.
 """
 
 import hashlib
 import json
-import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ class TrainingSummary(Frozen):
     `network_digest` is the digest of the network's code, `data` that of the samples and splits, `commit` the commit of
     this program. `val_dice` is the Dice of the saved weights on the validation images. `test_dice` is the mean over
     classes on the test images of the last scoring, with its protocol; None before any scoring. `weights_digest` is the
-    SHA-256 of the file of weights; empty in cards of earlier versions.
+    SHA-256 of the file of weights; empty until that is written.
     """
 
     key: str
@@ -77,7 +76,7 @@ def load(network: nn.Module, folder: Path, key: str, spec: TrainSpec) -> Trainin
 def _read_weights(path: Path, digest: str, anew: str) -> dict[str, Tensor]:
     refuse_no_file("weights", path)
     try:
-        is_same = not digest or digest_of_file(path) == digest
+        is_same = digest_of_file(path) == digest
         weights = load_file(path) if is_same else {}
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{path}: {first_line(error)}; {anew}") from None
@@ -108,7 +107,7 @@ def _read_summary(folder: Path) -> TrainingSummary:
     try:
         facts = read_json(path, "card")
         digest = facts.pop("digest", "")
-        is_same = digest in ("", _digest(facts))
+        is_same = digest == _digest(facts)
         summary = TrainingSummary.model_validate_json(json.dumps(facts))
     except UserError:
         raise UserError(f"{path} cannot be read as the card of a checkpoint, so it is damaged; {anew}") from None
@@ -116,10 +115,8 @@ def _read_summary(folder: Path) -> TrainingSummary:
         told = f"no checkpoint that this version reads ({first_line(error)})"
         raise UserError(f"{folder}: {told}; {anew}") from None
     if not is_same:
-        raise UserError(f"{path} is damaged, or was edited after it was written; {anew}")
-    if not digest:
-        told = "is of an earlier version and carries no digest, so that damage to it or its weights would not show"
-        warnings.warn(f"{path} {told}", stacklevel=2)
+        told = "is damaged, was edited after it was written, or is of an earlier version"
+        raise UserError(f"{path} {told}: its digest is not that of what is in it; {anew}")
     return summary
 
 

@@ -24,7 +24,7 @@ from torch import nn
 from bench.data.prepared import Prepared
 from bench.data.sealed import seal
 from bench.errors import UserError
-from bench.files import write_whole
+from bench.files import content_of, write_whole
 from bench.locks import alone_in
 from bench.machine import this_machine
 from bench.quantities import CurvePoint, DiceSpec, TrainSpec
@@ -129,9 +129,12 @@ class Progress(pl.Callback):
 
 
 def _lines_until(step: int, table: Path) -> list[str]:
-    """The lines of a table for the steps until this one. A kill may cut off the last; damaged ones are left out."""
-    with suppress(FileNotFoundError):
-        lines = table.read_text(errors="replace").splitlines()[1:]
+    """The lines of a table for the steps until this one. A kill may cut off the last; damaged ones are left out.
+
+    What is no file is written over, or refused then.
+    """
+    with suppress(OSError, ValueError):
+        lines = content_of(table).decode(errors="replace").splitlines()[1:]
         return [line for line in lines if (found := LINE.fullmatch(line)) and int(found[1]) <= step]
     return []
 
