@@ -148,6 +148,17 @@ def test_volumes_that_declare_what_they_do_not_hold_are_refused(tmp_path, name, 
     assert told in refused(lambda p: image_slice((p,), 0), path)
 
 
+def test_a_volume_packed_in_many_parts_is_refused_and_as_bgzip_packs_it_is_read(tmp_path):
+    path, plain = tmp_path / "a.nii.gz", nifti(tmp_path / "b.nii").read_bytes()
+    path.write_bytes(gzip.compress(plain) + gzip.compress(b"") * 60_000)
+    assert "packed in over 1000 parts" in refused(lambda p: read_array(p, "image"), path)
+    values = np.random.default_rng(0).integers(0, 2**15, (100, 100, 100), np.int16)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "b.nii")
+    plain = (tmp_path / "b.nii").read_bytes()
+    path.write_bytes(b"".join(gzip.compress(plain[at : at + 1024]) for at in range(0, len(plain), 1024)))
+    assert (read_array(path, "image") == values.T).all()
+
+
 def test_extensions_of_a_volume_are_not_read(tmp_path):
     """One of them says that it is 2 GB long, and the file is packed zeros."""
     path = nifti(tmp_path / "a.nii.gz")
