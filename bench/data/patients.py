@@ -17,6 +17,7 @@ EXAMPLE = r"--patient '(P\d+)_' where images are called P12_3.png"
 TABLE = "--patient FILE.csv with the columns image and patient"
 WHAT = "list of patients"
 ROW = 1 << 20  # letters of a row, which take 60 times as much where each is a cell
+LINES = 5_000_000
 SHOWN = 20  # columns that are named
 
 
@@ -113,8 +114,10 @@ def _read_table(path: Path) -> dict[str, str]:
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
     """The number of its line and the cells of each row that has any, one after the other: a table may be long.
 
-    Raises ValueError for a row of very many letters.
+    Raises ValueError for very many lines, and for a row of very many letters.
     """
+    if (count := max(text.count("\n"), text.count("\r"))) > LINES:
+        raise ValueError(f"it has {count} lines, and at most {LINES} are read")
     taken = 0
 
     def lines() -> Iterator[str]:

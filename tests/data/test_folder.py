@@ -196,3 +196,9 @@ def test_an_empty_side_of_the_users_own_split_is_not_drawn(tmp_path: Path, side:
     with pytest.raises(UserError, match=rf"{side}.* holds no image, so {side} would be empty") as caught:
         open_dataset("folder", tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_more_classes_than_bytes_have_numbers_are_refused(tmp_path: Path) -> None:
+    add(tmp_path, 5)
+    with pytest.raises(UserError, match="300 classes are named, and at most 255 are read"):
+        sound("folder", tmp_path, classes=tuple(f"c{number}" for number in range(300)))

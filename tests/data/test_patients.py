@@ -8,7 +8,7 @@ from commanding import bench
 from opened import listed, samples, sizes, sound
 from PIL import Image
 
-from bench.data import DataSet, Options, open_dataset
+from bench.data import DataSet, Options, open_dataset, patients
 from bench.errors import UserError
 
 PATTERN = r"^(P\d+)_"
@@ -197,6 +197,9 @@ def test_a_csv_of_many_lines_or_columns_is_read_row_by_row(root: Path) -> None:
         table(path, ["image,patient", *rows(root), wide])
         with pytest.raises(UserError, match=r"who.csv .*a row has over 1048576 letters"):
             open_dataset("folder", root, Options(patient=str(path)))
+    table(path, ["image,patient", *rows(root), "\n" * patients.LINES])
+    with pytest.raises(UserError, match=r"who.csv .*it has 5000032 lines, and at most 5000000 are read"):
+        open_dataset("folder", root, Options(patient=str(path)))
     table(path, ["image,patient,patient", *(f"{row},P0" for row in rows(root))])
     with pytest.raises(UserError, match=r"who.csv has several columns called patient; rename all but"):
         open_dataset("folder", root, Options(patient=str(path)))
