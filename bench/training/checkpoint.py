@@ -94,10 +94,15 @@ def _refuse_unfinished(folder: Path, key: str) -> None:
         refuse_damaged(path, key)
 
 
+def owner_of(path: Path, key: str) -> str:
+    """What a checkpoint of an unfinished training is sealed as: the last in the place of the best is another."""
+    return f"{key} {path.name}"
+
+
 def refuse_damaged(path: Path, key: str) -> None:
-    """Raise UserError for a checkpoint of an unfinished training that is damaged or of another training."""
+    """Raise UserError for a checkpoint of an unfinished training that is damaged, of another one, or not this file."""
     refuse_no_file("checkpoint", path)
-    if fault := fault_of(path, key):
+    if fault := fault_of(path, owner_of(path, key)):
         raise UserError(f"{path}: {fault}; delete {path.parent} to train anew from the first step")
 
 

@@ -28,7 +28,7 @@ from bench.files import content_of, write_whole
 from bench.locks import alone_in
 from bench.machine import this_machine
 from bench.quantities import CurvePoint, DiceSpec, TrainSpec
-from bench.training.checkpoint import TrainingSummary, keep, refuse_damaged
+from bench.training.checkpoint import TrainingSummary, keep, owner_of, refuse_damaged
 from bench.training.devices import Process
 from bench.training.task import OneMachine, SegmentationTask, leaving_together, train_loader, val_loader
 
@@ -238,7 +238,7 @@ class SealedFiles(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         def write(aside: Path) -> None:
             torch.save(checkpoint, aside)
-            seal(aside, self.key)
+            seal(aside, owner_of(Path(path), self.key))
 
         write_whole(Path(path), write)
 

@@ -117,6 +117,15 @@ def test_a_checkpoint_without_the_other_is_told_and_a_lone_best_is_written_anew(
     assert summary.curve == card.curve
 
 
+@pytest.mark.parametrize(("one", "other"), [("last.ckpt", "best.ckpt"), ("best.ckpt", "last.ckpt")])
+def test_one_checkpoint_in_the_place_of_the_other_is_told(stored, tmp_path, one, other):
+    """Where the last is as good as the best, its Dice does not tell them apart, and its weights are others."""
+    folder = tmp_path / "folder"
+    shutil.copytree(stored / "killed", folder)
+    shutil.copy(folder / one, folder / other)
+    assert f"it is of {KEY} {one}, not of {KEY} {other}" in refused(folder)
+
+
 def test_a_training_refuses_what_was_damaged_since_it_was_looked_at(stored, tmp_path):
     for name in ("last.ckpt", "best.ckpt"):
         folder = tmp_path / name
