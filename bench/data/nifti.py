@@ -46,8 +46,9 @@ def opened_nifti(path: Path) -> Iterator[Nifti]:
     with reading("volume", path):
         is_packed = path.name.lower().endswith(".gz")
         with gzip.open(path) if is_packed else path.open("rb") as file:
-            raw = file.read(max(KINDS))
-        size = next((size for size in KINDS for order in ("little", "big") if _begins(raw, size, order)), 0)
+            raw = file.read(min(KINDS))  # no more than is there, or all parts of the file are looked through
+            raw += file.read(max(KINDS) - min(KINDS)) if _is(raw, max(KINDS)) else b""
+        size = next((size for size in KINDS if _is(raw, size)), 0)
         if len(raw) < size or not size:
             raise ValueError("it has no header of NIfTI")
         written, header = (KINDS[size](raw[:size], check=check) for check in (False, True))
@@ -74,5 +75,5 @@ def _refuse_crumbs(path: Path, declared: int) -> None:
                 raise ValueError(f"it is packed in over {most} parts, and holds {in_bytes(declared)}")
 
 
-def _begins(raw: bytes, size: int, order: Any) -> bool:
-    return int.from_bytes(raw[:4], order) == size
+def _is(raw: bytes, size: int) -> bool:
+    return size in (int.from_bytes(raw[:4], "little"), int.from_bytes(raw[:4], "big"))

@@ -114,7 +114,10 @@ def slice_image(path: Path) -> np.ndarray:
 def slice_label(path: Path, classes: tuple[str, ...], mapped: tuple[int, ...]) -> np.ndarray:
     """uint8 (height, width) class numbers of a file of one slice."""
     with reading(WHAT, path):
-        return _numbers(read_npz(path, "label"), path, classes, mapped)
+        values = read_npz(path, "label")
+        if values.ndim != 2:
+            raise UserError(f"the label in {path} is {values.shape}; expected (height, width), so get the file again")
+        return _numbers(values, path, classes, mapped)
 
 
 def volume_image(path: Path, at: int) -> np.ndarray:

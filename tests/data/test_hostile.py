@@ -28,6 +28,7 @@ from bench.data.files import read_json, same_bytes, stay_inside
 from bench.data.images import read_mask, read_rgb
 from bench.data.recent import recent
 from bench.data.scans import look_at_labels
+from bench.data.synapse import slice_label
 from bench.data.volumes import image_slice, read_array, shape_and_spacing, stretched
 from bench.errors import UserError
 
@@ -405,3 +406,9 @@ def test_large_pictures_are_decoded_one_at_a_time(tmp_path, monkeypatch):
     with ThreadPoolExecutor() as pool:
         list(pool.map(decode, paths * 3))
     assert most == [1] * 6
+
+
+def test_labels_of_a_slice_that_have_no_sides_are_told(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, image=np.zeros((4, 4)), label=np.array(1))
+    assert "expected (height, width)" in refused(lambda p: slice_label(p, ("organ",), ()), path)
