@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.files import collected, first_few
-from bench.data.sample import SPLITS, DataSet, Options, apply_splits, refuse_empty, write_splits
+from bench.data.sample import SPLITS, DataSet, Options, apply_kept, apply_splits, refuse_empty, write_splits
 from bench.errors import UserError, printable, unknown
 
 __all__ = [
-    "DATASETS", "SPLITS", "DataSet", "Options", "Source", "apply_splits", "inspect_dataset", "open_dataset",
-    "write_splits",
+    "DATASETS", "SPLITS", "DataSet", "Options", "Source", "apply_kept", "apply_splits", "inspect_dataset",
+    "open_dataset", "write_splits",
 ]  # fmt: skip
 
 NO_OPTIONS = Options()

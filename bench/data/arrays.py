@@ -2,7 +2,6 @@
 
 import zipfile
 from collections import defaultdict
-from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
@@ -12,6 +11,7 @@ from numpy.lib import format as npy
 from bench.data.files import first_few, reading, state_of
 from bench.data.images import gray_rgb
 from bench.data.limits import refuse_large
+from bench.data.recent import recent
 from bench.errors import UserError
 
 WHAT = "file of arrays"
@@ -75,6 +75,6 @@ def levels_in_array(path: Path, key: str) -> list[int]:
 
 
 # Images and labels of one side, and the side before: an array of 512 pixels may take some GB.
-@lru_cache(maxsize=4)
+@recent(4)
 def _array(path: Path, key: str, state: tuple[int, ...]) -> np.ndarray:
     return read_npz(path, key)

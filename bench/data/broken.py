@@ -5,13 +5,14 @@ import re
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
+from threading import RLock
 
 from PIL import Image, UnidentifiedImageError
 
-from bench.data.files import first_few, reading
+from bench.data.files import COMMON_KINDS, first_few, reading
 from bench.data.limits import (
     BYTES_A_PART,
     COMMENTS,
@@ -28,6 +29,10 @@ from bench.errors import UserError
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "PPM", "JPEG2000")
 PLAIN = "ppm_plain"  # Pillow's name for pixels that are written as text
 PARTED = "it has more comments, pages or other parts than a picture has"
+
+PICTURES = (*COMMON_KINDS, ".gif", ".webp", ".ppm", ".pgm", ".pbm")
+LARGE = 30_000_000  # pixels, above which pictures are decoded one at a time
+_TURN = RLock()
 
 # Large images are honest until they are twice as large as Pillow finds usual; then it refuses them itself.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -60,6 +65,26 @@ class _Bounded(io.BufferedReader):
         if self.left < 0:
             raise ValueError(PARTED)
         return super().read(size)
+
+
+def has_pages(picture: Image.Image) -> bool:
+    """Whether a picture that is open has more than one page; they are not counted, for there may be very many."""
+    return bool(getattr(picture, "is_animated", False))
+
+
+@contextmanager
+def in_turn(*paths: Path) -> Iterator[None]:
+    """Where one of some files is a large picture, wait until no other thread decodes one: each takes GB of memory."""
+    with _TURN if any(map(_is_large, paths)) else nullcontext():
+        yield
+
+
+def _is_large(path: Path) -> bool:
+    if not path.name.lower().endswith(PICTURES):
+        return False
+    with suppress(UserError), opened(path) as picture:
+        return picture.width * picture.height > LARGE
+    return False
 
 
 @cache

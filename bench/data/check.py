@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.data import DataSet, Options, inspect_dataset
-from bench.data.broken import grouped
+from bench.data.broken import grouped, in_turn
 from bench.data.copies import near_copies, thumbnail
 from bench.data.files import same_bytes
 from bench.data.images import check_same_size, checked_labels
@@ -77,10 +77,11 @@ class _Seen:
 
 def _look(data: DataSet, sample: Sample) -> _Seen:
     try:
-        image, mask = sample.image(), sample.mask()
-        check_same_size(f"the image of {sample.id}", image.shape[:2], "its mask", mask.shape)
-        empty = not checked_labels(mask, f"the mask of {sample.id}", data.classes).any()
-        return _Seen(empty=empty, highest=int(image.max(initial=0)), thumbnail=thumbnail(image))
+        with in_turn(*sample.files):
+            image, mask = sample.image(), sample.mask()
+            check_same_size(f"the image of {sample.id}", image.shape[:2], "its mask", mask.shape)
+            empty = not checked_labels(mask, f"the mask of {sample.id}", data.classes).any()
+            return _Seen(empty=empty, highest=int(image.max(initial=0)), thumbnail=thumbnail(image))
     except UserError as error:
         return _Seen(str(error))
 

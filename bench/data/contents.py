@@ -60,6 +60,10 @@ def pixels(samples: Sequence["Sample"], done: Done = lambda count, total: None) 
     known = recall(filter(None, keys))
     missing = [at for at, sample in enumerate(samples) if sample.files and keys[at] not in known]
     found = {at: known.get(key, "") for at, key in enumerate(keys)}
+    if not missing:
+        return [found[at] for at in range(len(samples))]
+    from bench.data.broken import grouped, in_turn  # with a library for pictures, which is needed from here on
+
     wait_for_clock(file for at in missing for file in samples[at].files)
     fresh: dict[str, str] = {}
 
@@ -67,7 +71,8 @@ def pixels(samples: Sequence["Sample"], done: Done = lambda count, total: None) 
 
     def decode(at: int) -> None:
         try:
-            found[at] = _decoded(samples[at])
+            with in_turn(*samples[at].files):
+                found[at] = _decoded(samples[at])
         except UserError as error:
             faults.append(([*map(str, samples[at].files), samples[at].id], str(error)))
             return
@@ -82,8 +87,6 @@ def pixels(samples: Sequence["Sample"], done: Done = lambda count, total: None) 
     finally:  # also where one is broken, or the user stops it
         keep(fresh)
     if faults:
-        from bench.data.broken import grouped
-
         raise UserError("\n".join(grouped(sorted(faults))))
     return [found[at] for at in range(len(samples))]
 

@@ -25,10 +25,12 @@ from bench.data.files import (
 from bench.data.images import Polygon, read_outlined, read_rgb
 from bench.data.pairs import paired_samples
 from bench.data.sample import SHARES, DataSet, Options, Sample, Tally, draw_splits
-from bench.errors import UserError
+from bench.errors import UserError, clean
 
 SEED = 2015
 OUTLINED = 470  # images of the original release
+CASE = 1 << 20  # bytes of a case file; the largest of the release has 7,000
+DIGITS = 9  # of the number of an image
 
 
 def open(source: Source, root: Path, options: Options, problems: list[str]) -> DataSet:
@@ -111,8 +113,8 @@ def read_case(path: Path) -> dict[int, list[Polygon]]:
     """
     from xml.etree import ElementTree
 
-    text = read_text(path, "case file")
-    with reading("case file", path):
+    with reading("case file", path, CASE):
+        text = read_text(path, "case file")
         # Entities can only be declared in a document type: without one, nothing expands and nothing outside is read.
         # The decoded text is what is parsed, so a declaration in another encoding cannot slip past.
         if "<!DOCTYPE" in text:
@@ -122,8 +124,10 @@ def read_case(path: Path) -> dict[int, list[Polygon]]:
     for mark in root.iter("mark"):
         number = (mark.findtext("image") or "").strip()
         # Digits only: the number becomes part of a file's name, and a case file must not point outside its folder.
-        if not (number.isascii() and number.isdigit()):
-            raise UserError(f"{path}: <image> of a mark is '{number}', expected a number such as 1; correct the file")
+        if not (number.isascii() and number.isdigit() and len(number) <= DIGITS):
+            raise UserError(
+                f"{path}: <image> of a mark is '{clean(number, 40)}', expected a number such as 1; correct the file"
+            )
         # A mark for an image that was never outlined has an empty <svg>.
         svg = (mark.findtext("svg") or "").strip() or "[]"
         expected = '[{"points": [{"x": 385, "y": 182}, ...]}, ...]'

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from bench.data.broken import naming, opened
+from bench.data.broken import has_pages, naming, opened
 from bench.data.images import DEEP
 from bench.data.turns import turn_of
 from bench.errors import UserError
@@ -63,10 +63,9 @@ def decode_mask(path: Path) -> Decoded:
 
 def one_page(picture: Image.Image, path: Path) -> None:
     """Raise UserError for a file of several pages. The previews that cameras put behind a photograph don't count."""
-    pages = getattr(picture, "n_frames", 1)
-    if pages > 1 and picture.format != "MPO":
+    if has_pages(picture) and picture.format != "MPO":
         advice = "save each page as a file, images and masks alike (slices of one patient: name it with --patient)"
-        raise UserError(f"{path} has {pages} pages, and one image is one page; {advice}")
+        raise UserError(f"{path} has several pages, and one image is one page; {advice}")
 
 
 def stored_as(picture: Image.Image) -> str:
@@ -127,6 +126,12 @@ def _decode_colors(picture: Image.Image, turn: int) -> Decoded:
 
 def packed(colors: np.ndarray) -> np.ndarray:
     """int32 (height, width) from (height, width, 3 or more): gray levels, and colors as COLOR + 0xRRGGBB."""
-    red, green, blue = (colors[..., at].astype(np.int32) for at in range(3))
+    red, green, blue = (colors[..., at] for at in range(3))
     is_gray = (red == green) & (green == blue)
-    return red if is_gray.all() else np.where(is_gray, red, COLOR + (red << 16) + (green << 8) + blue)
+    if is_gray.all():
+        return red.astype(np.int32)
+    found = red.astype(np.int32) << 16
+    found += green.astype(np.int32) << 8
+    found += blue
+    found += COLOR
+    return np.where(is_gray, red, found)

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from pydantic import TypeAdapter
 
-from bench.data.broken import naming, opened
+from bench.data.broken import in_turn, naming, opened
 from bench.data.contents import reader_code, wait_for_clock
 from bench.data.decoded import decode_mask, one_page, stored_as
 from bench.data.files import state_of
@@ -21,6 +21,8 @@ from bench.data.kept import keep, recall
 from bench.data.turns import turn_of
 from bench.errors import UserError
 
+FEW = 1 << 16  # levels that have a place of their own while they are counted
+PART = 1 << 22  # values that are counted at a time
 MOST = 1024  # levels that are kept of a file, the most frequent ones
 
 Levels = tuple[tuple[float, int], ...]  # levels and how many pixels have each
@@ -84,7 +86,8 @@ def known_facts(paths: Sequence[Path], look: Callable[[Path], T], form: TypeAdap
     fresh: dict[str, str] = {}
 
     def decode(path: Path) -> None:
-        found[path] = look(path)
+        with in_turn(path):
+            found[path] = look(path)
         # As for digests: of a file that was changed meanwhile, nobody knows which of the two was decoded.
         if keys[path] and not found[path].fault and keys[path] == _key(look, path):
             fresh[keys[path]] = form.dump_json(found[path]).decode()
@@ -117,8 +120,10 @@ def _look_at_mask(path: Path) -> MaskFacts:
 
 def levels_in(values: np.ndarray) -> Levels:
     """The levels of an array and how many pixels have each, in the order of the levels; of many the most frequent."""
-    if values.dtype.kind == "u":
-        counts = np.bincount(values.ravel())
+    if values.size and values.dtype.kind in "iu" and values.min() >= 0 and (size := int(values.max()) + 1) <= FEW:
+        flat, counts = values.ravel(order="K"), np.zeros(size, np.int64)
+        for start in range(0, flat.size, PART):  # numpy takes 8 bytes for each that it counts
+            counts += np.bincount(flat[start : start + PART], minlength=size)
         levels = np.flatnonzero(counts)
         counts = counts[levels]
     else:

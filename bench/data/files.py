@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from bench.data.limits import TEXT, refuse_no_file
+from bench.data.limits import JSON, TEXT, refuse_no_file
 from bench.errors import UserError
 from bench.files import content_of
 
@@ -137,7 +137,11 @@ def _without_content(what: str, path: Path) -> str:
         return f"the {what} {path} is a link to {target}, which is not there; {advice}"
     if not path.exists():
         return f"no such {what}: {path}; check --data-root, or get the file again"
-    return f"{path} is a folder with the name of an {what}; rename it, or move it out" if path.is_dir() else ""
+    return f"{path} is a folder with the name of {_a(what)}; rename it, or move it out" if path.is_dir() else ""
+
+
+def _a(what: str) -> str:
+    return f"{'an' if what[0] in 'aeiou' else 'a'} {what}"
 
 
 def _broken(what: str, path: Path, error: Exception) -> str:
@@ -172,7 +176,7 @@ def read_text(path: Path, what: str) -> str:
 
 def read_json(path: Path, what: str) -> Any:
     """The content of a JSON file. Raises UserError naming it when it is missing or damaged."""
-    with reading(what, path, TEXT):
+    with reading(what, path, JSON):
         text = read_text(path, what)
         content = json.loads(text)
         if r"\u" in text:

@@ -10,6 +10,7 @@ from bench.data.sample import LEAST, SHARES, SPLITS, VAL_SHARE, DataSet, Options
 from bench.errors import UserError
 
 SEED = 1
+MOST = 255  # classes: their numbers are stored in bytes
 # Tried in turn: each returns None where the folder is laid out in another way. Pictures are what is left.
 LAYOUTS = (medsegbench.read, synapse.read, scans.read)
 
@@ -41,6 +42,9 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
 def _found(source: Source, root: Path, options: Options, problems: list[str]) -> Found:
     """What the first layout reads that recognises the folder."""
     classes = nnunet.classes_of(root, options) or class_names(options)
+    if len(classes) > MOST:
+        advice = "unite some of them, or read fewer with --classes and --levels"
+        raise UserError(f"folder: {len(classes)} classes are named, and at most {MOST} are read; {advice}")
     for read in LAYOUTS:
         if found := read(source, root, options, classes, problems):
             return found

@@ -33,8 +33,10 @@ def _turn(image: Path, of_image: Nifti, label: Path, of_label: Nifti) -> Turn:
     if len(shape) < 3:
         return ()
     affines = (image, of_image.affine), (label, of_label.affine)
-    if told := next((path for path, affine in affines if not np.isfinite(affine).all()), None):
-        raise UserError(f"{told} says in its header that its voxels lie nowhere (NaN); write it again")
+    for path, affine in affines:
+        if not np.isfinite(affine).all() or not np.linalg.det(affine[:3, :3]):
+            where = "in one plane" if np.isfinite(affine).all() else "nowhere (NaN)"
+            raise UserError(f"{path} says in its header that its voxels lie {where}; write it again")
     wanted = ornt_transform(io_orientation(of_label.affine), io_orientation(of_image.affine))
     turn: Turn = tuple((int(axis), int(way)) for axis, way in wanted)
     lying = of_label.affine @ inv_ornt_aff(wanted, shape)

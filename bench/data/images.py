@@ -30,6 +30,8 @@ def read_rgb(path: Path) -> np.ndarray:
 def as_rgb(picture: Image.Image, path: Path) -> np.ndarray:
     """The colors of a picture of 8 bits, uint8 (height, width, 3). Raises UserError for colors that nobody converts."""
     with naming(path):
+        if picture.mode == "L":  # the same, in half of the memory
+            return gray_rgb(np.asarray(picture))
         return np.array(picture.convert("RGB"))
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from bench.errors import UserError
 
-TEXT = 64 << 20  # bytes of a JSON, CSV or XML file, which take 20 times as much once they are parsed
+TEXT = 64 << 20  # bytes of a list or a CSV file, which are read line by line
+JSON = 16 << 20  # bytes of a JSON file, which take 30 times as much once they are parsed
 PICTURE = 1 << 30  # bytes of the file of a picture
 PIXELS_A_BYTE = 3000  # more are in a file only where all are alike
 MOST_IN_FEW = 50_000_000  # pixels that may be so many in a byte

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.data.files import first_few, read_json
 from bench.data.sample import Options
-from bench.errors import UserError
+from bench.errors import UserError, clean
 
 FILE = "dataset.json"
 CHANNEL = re.compile(r"_(\d{4})$")  # after the name of a case: the number of a channel
@@ -32,14 +32,20 @@ def classes_of(root: Path, options: Options) -> tuple[str, ...]:
     if sorted(named) != list(range(len(named))) or len(named) < 2 or "ignore" in named.values():
         allowed = '{"background": 0, "liver": 1, "tumor": 2}, numbered without gaps'
         advice = "regions and labels to ignore are not read; give --classes, or the levels with --foreground"
-        raise UserError(f"{path} has the labels {labels}; expected labels such as {allowed}; {advice}")
+        raise UserError(f"{path} has the labels {clean(str(labels))}; expected labels such as {allowed}; {advice}")
     return tuple(named[number] for number in range(1, len(named)))
 
 
 def _by_number(labels: dict[str, Any]) -> dict[int, str]:
-    """The names by number: nnU-Net 2 has names with numbers, nnU-Net 1 numbers with names. {} for anything else."""
+    """The names by number: nnU-Net 2 has names with numbers, nnU-Net 1 numbers with names.
+
+    {} for anything else, and where a number is there twice.
+    """
     pairs = [(key, name) if key.isdecimal() else (name, key) for key, name in labels.items()]
-    return {int(number): str(name) for number, name in pairs} if all(str(n).isdecimal() for n, _ in pairs) else {}
+    if not all(re.fullmatch("[0-9]{1,9}", str(number)) for number, _ in pairs):
+        return {}
+    named = {int(number): str(name) for number, name in pairs}
+    return named if len(named) == len(pairs) else {}
 
 
 def check_channels(images: Iterable[str]) -> None:

@@ -3,18 +3,22 @@
 import csv
 import os
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 from bench.data.files import first_few, joined_groups, read_text, reading
 from bench.data.sample import Sample, Splits
-from bench.errors import UserError
+from bench.errors import SHORT, UserError, clean
 
 IMAGE_COLUMNS, PATIENT_COLUMN = ("image", "case", "id", "file"), "patient"
 EXAMPLE = r"--patient '(P\d+)_' where images are called P12_3.png"
 TABLE = "--patient FILE.csv with the columns image and patient"
+WHAT = "list of patients"
+ROW = 1 << 20  # letters of a row, which take 60 times as much where each is a cell
+LINES = 5_000_000
+SHOWN = 20  # columns that are named
 
 
 def with_patients(given: str, splits: Splits, root: Path) -> tuple[Splits, list[str]]:
@@ -50,10 +54,9 @@ def _by_pattern(given: str, samples: Iterable[Sample]) -> dict[Path, str]:
     """The patient by image file."""
     try:
         pattern = re.compile(given)
-    except re.error as error:
-        raise UserError(
-            f"--patient '{given}' is no regular expression ({error}) and no file; give {EXAMPLE}, or {TABLE}"
-        ) from None
+    except (re.error, RecursionError, OverflowError) as error:
+        told = f"is no regular expression ({error}) and no file"
+        raise UserError(f"--patient '{clean(given, SHORT)}' {told}; give {EXAMPLE}, or {TABLE}") from None
     if pattern.groups != 1:
         found = f"has {pattern.groups or 'no'} groups in parentheses"
         raise UserError(
@@ -92,28 +95,57 @@ def _read_table(path: Path) -> dict[str, str]:
     """The patient by name of an image, from a CSV file with commas, semicolons or tabs."""
     if not path.is_file():
         raise UserError(f"--patient {path} is no file; give the path of a CSV file, or a pattern: {EXAMPLE}")
-    text = read_text(path, "list of patients")
-    header = text.partition("\n")[0]
-    rows = csv.reader(text.splitlines(), delimiter=max(",;\t", key=header.count))
-    with reading("list of patients", path):
-        lines = [(rows.line_num, [cell.strip() for cell in row]) for row in rows if any(map(str.strip, row))]
-    columns = [name.lower() for name in lines[0][1]] if lines else []
-    image = next((columns.index(name) for name in IMAGE_COLUMNS if name in columns), None)
+    patients: dict[str, str] = {}
+    with reading(WHAT, path):
+        rows = _rows(read_text(path, WHAT))
+        columns = _columns(path, next(rows, (0, []))[1])
+        for number, row in rows:
+            name, patient = (row[at].strip() if at < len(row) else "" for at in columns)
+            if not (name and patient):
+                lacks = "image" if not name else "patient"
+                raise UserError(
+                    f"{path}, line {number}, names no {lacks}; give both in each line, or take the line out"
+                )
+            if (known := patients.setdefault(name, patient)) != patient:
+                raise _two_patients(path, name, sorted((known, patient)))
+    return patients
+
+
+def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The number of its line and the cells of each row that has any, one after the other: a table may be long.
+
+    Raises ValueError for very many lines, and for a row of very many letters.
+    """
+    if (count := max(text.count("\n"), text.count("\r"))) > LINES:
+        raise ValueError(f"it has {count} lines, and at most {LINES} are read")
+    taken = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal taken
+        for line in TextIOWrapper(BytesIO(text.encode()), "utf-8", newline=""):
+            taken += len(line)
+            if taken > ROW:
+                raise ValueError(f"a row has over {ROW} letters, so it is no table of patients")
+            yield line
+
+    rows = csv.reader(lines(), delimiter=max(",;\t", key=text.partition("\n")[0].count))
+    for row in rows:
+        taken = 0
+        if any(map(str.strip, row)):
+            yield rows.line_num, row
+
+
+def _columns(path: Path, header: Sequence[str]) -> tuple[int, int]:
+    """The columns of images and of patients. Raises UserError where one is missing, or there twice."""
+    columns = [name.strip().lower() for name in header]
+    image = next((name for name in IMAGE_COLUMNS if name in columns), None)
     if image is None or PATIENT_COLUMN not in columns:
-        found = f"found: {', '.join(columns) or 'nothing'}"
+        found = f"found: {first_few(columns, SHOWN) or 'nothing'}"
         needed = f"one of {', '.join(IMAGE_COLUMNS)}, and {PATIENT_COLUMN}"
         raise UserError(f"{path} needs two columns, named in its first line: {needed}; {found}; correct the file")
-    patients: Mapping[str, set[str]] = defaultdict(set)
-    for number, cells in lines[1:]:
-        named = dict(zip(columns, cells, strict=False))
-        name, patient = named.get(columns[image], ""), named.get(PATIENT_COLUMN, "")
-        if not (name and patient):
-            lacks = "image" if not name else "patient"
-            raise UserError(f"{path}, line {number}, names no {lacks}; give both in each line, or take the line out")
-        patients[name].add(patient)
-        if len(patients[name]) > 1:
-            raise _two_patients(path, name, sorted(patients[name]))
-    return {name: next(iter(found)) for name, found in patients.items()}
+    if twice := [name for name in (image, PATIENT_COLUMN) if columns.count(name) > 1]:
+        raise UserError(f"{path} has several columns called {twice[0]}; rename all but the right one")
+    return columns.index(image), columns.index(PATIENT_COLUMN)
 
 
 def _without_patient(what: str, names: list[str], advice: str) -> UserError:

@@ -4,7 +4,8 @@ from functools import partial
 from pathlib import Path
 
 from bench.data import Source
-from bench.data.files import COMMON_KINDS, files_in, first_few, read_text, same_bytes
+from bench.data.broken import PICTURES
+from bench.data.files import files_in, first_few, read_text, same_bytes
 from bench.data.layouts import Found
 from bench.data.levels import readers
 from bench.data.matching import Match, matched
@@ -14,7 +15,6 @@ from bench.data.sample import SPLITS, Options, Sample
 from bench.data.trees import Place, is_plain, places_in, shown
 from bench.errors import UserError
 
-KINDS = (*COMMON_KINDS, ".gif", ".webp", ".ppm", ".pgm", ".pbm")
 LISTS = {side: f"{side}.txt" for side in SPLITS}
 MANY = 2  # folders that are named in a note
 
@@ -24,9 +24,9 @@ def read(
 ) -> Found:  # fmt: skip
     """The pairs under `root`. Raises UserError for a folder that is laid out in another way."""
     notes: list[str] = []
-    places = places_in(source, root, options, KINDS, notes)
-    check_channels(stem for place in places for stem in files_in(place.images, KINDS))
-    matches = matched(places, KINDS, problems)
+    places = places_in(source, root, options, PICTURES, notes)
+    check_channels(stem for place in places for stem in files_in(place.images, PICTURES))
+    matches = matched(places, PICTURES, problems)
     notes += _unread(places)
     sides = _samples(matches, classes, options, problems, notes)
     for side in {place.side for place in places} - sides.keys():
@@ -60,7 +60,7 @@ def _unread(places: list[Place]) -> list[str]:
     """Notes on files that are no pictures, folder by folder."""
     notes = []
     for folder in dict.fromkeys(path for place in places for path in (place.images, *place.masks)):
-        names = (path.name for path in folder.iterdir() if path.suffix.lower() not in KINDS and not path.is_dir())
+        names = (path.name for path in folder.iterdir() if path.suffix.lower() not in PICTURES and not path.is_dir())
         if others := sorted(name for name in names if not name.startswith(".")):
             notes.append(f"left out in {folder}, not images: {first_few(others)}")
     return notes if len(notes) <= MANY else [f"files that are no images are left out in {len(notes)} folders"]
@@ -102,4 +102,4 @@ def by_lists(
 
 def _last(line: str) -> str:
     name = folded(line.replace("\\", "/").rpartition("/")[2].partition("\t")[0])
-    return next((name[: -len(kind)] for kind in KINDS if name.endswith(kind)), name)
+    return next((name[: -len(kind)] for kind in PICTURES if name.endswith(kind)), name)

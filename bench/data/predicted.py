@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from bench.data.decoded import SPREAD, decode_mask, stored_as
 from bench.data.files import collected, composed, files_in, first_few, reading, state_of
 from bench.data.images import checked_labels, read_labels
 from bench.data.names import ENDINGS
+from bench.data.recent import recent
 from bench.data.sample import Sample
 from bench.data.volumes import LOCKS, axes_of, read_array, shape_and_spacing, whole_numbers
 from bench.errors import UserError
@@ -234,7 +235,7 @@ def _read_flat(path: Path, classes: tuple[str, ...]) -> np.ndarray:
     return _numbers(values, path, classes)
 
 
-@lru_cache(maxsize=16)  # as for the truth: the slices of a volume are mostly asked for in a row
+@recent(16)  # as for the truth: the slices of a volume are mostly asked for in a row
 def _read_volume(path: Path, classes: tuple[str, ...], state: tuple[int, ...]) -> np.ndarray:
     return _numbers(whole_numbers(read_array(path, "label")), path, classes)
 

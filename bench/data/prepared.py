@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 
+from bench.data.broken import in_turn
 from bench.data.contents import pixels, reader_code
 from bench.data.sample import DataSet, Sample, thin
 from bench.data.sealed import ARRAYS, is_whole, seal_folder
@@ -88,7 +89,8 @@ def _fill_cache(folder: Path, name: str, samples: Sequence[Sample], size: int, d
         masks = open_memmap(part / ARRAYS[1], "w+", np.uint8, (len(samples), size, size))
 
         def read(index: int) -> None:
-            images[index], masks[index] = samples[index].resized(size)
+            with in_turn(*samples[index].files):
+                images[index], masks[index] = samples[index].resized(size)
 
         # Threads are enough: decoding and resizing release Python's lock.
         with ThreadPoolExecutor() as pool:

@@ -212,12 +212,31 @@ def keep_apart(title: str, splits: Splits, problems: list[str]) -> Splits:
 
 
 def write_splits(data: DataSet, path: Path) -> None:
-    """Write down which group of `data` is on which side, for `apply_splits`. The file appears whole or not at all."""
-    content = {"dataset": data.name, "note": data.note, "splits": {s: sorted(g) for s, g in _groups(data).items()}}
+    """Write down which group of `data` is on which side, for `apply_kept`. The file appears whole or not at all."""
+    splits = {side: sorted(groups) for side, groups in _groups(data).items()}
+    content = {"dataset": data.name, "note": data.note, "splits": splits, "digest": _digest_of(data)}
     try:
         write_whole(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
     except OSError as error:
         raise UserError(f"cannot write the split file {path}: {error}; give a path in a writable folder") from error
+
+
+def apply_kept(data: DataSet, path: Path, needed: Iterable[str] = SPLITS) -> DataSet:
+    """`data` regrouped by a file that `write_splits` wrote, as `apply_splits` does it.
+
+    Raises UserError also where the file was changed since, unless it is what is drawn now: nobody asked for its sides.
+    """
+    kept = apply_splits(data, path, needed)
+    if _groups(kept) != _groups(data) and read_json(path, "split file").get("digest") != _digest_of(kept):
+        advice = "to use it as it is give it with --split-file, or remove it to have a split drawn"
+        raise UserError(f"split file {path} was edited after the split was drawn, or is damaged; {advice}")
+    return kept
+
+
+def _digest_of(data: DataSet) -> str:
+    """12 hexadecimal digits that change when a group is on another side."""
+    sides = {side: sorted(groups) for side, groups in _groups(data).items()}
+    return hashlib.sha256(json.dumps([data.name, sides], sort_keys=True).encode()).hexdigest()[:12]
 
 
 def refuse_empty(name: str, splits: Splits, needed: Iterable[str] = SPLITS, path: Path | None = None) -> None:

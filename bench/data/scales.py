@@ -11,11 +11,12 @@ from bench.data.broken import naming, opened
 from bench.data.decoded import one_page
 from bench.data.facts import ImageFacts, MaskFacts, facts_of_images, facts_of_masks
 from bench.data.files import counted, first_few
-from bench.data.images import DEEP, gray_rgb
+from bench.data.images import DEEP, as_rgb, gray_rgb
 from bench.data.turns import Header, fits, header_of, is_upright, turn_of, turned
 
 Pair = tuple[Path, tuple[Path, ...]]  # an image and its masks
 TOPS = (1, 255, 1023, 4095, 16383, 65535)  # the greatest values of images with 1, 8, 10, 12, 14 and 16 bits
+ROWS = 256  # that are scaled at a time
 LEAST = 0.05  # of its range that a data set has to use
 
 
@@ -47,15 +48,22 @@ def read_image(turn: str, low: float, high: float, image: Path, masks: tuple[Pat
     header, picture = _load(image)
     with naming(image):
         if picture.mode[0] in DEEP:
-            values = np.asarray(picture).astype(np.float64)
-            scaled = np.rint((values - low) * 255 / ((high - low) or 1)).clip(0, 255)
-            colors = gray_rgb(scaled.astype(np.uint8))
+            colors = gray_rgb(_scaled(np.asarray(picture), low, high))
         else:
-            colors = np.array(picture.convert("RGB"))
+            colors = as_rgb(picture, image)
         if header.turn == 1:
             return colors
         of_masks = [(one.size, one.turn) for one in map(header_of, masks)]
         return np.ascontiguousarray(turned(colors, header.turn)) if is_upright(turn, header, of_masks) else colors
+
+
+def _scaled(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """uint8: `low` becomes 0 and `high` 255. Some rows at a time, for between the two each value takes 8 bytes."""
+    whole = np.empty(values.shape, np.uint8)
+    for at in range(0, len(values), ROWS):
+        rows = values[at : at + ROWS].astype(np.float64)
+        whole[at : at + ROWS] = np.rint((rows - low) * 255 / ((high - low) or 1)).clip(0, 255)
+    return whole
 
 
 def _load(path: Path) -> tuple[Header, Image.Image]:

@@ -1,7 +1,7 @@
 """The user's own volumes: NIfTI files of images and of labels, paired by name; every slice is a sample."""
 
 import os
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,10 @@ from bench.data.layouts import Found
 from bench.data.levels import Rule, absent, numbers_of, rule_of
 from bench.data.matching import Match, matched
 from bench.data.nnunet import case_of, check_channels
+from bench.data.recent import recent
 from bench.data.sample import Options, Sample
 from bench.data.trees import DEPTH, places_in, shown
-from bench.data.volumes import LOCKS, checked_pair, image_slice, read_array, whole_numbers
+from bench.data.volumes import LOCKS, checked_pair, image_slice, read_array, refuse_no_numbers, whole_numbers
 from bench.errors import UserError
 
 KINDS = (".nii.gz", ".nii")
@@ -83,6 +84,7 @@ def look_at_labels(path: Path) -> MaskFacts:
     try:
         with reading("volume", path):
             values = whole_numbers(read_array(path, "label"))
+            refuse_no_numbers(values, path)
             is_finite, levels = np.isfinite(values).all(), levels_in(values)
     except UserError as error:
         return MaskFacts(fault=str(error))
@@ -113,7 +115,7 @@ def ruled_slice(rule: Rule, path: Path, turn: Turn, at: int) -> np.ndarray:
         return _ruled_volume(rule, path, turn, state_of(path))[at].copy()
 
 
-@lru_cache(maxsize=16)  # as for other volumes: the slices of one are mostly asked for in a row
+@recent(16)  # as for other volumes: the slices of one are mostly asked for in a row
 def _ruled_volume(rule: Rule, path: Path, turn: Turn, state: tuple[int, ...]) -> np.ndarray:
     values = turned(whole_numbers(read_array(path, "label")), turn)
     return numbers_of(rule, Decoded(values, values), path)

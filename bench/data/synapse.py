@@ -6,7 +6,7 @@ Chen et al., "TransUNet", arXiv:2102.04306; 18 cases to train on, 12 to test on,
 
 import re
 from collections import defaultdict
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from bench.data.arrays import WHAT, read_npz
 from bench.data.files import collected, files_in, first_few, read_text, reading, state_of
 from bench.data.images import checked_labels, gray_rgb
 from bench.data.layouts import Found, refuse
+from bench.data.recent import recent
 from bench.data.sample import Options, Sample
 from bench.data.volumes import LOCKS, read_array, shape_and_spacing, whole_numbers
 from bench.errors import UserError
@@ -113,7 +114,10 @@ def slice_image(path: Path) -> np.ndarray:
 def slice_label(path: Path, classes: tuple[str, ...], mapped: tuple[int, ...]) -> np.ndarray:
     """uint8 (height, width) class numbers of a file of one slice."""
     with reading(WHAT, path):
-        return _numbers(read_npz(path, "label"), path, classes, mapped)
+        values = read_npz(path, "label")
+        if values.ndim != 2:
+            raise UserError(f"the label in {path} is {values.shape}; expected (height, width), so get the file again")
+        return _numbers(values, path, classes, mapped)
 
 
 def volume_image(path: Path, at: int) -> np.ndarray:
@@ -128,12 +132,12 @@ def volume_label(path: Path, classes: tuple[str, ...], mapped: tuple[int, ...], 
         return _labels(path, classes, mapped, state_of(path))[at].copy()
 
 
-@lru_cache(maxsize=4)
+@recent(4)
 def _images(path: Path, state: tuple[int, ...]) -> np.ndarray:
     return _bytes_of(read_array(path, "image"), path)
 
 
-@lru_cache(maxsize=4)
+@recent(4)
 def _labels(path: Path, classes: tuple[str, ...], mapped: tuple[int, ...], state: tuple[int, ...]) -> np.ndarray:
     return _numbers(read_array(path, "label"), path, classes, mapped)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.data import Source
-from bench.data.broken import opened
+from bench.data.broken import has_pages, opened
 from bench.data.files import files_in, first_few, is_folder
 from bench.data.names import IMAGES, MASKS, Role, folded, role_of, split_by_name
 from bench.data.sample import SPLITS, Options
@@ -87,7 +87,7 @@ def _folders(root: Path, kinds: tuple[str, ...]) -> Iterator[_Folder]:
             found = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda e: e.name)
         count = sum(entry.name.lower().endswith(kinds) and not is_folder(entry) for entry in found)
         role = role_of(parts)
-        if count or role.what:
+        if count or role.what or role.side:
             yield _Folder(at, role, count)
         for entry in found:
             if len(parts) < DEPTH and is_folder(entry):
@@ -223,9 +223,9 @@ def _unread(root: Path, kinds: Sequence[str]) -> str:
     stacks = [path for paths in files_in(root, STACKS).values() for path in paths] if set(STACKS) <= set(kinds) else []
     for path in stacks[:3]:
         with suppress(UserError), opened(path) as picture:
-            if (pages := getattr(picture, "n_frames", 1)) > 1:
+            if has_pages(picture):
                 advice = "write each page as a file, images and masks alike; docs/data.md shows how for ISBI"
-                return f"{path.name} has {pages} pages, and one image is one page; {advice}"
+                return f"{path.name} has several pages, and one image is one page; {advice}"
     outlines = [
         path.relative_to(root).as_posix() for path in sorted(root.rglob("*")) if path.suffix.lower() in OUTLINES
     ]
@@ -262,8 +262,13 @@ def _one_split(
     if "train" not in sides:
         raise source.wrong_layout(root, _lack(root, by_side["train"], "train"))
     for side in ("val", "test"):
-        if side not in sides and any(one.count for one in by_side.get(side, ())):
-            notes.append(f"{side} has no masks here and is left out")
+        if side in sides or side not in by_side:
+            continue
+        if not any(one.count for one in by_side[side]):
+            where = by_side[side][0].path.relative_to(root)
+            advice = f"put the images of {side} there, or remove its folders to have {side} drawn"
+            raise UserError(f"folder: {where} in {root} holds no image, so {side} would be empty; {advice}")
+        notes.append(f"{side} has no masks here and is left out")
     return places
 
 

@@ -6,7 +6,7 @@ All arrays are (slices, height, width). NIfTI counts x, y, z; a picture's rows a
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -18,6 +18,7 @@ from bench.data.grids import Turn, turn_of_labels, turned, turned_shape
 from bench.data.hdf5 import array_of, shape_of
 from bench.data.images import checked_labels, gray_rgb
 from bench.data.nifti import opened_nifti
+from bench.data.recent import recent
 from bench.data.sample import Sample
 from bench.errors import UserError
 
@@ -81,7 +82,7 @@ def label_of_slice_file(path: Path, classes: Sequence[str]) -> np.ndarray:
 
 # A few volumes are kept, so that the slices of one, which are mostly asked for in a row, decode it once. They are kept
 # by the state of their files too, because a file may be mended meanwhile.
-@lru_cache(maxsize=16)
+@recent(16)
 def _image_volume(paths: tuple[Path, ...], states: tuple[tuple[int, ...], ...]) -> list[np.ndarray]:
     """The slices of a volume, each uint8 (height, width), from one file of all or one file each."""
     arrays = [read_array(path, "image") for path in paths]
@@ -90,7 +91,7 @@ def _image_volume(paths: tuple[Path, ...], states: tuple[tuple[int, ...], ...]) 
     return list(grays[0]) if grays[0].ndim == 3 else grays
 
 
-@lru_cache(maxsize=16)
+@recent(16)
 def _label_volume(path: Path, classes: tuple[str, ...], turn: Turn, state: tuple[int, ...]) -> np.ndarray:
     return checked_labels(turned(whole_numbers(read_array(path, "label")), turn), path, classes)
 
@@ -117,18 +118,28 @@ def _check_shapes(image: Path, shape: tuple[int, ...], label: Path, other: tuple
 
 def bounds(values: np.ndarray, path: Path) -> tuple[float, float]:
     """The least and the greatest value. Raises UserError naming the file when one is not a finite number."""
+    refuse_no_numbers(values, path)
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise UserError(f"{path} holds values that are not finite numbers ({values.dtype}); get the file again")
+    return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+
+
+def refuse_no_numbers(values: np.ndarray, path: Path) -> None:
+    """Raise UserError naming the file where a voxel is something else than one real number."""
     if values.dtype.kind not in "biuf":
         held = "colors" if values.dtype.names else str(values.dtype)
         raise UserError(f"{path} holds {held} in place of one number for each voxel; write gray levels")
-    if not np.isfinite(values).all():
-        raise UserError(f"{path} holds values that are not finite numbers ({values.dtype}); get the file again")
-    return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
 
 
 def stretched(values: np.ndarray, low: float, high: float) -> np.ndarray:
     """uint8: `low` becomes 0, `high` 255, and where they are equal everything is 0."""
     if high <= low:
         return np.zeros(values.shape, np.uint8)
+    if values.ndim > 2:  # slice by slice, for between the two each value takes 8 bytes
+        whole = np.empty(values.shape, np.uint8)
+        for one, place in zip(values, whole, strict=True):
+            place[...] = stretched(one, low, high)
+        return whole
     return np.rint((values.astype(np.float64) - low) * 255 / (high - low)).clip(0, 255).astype(np.uint8)
 
 

@@ -70,7 +70,10 @@ def _failure(error: BaseException, out: Path) -> dict[str, Any]:
     for kind, end in ENDS.items():
         if isinstance(error, kind):
             return {"end": end, "error": clean(text_of(error), LONG) or first_line(error)}
-    if any(told in text_of(error) for told in FULL) and _is_of(out, getattr(error, "filename", None)):
+    named = getattr(error, "filename", None)
+    if isinstance(error, OSError) and error.errno and isinstance(named, str) and _is_of(out, named):
+        return {"end": "unusable", "error": str(unusable(error))}
+    if any(told in text_of(error) for told in FULL) and _is_of(out, named):
         return {"end": "unusable", "error": str(unusable(OSError(errno.ENOSPC, first_line(error)), out))}
     if is_out_of_memory(error):
         return {"end": "out_of_memory", "error": first_line(error)}

@@ -44,6 +44,15 @@ def _for_all_networks() -> Iterator[None]:
         raise StopRun(str(error)) from None
 
 
+def _refuse_no_target(name: str, side: Prepared, size: int) -> None:
+    """Raise UserError where all masks of a side of the split are empty: by these every checkpoint is as good."""
+    if not side.masks.any():
+        what = {"train": "so there is nothing to learn", "val": "so no checkpoint can be told to be the best"}[name]
+        advice = "give another split with --split-file, or a larger --budget or --size"
+        count = f"the {len(side)} image{'s' if len(side) > 1 else ''} of {name} that are used"
+        raise UserError(f"none of {count} has a target at {size} pixels a side, {what}; {advice}")
+
+
 class Scoring:
     """The network and the data of one order, and the steps from initial weights to scores."""
 
@@ -105,8 +114,12 @@ class Scoring:
         return Task(job.training_key, job.network, job.network_digest, self.spec, folder, process or Process())
 
     def training_sets(self) -> tuple[Prepared, Prepared]:
-        """The training images and the validation images."""
-        return self._prepared("train"), self._prepared("val")
+        """The training images and the validation images. Raises StopRun where one of the two shows no target."""
+        sides = self._prepared("train"), self._prepared("val")
+        with _for_all_networks():
+            for name, side in zip(("train", "val"), sides, strict=True):
+                _refuse_no_target(name, side, self.spec.size)
+        return sides
 
     def _set_threads(self, threads: int) -> None:
         """Set threads.

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bench.data import DataSet, apply_splits, open_dataset
+from bench.data import DataSet, apply_kept, open_dataset
 from bench.data.files import collected, first_few
 from bench.data.predicted import Masks, find_masks
 from bench.data.pseudonyms import pseudonymous
@@ -110,7 +110,7 @@ def open_split(
         data, others = replace(data, splits={"test": every}), tuple[str, ...]()
     else:
         kept = split_path(dataset, root, options, data, splits)
-        data = apply_splits(data, kept, needed=()) if kept and kept.exists() else data
+        data = apply_kept(data, kept, needed=()) if kept and kept.exists() else data
         refuse_empty(data.name, data.splits, [split], options.split_file)
         aside = [sample for name in SPLITS if name != split for sample in data.splits.get(name, ())]
         others = tuple(dict.fromkeys(name for sample in aside for name in (sample.volume, sample.id) if name))

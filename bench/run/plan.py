@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.data import DataSet, Options, apply_splits, open_dataset, write_splits
+from bench.data import DataSet, Options, apply_kept, open_dataset, write_splits
 from bench.data.sample import SPLITS
 from bench.networks import find_network, origin_of
 from bench.quantities import MACHINE, QUANTITIES, Asked
@@ -44,7 +44,7 @@ def plan(study: Study, splits: Path | None = None, done: Done = lambda count, to
     data = open_dataset(study.dataset, study.data_root, study.options, sides) if "dice" in study.measures else None
     kept = split_path(study.dataset, study.data_root, study.options, data, splits)
     if data and kept and kept.exists():
-        data = apply_splits(data, kept, sides)
+        data = apply_kept(data, kept, sides)
         study = replace(study, options=replace(study.options, split_file=kept))
     if data:
         data.read(done)

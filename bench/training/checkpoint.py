@@ -1,12 +1,11 @@
 """A complete checkpoint: `weights.safetensors`, and `card.json`, which describes the weights and their training.
 
 The card carries a digest of itself and one of the weights, so that neither is taken for what it was when it is damaged
-or of another training. Cards of earlier versions carry none; they are read, and a warning says so.
+or of another training. One without them, as earlier versions wrote, is not read.
 """
 
 import hashlib
 import json
-import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ class TrainingSummary(Frozen):
     `network_digest` is the digest of the network's code, `data` that of the samples and splits, `commit` the commit of
     this program. `val_dice` is the Dice of the saved weights on the validation images. `test_dice` is the mean over
     classes on the test images of the last scoring, with its protocol; None before any scoring. `weights_digest` is the
-    SHA-256 of the file of weights; empty in cards of earlier versions.
+    SHA-256 of the file of weights; empty until that is written.
     """
 
     key: str
@@ -88,7 +87,7 @@ def forget_unfinished(folder: Path) -> None:
 def _read_weights(path: Path, digest: str, anew: str) -> dict[str, Tensor]:
     refuse_no_file("weights", path)
     try:
-        is_same = not digest or digest_of_file(path) == digest
+        is_same = digest_of_file(path) == digest
         weights = read_safetensors(path) if is_same else {}
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise UserError(f"{path}: {first_line(error)}; {anew}") from None
@@ -106,10 +105,15 @@ def _refuse_unfinished(folder: Path, key: str) -> None:
         refuse_damaged(path, key)
 
 
+def owner_of(path: Path, key: str) -> str:
+    """What a checkpoint of an unfinished training is sealed as: the last in the place of the best is another."""
+    return f"{key} {path.name}"
+
+
 def refuse_damaged(path: Path, key: str) -> None:
-    """Raise UserError for a checkpoint of an unfinished training that is damaged or of another training."""
+    """Raise UserError for a checkpoint of an unfinished training that is damaged, of another one, or not this file."""
     refuse_no_file("checkpoint", path)
-    if fault := fault_of(path, key):
+    if fault := fault_of(path, owner_of(path, key)):
         raise UserError(f"{path}: {fault}; delete {path.parent} to train anew from the first step")
 
 
@@ -119,7 +123,7 @@ def _read_summary(folder: Path) -> TrainingSummary:
     try:
         facts = read_json(path, "card")
         digest = facts.pop("digest", "")
-        is_same = digest in ("", _digest(facts))
+        is_same = digest == _digest(facts)
         summary = TrainingSummary.model_validate_json(json.dumps(facts))
     except UserError:
         raise UserError(f"{path} cannot be read as the card of a checkpoint, so it is damaged; {anew}") from None
@@ -127,10 +131,8 @@ def _read_summary(folder: Path) -> TrainingSummary:
         told = f"no checkpoint that this version reads ({first_line(error)})"
         raise UserError(f"{folder}: {told}; {anew}") from None
     if not is_same:
-        raise UserError(f"{path} is damaged, or was edited after it was written; {anew}")
-    if not digest:
-        told = "is of an earlier version and carries no digest, so that damage to it or its weights would not show"
-        warnings.warn(f"{path} {told}", stacklevel=2)
+        told = "is damaged, was edited after it was written, or is of an earlier version"
+        raise UserError(f"{path} {told}: its digest is not that of what is in it; {anew}")
     return summary
 
 

@@ -28,7 +28,7 @@ from bench.files import content_of, write_whole
 from bench.locks import alone_in
 from bench.machine import this_machine
 from bench.quantities import CurvePoint, DiceSpec, TrainSpec
-from bench.training.checkpoint import TrainingSummary, forget_unfinished, keep, refuse_damaged
+from bench.training.checkpoint import TrainingSummary, forget_unfinished, keep, owner_of, refuse_damaged
 from bench.training.devices import Process
 from bench.training.task import OneMachine, SegmentationTask, leaving_together, train_loader, val_loader
 
@@ -129,8 +129,11 @@ class Progress(pl.Callback):
 
 
 def _lines_until(step: int, table: Path) -> list[str]:
-    """The lines of a table for the steps until this one. A kill may cut off the last; damaged ones are left out."""
-    with suppress(FileNotFoundError, ValueError):  # what is no file is replaced
+    """The lines of a table for the steps until this one. A kill may cut off the last; damaged ones are left out.
+
+    What is no file is written over, or refused then.
+    """
+    with suppress(OSError, ValueError):
         lines = content_of(table).decode(errors="replace").splitlines()[1:]
         return [line for line in lines if (found := LINE.fullmatch(line)) and int(found[1]) <= step]
     return []
@@ -235,7 +238,7 @@ class SealedFiles(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         def write(aside: Path) -> None:
             torch.save(checkpoint, aside)
-            seal(aside, self.key)
+            seal(aside, owner_of(Path(path), self.key))
 
         write_whole(Path(path), write)
 

@@ -182,3 +182,23 @@ def test_a_name_that_is_no_utf_8_is_told_in_one_line(tmp_path: Path) -> None:
             pytest.skip("a file system that refuses such names")
     with pytest.raises(UserError, match=r"^a name in .* is no UTF-8, so no record can hold it: 'p\\udcff'; rename"):
         open_dataset("folder", tmp_path)
+
+
+@pytest.mark.parametrize("side", ["val", "test"])
+@pytest.mark.parametrize("parts", [("images", "masks"), ("images",), ()])
+def test_an_empty_side_of_the_users_own_split_is_not_drawn(tmp_path: Path, side: str, parts: tuple[str, ...]) -> None:
+    for part, count in {"train": 8, "val": 2, "test": 3}.items():
+        if part != side:
+            add(tmp_path / part, count)
+    (tmp_path / side).mkdir()
+    for part in parts:
+        (tmp_path / side / part).mkdir()
+    with pytest.raises(UserError, match=rf"{side}.* holds no image, so {side} would be empty") as caught:
+        open_dataset("folder", tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_more_classes_than_bytes_have_numbers_are_refused(tmp_path: Path) -> None:
+    add(tmp_path, 5)
+    with pytest.raises(UserError, match="300 classes are named, and at most 255 are read"):
+        sound("folder", tmp_path, classes=tuple(f"c{number}" for number in range(300)))

@@ -4,8 +4,10 @@ import gzip
 import io
 import os
 import struct
+import time
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,12 +17,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data import Options, limits
+from bench.data import Options, broken, limits
+from bench.data import recent as keeping
 from bench.data.arrays import read_npz
 from bench.data.check import check
+from bench.data.ddti import read_case
+from bench.data.decoded import decode_mask, packed
+from bench.data.facts import levels_in
 from bench.data.files import read_json, same_bytes, stay_inside
 from bench.data.images import read_mask, read_rgb
-from bench.data.volumes import image_slice, read_array, shape_and_spacing
+from bench.data.recent import recent
+from bench.data.scans import look_at_labels
+from bench.data.synapse import slice_label
+from bench.data.volumes import image_slice, read_array, shape_and_spacing, stretched
 from bench.errors import UserError
 
 
@@ -140,6 +149,17 @@ def test_volumes_that_declare_what_they_do_not_hold_are_refused(tmp_path, name, 
     assert told in refused(lambda p: image_slice((p,), 0), path)
 
 
+def test_a_volume_packed_in_many_parts_is_refused_and_as_bgzip_packs_it_is_read(tmp_path):
+    path, plain = tmp_path / "a.nii.gz", nifti(tmp_path / "b.nii").read_bytes()
+    path.write_bytes(gzip.compress(plain) + gzip.compress(b"") * 60_000)
+    assert "packed in over 1000 parts" in refused(lambda p: read_array(p, "image"), path)
+    values = np.random.default_rng(0).integers(0, 2**15, (100, 100, 100), np.int16)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "b.nii")
+    plain = (tmp_path / "b.nii").read_bytes()
+    path.write_bytes(b"".join(gzip.compress(plain[at : at + 1024]) for at in range(0, len(plain), 1024)))
+    assert (read_array(path, "image") == values.T).all()
+
+
 def test_extensions_of_a_volume_are_not_read(tmp_path):
     """One of them says that it is 2 GB long, and the file is packed zeros."""
     path = nifti(tmp_path / "a.nii.gz")
@@ -257,7 +277,7 @@ def test_text_of_many_bytes_is_refused_by_its_size(tmp_path):
     path = tmp_path / "a.json"
     with path.open("wb") as file:
         file.truncate(limits.TEXT + 1)
-    assert "at most 64.0 MiB are read" in refused(lambda p: read_json(p, "split file"), path)
+    assert "at most 16.0 MiB are read" in refused(lambda p: read_json(p, "split file"), path)
 
 
 def test_more_than_the_memory_that_is_free_is_refused(tmp_path, monkeypatch):
@@ -327,3 +347,101 @@ def test_a_picture_of_many_strips_is_read(tmp_path):
     path = tmp_path / "a.tif"
     Image.new("L", (3000, 3000), 255).save(path, tiffinfo={278: 1})
     assert read_mask(path).all()
+
+
+def test_many_pages_are_told_without_counting_them(tmp_path):
+    path, pages = tmp_path / "a.tif", io.BytesIO()
+    Image.new("L", (8, 8)).save(pages, "TIFF", save_all=True, append_images=[Image.new("L", (8, 8))])
+    content = bytearray(pages.getvalue())
+    first = struct.unpack_from("<I", content, 4)[0]
+    count = struct.unpack_from("<H", content, first)[0]
+    second = struct.unpack_from("<I", content, first + 2 + 12 * count)[0]
+    count = struct.unpack_from("<H", content, second)[0]
+    struct.pack_into("<I", content, second + 2 + 12 * count, len(content))  # a third page, which is not there
+    path.write_bytes(bytes(content))
+    assert "has several pages" in refused(decode_mask, path)
+
+
+def test_labels_that_are_no_real_numbers_are_told(tmp_path):
+    path = tmp_path / "a.nii"
+    nibabel.save(nibabel.Nifti1Image(np.ones((4, 4, 2), np.complex64), np.eye(4)), path)
+    assert look_at_labels(path).fault.startswith(f"{path} holds complex64 in place of one number for each voxel")
+
+
+def test_levels_are_counted_as_they_are_whatever_their_kind():
+    values = np.random.default_rng(0).integers(0, 5, (3, 40, 50))
+    wanted = tuple((level, int((values == level).sum())) for level in range(5))
+    for kind in (np.uint8, np.int16, np.uint32, np.float32):
+        assert levels_in(values.astype(kind)) == wanted
+        assert levels_in(np.asfortranarray(values.astype(kind))) == wanted
+    vast = np.array([0, 2**32 - 1, 0], np.uint32)  # a place for each level in between would take 32 GB
+    assert levels_in(vast) == ((0, 2), (2**32 - 1, 1))
+    assert levels_in(np.array([-1, 3], np.int16)) == ((-1, 1), (3, 1))
+    assert levels_in(np.empty((0, 3), np.uint8)) == ()
+
+
+def test_a_volume_is_stretched_as_its_slices_are():
+    values = np.random.default_rng(0).normal(size=(3, 5, 4))
+    assert (stretched(values, -1, 1) == np.stack([stretched(one, -1, 1) for one in values])).all()
+
+
+def test_colors_are_packed_above_all_gray_levels():
+    colors = np.array([[[7, 7, 7], [1, 2, 3]], [[255, 255, 255], [255, 0, 0]]], np.uint8)
+    found = packed(colors)
+    assert found.dtype == np.int32
+    assert found.tolist() == [[7, (1 << 24) + 0x010203], [255, (1 << 24) + 0xFF0000]]
+    assert packed(colors[:, :1]).tolist() == [[7], [255]]
+
+
+def test_of_large_arrays_only_the_last_is_kept(monkeypatch):
+    asked = []
+
+    @recent(3)
+    def array(size):
+        asked.append(size)
+        return np.zeros(size, np.uint8)
+
+    for size in (10, 20, 10, 30, 40, 10, 20):
+        array(size)
+    assert asked == [10, 20, 30, 40, 20]
+    monkeypatch.setattr(keeping, "MOST", 100)
+    for size in (200, 200, 50, 200):
+        array(size)
+    assert asked[5:] == [200, 50, 200]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"<case>" + b"<a/>" * 300_000 + b"</case>", "at most 1.0 MiB are read"),
+        (b"<case><mark><image>" + b"9" * 5000 + b"</image></mark></case>", "expected a number such as 1"),
+    ],
+)
+def test_case_files_of_ddti_that_are_made_to_swell_are_refused(tmp_path, content, told):
+    (tmp_path / "1.xml").write_bytes(content)
+    assert told in refused(read_case, tmp_path / "1.xml")
+
+
+def test_large_pictures_are_decoded_one_at_a_time(tmp_path, monkeypatch):
+    paths = [tmp_path / f"{name}.png" for name in "ab"]
+    for path in paths:
+        Image.new("L", (40, 40)).save(path)
+    monkeypatch.setattr(broken, "LARGE", 1000)
+    at, most = [], []
+
+    def decode(path):
+        with broken.in_turn(path, tmp_path / "none.png"):
+            at.append(path)
+            time.sleep(0.02)
+            most.append(len(at))
+            at.remove(path)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(decode, paths * 3))
+    assert most == [1] * 6
+
+
+def test_labels_of_a_slice_that_have_no_sides_are_told(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, image=np.zeros((4, 4)), label=np.array(1))
+    assert "expected (height, width)" in refused(lambda p: slice_label(p, ("organ",), ()), path)

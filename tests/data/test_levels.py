@@ -272,7 +272,7 @@ def test_pages_are_refused_with_a_way_out(tmp_path: Path) -> None:
     pairs = laid(tmp_path, Image.fromarray(BOTH), ending=".tif", save_all=True, append_images=[Image.fromarray(WHITE)])
     problems: list[str] = []
     assert whole(pairs, problems) == []
-    assert "0_mask.tif has 2 pages, and one image is one page; save each page as a file" in problems[0]
+    assert "0_mask.tif has several pages, and one image is one page; save each page as a file" in problems[0]
 
 
 # ---- lossy files -----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from commanding import bench
 from opened import listed, samples, sizes, sound
 from PIL import Image
 
-from bench.data import DataSet, Options, open_dataset
+from bench.data import DataSet, Options, open_dataset, patients
 from bench.errors import UserError
 
 PATTERN = r"^(P\d+)_"
@@ -186,3 +186,26 @@ def test_on_the_command_line(root: Path) -> None:
     assert (refused.returncode, refused.stderr.partition(" finds")[0]) == (2, r"bench: --patient '(\d)x'")
     other = bench("data", "check", "synthetic", "--patient", PATTERN)
     assert "--patient is for folder; synthetic takes none, so leave it out" in other.stderr
+
+
+def test_a_csv_of_many_lines_or_columns_is_read_row_by_row(root: Path) -> None:
+    path = root / "who.csv"
+    table(path, ["image,patient", *rows(root), *(f"X{n}," for n in range(2)), *("," for _ in range(9))])
+    with pytest.raises(UserError, match=r"who.csv, line 32, names no patient"):
+        open_dataset("folder", root, Options(patient=str(path)))
+    for wide in ("," * (1 << 20), '"\n",' * (1 << 18)):
+        table(path, ["image,patient", *rows(root), wide])
+        with pytest.raises(UserError, match=r"who.csv .*a row has over 1048576 letters"):
+            open_dataset("folder", root, Options(patient=str(path)))
+    table(path, ["image,patient", *rows(root), "\n" * patients.LINES])
+    with pytest.raises(UserError, match=r"who.csv .*it has 5000032 lines, and at most 5000000 are read"):
+        open_dataset("folder", root, Options(patient=str(path)))
+    table(path, ["image,patient,patient", *(f"{row},P0" for row in rows(root))])
+    with pytest.raises(UserError, match=r"who.csv has several columns called patient; rename all but"):
+        open_dataset("folder", root, Options(patient=str(path)))
+
+
+def test_a_pattern_that_python_cannot_take_is_one_line(root: Path) -> None:
+    with pytest.raises(UserError, match=r"is no regular expression .* and no file") as caught:
+        open_dataset("folder", root, Options(patient="(" * 5000 + ")" * 5000))
+    assert "\n" not in str(caught.value)

@@ -206,3 +206,11 @@ def test_both_ways_of_drawing_and_images_that_do_not_tell_are_a_fault(tmp_path: 
         "ways (2.jpg); turn the pixels of images and masks upright, and remove the orientation"
     ]
     assert photographs(tmp_path, drawn[:2])[2] == []
+
+
+def test_an_image_of_many_rows_is_scaled_as_a_whole(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 4096, (600, 5)).astype(np.uint16)
+    values[0, 0] = 4095
+    pairs = saved(tmp_path, values)
+    found = image_reader(pairs, [], [])(*pairs[0])[..., 0]
+    assert (found == np.rint(values * (255 / 4095))).all()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.data.sample import DataSet, Sample, Tally, apply_splits, draw_splits, keep_apart, write_splits
+from bench.data.sample import DataSet, Sample, Tally, apply_kept, apply_splits, draw_splits, keep_apart, write_splits
 from bench.errors import UserError
 
 
@@ -50,6 +50,18 @@ def test_all_samples_follow_the_file(data: DataSet, path: Path) -> None:
     assert again.digest != data.digest
     assert again.note == "split by toy.json instead of: drawn with seed 7"
     assert again.differs == ""
+
+
+def test_a_split_that_was_kept_is_as_it_was_written_or_as_it_is_drawn(data: DataSet, path: Path) -> None:
+    other = replace(data, splits=draw_splits([one for part in data.splits.values() for one in part], 8))
+    drawn = {one.id for one in data.splits["test"]}
+    assert {one.id for one in apply_kept(other, path).splits["test"]} == drawn
+    rewrite(path, digest="")
+    assert {one.id for one in apply_kept(data, path).splits["test"]} == drawn
+    with pytest.raises(
+        UserError, match=r"split file .*toy\.json was edited after the split was drawn, or is damaged; to"
+    ):
+        apply_kept(other, path)
 
 
 def test_other_sides_than_the_published_ones_are_told(data: DataSet, path: Path) -> None:

@@ -208,6 +208,12 @@ def test_a_disk_that_is_full_while_it_works_is_no_fault_of_the_network(tmp_path,
     assert end == {"end": "unusable", "error": f"{tmp_path}: the disk is full; make room there, or give another folder"}
 
 
+@pytest.mark.parametrize("number", [errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.EACCES])
+def test_what_a_file_system_refuses_in_its_folder_is_no_fault_of_the_network(tmp_path, monkeypatch, number):
+    error = OSError(number, os.strerror(number), str(tmp_path / "checkpoints" / "x"))
+    assert ended(tmp_path, monkeypatch, raises(error)) == {"end": "unusable", "error": str(unusable(error))}
+
+
 def test_a_training_that_diverges_says_so(tmp_path, monkeypatch):
     def dice(work):
         raise Diverged("loss is nan at step 3")

@@ -290,6 +290,16 @@ def discs(root):
     return root
 
 
+@pytest.mark.parametrize(("side", "told"), [("train", "nothing to learn"), ("val", "no checkpoint can be told")])
+def test_a_side_without_a_target_says_nothing_of_any_network(tmp_path, network, side, told):
+    root = discs(tmp_path / "discs")
+    for path in (root / side / "masks").iterdir():
+        Image.new("L", (64, 64)).save(path)
+    with pytest.raises(StopRun, match=f"of {side} that are used has a target at 64 pixels a side, so .*{told}"):
+        here(order(tmp_path / "out", network, "dice", root=root, data="folder"))
+    assert not [*(tmp_path / "out").glob("checkpoints/*/*.ckpt")]
+
+
 @pytest.mark.slow
 def test_two_processes_come_to_the_dice_of_one(tmp_path, network):
     root = discs(tmp_path / "discs")

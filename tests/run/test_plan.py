@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from bench.data import Options
 from bench.errors import UserError
 from bench.machine import this_machine
 from bench.quantities.budget import find_budget
@@ -183,7 +184,10 @@ def test_a_drawn_split_is_written_down_and_reused(tmp_path, own):
     kinds = next(value for value in (sides, *sides.values()) if isinstance(value, dict) and "test" in value)
     kinds["train"], kinds["test"] = kinds["test"], kinds["train"]
     path.write_text(json.dumps(sides))
-    assert plan(own, splits).jobs[0].key != first.jobs[0].key
+    with pytest.raises(UserError, match=r"was edited after the split was drawn.* give it with --split-file"):
+        plan(own, splits)
+    asked = dataclasses.replace(own, options=Options(split_file=path))
+    assert plan(asked, splits).jobs[0].key != first.jobs[0].key
 
 
 def test_kept_splits_are_told_apart_by_the_images_and_not_by_the_folders_name(tmp_path, own):
