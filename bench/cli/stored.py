@@ -1,6 +1,7 @@
 """`bench report`, `pick`, `compare` and `history`: answers from stored records. Nothing is measured."""
 
 import glob
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -35,6 +36,8 @@ def report(
 
       bench report --format html,latex
     """
+    # Before numpy is imported: its products here are so small that threads would mostly wait for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from bench.cli.display import conclude
     from bench.errors import plain
     from bench.networks.table import in_groups

@@ -4,7 +4,7 @@ Every format renders the same `Document`, so all formats have the same content.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from bench.read.sections import Section, named
 from bench.read.speeds import Speeds
 from bench.report.columns import Table
 from bench.report.example_images import Examples, examples
+from bench.report.fewer import is_long, shortened
 from bench.report.figures import Picture, pictures
 from bench.report.speed_tables import speed_tables
 from bench.report.tables import mean_ranks, published_table, tables
@@ -76,6 +77,11 @@ class Document:
         """The pictures of all parts."""
         return [picture for part in self.parts for picture in part.pictures]
 
+    @property
+    def is_long(self) -> bool:
+        """Whether its tables have the lines of some networks."""
+        return is_long([source for part in self.parts if (source := part.section or part.speeds)])
+
 
 def document(
     records: Sequence[Record],
@@ -84,9 +90,18 @@ def document(
     verdicts: Sequence[Verdict] = (),
     folders: Sequence[Path] = (),
 ) -> Document:
-    """Put a report together from sections, speeds and verdicts; pictures of images from what lies in the `folders`."""
+    """Put a report together from sections, speeds and verdicts; pictures of images from what lies in the `folders`.
+
+    Tables of a long report have the lines of some networks.
+    """
 
     def parts() -> Iterator[Part]:
+        long = is_long([*found, *timed])
+        for part in whole():
+            source = part.section or part.speeds
+            yield replace(part, tables=shortened(part.tables, source)) if long else part
+
+    def whole() -> Iterator[Part]:
         yield from (_part(name, section, folders) for name, section in named(found).items())
         if ranks := mean_ranks(found):
             yield Part("ranks", ranks.caption, (), (ranks,), ())

@@ -7,7 +7,7 @@ import base64
 import io
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from bench.report.document import Document, Part
 from bench.report.example_images import Examples
 from bench.report.figures import Picture
 from bench.report.plot_style import look
-from bench.report.text import TEMPLATES, everywhere, joined, slug, template
+from bench.report.text import MOST_NAMED, TEMPLATES, everywhere, joined, slug, template
 from bench.report.verdicts import MARKS, claimed, command_of, count, figures, grouped, scope
 from bench.run.store import Record
 from bench.units import duration, giga, milliseconds, share
@@ -48,11 +48,12 @@ def page(document: Document) -> str:
     """The whole report; all style sheets and scripts of the template's folder go into it."""
     ordered = sorted(document.records, key=lambda r: (title_of(r.job.network), r.job.network, r.id))
     left_out, ordered = max(0, len(ordered) - MOST_RECORDS), ordered[:MOST_RECORDS]
+    known = {record.id for record in ordered}
     return template("report.html").render(
         document=document, style=_all("*.css"), script=_all("*.js"), claims=_claims(document), marks=MARKS,
-        known={record.id for record in ordered}, old={record.id for record in outdated(document.records)},
+        known=known, old={record.id for record in outdated(document.records)},
         networks=groupby(ordered, lambda record: record.job.network), title_of=title_of, told=_told,
-        parts=[_part(part) for part in document.parts], left_out=left_out, svg=svg_inside, most=MOST,
+        parts=[_part(part, known) for part in document.parts], left_out=left_out, svg=svg_inside, most=MOST,
         anchor=anchor, hint=hint, claimed=claimed, figures=figures, scope=scope, duration=duration,
     )  # fmt: skip
 
@@ -75,24 +76,45 @@ def _claims(document: Document) -> dict[str, Any]:
     return {"count": count(document.verdicts), "decided": decided, "undecided": undecided}
 
 
-def _part(part: Part) -> dict[str, Any]:
+def _part(part: Part, known: Collection[str]) -> dict[str, Any]:
     """A part with its plot, its image viewer, and for each title the records behind the figures of the row."""
     return {
-        "part": part, "slug": slug(part.name), "origins": _origins(part),
+        "part": part, "slug": slug(part.name), "origins": _origins(part, known),
         "plot": everywhere(plain, plotted(part.section)),
         "viewed": viewed(part.examples) if part.examples else None,
     }  # fmt: skip
 
 
-def _origins(part: Part) -> dict[str, dict[str, Any]]:
-    """By a row's title its records, repeats in order, and the id of the element that lists them."""
+def _origins(part: Part, known: Collection[str]) -> dict[str, dict[str, Any]]:
+    """By a row's title its records, repeats in order, and the ids of what its figures link to: see `_origin`.
+
+    Of very many rows those alone that a table shows.
+    """
     source = part.section or part.speeds
+    rows = source.rows if source else ()
+    shown = {title for table in part.tables for title in table.origins}
     behind: dict[str, list[Record]] = defaultdict(list)
-    for row in source.rows if source else ():
-        behind[row.title] += row.records
+    for row in rows:
+        if row.title in shown or len(rows) <= MOST_NAMED:
+            behind[row.title] += row.records
     places = {title: f"row-{slug(part.name)}-{line}" for line, title in enumerate(behind)}
     ordered = {title: sorted(found, key=lambda record: (_repeat(record), record.id)) for title, found in behind.items()}
-    return {title: {"place": place, "records": ordered[title]} for title, place in places.items()}
+    return {title: _origin(place, ordered[title], known) for title, place in places.items()}
+
+
+def _origin(place: str, records: Sequence[Record], known: Collection[str]) -> dict[str, Any]:
+    """The id of the element that lists the records, and of what lies behind a figure of each quantity.
+
+    That is the record itself where there is one that the page shows, else the list of them.
+    """
+    by_quantity: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        by_quantity[record.job.spec.quantity].append(record)
+    targets = {
+        quantity: anchor(found[0].id) if len(found) == 1 and found[0].id in known else f"{place}-{quantity}"
+        for quantity, found in by_quantity.items()
+    }
+    return {"place": place, "records": records, "targets": targets}
 
 
 # ---- records ---------------------------------------------------------------------------------------------------------

@@ -19,18 +19,18 @@ def write(document: Document, folder: Path) -> list[Path]:
 
 def latex_table(table: Table, label: str) -> str:
     """A table environment; one that is too wide for the page is made to fit."""
-    import pandas as pd
-
     header = ["Network", *(latex(column.header) for column in table.columns)]
     # A bracket or a star after the end of a line would be that end's own.
     titles = (f"{{}}{told}" if told.startswith(("[", "*")) else told for told in (latex(t) for t, _ in table.lines))
     rows = [[title, *map(_text, cells)] for title, (_, cells) in zip(titles, table.lines, strict=True)]
     alignment = f"l{'r' * len(table.columns)}"
-    tabular = pd.DataFrame(rows, columns=header).to_latex(index=False, escape=False, column_format=alignment)
+    head, *body = [" & ".join(line) + r" \\" for line in [header, *rows]]
+    begin = f"\\begin{{tabular}}{{{alignment}}}"
+    tabular = [begin, r"\toprule", head, r"\midrule", *body, r"\bottomrule", r"\end{tabular}}"]
     notes = " ".join(f"{latex(note[:1].upper() + note[1:])}." for note in table.notes)
     return "\n".join([
         r"\begin{table}", r"\centering", f"\\caption{{{latex(table.caption)}}}", f"\\label{{tab:{slug(label)}}}",
-        FITTED, f"{tabular.rstrip()}}}", f"\\par\\smallskip{{\\footnotesize {notes}\\par}}" if notes else "",
+        FITTED, *tabular, f"\\par\\smallskip{{\\footnotesize {notes}\\par}}" if notes else "",
         r"\end{table}", "",
     ])  # fmt: skip
 

@@ -31,7 +31,7 @@ from bench.report.columns import (
     surfaces,
     table,
 )
-from bench.report.text import prose, remarks
+from bench.report.text import MOST_NAMED, prose, remarks
 from bench.stats.paired import SIGNIFICANCE, Of
 from bench.stats.ranking import Rank, over_datasets
 from bench.units import UNITS
@@ -111,11 +111,16 @@ def _seeds(section: Section) -> str:
     trained_with: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for title, own in seeds.items():
         trained_with[tuple(sorted(own - common))].append(title)
-    more = [(f"{' and '.join(titles)} also with ", own) for own, titles in sorted(trained_with.items())]
+    more = [(f"{_all_of(titles)} also with ", own) for own, titles in sorted(trained_with.items())]
     every = [("", sorted(common)), *more]
     return ", ".join(
         f"{who}{'seeds' if len(own) > 1 else 'seed'} {', '.join(map(str, own))}" for who, own in every if own
     )
+
+
+def _all_of(titles: Sequence[str]) -> str:
+    others = len(titles) - MOST_NAMED
+    return " and ".join(titles if others < 1 else [*titles[:MOST_NAMED], f"{others} others"])
 
 
 # ---- published figures -----------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from bench.units import NONE, UNITS, in_unit
 TEMPLATES = Path(__file__).with_name("template")
 ESCAPED = "\\|"  # no backslash may stand in the braces of an f-string before Python 3.12
 END = "\x1e"  # ASCII's record separator, which is written out where it stands in a name or an error
+MOST_NAMED = 100  # networks up to which a report names all: in its tables, notes and commands
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # at the beginning of a spreadsheet's cell
 LATEX = str.maketrans({
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -37,7 +38,8 @@ def template(name: str) -> Any:
         trim_blocks=True, lstrip_blocks=True, finalize=_finished,
     )  # fmt: skip
     found.policies["json.dumps_kwargs"] = {"sort_keys": True, "allow_nan": False}  # browsers know no Infinity
-    found.globals.update(zip=zip, NONE=NONE, END=END, ALL_PAIRS=ALL_PAIRS, MOST_RANKED=MOST_RANKED)
+    found.globals.update(zip=zip, NONE=NONE, END=END)
+    found.globals.update(ALL_PAIRS=ALL_PAIRS, MOST_RANKED=MOST_RANKED, MOST_NAMED=MOST_NAMED)
     found.tests.update(nan=math.isnan)
     found.filters.update(markdown=markdown, slug=slug, quoted=quote, in_unit=in_unit, row=markdown_row)
     found.filters.update(code=code, fence=fence)

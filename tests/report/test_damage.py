@@ -133,7 +133,7 @@ def test_figures_show_what_can_be_told_apart_and_say_what_is_left_out():
     (section,) = sections(made)
     some, told = fewer(section)
     assert len(some.rows) == MOST
-    assert told == f"; {MOST} of {MOST + 5} networks, the most accurate, for a figure has no room for more"
+    assert told == f"; {MOST} of {MOST + 5} networks, the fastest, for a figure has no room for more"
     assert fewer(some) == (some, "")
 
 
