@@ -15,6 +15,7 @@ from bench.files import (
     REASONS,
     content_of,
     host,
+    is_device,
     is_running,
     link,
     make_folder,
@@ -245,3 +246,9 @@ def test_a_file_in_the_place_of_a_folder_is_told(tmp_path):
     (tmp_path / "locks").write_text("")
     with pytest.raises(FileExistsError):
         make_folder(tmp_path / "locks")
+
+
+def test_devices_are_told_from_files(tmp_path):
+    assert is_device(Path("/dev/full"))
+    assert not is_device(tmp_path)
+    assert not is_device(tmp_path / "nothing")
