@@ -47,8 +47,8 @@ def table(
 
     A name longer than `names` characters, or than the room that is left, is cut, or folded where `fold` is given.
     """
-    first = Column(headers[0], max_width=names, no_wrap=not fold, overflow="fold" if fold else "ellipsis")
-    others = (Column(Text(header), justify="right", no_wrap=True, min_width=width) for header in headers[1:])
+    first = Column(Text(plain(headers[0])), max_width=names, no_wrap=not fold, overflow="fold" if fold else "ellipsis")
+    others = (Column(Text(plain(header)), justify="right", no_wrap=True, min_width=width) for header in headers[1:])
     drawn = Table(first, *others, box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
     return _filled(drawn, lines)
 
