@@ -40,6 +40,15 @@ def _open_streams() -> None:
             setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
 
 
+def _place() -> str:
+    """What an error that names no path is about: the folder of the command, if that is gone."""
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError:
+        return "the folder that this was started in"
+    return ""
+
+
 def main() -> None:
     """The console script.
 
@@ -58,5 +67,5 @@ def main() -> None:
             sys.exit(PIPE_CLOSED)
         raise
     except (UserError, OSError) as error:
-        print("bench:", plain(str(unusable(error)), kept="\n"), file=sys.stderr)
+        print("bench:", plain(str(unusable(error, _place())), kept="\n"), file=sys.stderr)
         sys.exit(2)

@@ -18,6 +18,7 @@ from bench.units import duration
 Part = str | tuple[str, str]
 Screen = Console
 
+WIDTH = 80  # characters of a line where none are told
 GAP = 2  # characters between two columns
 LIVE_S = 0.5  # seconds between two pictures on a terminal
 HEARTBEAT_S = 30.0  # seconds between two lines where there is no terminal
@@ -25,7 +26,8 @@ HEARTBEAT_S = 30.0  # seconds between two lines where there is no terminal
 
 def console(stderr: bool = True) -> Screen:
     """Where to draw: standard error for progress, standard output for results."""
-    return Console(stderr=stderr)
+    found = Console(stderr=stderr)
+    return found if found.width > 0 else Console(stderr=stderr, width=WIDTH)  # COLUMNS=0 would show nothing
 
 
 def say(to: Screen, *parts: Part, style: str = "", wrap: bool = True) -> None:

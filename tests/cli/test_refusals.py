@@ -1,5 +1,6 @@
 """At the command's edge: whatever a file system refuses is one line and exit code 2, and what was measured is kept."""
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -138,3 +139,23 @@ def test_output_that_nobody_reads_is_no_verdict(tmp_path):
     done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, cwd=tmp_path, env=variables, check=False)
     os.close(write)
     assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_folder_that_is_gone_is_named(tmp_path):
+    (gone := tmp_path / "gone").mkdir()
+    with contextlib.chdir(gone):
+        gone.rmdir()
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.cli", "pick"], capture_output=True, text=True, check=False,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        os.chdir(tmp_path)
+    assert (
+        done.returncode,
+        done.stderr.splitlines()[-1].startswith("bench: the folder that this was started in: "),
+    ) == (2, True), done
+
+
+def test_tables_are_shown_where_a_terminal_tells_no_width(tmp_path):
+    (tmp_path / "x.csv").write_text("team,case,dice\na,1,0.5\na,2,0.7\n")
+    assert "0.600" in bench("score", "x.csv", cwd=tmp_path, COLUMNS="0").stdout
