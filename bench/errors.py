@@ -127,4 +127,5 @@ def is_out_of_memory(error: BaseException) -> bool:
     (True, False)
     """
     told = text_of(error)
-    return isinstance(error, MemoryError) or "out of memory" in told or "can't allocate memory" in told
+    signs = ("out of memory", "can't allocate memory", "calculation overflowed")
+    return isinstance(error, MemoryError) or any(sign in told for sign in signs)

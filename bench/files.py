@@ -177,16 +177,22 @@ def write_whole(path: Path, content: str | bytes | Callable[[Path], object]) -> 
 
     It is written beside the path, flushed to the disk and renamed. `content` is a text, bytes, or a function that
     writes to the path it is given. A text is written as UTF-8, what is none in it as `\udce9`. Missing folders are
-    made. Raises OSError that names the path where the file system refuses it, and Unusable for a device, which would be
-    removed.
+    made. Raises OSError that names the path where the file system refuses it, or where it is a device: to one who may
+    do all, `/dev/null` could be replaced, for every program.
     """
-    with suppress(OSError):
-        if stat.S_IFMT(path.lstat().st_mode) in (stat.S_IFCHR, stat.S_IFBLK):
-            raise Unusable(f"{path}: it is a device, in whose place no file is put; give another")
+    if is_device(path):
+        raise OSError(errno.ENODEV, "it is a device, and only files are written", str(path))
     with aside(path) as beside:
         write_through(beside, content)
         beside.replace(path)
     return path
+
+
+def is_device(path: Path) -> bool:
+    """Whether a path is a device, such as a disk or `/dev/null`."""
+    with suppress(OSError):
+        return stat.S_IFMT(path.lstat().st_mode) in (stat.S_IFCHR, stat.S_IFBLK)
+    return False
 
 
 def write_through(beside: Path, content: str | bytes | Callable[[Path], object]) -> None:

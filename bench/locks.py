@@ -245,10 +245,10 @@ def _take_away(path: Path, token: str | None, may: Callable[[], bool]) -> bool:
 
 def _announce(going: Path) -> bool:
     """Create the file that says who removes a lock; False if another process has. One that died is forgotten."""
-    facts = {"host": host(), "process": os.getpid(), "token": secrets.token_hex(8)}
+    token = secrets.token_hex(8)
     with aside(going) as made:
-        made.write_text(json.dumps(facts) + "\n")
-        if _create(made, going, facts["token"]):
+        made.write_text(json.dumps({"host": host(), "process": os.getpid(), "token": token}) + "\n")
+        if _create(made, going, token):
             return True
     with suppress(OSError):
         if _stale_at(going):

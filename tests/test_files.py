@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import UserError
 from bench.files import (
     REASONS,
     content_of,
     host,
+    is_device,
     is_running,
     link,
     make_folder,
@@ -254,7 +254,13 @@ def test_a_device_is_not_replaced(tmp_path):
         os.mknod(tmp_path / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
     except PermissionError:
         pytest.skip("only root makes devices")
-    with pytest.raises(UserError, match="it is a device"):
+    with pytest.raises(OSError, match="it is a device"):
         write_whole(tmp_path / "null", "x")
     assert (tmp_path / "null").is_char_device()
     assert [path.name for path in tmp_path.iterdir()] == ["null"]
+
+
+def test_devices_are_told_from_files(tmp_path):
+    assert is_device(Path("/dev/full"))
+    assert not is_device(tmp_path)
+    assert not is_device(tmp_path / "nothing")

@@ -30,7 +30,9 @@ Dataset = Annotated[str, Argument(help="A name from `bench list datasets`.")]
 Claims = Annotated[Path | None, Option(help="Claims to judge. [default: ./claims.toml, else the program's]")]
 Folders = Annotated[list[Path] | None, Argument(help="Folders of records. [default: those in results/ that exist]")]
 Arguments = Annotated[list[str] | None, Option("--arg", help="key=value for a network from elsewhere; once for each.")]
-Size = Annotated[int, Option(help="Pixels a side.", min=32)]
+MOST_NUMBERS = 100  # of an option
+LARGEST = 65_535  # pixels a side, and images a call: more than any memory holds
+Size = Annotated[int, Option(help="Pixels a side.", min=32, max=LARGEST)]
 Json = Annotated[bool, Option("--json", help="Print the result as JSON on standard output.")]
 Quiet = Annotated[bool, Option("--quiet", help="No progress, only the result.")]
 
@@ -154,15 +156,16 @@ class RunOptions:
         for option, given in (("--tf32", self.tf32), ("--cudnn-benchmark", self.cudnn_benchmark)):
             if given and device == "cpu":
                 raise UserError(f"{option} is for measuring on a GPU, and --device is cpu here; leave it out")
-        size, *sizes = numbers_in("--size", self.size, least=1)
+        size, *sizes = numbers_in("--size", self.size, least=1, most=LARGEST)
         return Study(
             networks=self._network_names(), measures=names_in(self.measure) or usual_measures(device),
             budget=find_budget(self.budget or ("paper" if device == "cuda" else "quick"), self.steps, self.epochs),
             dataset=self.dataset, data_root=data.data_root, options=data.options, device=device,
-            size=size, sizes=tuple(sizes), batches=numbers_in("--batch", self.batch, least=1),
+            size=size, sizes=tuple(sizes), batches=numbers_in("--batch", self.batch, least=1, most=LARGEST),
             variants=names_in(self.variant), tf32=self.tf32, cudnn_benchmark=self.cudnn_benchmark,
-            seeds=numbers_in("--seeds", self.seeds, least=0), devices=self.devices, patience=self.patience,
-            threads=self.threads, weights=self.weights, silence_s=self.timeout, pseudonyms=self.pseudonyms,
+            seeds=numbers_in("--seeds", self.seeds, least=0, most=2**32 - 1),
+            devices=self.devices, patience=self.patience, threads=self.threads,
+            weights=self.weights, silence_s=self.timeout, pseudonyms=self.pseudonyms,
         )  # fmt: skip
 
     def _network_names(self) -> tuple[str, ...]:
@@ -193,15 +196,19 @@ def names_in(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def numbers_in(option: str, text: str, least: int) -> tuple[int, ...]:
-    """The whole numbers of an option that takes several by commas, each once. UserError where one is below `least`.
+def numbers_in(option: str, text: str, least: int, most: int) -> tuple[int, ...]:
+    """The whole numbers of an option that takes several by commas, each once. UserError where one is out of the range.
 
-    >>> numbers_in("--batch", "1, 4,1", least=1)
+    >>> numbers_in("--batch", "1, 4,1", least=1, most=9)
     (1, 4)
     """
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and least <= int(part) < 2**32 for part in parts):
-        raise UserError(f"{option} takes whole numbers from {least} on by commas, such as 1,2,4; got '{text}'")
+    digits = len(str(most))  # Python refuses to read numbers of thousands of digits
+    if len(parts) > MOST_NUMBERS or not all(
+        part.isdecimal() and len(part) <= digits and least <= int(part) <= most for part in parts
+    ):
+        taken = f"up to {MOST_NUMBERS} whole numbers from {least} to {most} by commas, such as 1,2,4"
+        raise UserError(f"{option} takes {taken}; got '{text}'")
     return tuple(dict.fromkeys(map(int, parts)))
 
 

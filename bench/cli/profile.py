@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from bench.cli.options import Arguments, DeviceOption, Json, Size, command, device_of, print_json
+from bench.cli.options import LARGEST, Arguments, DeviceOption, Json, Size, command, device_of, print_json
 from bench.errors import UserError, is_out_of_memory
 
 
@@ -15,7 +15,7 @@ def profile(
     network: Annotated[str, Argument(help="A name from `bench list networks`, or file.py:Name.")],
     arg: Arguments = None,
     size: Size = 224,
-    batch: Annotated[int, Option(help="Images in a batch.", min=1)] = 1,
+    batch: Annotated[int, Option(help="Images in a batch.", min=1, max=LARGEST)] = 1,
     depth: Annotated[int, Option(help="Levels of modules to show.", min=0)] = 2,
     device: Annotated[DeviceOption, Option(help="Where to time.")] = "auto",
     as_json: Json = False,

@@ -18,6 +18,7 @@ from bench.units import duration
 Part = str | tuple[str, str]
 Screen = Console
 
+WIDTH = 80  # characters of a line where none are told
 GAP = 2  # characters between two columns
 LIVE_S = 0.5  # seconds between two pictures on a terminal
 HEARTBEAT_S = 30.0  # seconds between two lines where there is no terminal
@@ -25,7 +26,8 @@ HEARTBEAT_S = 30.0  # seconds between two lines where there is no terminal
 
 def console(stderr: bool = True) -> Screen:
     """Where to draw: standard error for progress, standard output for results."""
-    return Console(stderr=stderr)
+    found = Console(stderr=stderr)
+    return found if found.width > 0 else Console(stderr=stderr, width=WIDTH)  # COLUMNS=0 would show nothing
 
 
 def say(to: Screen, *parts: Part, style: str = "", wrap: bool = True) -> None:
@@ -47,8 +49,8 @@ def table(
 
     A name longer than `names` characters, or than the room that is left, is cut, or folded where `fold` is given.
     """
-    first = Column(headers[0], max_width=names, no_wrap=not fold, overflow="fold" if fold else "ellipsis")
-    others = (Column(Text(header), justify="right", no_wrap=True, min_width=width) for header in headers[1:])
+    first = Column(Text(plain(headers[0])), max_width=names, no_wrap=not fold, overflow="fold" if fold else "ellipsis")
+    others = (Column(Text(plain(header)), justify="right", no_wrap=True, min_width=width) for header in headers[1:])
     drawn = Table(first, *others, box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
     return _filled(drawn, lines)
 

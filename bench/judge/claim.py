@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from itertools import combinations
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, FiniteFloat, model_validator
@@ -170,13 +169,12 @@ class Claim(Frozen):
 
 
 def contradictions(claims: Iterable[Claim]) -> Iterator[tuple[Claim, Claim]]:
-    """Yield the pairs of claims that cannot both hold."""
+    """Yield for each subject the two claims that are farthest apart, where they cannot both hold."""
     alike: dict[tuple[Any, ...], list[Claim]] = {}
     for claim in claims:
         alike.setdefault(claim.subject, []).append(claim)
     for some in alike.values():
-        bounds = [(*claim.allowed, claim) for claim in some]
-        if max(low for low, _, _ in bounds) > min(high for _, high, _ in bounds):  # else each pair can hold
-            for (low, high, first), (least, most, second) in combinations(bounds, 2):
-                if max(low, least) > min(high, most):
-                    yield first, second
+        low, high = max(some, key=lambda one: one.allowed.low), min(some, key=lambda one: one.allowed.high)
+        if low.allowed.low > high.allowed.high:
+            first, second = sorted((low, high), key=some.index)
+            yield first, second

@@ -5,6 +5,7 @@ It may also say the network (team, algorithm), the class, the seed or fold, and 
 """
 
 import csv
+import io
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -16,8 +17,9 @@ from typing import Any
 from bench.data.files import composed, first_few, read_json, reading
 from bench.data.limits import TEXT
 from bench.data.predicted import without_suffix
-from bench.errors import UserError
+from bench.errors import UserError, printable
 from bench.files import content_of
+from bench.quantities import MACHINE
 from bench.quantities.scores import SCORES
 
 COLUMNS = {
@@ -41,6 +43,7 @@ METRICS = {
 WHAT = "file of scores"
 MOST_PIXELS = 1 << 53  # whole numbers that a float tells apart
 MOST_COLUMNS = 1000
+FARTHEST = 1e9  # of a distance in mm or px: more is none, and its square is no number
 UNIT = re.compile(r"(?<=\w)(mm|px|pixels?|voxels?)$")
 NO_CASES = {"mean", "average", "avg", "median", "std", "sd", "min", "max", "total", "sum", "overall", "all"}
 UNDEFINED = {"", "nan", "na", "n/a", "none", "null", "-"}
@@ -146,9 +149,9 @@ def _value(text: object, name: str, where: str) -> float:
         raise UserError(
             f"{where}: {name} is {value:g}, which seems to be percent; shares run from 0 to 1, so divide by 100"
         )
-    if value < 0 or (share and value > 1):
+    if not 0 <= value <= (1 if share else FARTHEST) and not math.isnan(value):
         raise UserError(
-            f"{where}: {name} is {value:g}; allowed is {'0 to 1' if share else '0 or more'}; correct the file"
+            f"{where}: {name} is {value:g}; allowed is {'0 to 1' if share else f'0 to {FARTHEST:g}'}; correct the file"
         )
     return value
 
@@ -196,6 +199,8 @@ def _summary(path: Path) -> list[CaseScores]:
         if file is None:
             raise UserError(f"{path}: case {number} names no file of predictions; get the file again")
         name = case_name(PurePosixPath(file.replace("\\", "/")).name)
+        if not name:
+            raise UserError(f"{path}: the file of case {number}, '{file}', has no name before its suffix; correct it")
         if name in found.lines:
             raise UserError(f"{path} has the case '{name}' twice; keep one")
         metrics = found_here if isinstance(found_here := case.get("metrics"), dict) else case
@@ -301,6 +306,9 @@ def _add_cells(
         raise UserError(f"{where}: it names {what}; take the line out")
     if "network" in cell and not found.network:
         raise UserError(f"{where}: it names no network; give one in each line, or take the column out")
+    if found.network == MACHINE or not found.network.isprintable():
+        named = f"'{printable(found.network)}' cannot be a network's name; allowed are letters that print"
+        raise UserError(f"{where}: {named}, but not '{MACHINE}'; give it another")
     for name, _, text in values:
         line = found.line(case, cell.get("label", "") or WHOLE)
         if name in line.values:
@@ -324,7 +332,7 @@ def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         raise UserError(f"{path} is no text in UTF-8 (its byte {error.start} is not); {advice}") from None
     first = next((line for line in text.splitlines() if line.strip()), "")
     separator = max(",;\t|", key=first.count)
-    rows = csv.reader(text.splitlines(keepends=True), delimiter=separator, strict=True)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)  # splits at line ends alone
     read = [(rows.line_num, [cell.strip() for cell in row]) for row in rows if any(map(str.strip, row))]
     if len(read) < 2:
         raise UserError(f"{path} has {len(read)} lines; a header and a line for each case are needed")

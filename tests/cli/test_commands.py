@@ -55,8 +55,14 @@ MISTAKES = {
     "out is a file": (["run", "unet", "--out", "a_file"], "'a_file' is a file, not a folder"),
     "no records": (["report", "."], "no records in ."),
     "no folder": (["report", "nowhere"], "no folder"),
-    "a seed below zero": (["run", "unet", "--seeds", "0,-1"], "--seeds takes whole numbers from 0 on by commas"),
-    "a batch of none": (["run", "unet", "--batch", "0,4"], "--batch takes whole numbers from 1 on by commas"),
+    "a seed below zero": (
+        ["run", "unet", "--seeds", "0,-1"],
+        "--seeds takes up to 100 whole numbers from 0 to 4294967295 by commas",
+    ),
+    "a batch of none": (
+        ["run", "unet", "--batch", "0,4"],
+        "--batch takes up to 100 whole numbers from 1 to 65535 by commas",
+    ),
     "unknown variant": (["run", "unet", "--variant", "foldet"], "unknown variant 'foldet'; did you mean 'folded'"),
     "weights that are not there": (["run", "unet", "--measure", "dice", "--weights", "no.pt"], "no.pt"),
     "weights for two": (["run", "--all", "--weights", "a_file"], "name the one it was trained for"),

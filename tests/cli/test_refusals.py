@@ -1,5 +1,6 @@
 """At the command's edge: whatever a file system refuses is one line and exit code 2, and what was measured is kept."""
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -123,3 +124,72 @@ def test_what_is_no_python_file_is_a_line_by_such_a_name_too(tmp_path, target):
     (tmp_path / "folder").mkdir()
     (tmp_path / "odd.py").symlink_to(target)
     refused("run", "odd.py:Net", "--measure", "cost", "--show-plan", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("option", ["--size", "--batch", "--seeds"])
+@pytest.mark.parametrize("given", ["9" * 5000, "-1", "1e9", "4294967296", ",".join(map(str, range(40, 141)))])
+def test_numbers_that_nothing_has_are_refused(tmp_path, option, given):
+    told = refused("run", "unet", option, given, "--show-plan", cwd=tmp_path)
+    assert f"{option} takes up to 100 whole numbers from " in told
+
+
+def test_a_size_that_no_memory_holds_is_refused(tmp_path):
+    done = bench("profile", "unet", "--size", "99999999", cwd=tmp_path)
+    assert (done.returncode, "65535" in done.stderr) == (2, True), done.stderr
+
+
+def test_a_class_that_a_file_names_does_not_reach_the_terminal(tmp_path):
+    (tmp_path / "x.csv").write_text(
+        "team,case,class,dice\na,1,\x1b[31mred,0.5\na,1,b,0.5\na,2,\x1b[31mred,0.5\na,2,b,0.6\n"
+    )
+    done = bench("score", "x.csv", cwd=tmp_path)
+    assert (done.returncode, "\x1b" in done.stdout + done.stderr) == (0, False), done.stderr
+    assert r"\x1b[31mred" in done.stdout
+
+
+def test_a_device_is_not_replaced_by_a_figure(tmp_path, monkeypatch):
+    picture = tmp_path / "null"
+    picture.touch()
+    monkeypatch.setattr("bench.files.is_device", lambda path: path == picture)
+    told = refused("data", "show", "synthetic", "--count", "1", "--to", str(picture))
+    assert f"{picture}: it is a device, and only files are written; give another" in told
+    assert picture.read_bytes() == b""
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_no_fault(tmp_path, closed):
+    script = f'"$0" -m bench.cli compare results results {closed}'
+    Store(tmp_path / "results").write(cost_record())
+    done = subprocess.run(
+        ["bash", "-c", script, sys.executable], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False
+    )
+    assert done.returncode == 0
+
+
+def test_output_that_nobody_reads_is_no_verdict(tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    command, variables = [sys.executable, "-m", "bench.cli", "list", "networks"], os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, cwd=tmp_path, env=variables, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_a_folder_that_is_gone_is_named(tmp_path):
+    (gone := tmp_path / "gone").mkdir()
+    with contextlib.chdir(gone):
+        gone.rmdir()
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.cli", "pick"], capture_output=True, text=True, check=False,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        os.chdir(tmp_path)
+    assert (
+        done.returncode,
+        done.stderr.splitlines()[-1].startswith("bench: the folder that this was started in: "),
+    ) == (2, True), done
+
+
+def test_tables_are_shown_where_a_terminal_tells_no_width(tmp_path):
+    (tmp_path / "x.csv").write_text("team,case,dice\na,1,0.5\na,2,0.7\n")
+    assert "0.600" in bench("score", "x.csv", cwd=tmp_path, COLUMNS="0").stdout

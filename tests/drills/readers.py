@@ -145,7 +145,7 @@ def _of_options() -> dict[str, Reader]:
     from bench.quantities.variants import conditions
 
     functions: list[Callable[[str], object]] = [
-        lambda text: numbers_in("--batch", text, 1), find_budget, conditions, find_protocol, parse,
+        lambda text: numbers_in("--batch", text, 1, 9), find_budget, conditions, find_protocol, parse,
         lambda text: pairs([text]),
     ]  # fmt: skip
 

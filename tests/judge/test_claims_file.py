@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,9 @@ def test_a_whole_claim_is_read_with_its_line(file):
 def test_many_claims_are_read_and_a_file_without_end_is_not(file):
     claims = read_claims(file("\n".join(WHOLE.replace("[size]", f"[size{at}]") for at in range(1000))))
     assert [claims[at].line for at in (0, 1, 999)] == [2, 11, 8993]
-    with pytest.raises(UserError, match=r"cannot be read as claims \(it has 1 MiB, and at most .*; give --claims FILE"):
+    with pytest.raises(
+        UserError, match=r"cannot be read as claims: it has 1,048,576 bytes, and at most .*; give --claims FILE"
+    ):
         read_claims(file("#" * (1 << 20)))
 
 
@@ -73,6 +76,13 @@ MISTAKES = {
     "another type": (WHOLE.replace("7e6", '"many"'), "claims.toml:8: [size] `value`"),
     "missing key": (WHOLE.replace('metric = "parameters"\n', ""), "claims.toml:2: [size] has no `metric`; add it"),
     "no such network": (WHOLE.replace("mdsa_unet", "mdsa_net"), "claims.toml:5: [size]: unknown network 'mdsa_net'"),
+    "a name that does not print": (
+        WHOLE.replace("[size]", '["a\\nb"]'),
+        "a claim's name is letters that print, got 'a\\nb'",
+    ),
+    "a name without letters": (WHOLE.replace("[size]", '[""]'), "a claim's name is letters that print, got ''"),
+    "a long line": (WHOLE + "a." * 5000 + "a = 1\n", "has a line of 10,005 characters, and at most 2,000 are read"),
+    "a large file": (WHOLE + "# comment\n" * 30_000, "bytes, and at most 262,144 are read"),
     "no TOML": (WHOLE + "margin =\n", "claims.toml:9: not valid TOML"),
     "outside": ("value = 3\n" + WHOLE, "claims.toml:1: 'value' is outside of a table"),
     "nothing": ("# nothing\n", "no claim in it"),
@@ -97,3 +107,22 @@ def test_no_file_and_no_text(tmp_path):
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(UserError, match="not a text file"):
         read_claims(tmp_path / "binary.toml")
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.toml")
+    for path in (tmp_path / "pipe.toml", Path("/dev/zero")):
+        with pytest.raises(UserError, match="cannot be read as claims: it is not a file"):
+            read_claims(path)
+
+
+def test_a_file_of_windows_is_read(tmp_path):
+    path = tmp_path / "claims.toml"
+    path.write_bytes(WHOLE.replace("\n", "\r\n").encode("utf-8-sig"))
+    assert [(claim.name, claim.line) for claim in read_claims(path)] == [("size", 2)]
+
+
+def test_many_claims_are_read_with_their_lines(file):
+    claims = read_claims(file("".join(WHOLE.replace("[size]", f"[s{n}]") for n in range(1000))))
+    assert [claim.line for claim in claims[:2]] == [2, 10]
+    assert claims[-1].line == 7994

@@ -121,8 +121,9 @@ def test_patients_of_cases_by_a_pattern(tmp_path):
 
 WRONG = {
     "percent": ("case,dice\na,85.3\n", "line 2: dice is 85.3, which seems to be percent"),
-    "negative": ("case,dice,hd95_px\na,0.5,-1\n", "hd95 is -1; allowed is 0 or more"),
+    "negative": ("case,dice,hd95_px\na,0.5,-1\n", "hd95 is -1; allowed is 0 to 1e+09"),
     "infinite": ("case,dice,hd95_px\na,0.5,inf\n", "hd95 is infinite"),
+    "farther than all": ("case,dice,hd95_px\na,0.5,1e308\n", "hd95 is 1e+308; allowed is 0 to 1e+09"),
     "a word": ("case,dice\na,good\n", "dice is 'good', which is no number"),
     "twice": ("case,metric,value\na,dice,0.5\na,DSC,0.5\n", "line 3: dice of 'a' is there a second time"),
     "a mean": ("case,dice\na,0.5\nMean,0.5\n", "line 3: it names the case 'Mean', which seems to sum up others"),
@@ -137,10 +138,21 @@ WRONG = {
     "two patients": ("case,patient,metric,value\na,1,dice,0.5\na,2,iou,0.5\n", "of two patients, '2' and '1'"),
     "some patients": ("case,patient,dice\na,1,0.5\nb,,0.5\n", "names no patient of 1 cases: b"),
     "only a header": ("case,dice\n", "has 1 lines; a header and a line for each case are needed"),
-    "nothing": ("", "has 0 lines"),
+    "nothing": ("", "the file is empty"),
     "an open quote": ('case,dice\n"a,0.5\n', "cannot read the file of scores"),
     "a header twice": ("case,dice,case\na,0.5,b\n", "two columns called case"),
 }
+
+
+@pytest.mark.parametrize("name", ["machine", "a\nb", "\x1b[31m", "\u202e"])
+def test_a_network_of_a_table_has_a_name_that_prints_and_is_not_the_machines(tmp_path, name):
+    (tmp_path / "x.csv").write_text(f'team,case,dice\n"{name}",a,0.5\n')
+    assert "cannot be a network's name" in refusal({"": tmp_path / "x.csv"}, tmp_path / "out")
+
+
+def test_a_line_ends_at_a_line_end_alone(tmp_path):
+    (tmp_path / "x.csv").write_text("case,dice\na\u2028b,0.5\nc\x0bd,0.6\n")
+    assert list(read_case_scores(tmp_path / "x.csv")[0].lines) == ["a\u2028b", "c\x0bd"]
 
 
 @pytest.mark.parametrize("wrong", WRONG)
@@ -170,6 +182,7 @@ JSON = [
     "[]", "{}", '{"metric_per_case": []}', '{"metric_per_case": [3]}', '{"results": {"all": "x"}}', "[" * 99999, "\0",
     "",
     '{"metric_per_case": [{"metrics": {"1": {"Dice": 0.5}}}]}', '{"results": 1e999}', CASE % "",
+    '{"metric_per_case": [{"prediction_file": ".nii.gz", "metrics": {"1": {"Dice": 0.5}}}]}',
     CASE % '"1": {"Dice": Infinity}', CASE % '"1": {"Dice": [1]}',
     CASE % '"1": {"Dice": 0.5, "TP": "x", "FP": 1, "FN": 1}', CASE % '"1": {"Dice": 0.5, "TP": 9, "FP": 1, "FN": 1}',
 ]  # fmt: skip
