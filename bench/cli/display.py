@@ -225,7 +225,7 @@ def draw(to: Screen, found: list[Section], timed: list[Speeds]) -> None:
         for line in lines[:MOST]:
             say(to, line)
         if len(lines) > MOST:
-            say(to, f"{len(lines) - MOST} more remarks are in the report.")
+            say(to, f"{len(lines) - MOST} more remarks are left out.")
         to.print()
     for one in timed:
         for shown in speed_tables.speed_tables(one, None if len(one.rows) <= IN_FULL else 1):
@@ -241,7 +241,7 @@ def _print_table(to: Screen, shown: columns.Table, more: str = "") -> None:
     for block in report_table(_cut(shown), to.width):
         to.print(block)
     if len(shown.lines) > MOST:
-        say(to, f"{len(shown.lines) - MOST} more are in the report.")
+        say(to, f"{len(shown.lines) - MOST} more are in table.csv, which `--format csv` writes.")
     to.print()
 
 

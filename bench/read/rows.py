@@ -79,7 +79,15 @@ class Row:
 
     def results(self, kind: type[T]) -> list[T]:
         """The row's results of one type."""
-        return [record.result for record in self.records if isinstance(record.result, kind)]
+        return cast("list[T]", self._results.get(kind, []))
+
+    @cached_property
+    def _results(self) -> dict[type, list[Any]]:
+        """The results by type: each column of each table asks for them."""
+        found: dict[type, list[Any]] = {}
+        for record in self.records:
+            found.setdefault(type(record.result), []).append(record.result)
+        return found
 
     @property
     def cost(self) -> Cost | None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,14 @@ def write_csv(document: Document, folder: Path) -> list[Path]:
     Figures have ten digits, because further ones depend on the number of threads.
     """
     how = {"index": False, "lineterminator": "\n", "float_format": "%.10g"}
-    return [write_whole(folder / f"{name}.csv", frame.to_csv(**how)) for name, frame in _frames(document, cell)]
+    return [write_whole(folder / f"{name}.csv", frame.to_csv(**how)) for name, frame in _frames(document, cache(cell))]
 
 
 def write_parquet(document: Document, folder: Path) -> list[Path]:
     """Write table.parquet, and paired.parquet where networks can be paired."""
     return [
         write_whole(folder / f"{name}.parquet", frame.to_parquet(index=False))
-        for name, frame in _frames(document, plain)
+        for name, frame in _frames(document, cache(plain))
     ]
 
 
