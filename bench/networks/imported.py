@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import UserError
-from bench.files import content_of, temporary_folder, write_whole
+from bench.files import content_of, sweep, temporary_folder, write_whole
 from bench.networks.code import (
     BENCH,
     closure,
@@ -104,6 +104,7 @@ def _found(name: str, file: Path, kept: Path) -> Code:
         _ANSWERS[kept] = f"{_check(text)}\n{text}"
         with suppress(OSError):  # it is kept for this process alone
             write_whole(kept, _ANSWERS[kept])
+            sweep(kept.parent)
     return code
 
 

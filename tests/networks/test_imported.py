@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import UserError
+from bench.files import host
 from bench.networks import code, find_network, imported
 from bench.processes import supervised
 
@@ -251,6 +252,16 @@ def test_an_answer_that_cannot_be_read_is_found_anew(told, tmp_path, content):
     imported._ANSWERS.clear()
     assert digest() == before
     assert told_by(kept)["digest"] == find_network("net.py:Net")._code.digest
+
+
+def test_what_a_killed_process_wrote_beside_an_answer_is_removed(told, tmp_path):
+    digest()
+    (kept,) = (tmp_path / "cache").rglob("*.json")
+    left = kept.with_name(f".{kept.name}.{host()}-{2**22 + 1}-0123abcd.tmp")
+    kept.rename(left)
+    imported._ANSWERS.clear()
+    digest()
+    assert [path.name for path in kept.parent.iterdir()] == [kept.name]
 
 
 @pytest.mark.parametrize("name", ["digest", "libraries", "states"])
