@@ -1,6 +1,7 @@
 """What several tests are given, and how many threads each of several test processes takes."""
 
 import os
+import signal
 import sys
 from tempfile import TemporaryDirectory
 
@@ -9,6 +10,7 @@ from handmade import cost_record, dice_record, latency_record
 
 from bench.run.store import Record
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # with nohup, what tests start would ignore it
 os.environ.setdefault("GOMP_SPINCOUNT", "0")  # threads that wait for work leave the processor to other tests
 
 

@@ -125,7 +125,6 @@ def test_what_draws_ends_with_the_process_that_asked_for_it(number):
     code = (
         "import os, signal, time\nfrom bench.report.figures import Picture, draw_together\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # with nohup, tests ignore it
         "os.sched_getaffinity = lambda _: {0, 1}\n"
         "draws = lambda: (os.write(1, b'%d\\n' % os.getpid()), time.sleep(1 if NUMBER == 2 else 1e6))\n"
         "draw_together([Picture('p', 'p', 'P', draws)] * 4)\n"
