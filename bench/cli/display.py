@@ -3,7 +3,7 @@
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from bench.quantities.scores import Protocol
 from bench.read.sections import Section, sections
 from bench.read.speeds import Speeds, speeds
 from bench.report import columns, document, speed_tables, tables, text, tidy, verdicts, write
+from bench.report.fewer import chosen, is_long
 from bench.run import engine
 from bench.run.job import Job
 from bench.run.plan import Clock, Plan, missing
@@ -31,8 +32,11 @@ from bench.units import duration, percent, share, significant
 
 MOST = 100  # networks of a table, or remarks, that a terminal shows
 IN_FULL = 40  # networks of which a terminal shows all tables
+FIRST = 10  # networks of which a terminal shows a line, where nobody would read all
 OTHERS = f"The other tables, of more than {IN_FULL} networks, are in the report.\n"
 REST = 20  # times as long as the tables took is waited until they are drawn again
+Source = Section | Speeds
+Made = Callable[[Any, int | None], list[columns.Table]]  # the tables of a source, or as many of them
 ROOMY = 110  # characters of a line from which on a table is shown with all of its columns
 
 
@@ -215,33 +219,53 @@ def _show(found: list[Section], timed: list[Speeds], judged: Sequence[verdict.Ve
 
 def draw(to: Screen, found: list[Section], timed: list[Speeds]) -> None:
     """The tables of a report, what they say in words, and what failed."""
+    long = is_long([*found, *timed])
     for section in found:
-        few = len(section.rows) <= IN_FULL
-        for shown in tables.tables(section) if few else [tables.main_table(section)]:
-            _print_table(to, shown, f", {section.name}")
-        if not few:
-            say(to, OTHERS)
-        lines = [*text.sentences(section), *_of_rows(section)]
-        for line in lines[:MOST]:
-            say(to, line)
-        if len(lines) > MOST:
-            say(to, f"{len(lines) - MOST} more remarks are left out.")
-        to.print()
+        _print_tables(to, section, _tables_of, long, f", {section.name}")
+        _print_lines(to, [*text.sentences(section), *_of_rows(section)])
     for one in timed:
-        for shown in speed_tables.speed_tables(one, None if len(one.rows) <= IN_FULL else 1):
-            _print_table(to, shown)
-        if len(one.rows) > IN_FULL:
-            say(to, OTHERS)
+        _print_tables(to, one, speed_tables.speed_tables, long)
+
+
+def _tables_of(section: Section, most: int | None = None) -> list[columns.Table]:
+    return tables.tables(section) if most is None else [tables.main_table(section)]
+
+
+def _print_tables(to: Screen, source: Source, made: Made, long: bool, more: str = "") -> None:
+    """All tables of few networks; of more the first; of a long report the first with some of its networks."""
+    if long:
+        some, which = chosen(source, FIRST)
+        told = f"; {FIRST} of {len(source.rows)} networks, {which}" if which else ""
+        for shown in made(some, 1):
+            _print_table(to, _unmarked(shown) if which else shown, more + told)
+        return
+    few = len(source.rows) <= IN_FULL
+    for shown in made(source, None if few else 1):
+        _print_table(to, shown, more)
+    if not few:
+        say(to, OTHERS)
+
+
+def _unmarked(shown: columns.Table) -> columns.Table:
+    """The table without marks of the best, which would be the best of the lines that are shown."""
+    lines = ((title, tuple(replace(cell, best=False, second=False) for cell in cells)) for title, cells in shown.lines)
+    return replace(shown, lines=tuple(lines))
+
+
+def _print_lines(to: Screen, lines: Sequence[str]) -> None:
+    for line in lines[:MOST]:
+        say(to, line)
+    if len(lines) > MOST:
+        say(to, f"{len(lines) - MOST} more remarks are left out.")
+    to.print()
 
 
 def _print_table(to: Screen, shown: columns.Table, more: str = "") -> None:
     if not shown.columns:  # every job failed, or there are scores and nothing else
         return
     say(to, shown.caption + more, style="bold")
-    for block in report_table(_cut(shown), to.width):
+    for block in report_table(shown, to.width):
         to.print(block)
-    if len(shown.lines) > MOST:
-        say(to, f"{len(shown.lines) - MOST} more are in table.csv, which `--format csv` writes.")
     to.print()
 
 

@@ -180,7 +180,7 @@ def find_protocol(name: str) -> Protocol:
     return look_up("protocol", name, PROTOCOLS)
 
 
-def terms(scores: Any, name: str, protocol: Protocol) -> dict[str, np.ndarray]:
+def terms(scores: Any, name: str, protocol: Protocol) -> Mapping[str, np.ndarray]:
     """The terms of each image or volume, an array (classes, 2): numerator and denominator, to be summed over units.
 
     `scores` is a `bench.quantities.Scores`. The result is empty if the protocol does not support the score, or if
@@ -256,7 +256,7 @@ def _once(scores: Any, what: tuple[Any, ...], compute: Callable[[], Any]) -> Any
 
 def of_patients(
     found: Mapping[str, np.ndarray], patient: Mapping[str, str], worst: float | None = 0.0
-) -> dict[str, np.ndarray]:
+) -> Mapping[str, np.ndarray]:
     """Terms of units summed by patient, with the number of units that have (nearly) the worst score as a third term.
 
     A unit without a patient stands for itself. `worst` is the worst score; None if there is none.
@@ -282,15 +282,15 @@ def _unit(image: Any, in_volumes: bool) -> str:
     return str(image.volume or image.id if in_volumes else image.id)
 
 
-def _counts(scores: Any, score: Score, in_volumes: bool) -> dict[str, np.ndarray]:
+def _counts(scores: Any, score: Score, in_volumes: bool) -> Mapping[str, np.ndarray]:
     """(classes, 3) pixels TP, FP and FN of each unit; empty if they are not known on the score's grid."""
     names = ("own_tp", "own_fp", "own_fn") if score.grid == "own" else ("tp", "fp", "fn")
 
-    def compute() -> dict[str, np.ndarray]:
+    def compute() -> Mapping[str, np.ndarray]:
         lines = [(_unit(i, in_volumes), i.label, tuple(getattr(i, name) for name in names)) for i in scores.images]
         return {} if any(None in counts for _, _, counts in lines) else _by_unit(lines)
 
-    return cast("dict[str, np.ndarray]", _once(scores, (score.grid, in_volumes), compute))
+    return cast("Mapping[str, np.ndarray]", _once(scores, (score.grid, in_volumes), compute))
 
 
 def target_pixels(scores: Any, in_volumes: bool) -> dict[tuple[str, int], int]:
@@ -314,7 +314,7 @@ def _without_target(scores: Any, in_volumes: bool) -> set[tuple[str, int]]:
     return {key for key, pixels in true.items() if not pixels}
 
 
-def _by_unit(lines: Any) -> dict[str, np.ndarray]:
+def _by_unit(lines: Any) -> Mapping[str, np.ndarray]:
     """Arrays (classes, ...) by unit, from (unit, label, value) tuples. Values of the same unit and label are summed."""
     units: dict[str, dict[int, Any]] = {}
     for unit, label, value in lines:

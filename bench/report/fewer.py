@@ -25,22 +25,23 @@ def fewer(source: T) -> tuple[T, str]:
     Kept are the reference, then the most accurate networks and the fastest of those without scores; of times, this
     project's network and the fastest.
     """
-    some, which = _chosen(source)
+    some, which = chosen(source)
     count = len(source.rows) if isinstance(source, Section | Speeds) else 0
     return some, f"; {MOST} of {count} networks, {which}, for a figure has no room for more" if which else ""
 
 
-def _chosen(source: T) -> tuple[T, str]:
+def chosen(source: T, most: int = MOST) -> tuple[T, str]:
+    """The source with at most so many networks, and which they are in words; itself and "" where it has no more."""
     rows = source.rows if isinstance(source, Section | Speeds) else ()
-    if len(rows) <= MOST:
+    if len(rows) <= most:
         return source, ""
     if isinstance(source, Section):
         ordered = sorted(source.rows, key=lambda row: _of_scores(row, source.reference))
-        kept = {id(row) for row in ordered[:MOST]}
+        kept = {id(row) for row in ordered[:most]}
         some = tuple(row for row in source.rows if id(row) in kept)
         return replace(source, rows=some), "the most accurate" if source.dice else "the fastest"
     assert isinstance(source, Speeds)
-    fastest = {id(row) for row in sorted(source.rows, key=_of_times)[:MOST]}
+    fastest = {id(row) for row in sorted(source.rows, key=_of_times)[:most]}
     chosen = tuple(row for row in source.rows if id(row) in fastest)
     return replace(source, rows=chosen), "the fastest"
 
@@ -68,7 +69,7 @@ def shortened(tables: Sequence[Table], source: Section | Speeds | None = None) -
 
     Of a table without a source the first lines are kept. Marks of the best stay those among all lines.
     """
-    some, which = _chosen(source)
+    some, which = chosen(source)
     kept = {row.title for row in some.rows} if some else set()
     return tuple(_shortened(one, kept, which) if len(one.lines) > MOST else one for one in tables)
 

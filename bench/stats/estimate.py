@@ -11,8 +11,9 @@ machine learning benchmarks, MLSys 2021 (trainings as a source of variance); Sat
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from statistics import median
 
 import numpy as np
@@ -24,7 +25,7 @@ LEAST_PATIENTS = 10  # with fewer there is no interval, and nothing is decided
 LEAST_TRAININGS = 3  # of each network, for a statement about networks
 # Patient to array (classes, 3): numerator and denominator, to be summed over patients, and how many images (or volumes)
 # have the worst score, or nearly so. The last is needed for differences alone.
-Terms = dict[str, np.ndarray]
+Terms = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def stack(trainings: Sequence[Terms], patients: Sequence[str] | None = None) -> 
     Trainings that share no patient, the folds of a cross-validation, are put together as one.
     """
     trainings = pool_folds(trainings)
-    names = sorted(set().union(*trainings)) if patients is None else list(patients)
+    names = _names(trainings) if patients is None else list(patients)
     if not trainings or not names:
         return [], np.zeros(0)
     nothing = np.zeros(next(iter(trainings[0].values())).shape)
@@ -107,12 +108,30 @@ def stack(trainings: Sequence[Terms], patients: Sequence[str] | None = None) -> 
     return [names[place] for place in defined], stacked[:, defined]
 
 
-class Block(dict[str, np.ndarray]):
-    """Terms by patient whose arrays are the rows of one, `rows` (patients, classes, 3), which is quick to read."""
+class Block(Mapping[str, np.ndarray]):
+    """Terms by patient, or by unit, that are the rows of one array (names, classes, ...): quick to make and to read."""
 
-    def __init__(self, patients: Iterable[str], rows: np.ndarray) -> None:
-        super().__init__(zip(patients, rows, strict=True))
-        self.rows = rows
+    def __init__(self, names: Iterable[str], rows: np.ndarray) -> None:
+        self.names, self.rows = list(names), rows
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.names)}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.rows[self._places[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def _names(trainings: Sequence[Terms]) -> list[str]:
+    """The names of all trainings in order; mostly each has the same."""
+    each = [list(terms) for terms in trainings]
+    return sorted(set().union(*each)) if any(one != each[0] for one in each) else sorted(each[0] if each else [])
 
 
 def rows_of(terms: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -124,7 +143,7 @@ def _rows(terms: Terms, names: Sequence[str], nothing: np.ndarray) -> np.ndarray
     """(patients, classes, 3), with zeros for those that have no terms."""
     if not isinstance(terms, Block):
         return np.array([terms.get(name, nothing) for name in names])
-    if list(terms) == names:  # as mostly, for `of_patients` puts them in order
+    if terms.names == names:  # as mostly, for `of_patients` puts them in order
         return terms.rows
     places = dict(zip(terms, range(len(terms)), strict=True))
     return np.concatenate([terms.rows, nothing[None]])[[places.get(name, -1) for name in names]]
@@ -137,13 +156,17 @@ def pool_folds(trainings: Sequence[Terms]) -> list[Terms]:
     """
     pooled: list[Terms] = []
     for terms in trainings:
-        place = next((n for n, found in enumerate(pooled) if terms and found.keys().isdisjoint(terms)), None)
+        place = next((n for n, found in enumerate(pooled) if terms and _share_none(found, terms)), None)
         if place is None:
             pooled.append(terms)
         else:
             pooled[place] = {**pooled[place], **terms}
     most = max(map(len, pooled), default=0)
     return [terms for terms in pooled if terms and len(terms) == most]
+
+
+def _share_none(first: Terms, second: Terms) -> bool:
+    return list(first) != list(second) and first.keys().isdisjoint(second)
 
 
 def estimate(trainings: Sequence[Terms], bounded: bool = True) -> Estimate | None:

@@ -1,6 +1,7 @@
 """What a run shows: plain lines where there is no terminal, a table that fills where there is one."""
 
 import io
+import re
 from dataclasses import replace
 
 from handmade import cost_record, dice_record, record
@@ -121,6 +122,19 @@ def test_what_is_to_be_known_of_a_network_stands_below_the_tables(reference):
     assert [row.get("notes") for row in tidy_rows(found) if row.get("notes")] == [
         "given in_channels=3; its sigmoid is undone"
     ]
+
+
+def test_of_very_many_networks_a_terminal_shows_the_first_ten_and_marks_none_as_the_best():
+    many = [cost_record(f"net{n:03}") for n in range(1, 102)]
+    scored = [dice_record(f"net{n:03}", [n / 102] * 12) for n in range(1, 102)]
+    console, found = Console(file=io.StringIO(), force_terminal=True, width=120), sections([*many, *scored])
+    draw(console, found, [])
+    table, _, said = console.file.getvalue().partition("\n\n")
+    assert "10 of 101 networks, the most accurate" in table
+    assert [name for name in re.findall(r"net\d+", table) if int(name[3:]) < 92] == []
+    assert len(set(re.findall(r"net\d+", table))) == 10
+    assert "\x1b[1;32m" not in table
+    assert "net101" in said
 
 
 LEVEL = tuple(0.5 + n / 100 for n in range(12))
