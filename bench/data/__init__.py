@@ -81,9 +81,9 @@ def open_dataset(
     """Open a data set of the table; `root` is the folder that holds its files as published.
 
     The `options.split_file` says which group is on which side. Raises UserError for an unknown name, for a `root` that
-    is needed and missing or not a folder, for an option that the data set does not take, for broken files (the first
-    three, and how to list all), for a split file that is missing or does not fit, and where a side of the split that
-    is `needed` has no image.
+    is needed and missing or not a folder, or given and not needed, for an option that the data set does not take, for
+    broken files (the first three, and how to list all), for a split file that is missing or does not fit, and where a
+    side of the split that is `needed` has no image.
     """
     data, problems = _read(name, root, options)
     if problems:
@@ -120,6 +120,9 @@ def _read(name: str, root: Path | None, options: Options) -> tuple[DataSet, list
         given = f"--data-root {root.absolute()} {fault}" if root else "no folder was given"
         advice = f"give --data-root FOLDER, where FOLDER holds\n{source.layout}"
         raise UserError(f"data set '{name}' is read from files and {given}; {advice}")
+    if root is not None and not source.needs_root:
+        advice = "name the data set that lies there, such as `folder` for images and masks of your own, or leave it out"
+        raise UserError(f"--data-root {root} is not read: '{name}' has no files; {advice}")
     if options.split_file and not options.split_file.is_file():
         fault = f"there is no split file {options.split_file.absolute()}"
         advice = "correct the path, or leave --split-file out to take the published split or draw one"

@@ -56,6 +56,12 @@ def test_the_tolerance_is_that_of_the_data_set_or_the_one_that_is_given() -> Non
     assert open_dataset("synthetic", options=Options(tolerance=0.0)).tolerance == 0
 
 
+def test_a_folder_that_would_not_be_read_is_refused(tmp_path: Path) -> None:
+    """Else a forgotten --dataset would measure drawn images in the place of one's own."""
+    with pytest.raises(UserError, match=r"is not read: 'synthetic' has no files; name the data set that lies there"):
+        open_dataset("synthetic", tmp_path)
+
+
 @pytest.mark.parametrize("given", [-1.0, float("inf"), float("nan")])
 def test_a_tolerance_that_is_no_distance_is_refused(given: float) -> None:
     with pytest.raises(UserError, match=rf"--tolerance {given:g} is no distance; give 0 or more, in millimeters"):
