@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from shlex import quote
 from typing import Any
 
+from bench.data import DATASETS
 from bench.judge.claim import Claim
 from bench.judge.figure import Measured, Undecided
 from bench.quantities.scores import PROTOCOLS, SCORES
@@ -107,7 +108,9 @@ def _todo(claim: Claim) -> str:
 
     `--all` trains what all such claims need.
     """
-    data = f"--dataset {quote(claim.dataset.partition('/')[0])} --data-root FOLDER --budget paper"
+    name = claim.dataset.partition("/")[0]
+    root = " --data-root FOLDER" if name not in DATASETS or DATASETS[name].needs_root else ""
+    data = f"--dataset {quote(name)}{root} --budget paper"
     return f"bench run --all {data} --seeds 0,1,2" if claim.against else f"bench run {quote(claim.network)} {data}"
 
 

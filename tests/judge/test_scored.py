@@ -57,7 +57,7 @@ def test_a_lead_needs_three_trainings_of_each_network():
     for count in (1, 2):
         why = undecided(lead, [*ours, *theirs[:count]])
         assert str(why) == f"3 and {count} trainings: 3 of each network are needed to speak of networks"
-        assert why.todo == "bench run --all --dataset synthetic --data-root FOLDER --budget paper --seeds 0,1,2"
+        assert why.todo == "bench run --all --dataset synthetic --budget paper --seeds 0,1,2"
         assert why.measured.scope.startswith("these weights: 20 patients")
         assert why.measured.value == pytest.approx(0.1, abs=0.02)
 
