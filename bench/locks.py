@@ -6,6 +6,7 @@ when it was not touched for two minutes, or as soon as its holder's process is g
 """
 
 import errno
+import glob
 import json
 import math
 import os
@@ -104,6 +105,7 @@ def take(path: Path, work: str = "") -> Lock | None:
                 if _create(made, path, token):
                     lock = Lock(path, token, new)
                     threading.Thread(target=lock.keep, name=f"beat of {path.name}", daemon=True).start()
+                    _forget(path.parent, path.name)
                     return lock
                 found = _look(path)
                 if found is None:
@@ -120,16 +122,21 @@ def clear(folder: Path) -> None:
 
     So are the files of those who were removing a lock, and are gone.
     """
-    for going in folder.glob(".*.going"):  # first, since a lock stays while it is there
-        with suppress(OSError):
-            if _stale_at(going):
-                going.unlink(missing_ok=True)
+    _forget(folder)  # first, since a lock stays while such a file is there
     for path in folder.glob("*.lock"):
         with suppress(OSError):
             if (found := _look(path)) and _stale_at(path):
                 _take_away(path, found[0].get("token"), partial(_stale_at, path))
     with suppress(OSError):
         folder.rmdir()  # if nothing else is in it
+
+
+def _forget(folder: Path, name: str = "") -> None:
+    """Remove the files that say who removes a lock, all in a folder or those of a name, if they say it of the dead."""
+    for going in folder.glob(f".{glob.escape(name) or '*'}.*.going"):
+        with suppress(OSError):
+            if _stale_at(going):
+                going.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -196,6 +196,16 @@ def test_one_who_died_while_removing_a_lock_leaves_nothing(path, is_removed):
     assert not path.parent.exists()
 
 
+def test_who_takes_a_lock_forgets_one_who_died_after_it_removed_it(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    going = path.with_name(f".{path.name}.0123456789abcdef.going")
+    going.write_text(json.dumps({"host": host(), "process": 2**22 + 1, "token": "0123456789abcdef"}))
+    lock = take(path)
+    assert lock
+    assert not going.exists()
+    lock.release()
+
+
 def test_where_nothing_can_be_linked_a_lock_is_held_once_too(path, monkeypatch):
     def refuses(*paths):
         raise PermissionError(1, "Operation not permitted")
