@@ -118,9 +118,9 @@ def take(path: Path, work: str = "") -> Lock | None:
 
 
 def clear(folder: Path) -> None:
-    """Remove the locks of work directly in a folder whose holders are gone. One that cannot be removed stays.
+    """Remove the locks of work directly in a folder whose holders are gone, and what those left who removed a lock.
 
-    So are the files of those who were removing a lock, and are gone.
+    What cannot be removed stays.
     """
     _forget(folder)  # first, since a lock stays while such a file is there
     for path in folder.glob("*.lock"):
