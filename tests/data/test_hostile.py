@@ -240,12 +240,12 @@ def test_hdf5_that_declares_too_much_or_leads_elsewhere_is_refused(tmp_path, mak
 
 
 def test_a_part_of_hdf5_that_swells_ends_its_reader_and_no_more(tmp_path):
-    """A part says that it holds 64 bytes; unpacked, it is 640 MB of zeros. After it, others are read."""
+    """A part says that it holds 64 KiB; unpacked, it is 640 MB of zeros. After it, others are read."""
     swelling, middle = zlib.compressobj(1), bytes(1 << 24)
     packed = b"".join(swelling.compress(middle) for _ in range(40)) + swelling.flush()
 
     def bomb(file: h5py.File) -> None:
-        stored = file.create_dataset("image", (4, 4, 4), "u1", chunks=(4, 4, 4), compression="gzip")
+        stored = file.create_dataset("image", (32, 32, 64), "u1", chunks=(32, 32, 64), compression="gzip")
         stored.id.write_direct_chunk((0, 0, 0), packed)
 
     told = refused(lambda p: read_array(p, "image"), hdf5(tmp_path / "a.h5", bomb))
