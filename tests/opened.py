@@ -1,9 +1,12 @@
-"""Data sets opened for a test."""
+"""Data sets and files opened for a test."""
 
 from pathlib import Path
 
+import pytest
+
 from bench.data import DATASETS, DataSet, Options
 from bench.data.sample import Sample
+from bench.errors import UserError
 
 
 def listed(name: str, root: Path | None, **options: object) -> tuple[DataSet, list[str]]:
@@ -25,3 +28,13 @@ def sizes(data: DataSet) -> list[int]:
 
 def samples(data: DataSet) -> dict[str, Sample]:
     return {sample.id: sample for side in data.splits.values() for sample in side}
+
+
+def refused(read, path: Path) -> str:
+    """The one line by which `read` refuses a file, which it names."""
+    with pytest.raises(UserError) as caught:
+        read(path)
+    told = str(caught.value)
+    assert str(path) in told
+    assert "\n" not in told
+    return told
