@@ -20,6 +20,7 @@ from bench.machine import this_machine
 from bench.networks import title_of
 from bench.quantities import QUANTITIES
 from bench.quantities.scores import Protocol
+from bench.read.rows import score_together
 from bench.read.sections import Section, sections
 from bench.read.speeds import Speeds, speeds
 from bench.report import columns, document, speed_tables, tables, text, tidy, verdicts, write
@@ -176,6 +177,7 @@ def conclude(
     write.Unwritten, after all else, if a format could not be written.
     """
     found, timed = sections(records, protocol, against), speeds(records)
+    score_together(row for section in found for row in section.rows)
     networks = {record.job.network for record in records}
     known = _claims(claims)
     about = [claim for claim in known if networks.issuperset(claim.networks)]

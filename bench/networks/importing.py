@@ -16,7 +16,6 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from unittest.mock import patch
 
 from bench.networks.code import closure, folders_above, importable, imports_of, is_installed, is_networks_code, root_of
 from bench.networks.libraries import is_needed
@@ -46,6 +45,8 @@ def module_of(file: Path) -> ModuleType:
     except ValueError as error:
         if not str(error).startswith("mutable default <class"):
             raise
+        from unittest.mock import patch  # with asyncio, a third of what `import bench.networks` would take
+
         _OWN.forget()
         _OWN.names.add(steps[0][0])
         with patch("dataclasses.dataclass", _dataclass):

@@ -133,8 +133,9 @@ class Scored(Frozen):
 
     @model_validator(mode="after")
     def _only_defined(self) -> Self:
-        for name in [name for name, value in self.__pydantic_extra__.items() if math.isnan(value)]:
-            del self.__pydantic_extra__[name]
+        if math.isnan(sum(self.__pydantic_extra__.values())):  # quick, for a report reads thousands
+            for name in [name for name, value in self.__pydantic_extra__.items() if math.isnan(value)]:
+                del self.__pydantic_extra__[name]
         return self
 
     def score(self, name: str) -> float:

@@ -138,15 +138,17 @@ class Protocol:
 def _shares(counts: np.ndarray, score: Score) -> np.ndarray:
     """(..., 2): numerator and denominator of the share."""
     assert score.counts
-    return np.stack([counts @ np.array(weights) for weights in score.counts], axis=-1).astype(float)
+    return np.asarray(counts @ np.array(score.counts, dtype=float).T)
 
 
 def _mean_of_shares(counts: np.ndarray, score: Score) -> np.ndarray:
     """(..., 2): the share and 1 where it is defined and there is a target, else zeros."""
-    over, under = np.moveaxis(_shares(counts, score), -1, 0)
+    found = _shares(counts, score)
+    over, under = found[..., 0], found[..., 1]
     defined = (under > 0) & (counts[..., 0] + counts[..., 2] > 0)
-    share = np.divide(over, under, out=np.zeros(over.shape), where=defined)
-    return np.stack([share, defined.astype(float)], axis=-1)
+    found[..., 0] = np.divide(over, under, out=np.zeros(over.shape), where=defined)
+    found[..., 1] = defined
+    return found
 
 
 def _nnunet(counts: np.ndarray, score: Score) -> np.ndarray:
@@ -192,19 +194,39 @@ def terms(scores: Any, name: str, protocol: Protocol) -> Mapping[str, np.ndarray
         return Block(counts, protocol.terms(rows_of(counts), score))
     if not protocol.distances:
         return {}
-    whole = scores.volumes if in_volumes and not score.counts else ()
-    lines: Any = whole or scores.images
-    keys = [(v.volume, v.label) for v in whole] or _once(
-        scores, ("lines",), lambda: [(i.id, i.label) for i in scores.images]
-    )
-    values = np.array([_value(line, name) for line in lines], dtype=float)
-    if not score.everywhere and (without := _without_target(scores, bool(whole))):
-        values[[place for place, key in enumerate(keys) if key in without]] = math.nan
-    units, order = _once(scores, ("order", bool(whole)), lambda: _order(keys))
-    if order is None:
-        lines = [(unit, label, value) for (unit, label), value in zip(keys, values.tolist(), strict=True)]
+    table = _table(scores, in_volumes and not score.counts)
+    (values,) = table.of(name)
+    if not score.everywhere:
+        values = np.where(table.without_target, math.nan, values)
+    if table.order is None:
+        lines = [(unit, label, value) for (unit, label), value in zip(table.keys, values.tolist(), strict=True)]
         return {unit: _defined(one) for unit, one in _by_unit(lines).items()}
-    return Block(units, _defined(values[order].reshape(len(units), -1)))
+    return Block(table.units, _defined(values[table.order].reshape(len(table.units), -1)))
+
+
+class _Table:
+    """The lines of images, or of volumes, as columns: a report asks for each score of thousands of lines."""
+
+    def __init__(self, lines: Sequence[Any], keys: list[tuple[str, int]], empty: set[tuple[str, int]]) -> None:
+        self.keys = keys
+        self.units, self.order = _order(keys)
+        self.without_target = np.array([key in empty for key in keys], dtype=bool)
+        self._lines = [{**vars(line), **(line.__pydantic_extra__ or {})} for line in lines]
+
+    def of(self, *names: str) -> np.ndarray:
+        """(names, lines) what is in the lines by these names, NaN where it is not known."""
+        return np.array([[line.get(name) for line in self._lines] for name in names], dtype=float)
+
+
+def _table(scores: Any, in_volumes: bool) -> _Table:
+    def compute() -> _Table:
+        if in_volumes and scores.volumes:
+            keys = [(v.volume, v.label) for v in scores.volumes]
+            return _Table(scores.volumes, keys, _without_target(scores, in_volumes=True))
+        keys = [(i.id, i.label) for i in scores.images]
+        return _Table(scores.images, keys, _without_target(scores, in_volumes=False))
+
+    return cast("_Table", _once(scores, ("table", in_volumes), compute))
 
 
 def _order(keys: Sequence[tuple[str, int]]) -> tuple[list[str], list[int] | None]:
@@ -216,15 +238,12 @@ def _order(keys: Sequence[tuple[str, int]]) -> tuple[list[str], list[int] | None
     return units, [places[key] for key in sorted(places)] if alike else None
 
 
-def _value(line: Any, name: str) -> Any:
-    """The same as `line.score(name)`, without pydantic's way to look for what is no field."""
-    own = vars(line)
-    return own[name] if name in own else (line.__pydantic_extra__ or {}).get(name, math.nan)
-
-
 def _defined(values: np.ndarray) -> np.ndarray:
     """(..., 2): the values and 1 where they are defined, else zeros."""
-    return np.stack([np.nan_to_num(values), ~np.isnan(values)], axis=-1).astype(float)
+    found = np.empty((*values.shape, 2))
+    found[..., 1] = defined = ~np.isnan(values)
+    found[..., 0] = np.where(defined, values, 0.0)
+    return found
 
 
 def patients(scores: Any) -> dict[str, str]:
@@ -287,8 +306,14 @@ def _counts(scores: Any, score: Score, in_volumes: bool) -> Mapping[str, np.ndar
     names = ("own_tp", "own_fp", "own_fn") if score.grid == "own" else ("tp", "fp", "fn")
 
     def compute() -> Mapping[str, np.ndarray]:
-        lines = [(_unit(i, in_volumes), i.label, tuple(getattr(i, name) for name in names)) for i in scores.images]
-        return {} if any(None in counts for _, _, counts in lines) else _by_unit(lines)
+        table = _table(scores, in_volumes=False)
+        counts = table.of(*names).T
+        if np.isnan(counts).any():
+            return {}
+        if table.order is not None and not in_volumes:
+            return Block(table.units, counts[table.order].reshape(len(table.units), -1, 3))
+        units = (_unit(image, in_volumes) for image in scores.images)
+        return _by_unit((unit, label, one) for unit, (_, label), one in zip(units, table.keys, counts, strict=True))
 
     return cast("Mapping[str, np.ndarray]", _once(scores, (score.grid, in_volumes), compute))
 

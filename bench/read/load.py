@@ -16,10 +16,12 @@ from pathlib import Path
 
 from bench.errors import UserError, clean, printable
 from bench.files import LARGEST, Unusable, temporary_folder
+from bench.forks import forked
 from bench.read.code import is_of_present_code, moment
 from bench.run.store import FORMAT, LEFT, NAMED, Record, read_record, record_files
 
 FOLDER = "results"
+TOGETHER = 500  # files that a process reads before it hands over what it read
 # What to do about what git says, by words in it.
 ADVICE = {
     "outside repository": "give a folder inside of the repository",
@@ -73,24 +75,30 @@ def load(folders: list[Path], wanted: Callable[[str], bool] = lambda name: True)
     is used rather than a failure, then the newest (`bench.read.code.moment`), then that of the last folder: they are
     one measurement made twice, not two seeds.
     """
-    loaded = Loaded()
+    for folder in folders:
+        if not folder.is_dir():
+            raise UserError(f"no folder '{folder.resolve()}' to read records from; give one of `bench run --out`")
+    paths = [path for folder in folders for path in record_files(folder) if wanted(path.name)]
     with _no_collector():
-        for folder in folders:
-            if not folder.is_dir():
-                raise UserError(f"no folder '{folder.resolve()}' to read records from; give one of `bench run --out`")
-            for path in record_files(folder):
-                if wanted(path.name):
-                    _add(loaded, path)
-        return _together([loaded])
+        read = _read_many(paths)
+        records, problems = [r for r in read if isinstance(r, Record)], [line for line in read if isinstance(line, str)]
+        return _together([Loaded(records, problems)])
 
 
-def _add(loaded: Loaded, path: Path) -> None:
+def _read_many(paths: Sequence[Path]) -> list[Record | str]:
+    """Each file's record, or why it has none; very many files are read on all cores."""
+    parts = [paths[place : place + TOGETHER] for place in range(0, len(paths), TOGETHER)]
+    read = [one for part in forked(lambda part: [*map(_read_one, part)], parts) for one in part]
+    return [*read, *map(_read_one, paths[len(read) :])]
+
+
+def _read_one(path: Path) -> Record | str:
     if not path.is_file():  # a pipe would be waited for
-        return loaded.problems.append(f"{path}: is no file, or a link that leads to none; {LEFT}")
+        return f"{path}: is no file, or a link that leads to none; {LEFT}"
     try:
-        return loaded.records.append(read_record(path))
+        return read_record(path)
     except UserError as error:
-        return loaded.problems.append(str(error))
+        return str(error)
 
 
 def _together(parts: Sequence[Loaded]) -> Loaded:

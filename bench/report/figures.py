@@ -1,22 +1,15 @@
 """The figures of a report: the table of figures, and drawing them once for all formats."""
 
-import gc
 import io
-import os
-import signal
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
-from multiprocessing import get_context
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench.processes import end_with
+from bench.forks import forked
 from bench.read.sections import Section
 from bench.read.speeds import Speeds
 from bench.report import plots
@@ -127,43 +120,12 @@ def draw_together(pictures: Sequence[Picture]) -> None:
 
     With one core, or where processes cannot be forked safely or die, each picture is drawn when it is asked for.
     """
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
-    workers = min(cores, len(pictures))
-    if workers < 2:
+    if len(pictures) < 2:
         return
     import matplotlib.backends.backend_svg  # noqa: F401  # once for all processes
 
-    _TOGETHER[:] = pictures
-    try:
-        pool = ProcessPoolExecutor(workers, get_context("fork"), _begin, (os.getpid(),))
-    except (OSError, NotImplementedError):  # no shared memory here, as in some containers
-        return
-    with pool, suppress(BrokenProcessPool):
-        try:
-            for picture, drawn in zip(pictures, pool.map(_draw, range(len(pictures))), strict=True):
-                vars(picture)["_drawn"] = drawn
-        except BaseException:  # after Ctrl-C the rest need not be drawn before this ends
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _begin(parent: int) -> None:
-    """In a forked process: end with the parent, and leave Ctrl-C, and what is to be collected, to it.
-
-    Garbage of the parent may have threads, which a fork does not have, and wait for them for ever when it is removed.
-    """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)  # the parent may have something to say when it hears these
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with(parent)
-    gc.freeze()
-
-
-_TOGETHER: list[Picture] = []  # what a forked process draws from
-
-
-def _draw(number: int) -> Drawn:
-    return _TOGETHER[number]._drawn
+    for picture, drawn in zip(pictures, forked(attrgetter("_drawn"), pictures), strict=False):
+        vars(picture)["_drawn"] = drawn
 
 
 def _make_room(figure: Figure) -> None:

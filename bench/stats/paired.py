@@ -8,6 +8,7 @@ needs three or more trainings of each.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 from typing import Literal
 
@@ -82,6 +83,36 @@ def difference(
     `false_claim` is the posterior probability, under a flat prior, that the true difference has the other sign (the
     same t distribution). Source: Christodoulou et al., False promises in medical imaging AI, arXiv:2505.04720.
     """
+    return _difference(_Side(first), _Side(second), of, coverage, worst)
+
+
+class _Side:
+    """The trainings of a network, and what is computed of them once for all networks it is compared with."""
+
+    def __init__(self, trainings: Sequence[Terms]) -> None:
+        self.trainings = trainings
+
+    @cached_property
+    def sample(self) -> Sample | None:
+        return sample(self.trainings)
+
+    @cached_property
+    def _each(self) -> np.ndarray:
+        return of_each(self.trainings, self.sample.patients if self.sample else ())
+
+    def on(self, patients: tuple[str, ...]) -> Sample | None:
+        """The sample of these patients."""
+        return self.sample if self._has_all(patients) else sample(self.trainings, patients)
+
+    def of_each(self, patients: tuple[str, ...]) -> np.ndarray:
+        """(trainings, patients): the figures of these patients."""
+        return self._each if self._has_all(patients) else of_each(self.trainings, patients)
+
+    def _has_all(self, patients: tuple[str, ...]) -> bool:
+        return self.sample is not None and self.sample.patients == patients
+
+
+def _difference(first: _Side, second: _Side, of: Of | None, coverage: float, worst: float | None) -> Difference | None:
     pair = _on_common_patients(first, second)
     if pair is None:
         return None
@@ -105,23 +136,21 @@ def difference(
     return Difference(value, low, high, of, count, trainings, p, p / 2, won, lost, parts, rare)
 
 
-def _on_common_patients(first: Sequence[Terms], second: Sequence[Terms]) -> tuple[Sample, Sample] | None:
+def _on_common_patients(first: _Side, second: _Side) -> tuple[Sample, Sample] | None:
     """Both networks on the patients for whom both have a figure."""
-    sides = sample(first), sample(second)
-    if None in sides:
+    if first.sample is None or second.sample is None:
         return None
-    names = [set(side.patients) for side in sides if side]
-    common = sorted(names[0] & names[1])
-    ours, theirs = sample(first, common), sample(second, common)
+    common = first.sample.patients
+    if common != second.sample.patients:
+        common = tuple(sorted({*common} & {*second.sample.patients}))
+    ours, theirs = first.on(common), second.on(common)
     return (ours, theirs) if common and ours and theirs else None
 
 
-def _won_and_lost(first: Sequence[Terms], second: Sequence[Terms], patients: Sequence[str]) -> tuple[float, float]:
-    ours, theirs = of_each(first, patients), of_each(second, patients)
-    gaps = ours[:, None] - theirs[None]
-    known = ~np.isnan(gaps)
-    count = max(1, int(known.sum()))
-    return float((gaps[known] > 0).sum() / count), float((gaps[known] < 0).sum() / count)
+def _won_and_lost(first: _Side, second: _Side, patients: tuple[str, ...]) -> tuple[float, float]:
+    gaps = first.of_each(patients)[:, None] - second.of_each(patients)[None]
+    count = max(1, int((~np.isnan(gaps)).sum()))
+    return float((gaps > 0).sum() / count), float((gaps < 0).sum() / count)
 
 
 def against_one(
@@ -137,13 +166,14 @@ def against_one(
     others = [name for name in networks if name != reference]
     count = len(networks) * (len(networks) - 1) // 2
     coverage = 1 - SIGNIFICANCE / count if chosen_after and count else COVERAGE
-    found = {name: difference(networks[name], networks[reference], of, coverage, worst) for name in others}
+    sides = {name: _Side(trainings) for name, trainings in networks.items()}
+    found = {name: _difference(sides[name], sides[reference], of, coverage, worst) for name in others}
     known = {name: one for name, one in found.items() if one}
     p_values = [one.p for one in known.values()]
     if chosen_after and len(networks) > ALL_PAIRS:
         return {name: replace(one, holm_p=min(1.0, count * one.p)) for name, one in known.items()}
     if chosen_after:
-        pairs = (difference(networks[a], networks[b], of, worst=worst) for a, b in combinations(others, 2))
+        pairs = (_difference(sides[a], sides[b], of, COVERAGE, worst) for a, b in combinations(others, 2))
         p_values += [one.p for one in pairs if one]
     corrected = holm(p_values)
     return {name: replace(one, holm_p=p) for (name, one), p in zip(known.items(), corrected, strict=False)}

@@ -1,5 +1,6 @@
 """The normal form of Python code, and digests of files: the same wherever the same code lies."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -80,7 +81,7 @@ def test_the_digest_is_the_stored_one(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("python", PYTHONS, ids=str)
 def test_every_python_gives_the_same_digests(tmp_path, python):
-    """Of that source and of all networks; the module needs nothing but the standard library."""
+    """Of that source and of all networks; the module and `bench.files` need nothing but the standard library."""
     (tmp_path / "net.py").write_text(SOURCE, encoding="utf-8")
     files = [tmp_path / "net.py", *sorted(BASELINES.glob("*.py")), *sorted((BENCH / "mdsa_unet").glob("*.py"))]
     shutil.copy(code.__file__, tmp_path / "code_alone.py")
@@ -88,7 +89,10 @@ def test_every_python_gives_the_same_digests(tmp_path, python):
         "import sys; from pathlib import Path; from code_alone import digest_of\n"
         "print(*(digest_of([(Path(f).name, Path(f))]) for f in sys.argv[1:]))"
     )
-    run = subprocess.run([python, "-c", asked, *files], cwd=tmp_path, capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [python, "-c", asked, *files], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(BENCH.parent)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert run.stdout.split() == [digest_of([(file.name, file)]) for file in files], run.stderr
 
 

@@ -9,6 +9,7 @@ from claiming import counted, trained
 from gitting import commit, git
 from handmade import cost_record, dice_record
 
+import bench.read.load as load_module
 from bench.errors import UserError
 from bench.read.load import commits, load, read, record_folders, records_at
 from bench.run.store import Store
@@ -53,6 +54,32 @@ def test_a_default_folder_that_is_not_there_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"no folder '.*results' to read records from"):
         read([])
+
+
+def test_many_files_are_read_on_all_cores_in_the_same_order(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    for parameters in range(1, 6):
+        store.write(cost_record(f"net_{parameters}.py:Net", parameters))
+    store.path(cost_record("net_3.py:Net", 3).job).write_text("{")
+    one_by_one = load([tmp_path])
+    monkeypatch.setattr(load_module, "TOGETHER", 1)
+    assert load([tmp_path]) == one_by_one
+    assert [r.result.parameters for r in one_by_one.records] == [1, 2, 4, 5]
+    assert len(one_by_one.problems) == 1
+
+
+def test_what_a_process_that_died_did_not_read_is_read(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    for parameters in (1, 2):
+        store.write(cost_record(f"net_{parameters}.py:Net", parameters))
+    parent, read_record = os.getpid(), load_module.read_record
+
+    def dies(path):
+        return read_record(path) if os.getpid() == parent else os._exit(1)
+
+    monkeypatch.setattr(load_module, "TOGETHER", 1)
+    monkeypatch.setattr(load_module, "read_record", dies)
+    assert [r.result.parameters for r in load([tmp_path]).records] == [1, 2]
 
 
 def test_only_records_that_were_asked_for(repository):

@@ -17,7 +17,7 @@ from handmade import (
 
 from bench.quantities import CostSpec, Energy, EnergySpec, ImageScore, Memory, MemorySpec
 from bench.quantities.scores import PROTOCOLS, SCORES, Score
-from bench.read.rows import longest
+from bench.read.rows import longest, score_together
 from bench.read.sections import sections
 from bench.run.store import Record
 
@@ -29,6 +29,21 @@ def test_latency_is_the_geometric_mean_of_process_medians():
     assert (found.value, found.n) == (pytest.approx((0.2 * 0.3 * 0.4) ** (1 / 3)), 3)
     assert found.low < 0.2
     assert found.high > 0.4
+
+
+def test_the_scores_of_many_rows_are_those_of_each(monkeypatch):
+    def rows():
+        records = [dice_record(f"net_{n}.py:Net", dice=(0.1 * n, 0.8, 0.9), seed=0) for n in range(1, 4)]
+        return sections(records)[0].rows
+
+    found = rows()
+    monkeypatch.setattr("bench.read.rows.MANY", 2)
+    score_together(found)
+    assert all(("score", "assd", False) in row.kept for row in found)  # nobody asked for it before
+    one_by_one = rows()
+    assert [[r.score(name) for name in SCORES] for r in found] == [
+        [r.score(name) for name in SCORES] for r in one_by_one
+    ]
 
 
 def test_images_without_a_dice_are_counted_and_left_out():
