@@ -7,8 +7,8 @@ images. Nothing is measured and nothing of torch is imported.
     python tests/benchmarks/many_records.py --out results/reference/many_records.md
     python tests/benchmarks/many_records.py --records 1000,10000
 
-Each figure is of a fresh process: the seconds that processors worked for it and its children, so that what else runs
-matters less; the peak of its resident memory; and the seconds for one record as a multiple of the first row's.
+Each figure is of a fresh process on a machine that should be idle: the seconds that passed; the peak of its resident
+memory; and the seconds for one record as a multiple of the first row's.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
@@ -184,17 +185,19 @@ canonical = json.JSONEncoder(sort_keys=True).encode
 
 
 def measured(task: list[str], folder: Path, to: Path) -> tuple[float, float]:
-    """Seconds of processor time and the peak memory in MB of one command in a process of its own."""
+    """Seconds and the peak memory in MB of one command in a process of its own."""
     more = ["--to", str(to)] if task[0] == "report" else []
     asked = [sys.executable, "-m", "bench.cli", *task, str(folder), *more]
     with tempfile.TemporaryFile() as said:
+        began = time.perf_counter()
         child = subprocess.Popen(asked, stdout=subprocess.DEVNULL, stderr=said, env={**os.environ, "COLUMNS": "120"})
         _, status, used = os.wait4(child.pid, 0)
+        elapsed = time.perf_counter() - began
         child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode not in (0, 1):
             said.seek(0)
             raise SystemExit(f"{' '.join(asked)}: exit code {child.returncode}: {said.read()[-600:].decode()}")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    return elapsed, used.ru_maxrss / 1024
 
 
 Measured = dict[str, tuple[float, float]]  # seconds and MB by task
