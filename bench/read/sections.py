@@ -239,7 +239,9 @@ class _InTable:
         for place, record in enumerate(records):
             spec = record.job.spec
             if _stands_in_table(record):
-                names = self.names.setdefault(spec.quantity, tuple(n for n in SAME_PASS if hasattr(spec, n)))
+                names = self.names.get(spec.quantity)
+                if names is None:
+                    names = self.names[spec.quantity] = tuple(n for n in SAME_PASS if hasattr(spec, n))
                 self.found[spec.quantity, *(getattr(spec, name) for name in names)].append((place, record))
                 if record.machine_id:
                     self.on_machines[_shape(record)].append(record)

@@ -1,5 +1,7 @@
 """The rows of all sections for people's own plots, unrounded, in base units, with the ids of their records."""
 
+import csv
+import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -23,26 +25,41 @@ def write_csv(document: Document, folder: Path) -> list[Path]:
 
     Figures have ten digits, because further ones depend on the number of threads.
     """
-    how = {"index": False, "lineterminator": "\n", "float_format": "%.10g"}
-    return [write_whole(folder / f"{name}.csv", frame.to_csv(**how)) for name, frame in _frames(document, cache(cell))]
+    return [write_whole(folder / f"{name}.csv", _csv(rows)) for name, rows in _tables(document, cache(cell))]
+
+
+def _csv(rows: Sequence[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = [*dict.fromkeys(name for row in rows for name in row)]
+    writer.writerow(names)
+    writer.writerows([_number(row.get(name)) for name in names] for row in rows)
+    return text.getvalue()
+
+
+def _number(value: Any) -> Any:
+    """A float with ten digits; what is not defined is an empty cell."""
+    if not isinstance(value, float):
+        return value
+    return "" if math.isnan(value) else f"{value:.10g}"
 
 
 def write_parquet(document: Document, folder: Path) -> list[Path]:
     """Write table.parquet, and paired.parquet where networks can be paired."""
+    import pandas as pd
+
     return [
-        write_whole(folder / f"{name}.parquet", frame.to_parquet(index=False))
-        for name, frame in _frames(document, cache(plain))
+        write_whole(folder / f"{name}.parquet", pd.DataFrame(rows).to_parquet(index=False))
+        for name, rows in _tables(document, cache(plain))
     ]
 
 
-def _frames(document: Document, write: Callable[[str], str]) -> Iterator[tuple[str, Any]]:
+def _tables(document: Document, write: Callable[[str], str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """The tables by name, those that have a row, with each text as `write` gives it."""
-    import pandas as pd
-
     found = document.sections
     for name, rows in (("table", tidy_rows(found)), ("paired", paired_rows(found))):
         if rows:
-            yield name, pd.DataFrame([everywhere(write, row) for row in rows])
+            yield name, [everywhere(write, row) for row in rows]
 
 
 def tidy_rows(found: Sequence[Section]) -> list[dict[str, Any]]:
