@@ -15,6 +15,7 @@ __all__ = ["app", "main"]
 
 
 PIPE_CLOSED = 141  # 128 and the number of SIGPIPE
+INTERRUPTED = 130  # 128 and the number of SIGINT
 
 
 def _open_streams() -> None:
@@ -66,6 +67,8 @@ def main() -> None:
         if isinstance(end.__context__, BrokenPipeError):  # typer and rich make 1 of it
             sys.exit(PIPE_CLOSED)
         raise
+    except KeyboardInterrupt:  # while typer builds the commands, before it looks for Ctrl-C itself
+        sys.exit(INTERRUPTED)
     except (UserError, OSError) as error:
         print("bench:", plain(str(unusable(error, _place())), kept="\n"), file=sys.stderr)
         sys.exit(2)

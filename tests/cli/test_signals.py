@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from commanding import bench
 from typer import Exit
 
 from bench.cli import display
@@ -50,6 +51,15 @@ def test_a_signal_stops_the_measuring_of_what_a_check_misses(tmp_path, monkeypat
     with pytest.raises(Exit) as raised:
         check(claims=tmp_path / "claims.toml", measure_missing=True, device="cpu", out=tmp_path / "results")
     assert raised.value.exit_code == 128 + signal.SIGTERM
+
+
+def test_ctrl_c_before_the_command_began_leaves_no_traceback(monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bench.cli.app", interrupted)
+    ended = bench("list", "networks")
+    assert (ended.returncode, ended.stderr) == (130, "")
 
 
 def test_a_signal_that_is_ignored_stays_so():
