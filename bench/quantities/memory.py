@@ -57,7 +57,7 @@ QUANTITY = Quantity(
     passes=lambda spec, asked: pixels(spec) * spec.batch * (2 if spec.mode == "inference" else 6),
     grows=("batch", "size"), repeats=frozenset({"process"}), beside={"mode": "inference"},
     summary=lambda m: f"{in_unit(m.peak_bytes, 'bytes')}, of which weights {in_unit(m.weights_bytes, 'bytes')}",
-    repeat=lambda s: f"{s.mode}, batch {s.batch}, {s.size}x{s.size}",
+    repeat=lambda s: (s.mode, f"batch {s.batch}", f"{s.size}x{s.size}"),
     metrics=tuple(
         Metric(f"memory_{mode}", "ratio", "bytes", PASS, lambda memory, module: memory.peak_bytes, where={"mode": mode})
         for mode in ("inference", "training")
