@@ -7,7 +7,7 @@ from pydantic import Field
 
 from bench.quantities.asked import Asked
 from bench.quantities.base import IMAGE, Column, Frozen, Images, Metric, Quantity, Result, pixels
-from bench.units import giga, millions
+from bench.units import scaled
 
 # fvcore counts these operators and torch's counter does not, so they are excluded when the two are compared.
 FVCORE_EXTRAS = frozenset(
@@ -87,9 +87,9 @@ def _jobs(asked: Asked) -> list[CostSpec]:
 
 
 def _summary(result: Cost) -> str:
-    counts = [f"{'no' if count.macs is None else giga(count.macs)} GMAC ({count.counter})"
+    counts = [f"{'no GMAC' if count.macs is None else scaled(count.macs, 'multiply-adds')} ({count.counter})"
               for count in (result.fvcore, result.torch)]  # fmt: skip
-    return ", ".join([f"{millions(result.parameters)} M parameters", *counts])
+    return ", ".join([f"{scaled(result.parameters, 'parameters')} parameters", *counts])
 
 
 _macs = partial(Metric, tier="exact", unit="multiply-adds", conditions=IMAGE, doubt=lambda cost: cost.doubt)
