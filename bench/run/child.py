@@ -73,7 +73,8 @@ def _failure(error: BaseException, order: Order) -> dict[str, Any]:
     out = order.out
     for kind, end in ENDS.items():
         if isinstance(error, kind):
-            see = f"; see {order.log}" if end == "refused" and crashed_at(error) else ""
+            cause = error.__cause__ or error.__context__  # what a stranger's code raised, which the error explains
+            see = f"; see {order.log}" if end == "refused" and cause and crashed_at(cause) else ""
             if see:
                 _print_traceback()
             return {"end": end, "error": (clean(text_of(error), LONG - len(see)) or first_line(error)) + see}

@@ -89,7 +89,7 @@ def test_a_run_that_is_told_to_end_says_what_is_kept_and_how_to_go_on(tmp_path, 
     asked = ["run", "unet", "mine.py:Net", "--budget", "smoke", "--measure", "cost", "--size", "32", "--device", "cpu"]
     with subprocess.Popen(
         [sys.executable, "-m", "bench.cli", *asked, "--out", "res", "--reports", "rep"], cwd=tmp_path, text=True,
-        stderr=subprocess.PIPE, env={**os.environ, "NO_COLOR": "1"}, start_new_session=True,
+        stderr=subprocess.PIPE, env={**os.environ, "NO_COLOR": "1", "BENCH_TYPED": ""}, start_new_session=True,
     ) as process:  # fmt: skip
         while not (tmp_path / "begun").exists():
             assert process.poll() is None
@@ -99,6 +99,6 @@ def test_a_run_that_is_told_to_end_says_what_is_kept_and_how_to_go_on(tmp_path, 
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert "Stopped. 1 of 2 jobs are on record in res." in errors
-    assert "Go on with: bench run unet mine.py:Net" in errors
+    assert f"Go on with: {sys.executable} -m bench.cli run unet mine.py:Net" in errors
     assert started
     assert not any(one.is_running() for one in started)
