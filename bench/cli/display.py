@@ -88,7 +88,8 @@ def do(planned: Plan, out: Path, quiet: bool) -> list[Record]:
         # The rest is what the harness itself costs: starting workers, building networks, keeping records.
         took, measured = time.monotonic() - began, sum(r.window_s or 0.0 for r in records if r.id in keys)
         took_in_all, own = duration(took), percent(max(0.0, 1 - measured / took))
-        echo(f"Took {took_in_all}, of which {own} outside measuring: starting workers, keeping records.\n", err=True)
+        told = f"Took {took_in_all}, of which {own} outside measuring: starting workers, keeping records.\n"
+        say(console(), told, wrap=False)
     return records
 
 

@@ -52,12 +52,22 @@ class Command(TyperCommand):
 
 
 class Commands(TyperGroup):
-    """Commands below a name. One that does not exist is told as any other unknown name."""
+    """Commands below a name, listed by what each does. One that does not exist is told as any other unknown name."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        column = max(map(len, self.commands)) + 2 * GAP
+        rows = (_row(name, _first_sentence(one.help), column, formatter.width) for name, one in self.commands.items())
+        formatter.write(f"\nCommands:\n{''.join(rows)}")
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] not in self.commands and not (args[0].startswith("-") or ctx.resilient_parsing):
             raise unknown("command", args[0], self.commands)
         return super().resolve_command(ctx, args)
+
+
+def _first_sentence(text: str | None) -> str:
+    """The first sentence of a help."""
+    return re.split(r"(?<=\.)\s", inspect.cleandoc(text or ""), maxsplit=1)[0]
 
 
 def _order(one: Any) -> int:

@@ -57,6 +57,23 @@ def wrapped(text: str, width: int, hang: int = 0) -> str:
     return "\n".join(broken)
 
 
+def in_parts(name: str, width: int) -> str:
+    """A name in lines of at most so many characters, which end at a space, else behind a sign that parts its words.
+
+    >>> in_parts("nets/third_party/mine.py:Net", 12).split("\\n")
+    ['nets/third_', 'party/mine.', 'py:Net']
+    """
+    parts = []
+    for line in wrapped(name, width).split("\n"):
+        rest = line
+        while cells(rest) > width:
+            end = max((found.end() for found in re.finditer(r"[/:?&=_.-]", rest[:width])), default=width)
+            parts.append(rest[:end])
+            rest = rest[end:]
+        parts.append(rest)
+    return "\n".join(parts)
+
+
 def for_stream(text: str, stream: TextIO, hang: int = 0) -> str:
     """The text as a stream is to show it: in lines on a terminal; elsewhere, where programs read it, unchanged."""
     return wrapped(text, shutil.get_terminal_size().columns, hang) if stream.isatty() else text

@@ -12,7 +12,7 @@ from rich.console import Console, Group
 from rich.table import Column, Table
 from rich.text import Text
 
-from bench.cli.lines import starts
+from bench.cli.lines import in_parts, starts
 from bench.errors import plain
 from bench.units import duration
 
@@ -96,6 +96,7 @@ def blocks(headers: Sequence[str], lines: Sequence[Sequence[Part]], width: int) 
     """
     names, *columns = zip(headers, *lines, strict=True)
     names_width = min(_width(names), max(width // 2, _width(names[:1])))
+    names = tuple(in_parts(name, names_width) if isinstance(name, str) else name for name in names)
     groups: list[list[tuple[Part, ...]]] = []
     used = width
     for column in columns:

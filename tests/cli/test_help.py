@@ -70,6 +70,17 @@ def test_the_options_of_a_run_are_told_by_what_they_are_about():
     assert found["Training"] == ["--steps", "--epochs", "--seeds", "--devices", "--patience", "--weights"]
 
 
+@pytest.mark.parametrize("group", ["", "data"])
+def test_commands_are_listed_with_a_whole_sentence_each(group):
+    text = helped(group)
+    listed = " ".join(text.partition("Commands:")[2].split())
+    assert max(map(len, text.splitlines())) <= 80
+    for command, callback in NAMED.items():
+        if command.startswith(group) and (group or " " not in command):
+            sentence = " ".join(inspect.getdoc(callback).partition(".")[0].split())
+            assert f"{command.removeprefix('data ')} {sentence}." in listed
+
+
 def test_limits_of_numbers_are_words():
     assert "[default: 224; 32 to 65535]" in helped("profile")
     assert "x>=" not in "".join(map(helped, NAMED))

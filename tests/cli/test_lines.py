@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench.cli.lines import cells, starts, together, wrapped
+from bench.cli.lines import cells, in_parts, starts, together, wrapped
 from bench.cli.terminal import key_values, say
 
 ROOT = Path(__file__).parent.parent.parent
@@ -45,6 +45,15 @@ def test_further_lines_hang_and_an_indent_stays():
 
 def test_a_word_longer_than_the_line_is_left_whole():
     assert wrapped(f"see {'/x' * 20} for it", 20) == f"see\n{'/x' * 20}\nfor it"
+
+
+def test_a_long_name_is_parted_between_its_words():
+    assert in_parts("MDSA-UNet, plain form", 40) == "MDSA-UNet, plain form"
+    assert in_parts("MDSA-UNet, plain form", 12) == "MDSA-UNet,\nplain form"
+    name = "third_party/models/networks/mine.py:VeryLongNet (width=8)"
+    lines = in_parts(name, 30).split("\n")
+    assert lines == ["third_party/models/networks/", "mine.py:VeryLongNet (width=8)"]
+    assert in_parts("n" * 25, 10) == f"{'n' * 10}\n{'n' * 10}\n{'n' * 5}"
 
 
 def test_wide_letters_take_two_columns():
