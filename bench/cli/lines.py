@@ -60,7 +60,7 @@ def wrapped(text: str, width: int, hang: int = 0) -> str:
 def in_parts(name: str, width: int) -> str:
     """A name in lines of at most so many characters, which end at a space, else behind a sign that parts its words.
 
-    >>> in_parts("nets/third_party/mine.py:Net", 12).split("\\n")
+    >>> in_parts("nets/third_party/mine.py:Net", 12).splitlines()
     ['nets/third_', 'party/mine.', 'py:Net']
     """
     parts = []

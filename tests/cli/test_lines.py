@@ -52,7 +52,7 @@ def test_a_long_name_is_parted_between_its_words():
     assert in_parts("MDSA-UNet, plain form", 12) == "MDSA-UNet,\nplain form"
     name = "third_party/models/networks/mine.py:VeryLongNet (width=8)"
     lines = in_parts(name, 30).split("\n")
-    assert lines == ["third_party/models/networks/", "mine.py:VeryLongNet (width=8)"]
+    assert lines == ["third_party/models/networks/", "mine.py:VeryLongNet", "(width=8)"]
     assert in_parts("n" * 25, 10) == f"{'n' * 10}\n{'n' * 10}\n{'n' * 5}"
 
 
