@@ -5,13 +5,13 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, cast, get_args, get_origin
 
 from typer import BadParameter
 
 from bench.errors import UserError
 
-UsageError: type[Exception] = BadParameter.__mro__[1]  # which all that Typer refuses is: it has no public name
+UsageError = cast("type[Exception]", BadParameter.__mro__[1])  # the class of all that Typer refuses has no public name
 NUMBERS = {int: "a whole number", float: "a number"}
 
 
