@@ -140,7 +140,7 @@ def test_what_is_the_same_in_all_jobs_is_not_said():
 
 
 def test_jobs_that_differ_in_what_is_seldom_asked_for_are_told_apart_too():
-    jobs = [record("unet", CostSpec(channels=channels), None).job for channels in (1, 3)]
+    jobs = [record("unet", CostSpec(channels=channels), None, status="crashed").job for channels in (1, 3)]
     assert list(in_words([*jobs, jobs[0]]).values()) == ["counting U-Net, channels 1", "counting U-Net, channels 3"]
 
 
