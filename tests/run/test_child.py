@@ -159,6 +159,8 @@ def test_whatever_a_network_raises_is_a_crash_with_a_short_clean_text(tmp_path, 
 
 
 CRASHES = """
+import traceback
+
 import torch
 from torch import nn
 
@@ -182,15 +184,13 @@ class Torn(torch.autograd.Function):
 class Net(nn.Conv2d):
     def __init__(self, in_channels, classes):
         super().__init__(in_channels, classes, 1)
-        self.calls = 0
         if WHEN == "building":
             deeper("no such width")
 
     def forward(self, x):
-        self.calls += 1
         if WHEN == "any image":
             x = x @ x.new_zeros(7, 7)
-        if WHEN == "measuring" and self.calls > 40:
+        if WHEN == "measuring" and any(one.filename.endswith("latency.py") for one in traceback.extract_stack()):
             deeper("tired")
         x = super().forward(x)
         return Torn.apply(x) if WHEN == "training" else x
