@@ -6,8 +6,9 @@ BIN := .venv/bin
 
 .PHONY: run test test-slow test-all drills lint report
 
+# A run that is stopped says what to type to go on.
 run: .venv/installed
-	$(BIN)/bench run --all
+	BENCH_TYPED="make run" $(BIN)/bench run --all
 
 test: .venv/installed
 	$(BIN)/pytest -m "not slow" --numprocesses $(JOBS) --dist loadscope

@@ -40,6 +40,37 @@ difference = _or_dash(lambda value: f"{value:+.3f}")
 percent = _or_dash(lambda value: f"{100 * value:.0f} %")
 
 
+# Of counts and times that span many powers of ten: how each multiple of the unit is called, the largest first.
+SCALES: dict[str, dict[str, float]] = {
+    "parameters": {"M": 1e6, "k": 1e3, "": 1},
+    "activations": {"M": 1e6, "k": 1e3, "": 1},
+    "multiply-adds": {"GMAC": 1e9, "MMAC": 1e6, "kMAC": 1e3, "MAC": 1},
+    "seconds": {"ms": 1e-3, "µs": 1e-6},
+}
+
+
+def scale(unit: str, largest: float) -> tuple[str, float]:
+    """The symbol and the size of the multiple of a unit in which the largest of some values is 1 or more.
+
+    >>> scale("multiply-adds", 4.5e9), scale("parameters", 60_000), scale("parameters", 12)
+    (('GMAC', 1000000000.0), ('k', 1000.0), ('', 1))
+    """
+    *_, smallest = multiples = SCALES[unit].items()
+    return next((one for one in multiples if abs(largest) >= one[1]), smallest)
+
+
+def scaled(value: float, unit: str, digits: int | None = None) -> str:
+    """A value in the multiple of its unit that suits it, by default with the decimals that papers print.
+
+    >>> scaled(31_037_633, "parameters"), scaled(735_000, "multiply-adds")
+    ('31.04 M', '735 kMAC')
+    """
+    symbol, one = scale(unit, value)
+    is_large = one == max(SCALES[unit].values()) and digits is None
+    figure = as_published(value / one) if is_large else significant(value / one, digits or 3)
+    return f"{figure} {symbol}".rstrip()
+
+
 def duration(seconds: float) -> str:
     """A time for people: "45 s", "12 min", "3 h 05 min".
 
@@ -81,7 +112,7 @@ class Unit(NamedTuple):
 # By the base unit that quantities and metrics name: how the report writes it.
 UNITS = {
     "parameters": Unit(millions, "M", lambda value: f"{value:,.0f}"),
-    "multiply-adds": Unit(giga, "GMAC", lambda value: f"{significant(value / 1e9, 5)} GMAC"),
+    "multiply-adds": Unit(giga, "GMAC", lambda value: scaled(value, "multiply-adds", 5)),
     "seconds": Unit(milliseconds, "ms"),
     "bytes": Unit(mebibytes, "MiB"),
     "joules": Unit(significant, "J"),

@@ -75,15 +75,18 @@ def check(
 def _print(verdicts: list[Any], format_: Format) -> None:
     """Print the verdicts; on GitHub's runners also into the summary of the step."""
     from bench.errors import plain
-    from bench.report.verdicts import FORMATS, as_markdown
+    from bench.report.verdicts import BESIDE, FORMATS, as_markdown
 
     shown = plain(FORMATS[format_](verdicts))
     if format_ == "text":
         from bench.cli.terminal import console, say
 
         to = console(stderr=False)
-        for mark, gap, rest in (line.partition("  ") for line in shown.splitlines()):
-            say(to, (mark, COLORS.get(mark[:1], "")), gap + rest, wrap=False)
+        for line in shown.splitlines():
+            mark, gap, rest = line.partition("  ")
+            indent = len(line) - len(line.lstrip())
+            parts = (mark, COLORS.get(mark[:1], "")), gap + rest
+            say(to, *parts, wrap=False, hang=indent + 2 if indent else BESIDE)
     else:
         echo(shown)
     if format_ == "github" and (summary := os.environ.get("GITHUB_STEP_SUMMARY")):

@@ -1,23 +1,22 @@
 """The display of a run in a terminal: the announcement, a table that fills row by row, and the summary."""
 
-import shlex
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from typer import Exit, echo
 
 from bench.cli.options import print_json
+from bench.cli.signals import as_typed
 from bench.cli.terminal import Part, Screen, Status, blocks, console, key_values, say
 from bench.data import SPLITS
-from bench.errors import UserError
+from bench.errors import UserError, plain
 from bench.judge import claims_file, verdict
 from bench.judge.claim import Claim
 from bench.machine import this_machine
-from bench.networks import title_of
 from bench.quantities import QUANTITIES
 from bench.quantities.scores import Protocol
 from bench.read.rows import score_together
@@ -26,7 +25,7 @@ from bench.read.speeds import Speeds, speeds
 from bench.report import columns, document, speed_tables, tables, text, tidy, verdicts, write
 from bench.report.fewer import chosen, is_long
 from bench.run import engine
-from bench.run.job import Job
+from bench.run.job import Job, in_words
 from bench.run.plan import Clock, Plan, missing
 from bench.run.store import Record, Store
 from bench.units import duration, percent, share, significant
@@ -38,6 +37,7 @@ OTHERS = f"The other tables, of more than {IN_FULL} networks, are in the report.
 REST = 20  # times as long as the tables took is waited until they are drawn again
 Source = Section | Speeds
 Made = Callable[[Any, int | None], list[columns.Table]]  # the tables of a source, or as many of them
+HANG = 2  # characters by which the further lines of a remark are indented
 ROOMY = 110  # characters of a line from which on a table is shown with all of its columns
 
 
@@ -74,28 +74,37 @@ def do(planned: Plan, out: Path, quiet: bool) -> list[Record]:
     keys = {job.key for job in waiting}
     ready = [record for job in planned.jobs if job.key not in keys and (record := store.find(job))]
     try:
-        with Progress(console(), len(waiting), ready, quiet) as progress:
+        with Progress(console(), len(waiting), ready, quiet, in_words(planned.jobs)) as progress:
             records = engine().carry_out(planned, waiting, out, progress)
     except KeyboardInterrupt:
         done = len(planned.jobs) - len(missing(planned, store))
         trained = any(getattr(job.spec, "train", None) for job in planned.jobs)
         training = ", and an unfinished training up to its last checkpoint" if trained else ""
-        stopped = f"\nStopped. {done} of {len(planned.jobs)} jobs are on record in {out}{training}."
-        echo(f"{stopped}\nGo on with: {shlex.join(['bench', *sys.argv[1:]])}", err=True)
+        stopped = f"Stopped. {done} of {len(planned.jobs)} jobs are on record in {out}{training}."
+        say(console(), f"\n{stopped}", wrap=False)
+        echo(plain(f"Go on with: {as_typed()}"), err=True)
         raise Exit(130) from None
     if waiting and not quiet:
         # The rest is what the harness itself costs: starting workers, building networks, keeping records.
         took, measured = time.monotonic() - began, sum(r.window_s or 0.0 for r in records if r.id in keys)
         took_in_all, own = duration(took), percent(max(0.0, 1 - measured / took))
-        echo(f"Took {took_in_all}, of which {own} outside measuring: starting workers, keeping records.\n", err=True)
+        told = f"Took {took_in_all}, of which {own} outside measuring: starting workers, keeping records.\n"
+        say(console(), told, wrap=False)
     return records
 
 
 class Progress(Status):
-    """Follows a run: `begin`, `event` and `end` are called as its jobs begin, tell something and end. A context."""
+    """Follows a run: `begin`, `event` and `end` are called as its jobs begin, tell something and end. A context.
 
-    def __init__(self, to: Screen, jobs: int, records: Sequence[Record], quiet: bool = False) -> None:
+    `words` say what each job of the run does, by its key.
+    """
+
+    def __init__(
+        self, to: Screen, jobs: int, records: Sequence[Record], quiet: bool = False,
+        words: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
         super().__init__(to, quiet)
+        self.words, self.started = words, time.monotonic()
         self.jobs, self.records, self.number, self.name, self.deadline = jobs, list(records), 0, "", 0.0
         self.filled, self.took = 0.0, 0.0  # the time of the tables, and what they took
         self._fill_tables()
@@ -109,7 +118,8 @@ class Progress(Status):
         """A job starts; `seconds_left` is the estimate for it and all after it."""
         self.number += 1
         self.deadline = time.monotonic() + seconds_left
-        self.name = f"[{self.number}/{self.jobs}] {QUANTITIES[job.spec.quantity].doing} {title_of(job.network)}"
+        words = self.words.get(job.key) or in_words([job])[job.key]
+        self.name = f"[{self.number}/{self.jobs}] {words}"
         self._tell("", at_once=True)
 
     def event(self, event: dict[str, Any]) -> None:
@@ -131,7 +141,8 @@ class Progress(Status):
             self.show(f"{self.name}: {record.outcome}: {record.error}")
 
     def _tell(self, news: str, at_once: bool = False) -> None:
-        self.show(self.name + news, max(0.0, self.deadline - time.monotonic()), at_once=at_once)
+        now = time.monotonic()
+        self.show(self.name + news, max(0.0, self.deadline - now), at_once=at_once, took=now - self.started)
 
     def _fill_tables(self) -> None:
         if self.live is None:
@@ -256,7 +267,7 @@ def _unmarked(shown: columns.Table) -> columns.Table:
 
 def _print_lines(to: Screen, lines: Sequence[str]) -> None:
     for line in lines[:MOST]:
-        say(to, line)
+        say(to, line, hang=HANG)
     if len(lines) > MOST:
         say(to, f"{len(lines) - MOST} more remarks are left out.")
     to.print()

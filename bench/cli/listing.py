@@ -1,11 +1,14 @@
 """`bench list`: what can be measured, and on what."""
 
+import sys
 from typing import Annotated, Any, Literal
 
 from typer import Argument, echo
 
+from bench.cli.lines import for_stream
 from bench.cli.options import ELSEWHERE, Json, command, print_json
 
+LEFT, GAP = 50, 4  # characters before the last column up to which its further lines stand below it; else so many
 Listed = Literal["networks", "datasets", "budgets"]
 
 
@@ -20,8 +23,9 @@ def list_(what: Annotated[Listed, Argument(help="networks, datasets or budgets")
         return print_json(facts)
     columns = [[name, *(str(fact[name]) for fact in facts)] for name in facts[0]]
     padded = [[f"{cell:<{max(map(len, column))}}" for cell in column] for column in columns]
+    before = sum(len(column[0]) + 2 for column in padded[:-1])
     for line in zip(*padded, strict=True):
-        echo("  ".join(line).rstrip())
+        echo(for_stream("  ".join(line).rstrip(), sys.stdout, before if before <= LEFT else GAP))
     return echo(f"\nAny other by path or spec: path/to/{ELSEWHERE}") if what == "networks" else None
 
 

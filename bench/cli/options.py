@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from typer import Argument, Exit, Option, Typer, echo
 
 from bench import __version__
+from bench.cli.help import Command, Commands
 from bench.errors import UserError
 from bench.files import make_ready
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from bench.run.study import Study
 
 HELP = "Tells how accurate and how cheap a medical segmentation network is.\n\nStart with: bench run --all"
-app = Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = Typer(help=HELP, cls=Commands, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 ELSEWHERE = "file.py:Name, package.module:Name, smp:Unet/resnet34"  # names of networks that are not in the table
 MEASURES = "By commas: cost, latency, memory, energy, profile, dice. [default: all but profile, energy on a GPU]"
 DeviceOption = Literal["auto", "cpu", "cuda"]
@@ -66,7 +67,7 @@ def command(name: str | None = None, on: Typer = app) -> Callable[[Callable[...,
         flat = [option.replace(kind=option.KEYWORD_ONLY) for option in flat]
         called.__signature__ = inspect.Signature(flat)  # type: ignore[attr-defined]  # what Typer reads
         called.__annotations__ = {option.name: option.annotation for option in flat}
-        return on.command(name)(called)
+        return on.command(name, cls=Command)(called)
 
     return register
 
@@ -126,12 +127,10 @@ class RunOptions:
     size: Annotated[str, Option(help="Pixels a side; of several, 224,128,448, the first is trained at.")] = "224"
     batch: Annotated[str, Option(help="Images a call to time, by commas; the first is the table's.")] = "1"
     variant: Annotated[str, Option(help="Variants to time too: folded,channels_last+bfloat16,compiled,onnx.")] = ""
-    tf32: Annotated[bool, Option(help="Measure with the factors of float32 products rounded to TF32, on a GPU.")] = (
-        False
-    )
-    cudnn_benchmark: Annotated[bool, Option(help="Measure with the convolutions cuDNN finds fastest, on a GPU.")] = (
-        False
-    )
+    tf32: Annotated[bool, Option("--tf32", help="On a GPU, round the factors of float32 products to TF32.")] = False
+    cudnn_benchmark: Annotated[
+        bool, Option("--cudnn-benchmark", help="On a GPU, use the convolutions that cuDNN finds fastest.")
+    ] = False
     measure: Annotated[str, Option(help=MEASURES)] = ""
     threads: Annotated[int | None, Option(help="Threads of CPU operators, in all that runs. [default: all cores]")] = (
         None

@@ -32,7 +32,7 @@ def run(
 
       bench run --all
 
-      bench run mdsa_unet unet --dataset isic2017 --data-root ISIC2017 --steps 600
+      bench run mdsa_unet unet --dataset ddti --data-root DDTI --steps 600
 
       bench run nets/mine.py:TinyNet --arg width=32 --group light
     """

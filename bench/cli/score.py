@@ -41,9 +41,9 @@ def score(
 
     Examples:
 
-      bench score nnunet=predsA,predsB mine=predsC --data-root truth --patient '(P\d+)_'
+      bench score nnunet=runA,runB mine=runC --data-root truth --patient '(P\d+)_'
 
-      bench score nnunet=fold_0/validation/summary.json --dataset acdc --data-root ACDC
+      bench score nnunet=fold_0/summary.json --dataset acdc --data-root ACDC
 
       bench score teams.csv
     """

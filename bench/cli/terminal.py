@@ -12,6 +12,7 @@ from rich.console import Console, Group
 from rich.table import Column, Table
 from rich.text import Text
 
+from bench.cli.lines import in_parts, starts
 from bench.errors import plain
 from bench.units import duration
 
@@ -30,15 +31,37 @@ def console(stderr: bool = True) -> Screen:
     return found if found.width > 0 else Console(stderr=stderr, width=WIDTH)  # COLUMNS=0 would show nothing
 
 
-def say(to: Screen, *parts: Part, style: str = "", wrap: bool = True) -> None:
-    """A line of text. Without `wrap`, a long line stays one line: for paths, and for what is searched with grep."""
-    to.print(Text.assemble(*map(_plain, parts), style=style), soft_wrap=not wrap)
+def say(to: Screen, *parts: Part, style: str = "", wrap: bool = True, hang: int = 0) -> None:
+    """A text in lines that break no word and no figure; those after its first are indented by `hang` characters.
+
+    Without `wrap`, it stays one line where there is no terminal: for what is searched with grep.
+    """
+    text = Text.assemble(*map(_plain, parts), style=style)
+    if wrap or to.is_terminal:
+        text = _broken(text, to.width, hang)
+    to.print(text, soft_wrap=True)  # a longer word, a path, is left whole
+
+
+def _broken(text: Text, width: int, hang: int = 0) -> Text:
+    """The text in its styles with its lines ended, as `wrapped` does it with text without styles."""
+    broken = []
+    for line in text.split("\n", allow_blank=True):
+        for number, piece in enumerate(line.divide(starts(line.plain, width, hang)[1:])):
+            piece.rstrip()
+            broken.append(Text(" " * hang).append_text(piece) if number else piece)
+    return Text("\n").join(broken)
 
 
 def key_values(to: Screen, lines: Iterable[Sequence[Part]], indent: bool = False) -> None:
-    """Two columns without a header; a long value is folded."""
+    """Two columns without a header; a long value goes on below itself."""
+    parts = [[Text.assemble(_plain(part)) for part in line] for line in lines]
+    names = max((name.cell_len for name, _ in parts), default=0)
+    room = max(1, to.width - names - GAP * (2 if indent else 1))
     columns = Column(no_wrap=True), Column(overflow="fold")
-    to.print(_filled(Table(*columns, box=None, show_header=False, pad_edge=indent, padding=(0, 0, 0, GAP)), lines))
+    drawn = Table(*columns, box=None, show_header=False, pad_edge=indent, padding=(0, 0, 0, GAP))
+    for name, value in parts:
+        drawn.add_row(name, _broken(value, room))
+    to.print(drawn)
 
 
 def table(
@@ -73,6 +96,7 @@ def blocks(headers: Sequence[str], lines: Sequence[Sequence[Part]], width: int) 
     """
     names, *columns = zip(headers, *lines, strict=True)
     names_width = min(_width(names), max(width // 2, _width(names[:1])))
+    names = tuple(in_parts(name, names_width) if isinstance(name, str) else name for name in names)
     groups: list[list[tuple[Part, ...]]] = []
     used = width
     for column in columns:
@@ -113,8 +137,10 @@ class Status:
             self.live.update(Group(*(self.tables if kind else [])))
             self.live.stop()
 
-    def show(self, doing: str, seconds: float | None = None, more: str = "", at_once: bool = True) -> None:
-        """Say what is done, and about how many `seconds` are left, or `more` (" or more").
+    def show(
+        self, doing: str, seconds: float | None = None, more: str = "", at_once: bool = True, took: float | None = None
+    ) -> None:
+        """Say what is done, how many seconds it `took` so far, and about how many are left, or `more` (" or more").
 
         What need not be said `at_once` is left out where something was said a moment ago.
         """
@@ -122,10 +148,12 @@ class Status:
         if self.quiet or time.monotonic() - self.shown < pause:
             return
         self.shown = time.monotonic()
-        line = doing if seconds is None else f"{doing}, about {duration(seconds)}{more} left"
+        so_far = "" if took is None else f", {duration(took)} so far"
+        line = doing + so_far + ("" if seconds is None else f", about {duration(seconds)}{more} left")
         if self.live:
             gap = [Text()] if self.tables else []
-            self.live.update(Group(*self.tables, *gap, Text(line, "cyan")), refresh=True)
+            told = _broken(Text(plain(line), "cyan"), self.to.width)
+            self.live.update(Group(*self.tables, *gap, told), refresh=True)
         else:
             say(self.to, line, wrap=False)
 

@@ -1,6 +1,6 @@
 """The display of a profile in a terminal: the tree of modules with their costs, and the slowest operators."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,12 +8,12 @@ import numpy as np
 from bench.cli.terminal import Part, Screen, say, table
 from bench.quantities import ModuleCost, OperatorTime, Profile, ProfileSpec
 from bench.report.text import remarks
-from bench.units import NONE, milliseconds
+from bench.units import NONE, milliseconds, scale
 
 SMALL = 0.005  # of the whole network, in every column: such modules share one line
 LARGE = 0.1  # of the whole: shown in bold
 TOP = 10
-COLUMNS = {"Params (M)": 1e6, "GMAC": 1e9, "Acts (M)": 1e6, "Time (ms)": 1e-3}  # and what one of each unit is
+COLUMNS = {"Params": "parameters", "": "multiply-adds", "Acts": "activations", "Time": "seconds"}  # and its unit
 CELL = 11  # characters: a number, and a share in percent
 
 
@@ -31,9 +31,12 @@ def show(to: Screen, title: str, given: ProfileSpec, found: Profile, depth: int)
     image = f"{given.batch}x{given.channels}x{given.size}x{given.size}"
     say(to, f"{title}, a batch of {image} in float32 on {where}", style="bold")
     whole, *below = lines(found, title, depth)
-    cells = [[line.label, *_cells(line, whole)] for line in below]
+    multiples = [scale(unit, figure) for unit, figure in zip(COLUMNS.values(), whole.figures, strict=True)]
+    ones = [one for _, one in multiples]
+    headers = [_header(name, symbol) for name, (symbol, _) in zip(COLUMNS, multiples, strict=True)]
+    cells = [[line.label, *_cells(line, whole, ones)] for line in below]
     names = max(12, to.width - len(COLUMNS) * (CELL + 1))
-    to.print(table(("Module", *COLUMNS), [[(title, "bold"), *_cells(whole, whole)], *cells], 1, CELL, names))
+    to.print(table(("Module", *headers), [[(title, "bold"), *_cells(whole, whole, ones)], *cells], 1, CELL, names))
     say(to, "\nWhere the time goes by operator, under torch's profiler", style="bold")
     to.print(table(("Operator", "Calls", "Own time (ms)", "%"), _operators(found)))
     to.print()
@@ -90,9 +93,14 @@ def _others(rest: list[ModuleCost]) -> Line:
     return Line(label, np.sum([_figures(cost) for cost in rest], axis=0).clip(0))
 
 
-def _cells(line: Line, whole: Line) -> list[Part]:
-    """Each figure with its share of the whole network."""
-    cells = list(map(_cell, line.figures, whole.figures, COLUMNS.values()))
+def _header(name: str, symbol: str) -> str:
+    """A column's name with its unit in brackets; the symbol of multiply-adds tells both."""
+    return f"{name} ({symbol})" if name and symbol else name or symbol
+
+
+def _cells(line: Line, whole: Line, ones: Sequence[float]) -> list[Part]:
+    """Each figure, in a column's multiple of its unit, with its share of the whole network."""
+    cells = list(map(_cell, line.figures, whole.figures, ones))
     return [cells[0], NONE, NONE, (line.note, "yellow")] if line.note else cells
 
 
@@ -101,7 +109,8 @@ def _cell(figure: float, whole: float, unit: float) -> Part:
         return "0     ", "dim"
     share, value = figure / whole, figure / unit
     style = "dim" if share < SMALL else "bold" if share >= LARGE else ""
-    return f"{value:.{2 if value < 1000 else 0}f} {100 * share:>3.0f}%", style
+    places = 2 if value < 1000 and unit != 1 else 0
+    return f"{value:.{places}f} {100 * share:>3.0f}%", style
 
 
 def _operators(found: Profile) -> list[tuple[str, ...]]:

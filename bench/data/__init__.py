@@ -121,8 +121,8 @@ def _read(name: str, root: Path | None, options: Options) -> tuple[DataSet, list
         advice = f"give --data-root FOLDER, where FOLDER holds\n{source.layout}"
         raise UserError(f"data set '{name}' is read from files and {given}; {advice}")
     if root is not None and not source.needs_root:
-        advice = "name the data set that lies there, such as `folder` for images and masks of your own, or leave it out"
-        raise UserError(f"--data-root {root} is not read: '{name}' has no files; {advice}")
+        advice = "name the data set that lies there, with --dataset folder for images and masks of your own"
+        raise UserError(f"--data-root {root} is not read: '{name}' has no files; {advice}, or leave --data-root out")
     if options.split_file and not options.split_file.is_file():
         fault = f"there is no split file {options.split_file.absolute()}"
         advice = "correct the path, or leave --split-file out to take the published split or draw one"

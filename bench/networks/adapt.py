@@ -239,7 +239,9 @@ def _tried(network: nn.Module, name: str, shapes: Shapes, known: dict[str, Any])
         return needs, output
     others = f"{', '.join(map(str, sizes))} pixels a side with {', '.join(map(str, CHANNELS))} channels"
     image = f"{shapes.channels}x{shapes.size}x{shapes.size}"
-    raise UserError(failure(name, refusals, type(network).forward, image, others))
+    refused = UserError(failure(name, refusals, type(network).forward, image, others))
+    refused.__context__ = refusals[0]  # for the traceback in the log
+    raise refused
 
 
 def _copied(_: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.errors import UserError, first_line, is_out_of_memory, text_of
+from bench.errors import SHORT, UserError, clean, first_line, is_out_of_memory, text_of
 from bench.networks.code import BENCH, is_installed
 from bench.networks.importing import is_own
 from bench.networks.libraries import is_needed, owner_of, versions
@@ -42,6 +42,7 @@ OTHER_DEVICE = ("to be on the same device", "should be the same", "must be on th
 COMPILES = ("CUDA_HOME", "Ninja is required", "nvcc", "Error building extension")
 CONNECTION = ("urllib.error", "http.client", "requests.", "urllib3.", "httpx", "httpcore", "huggingface_hub.", "socket",
               "ssl")  # fmt: skip
+LEAST = 100  # characters that are left of an error's text, whatever stands behind it
 WITHOUT = "build it with random weights: --arg pretrained=false"
 
 
@@ -105,12 +106,32 @@ def line_of(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename and _is_strangers(error.filename):
         return f"{_short(error.filename)}:{error.lineno}: `{_cut((error.text or '').strip())}`"
     frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    own = [(file, line) for file, line in frames if _is_strangers(file)]
-    if not own:
+    return next(filter(None, (line_at(file, line) for file, line in reversed(frames))), "")
+
+
+def line_at(file: str, line: int) -> str:
+    """A line of a stranger's file, as `file.py:3: code`; empty if the file is the program's or a library's."""
+    if not _is_strangers(file):
         return ""
-    file, line = own[-1]
     linecache.checkcache(file)
     return f"{_short(file)}:{line}: `{_cut(linecache.getline(file, line).strip())}`"
+
+
+def crashed_at(error: BaseException) -> str:
+    """The same of an error or, if it came through no stranger's file, of the nearest of those that led to it."""
+    return next(filter(None, map(line_of, _chain(error))), "")
+
+
+def crash(error: BaseException, log: Path, most: int = SHORT) -> str:
+    """What was raised, on which line of a stranger's file, and the log that has the traceback.
+
+    Where that has more than `most` characters, the end of the error's own text gives way, and the code of the line.
+    """
+    place, see = crashed_at(error), f"; see {log}"
+    if len(place) + len(see) > most - LEAST:
+        place = place.partition(": `")[0]
+    rest = (f" ({place})" if place else "") + see
+    return clean(f"{clean(type(error).__name__, 100)}: {first_line(error)}", max(LEAST, most - len(rest))) + rest
 
 
 def _is_strangers(file: str) -> bool:

@@ -1,6 +1,6 @@
 """Finds a network by name: in the table, in a library, in a file or in an installed package."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,34 @@ def title_of(name: str) -> str:
     shown = ["pre-trained"] if is_pretrained(name) else []
     shown += [pair for pair in rest.split("&") if pair and not pair.startswith((f"{PRETRAINED}=", f"{WEIGHTS}="))]
     return f"{short} ({', '.join(shown)})" if shown else short
+
+
+def titles(names: Iterable[str]) -> dict[str, str]:
+    """The titles of several networks by their names, no two of them alike.
+
+    Files of one name have before it the shortest part of their paths that tells them apart.
+
+    >>> list(titles(["unet", "a/mine.py:Net", "b/mine.py:Net?width=8", "b/mine.py:Net"]).values())
+    ['U-Net', 'a/mine.py:Net', 'mine.py:Net (width=8)', 'b/mine.py:Net']
+    """
+    found = {name: title_of(name) for name in names}
+    alike: dict[str, list[str]] = {}
+    for name, title in found.items():
+        alike.setdefault(title, []).append(name)
+    for title, some in alike.items():
+        if len(some) > 1:
+            found |= _told_apart(title, some)
+    return found
+
+
+def _told_apart(title: str, names: Sequence[str]) -> dict[str, str]:
+    """Titles for networks that share one: with folders of their files, else their names as they were typed."""
+    paths = {name: name.partition("?")[0].split("/") for name in names}
+    for parts in range(2, 1 + max(map(len, paths.values()))):
+        told = {n: "/".join(path[-parts:]) + title.removeprefix(path[-1]) for n, path in paths.items()}
+        if all(map(_is_file, names)) and len({*told.values()}) == len(names):
+            return told
+    return {name: name for name in names}
 
 
 @cache  # a report asks it tens of thousands of times

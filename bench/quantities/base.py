@@ -146,7 +146,8 @@ class Quantity:
         beside: conditions of the records whose figures are shown in the main table.
         told: function that describes the conditions for the announcement of a run: label and text.
         summary: function that describes a result in one line, with units.
-        repeat: function that describes what distinguishes a record from others of the same network.
+        repeat: function that describes what distinguishes a job from others of the same network, a text for each
+            condition.
     """
 
     name: str
@@ -165,7 +166,7 @@ class Quantity:
     beside: Mapping[str, str] = field(default_factory=dict)
     told: Callable[[Any, Any], tuple[str, str] | None] = lambda spec, asked: None
     summary: Callable[[Any], str] = lambda result: ""
-    repeat: Callable[[Any], str] = lambda spec: ""
+    repeat: Callable[[Any], tuple[str, ...]] = lambda spec: ()
     metrics: tuple[Metric, ...] = ()
     columns: tuple[Column, ...] = ()
 

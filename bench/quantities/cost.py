@@ -7,7 +7,7 @@ from pydantic import Field
 
 from bench.quantities.asked import Asked
 from bench.quantities.base import IMAGE, Column, Frozen, Images, Metric, Quantity, Result, pixels
-from bench.units import giga, millions
+from bench.units import scaled
 
 # fvcore counts these operators and torch's counter does not, so they are excluded when the two are compared.
 FVCORE_EXTRAS = frozenset(
@@ -87,15 +87,15 @@ def _jobs(asked: Asked) -> list[CostSpec]:
 
 
 def _summary(result: Cost) -> str:
-    counts = [f"{'no' if count.macs is None else giga(count.macs)} GMAC ({count.counter})"
+    counts = [f"{'no GMAC' if count.macs is None else scaled(count.macs, 'multiply-adds')} ({count.counter})"
               for count in (result.fvcore, result.torch)]  # fmt: skip
-    return ", ".join([f"{millions(result.parameters)} M parameters", *counts])
+    return ", ".join([f"{scaled(result.parameters, 'parameters')} parameters", *counts])
 
 
 _macs = partial(Metric, tier="exact", unit="multiply-adds", conditions=IMAGE, doubt=lambda cost: cost.doubt)
 QUANTITY = Quantity(
     "cost", CostSpec, Cost, _jobs, "counting", start_s=5.0, passes=lambda spec, asked: 2 * pixels(spec),
-    libraries=("fvcore", "timm", "torch"), summary=_summary,
+    libraries=("fvcore", "timm", "torch"), summary=_summary, repeat=lambda s: (f"{s.size}x{s.size}",),
     metrics=(
         Metric("parameters", "exact", "parameters", IMAGE, lambda cost, module: cost.parameters),
         _macs("macs_fvcore", value=lambda cost, module: cost.fvcore.macs),

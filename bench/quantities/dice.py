@@ -285,7 +285,7 @@ def _summary(result: Scores) -> str:
 QUANTITY = Quantity(
     "dice", DiceSpec, Scores, _jobs, "training and scoring", start_s=11.0, takes="order", passes=_passes, told=_told,
     summary=_summary,
-    repeat=lambda s: f"{s.dataset}, {_origin(s)}",
+    repeat=lambda s: (s.dataset, _origin(s)),
     metrics=tuple(
         Metric(score.name, "score", score.unit, SCORING, less_is_better=score.less_is_better)
         for score in SCORES.values()

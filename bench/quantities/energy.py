@@ -71,7 +71,7 @@ QUANTITY = Quantity(
     "energy", EnergySpec, Energy, _jobs, "measuring the energy of", quiet=True, repeats=frozenset({"process"}),
     start_s=40.0,  # the measurement has a fixed length, so `passes` is not needed
     usual=lambda device: device == "cuda",  # elsewhere a counter is rarely readable
-    repeat=lambda s: f"batch {s.batch}, {s.size}x{s.size}, process {s.process}",
+    repeat=lambda s: (f"batch {s.batch}", f"{s.size}x{s.size}", f"process {s.process}"),
     summary=lambda energy: energy.unreadable or f"{in_unit(energy.joules_per_image, 'joules')} an image",
     metrics=(
         Metric("energy", "ratio", "joules", PASS, lambda energy, module: energy.joules_per_image,

@@ -104,7 +104,7 @@ QUANTITY = Quantity(
     grows=("batch", "size"), repeats=frozenset({"process", "samples", "seconds", "warmup_calls", "warmup_s"}),
     beside={"form": PLAIN}, told=_told,
     summary=lambda r: f"median {in_unit(median(r.samples_s), 'seconds')} of {len(r.samples_s)} calls",
-    repeat=lambda s: f"{name_of(s)}, batch {s.batch}, {s.size}x{s.size}, process {s.process}",
+    repeat=lambda s: (name_of(s), f"batch {s.batch}", f"{s.size}x{s.size}", f"process {s.process}"),
     metrics=(
         Metric("latency", "ratio", "seconds", (*PASS, "variant"), samples=lambda r: r.samples_s),
         Metric("gpu_time", "ratio", "seconds", (*PASS, "variant"), samples=lambda r: r.event_samples_s),

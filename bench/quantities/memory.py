@@ -10,6 +10,7 @@ from bench.quantities.asked import Asked
 from bench.quantities.base import PASS, Column, MemoryFormat, Metric, Pass, Quantity, Result, pixels
 from bench.units import in_unit
 
+PASSES = {"inference": "a forward pass", "training": "a training step"}
 TRAINING_BATCH = 4  # of every network in every budget, so that a table never mixes batches
 
 
@@ -57,7 +58,7 @@ QUANTITY = Quantity(
     passes=lambda spec, asked: pixels(spec) * spec.batch * (2 if spec.mode == "inference" else 6),
     grows=("batch", "size"), repeats=frozenset({"process"}), beside={"mode": "inference"},
     summary=lambda m: f"{in_unit(m.peak_bytes, 'bytes')}, of which weights {in_unit(m.weights_bytes, 'bytes')}",
-    repeat=lambda s: f"{s.mode}, batch {s.batch}, {s.size}x{s.size}",
+    repeat=lambda s: (PASSES[s.mode], f"batch {s.batch}", f"{s.size}x{s.size}"),
     metrics=tuple(
         Metric(f"memory_{mode}", "ratio", "bytes", PASS, lambda memory, module: memory.peak_bytes, where={"mode": mode})
         for mode in ("inference", "training")

@@ -68,4 +68,5 @@ def _jobs(asked: Asked) -> list[ProfileSpec]:
 QUANTITY = Quantity(
     "profile", ProfileSpec, Profile, _jobs, "profiling", start_s=8.0, usual=lambda device: False, quiet=True,
     passes=lambda spec, asked: 30 * pixels(spec) * spec.batch,
+    repeat=lambda s: (f"batch {s.batch}", f"{s.size}x{s.size}"),
 )  # fmt: skip

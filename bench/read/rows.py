@@ -36,7 +36,8 @@ class Row:
 
     With `own_grid`, Dice and IoU are those on the images' own grid, for a section in which some are known there alone.
     `twin` is the row of the network that computes the same function: its Dice is shown for both, and only it is ranked.
-    `kept` holds what was computed from its scores; rows of the same scores beside other times share it.
+    `called` is the network's title among those of all records, if it is to differ from `title_of` the network. `kept`
+    holds what was computed from its scores; rows of the same scores beside other times share it.
     """
 
     network: str
@@ -44,14 +45,16 @@ class Row:
     protocol: Protocol = PROTOCOLS["per_image"]
     own_grid: bool = False
     twin: "Row | None" = None
+    called: str = ""
     kept: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def title(self) -> str:
         """The network's name as in its paper, else its name here, with where its weights or predictions are from."""
+        name = self.called or title_of(self.network)
         if self.elsewhere:
-            return f"{title_of(self.network)} (predicted elsewhere)"
-        return title_of(self.network) + (f" ({self.weights_file})" if self.weights_file else "")
+            return f"{name} (predicted elsewhere)"
+        return name + (f" ({self.weights_file})" if self.weights_file else "")
 
     @property
     def weights_file(self) -> str:

@@ -2,13 +2,13 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from bench.machine import Machine
-from bench.networks import is_pretrained, origin_of
+from bench.networks import is_pretrained, origin_of, titles
 from bench.quantities import QUANTITIES, CostSpec, DiceSpec, LatencySpec, Scores
 from bench.quantities.base import SAME_PASS
 from bench.quantities.scores import PROTOCOLS, SCORES, Protocol
@@ -188,17 +188,20 @@ def sections(
     """
     old = {id(record) for record in outdated(records)}
     found = []
+    names = titles(_names(records))
     for pretrained in (False, True):
         some = [r for r in records if id(r) not in old and is_pretrained(r.job.network) is pretrained]
-        found += [replace(s, against=against, pretrained=pretrained) for s in _sections(some, protocol, running)]
+        found += [replace(s, against=against, pretrained=pretrained) for s in _sections(some, names, protocol, running)]
     return found
 
 
-def _sections(records: Sequence[Record], protocol: Protocol | None, running: bool) -> list[Section]:
+def _sections(
+    records: Sequence[Record], called: Mapping[str, str], protocol: Protocol | None, running: bool
+) -> list[Section]:
     dice = _scored(records)
     timed = _timed(records, {_shape(scored[0]) for scored in dice})
     wanted = _names(record for scored in dice for record in scored) if running else _names(records)
-    table, kept = _InTable(records), _Kept()
+    table, kept = _InTable(records, called), _Kept()
     by_shape: dict[Any, list[list[list[Record]]]] = defaultdict(lambda: [[], []])
     for place, groups in enumerate((dice, timed)):
         for group in groups:
@@ -230,9 +233,10 @@ def _sections(records: Sequence[Record], protocol: Protocol | None, running: boo
 
 
 class _InTable:
-    """The records for the main table, found by their conditions."""
+    """The records for the main table, found by their conditions, and the titles of their networks."""
 
-    def __init__(self, records: Sequence[Record]) -> None:
+    def __init__(self, records: Sequence[Record], called: Mapping[str, str]) -> None:
+        self.called = called
         self.names: dict[str, tuple[str, ...]] = {}  # of the conditions that a quantity has
         self.found: dict[Any, list[tuple[int, Record]]] = defaultdict(list)
         self.on_machines: dict[Any, list[Record]] = defaultdict(list)  # by shape
@@ -369,7 +373,7 @@ def _section(
     protocol = protocol or PROTOCOLS[dice.protocol if dice else "per_image"]
     names = sorted(members.keys() - absent)
     parts = [(name, found) for name in names for found in _by_origin(members[name])]
-    rows = on_one_grid([Row(name, found, protocol, kept=kept.of(name, found, protocol)) for name, found in parts])
+    rows = on_one_grid([Row(n, f, protocol, called=table.called[n], kept=kept.of(n, f, protocol)) for n, f in parts])
     rows = tuple(replace(row, twin=_twin(row, rows)) if origin_of(row.network) else row for row in rows)
     latency, cost = (group[0].job.spec if group else None for group in (timed, counted))
     return Section(dice, latency, cost, first.machine, rows, protocol, size=first.job.spec.size)

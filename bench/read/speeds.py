@@ -1,13 +1,13 @@
 """Speed and memory on one machine by batch, size and variant, with the peak rates of the machine."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from bench.machine import Machine
-from bench.networks import is_pretrained, title_of
+from bench.networks import is_pretrained, title_of, titles
 from bench.quantities import QUANTITIES, Cost, Energy, Latency, LatencySpec, Memory, Peak, Profile
 from bench.quantities.base import SWITCHES
 from bench.quantities.variants import PLAIN, name_of
@@ -29,7 +29,8 @@ SHARED = ("machine", "device", "threads", "channels", "classes")  # conditions s
 class Speed:
     """One network's records on one machine and device.
 
-    `batch` and `size` are the conditions of single figures. `peak` holds the peak rates of the machine in float32.
+    `batch` and `size` are the conditions of single figures. `peak` holds the peak rates of the machine in float32, and
+    `called` the network's title among those of all records, if it is to differ from `title_of` the network.
     """
 
     network: str
@@ -37,11 +38,12 @@ class Speed:
     batch: int
     size: int
     peak: Peak | None = None
+    called: str = ""
 
     @property
     def title(self) -> str:
         """The network's name as in its paper, else its name here."""
-        return title_of(self.network)
+        return self.called or title_of(self.network)
 
     def latency_s(self, batch: int | None = None, size: int | None = None, variant: str = PLAIN) -> Estimate | None:
         """Geometric mean over processes of their medians, with its 95 % interval; None if not measured."""
@@ -309,7 +311,8 @@ def speeds(records: Sequence[Record]) -> list[Speeds]:
     for record in recent:
         if record.job.spec.quantity in ("cost", "peak"):
             beside.setdefault(tuple(getattr(record.job.spec, n, None) for n in SHARED), []).append(record)
-    return [_speeds(key, family, beside) for key, family in families.items()]
+    called = titles(record.job.network for record in records)
+    return [_speeds(key, family, beside, called) for key, family in families.items()]
 
 
 def _family(record: Record) -> tuple[Any, ...]:
@@ -322,7 +325,9 @@ def _switched_on(record: Record) -> tuple[str, ...]:
     return tuple(name for name in SWITCHES if getattr(record.job.spec, name, False))
 
 
-def _speeds(key: tuple[Any, ...], family: list[Record], beside: dict[tuple[Any, ...], list[Record]]) -> Speeds:
+def _speeds(
+    key: tuple[Any, ...], family: list[Record], beside: dict[tuple[Any, ...], list[Record]], called: Mapping[str, str]
+) -> Speeds:
     """Make the Speeds of a family, with the costs of its networks and the peak rates of its machine."""
     shared = dict(zip(SHARED, key, strict=False))
     alike = [some for of, some in beside.items() if all(a in (None, b) for a, b in zip(of, key, strict=False))]
@@ -336,5 +341,6 @@ def _speeds(key: tuple[Any, ...], family: list[Record], beside: dict[tuple[Any, 
             by_name[record.job.network].append(record)
     peaks = [r.result for r in members if isinstance(r.result, Peak) and r.job.spec.precision == "float32"
              and _switched_on(r) == key[-1]]  # fmt: skip
-    rows = (Speed(name, tuple(own), batch, size, *peaks[:1]) for name, own in by_name.items())
+    peak = peaks[0] if peaks else None
+    rows = (Speed(name, tuple(own), batch, size, peak, called[name]) for name, own in by_name.items())
     return Speeds(shared["device"], family[0].machine, tuple(rows), *key[len(SHARED) :])

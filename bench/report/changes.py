@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from bench.judge.compare import Change
-from bench.networks import title_of
+from bench.networks import titles
 from bench.report.text import interval, joined, template
 from bench.units import NONE, difference, in_unit, percent_change
 
@@ -76,7 +76,8 @@ def _drift(name: str, change: Change) -> str:
 
 def as_markdown(changes: Sequence[Change]) -> str:
     """A table of all of them."""
-    told = {"title_of": title_of, "moved": moved, "marks": MARKS, "count": count(changes), "drifted": drifted(changes)}
+    names = titles(change.network for change in changes)
+    told = {"title_of": names.get, "moved": moved, "marks": MARKS, "count": count(changes), "drifted": drifted(changes)}
     return str(template("changes.md").render(changes=changes, **told))
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from bench.errors import plain
 from bench.files import write_whole
 from bench.judge.verdict import Verdict
-from bench.networks import title_of
+from bench.networks import titles
 from bench.quantities import QUANTITIES, Cost, Latency, Scores
 from bench.read.rows import Row, taints
 from bench.read.sections import Section, outdated
@@ -46,13 +46,14 @@ def write(document: Document, folder: Path) -> list[Path]:
 
 def page(document: Document) -> str:
     """The whole report; all style sheets and scripts of the template's folder go into it."""
-    ordered = sorted(document.records, key=lambda r: (title_of(r.job.network), r.job.network, r.id))
+    called = titles(record.job.network for record in document.records)
+    ordered = sorted(document.records, key=lambda r: (called[r.job.network], r.job.network, r.id))
     left_out, ordered = max(0, len(ordered) - MOST_RECORDS), ordered[:MOST_RECORDS]
     known = {record.id for record in ordered}
     return template("report.html").render(
         document=document, style=_all("*.css"), script=_all("*.js"), claims=_claims(document), marks=MARKS,
         known=known, old={record.id for record in outdated(document.records)},
-        networks=groupby(ordered, lambda record: record.job.network), title_of=title_of, told=_told,
+        networks=groupby(ordered, lambda record: record.job.network), title_of=called.get, told=_told,
         parts=[_part(part, known) for part in document.parts], left_out=left_out, svg=svg_inside, most=MOST,
         anchor=anchor, hint=hint, claimed=claimed, figures=figures, scope=scope, duration=duration,
     )  # fmt: skip
@@ -136,7 +137,7 @@ def hint(record: Record) -> str:
 
 def _repeat(record: Record) -> str:
     """What distinguishes a record from others of its network and quantity."""
-    return QUANTITIES[record.job.spec.quantity].repeat(record.job.spec)
+    return ", ".join(QUANTITIES[record.job.spec.quantity].repeat(record.job.spec))
 
 
 def _told(record: Record) -> dict[str, Any]:

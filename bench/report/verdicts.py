@@ -16,11 +16,12 @@ from bench.errors import plain
 from bench.judge.claim import Claim
 from bench.judge.verdict import Verdict
 from bench.networks import find_network, title_of
-from bench.report.text import interval, joined, template
+from bench.report.text import in_line, interval, joined, template
 from bench.units import NONE, UNITS, in_unit
 
 MARKS = {"fails": "✗", "holds": "✓", "undecided": "?"}  # in the order of importance
 LEVELS = {"fails": "error", "undecided": "notice"}
+BESIDE = 13  # characters of a verdict and its mark, beside which a claim stands
 WORDS = {"equals": "", "at_most": "at most ", "at_least": "at least "}
 
 
@@ -137,22 +138,37 @@ def grouped(
 
 
 def as_text(verdicts: Sequence[Verdict]) -> str:
-    """One line per claim in columns, failed claims last; then the commands that decide the undecided ones.
+    """For each claim its verdict, name and sentence, and below it what was measured and what is claimed.
 
-    Claims of one table that are undecided for the same reason share a line. Below the line of a score stands of whom
-    and of how many patients and trainings it is.
+    Failed claims come last, and then the commands that decide the undecided ones. The claims of one table that have one
+    verdict share its line; below it those that are undecided for the same reason share one. Below the line of a score
+    stands of whom and of how many patients and trainings it is.
     """
-    groups = grouped(verdicts, _sharing, ("holds", "undecided", "fails"))
-    lines = [_columns(*group) for group in groups]
-    widths = [max(len(line[column]) for line in lines) for column in range(3)]
-    text = []
-    for line, (first, *_) in zip(lines, groups, strict=True):
-        text.append("  ".join([*map(str.ljust, line[:3], widths), line[3]]).rstrip())
-        if below := scope(first):
-            text.append(f"{' ' * (widths[0] + 2)}{below}")
+    groups, text = grouped(verdicts, _sharing, ("holds", "undecided", "fails")), []
+    for (outcome, table, says), some in groupby(groups, lambda group: _heading(group[0])):
+        text += [f"{MARKS[outcome]} {outcome:<{BESIDE - 4}}  {table}: {says}", *_details(list(some))]
     todo = dict.fromkeys(command for group in groups for verdict in group if (command := command_of(verdict)))
     steps = ["", "To decide more:", *(f"  {step}" for step in todo)] if todo else []
     return "\n".join([*text, *steps, "", count(verdicts)])
+
+
+def _heading(verdict: Verdict) -> tuple[str, str, str]:
+    """What the claims of one heading share: the verdict, the table in the file of claims, and its sentence."""
+    claim = verdict.claim
+    return verdict.outcome, claim.name.partition("/")[0], in_line(claim.says)
+
+
+def _details(groups: Sequence[Sequence[Verdict]]) -> list[str]:
+    """A line for each group of claims in columns: against whom, what was measured, what is claimed."""
+    lines = [_columns(*group) for group in groups]
+    widths = [max(len(line[column]) for line in lines) for column in range(2)]
+    text = []
+    for line, (first, *_) in zip(lines, groups, strict=True):
+        cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=False) if width]
+        text.append(f"{' ' * BESIDE}{'  '.join([*cells, line[2]])}".rstrip())
+        if below := scope(first):
+            text.append(f"{' ' * (BESIDE + 2)}{below}")
+    return text
 
 
 def _sharing(verdict: Verdict) -> Any:
@@ -163,12 +179,11 @@ def _sharing(verdict: Verdict) -> Any:
     return claim.name.partition("/")[0], verdict.reason, found(verdict), scope(verdict)
 
 
-def _columns(first: Verdict, *others: Verdict) -> tuple[str, str, str, str]:
-    """Verdict, name, what was measured, what is claimed and why nothing is decided."""
-    claim = first.claim
-    name = claim.name.partition("/")[0] if others else claim.name
-    why = joined("" if others else f"claimed {claimed(claim)}", first.reason, by="; ")
-    return f"{MARKS[first.outcome]} {first.outcome}", name, _with_before(first), why
+def _columns(first: Verdict, *others: Verdict) -> tuple[str, str, str]:
+    """Against whom, what was measured, and what is claimed or why nothing is decided."""
+    whom = [one.claim.name.partition("/")[2] for one in (first, *others)]
+    why = joined("" if others else f"claimed {claimed(first.claim)}", first.reason, by="; ")
+    return ", ".join(filter(None, whom)), _with_before(first) if first.measured else "", why
 
 
 def as_markdown(verdicts: Sequence[Verdict]) -> str:

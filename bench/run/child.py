@@ -1,6 +1,7 @@
 """The child process of a worker: reads an order, runs its job, writes the record and reports the outcome."""
 
 import errno
+import faulthandler
 import json
 import os
 import time
@@ -15,6 +16,7 @@ from typing import Any
 from bench.errors import LONG, Diverged, UserError, clean, first_line, is_out_of_memory, text_of
 from bench.files import Unusable, aside, unusable
 from bench.machine import state, this_machine
+from bench.networks.explain import crash, crashed_at
 from bench.quantities import QUANTITIES, Result
 from bench.run.store import Record, Store
 from bench.run.worker import Order, StopRun, Tell, Work, writing
@@ -29,6 +31,7 @@ ALIVE_S = 20.0  # seconds between two events of a measurement that reports no co
 def main() -> None:
     """Run the order given on standard input. Events are written to the original standard output."""
     events, orders = os.fdopen(os.dup(1), "w", buffering=1), os.dup(0)
+    faulthandler.enable()  # so that the log tells on which line a library killed the process
     os.dup2(2, 1)  # the output of libraries goes to the log, not into the events
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a network that asks for input gets none
     with os.fdopen(orders, "rb") as given:
@@ -61,15 +64,20 @@ def _do(work: Work) -> dict[str, Any]:
         with writing(work.order.out):
             Store(work.order.out).write(record)
     except BaseException as error:  # noqa: BLE001 - a network may raise anything, also SystemExit: a row of the table
-        return _failure(error, work.order.out)
+        return _failure(error, work.order)
     return {"end": "ok"}
 
 
-def _failure(error: BaseException, out: Path) -> dict[str, Any]:
+def _failure(error: BaseException, order: Order) -> dict[str, Any]:
     """The last event of a job that ended with this error."""
+    out = order.out
     for kind, end in ENDS.items():
         if isinstance(error, kind):
-            return {"end": end, "error": clean(text_of(error), LONG) or first_line(error)}
+            cause = error.__cause__ or error.__context__  # what a stranger's code raised, which the error explains
+            see = f"; see {order.log}" if end == "refused" and cause and crashed_at(cause) else ""
+            if see:
+                _print_traceback()
+            return {"end": end, "error": (clean(text_of(error), LONG - len(see)) or first_line(error)) + see}
     named = getattr(error, "filename", None)
     if isinstance(error, OSError) and error.errno and isinstance(named, str) and _is_of(out, named):
         return {"end": "unusable", "error": str(unusable(error))}
@@ -77,9 +85,14 @@ def _failure(error: BaseException, out: Path) -> dict[str, Any]:
         return {"end": "unusable", "error": str(unusable(OSError(errno.ENOSPC, first_line(error)), out))}
     if is_out_of_memory(error):
         return {"end": "out_of_memory", "error": first_line(error)}
+    _print_traceback()
+    return {"end": "crashed", "error": crash(error, order.log)}
+
+
+def _print_traceback() -> None:
+    """Write the traceback of the error that is handled to the log."""
     with suppress(BaseException):  # the error itself may fail to say what it is, and the disk may be full
         traceback.print_exc()
-    return {"end": "crashed", "error": f"{clean(type(error).__name__, 100)}: {first_line(error)}"}
 
 
 def _is_of(folder: Path, path: Any) -> bool:

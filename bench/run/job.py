@@ -3,13 +3,15 @@
 import hashlib
 import json
 import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 from pydantic import Field
 
-from bench.networks import find_network
+from bench.networks import find_network, titles
 from bench.networks.libraries import versions
-from bench.quantities import QUANTITIES, Frozen, Spec
+from bench.quantities import MACHINE, QUANTITIES, Frozen, Spec
 
 SCORING = {"protocol", "test_images", "scoring", "tolerance", "fold", "pseudonyms"}  # which do not change a training
 LONGEST = 60  # characters of a network's name in a file name
@@ -64,6 +66,43 @@ class Job(Frozen):
 def file_name(network: str) -> str:
     """A network's name for use in file names: the last characters, which distinguish paths and specs."""
     return re.sub(r"[^A-Za-z0-9_.]+", "-", network)[-LONGEST:].strip("-.")
+
+
+def in_words(jobs: Iterable[Job]) -> dict[str, str]:
+    """What each of several jobs does, by its key, in words that no other of them has: "timing U-Net, batch 4".
+
+    These are its quantity's, its network's, and those of its conditions in which the jobs of the quantity differ.
+    """
+    kept = {job.key: job for job in jobs}
+    called = titles(job.network for job in kept.values()) | {MACHINE: "this machine"}
+    doing = {key: f"{QUANTITIES[job.spec.quantity].doing} {called[job.network]}" for key, job in kept.items()}
+    by_quantity = _by({key: job.spec.quantity for key, job in kept.items()})
+    for keys in by_quantity:
+        doing |= _told(doing, keys, [QUANTITIES[kept[key].spec.quantity].repeat(kept[key].spec) for key in keys])
+    for keys in filter(lambda keys: len(keys) > 1, _by(doing)):  # they differ in what is seldom asked for
+        doing |= _told(doing, keys, _fields([kept[key].spec.model_dump(mode="json") for key in keys]))
+    return doing
+
+
+def _by(words: Mapping[str, str]) -> list[list[str]]:
+    """The keys of the same words together."""
+    found: dict[str, list[str]] = {}
+    for key, word in words.items():
+        found.setdefault(word, []).append(key)
+    return list(found.values())
+
+
+def _told(doing: Mapping[str, str], keys: Sequence[str], conditions: Sequence[Sequence[str]]) -> dict[str, str]:
+    """The words of some jobs with those of their conditions that are not the same for all."""
+    varying = [len({*column}) > 1 for column in zip(*conditions, strict=True)]
+    return {key: ", ".join((doing[key], *compress(own, varying))) for key, own in zip(keys, conditions, strict=True)}
+
+
+def _fields(facts: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Each field of some conditions as text, those of their training among them."""
+    flat = [{**one, **(one.get("train") or {}), "train": ""} for one in facts]
+    names = list(dict.fromkeys(name for one in flat for name in one))
+    return [[f"{name} {one.get(name)}" for name in names] for one in flat]
 
 
 def _hash(facts: dict[str, Any]) -> str:

@@ -13,9 +13,8 @@ from typing import Any, Protocol
 from bench.errors import UserError
 from bench.files import Unusable, make_ready, unusable
 from bench.locks import Lock, Lost, clear, holder, machine_lock, take
-from bench.networks import title_of
 from bench.quantities import QUANTITIES
-from bench.run.job import Job
+from bench.run.job import Job, in_words
 from bench.run.plan import Clock, Plan
 from bench.run.store import WRITTEN, Record, Store
 from bench.run.worker import Order, run
@@ -67,6 +66,7 @@ class Carrying:
         self.ended: list[Job] = []
         self.refused: dict[str, str] = {}  # why a job's record could not be written, by the job's key
         self.told = ""  # for what it waits
+        self.words = in_words([*plan.jobs, *waiting])
 
     def go_through(self) -> None:
         """Do each job that is left and that no other run does; pause if there was none."""
@@ -96,7 +96,7 @@ class Carrying:
 
     def _try(self, job: Job) -> None:
         """Settle a job, unless another run does it."""
-        if lock := take(lock_of(self.out, job), f"{QUANTITIES[job.spec.quantity].doing} {job.network}"):
+        if lock := take(lock_of(self.out, job), self.words[job.key]):
             try:
                 self._settle(job, lock)
             except Lost:
@@ -141,8 +141,7 @@ class Carrying:
         job = self.left[0]
         if self.told != job.key:
             self.told, by = job.key, holder(lock_of(self.out, job)) or "another run"
-            what = f"{QUANTITIES[job.spec.quantity].doing} {title_of(job.network)}"
-            self.listener.event({"waiting": f"waiting for {by}, which is {what}"})
+            self.listener.event({"waiting": f"waiting for {by}, which is {self.words[job.key]}"})
         time.sleep(POLL_S)
 
 

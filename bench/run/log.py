@@ -1,15 +1,23 @@
 """The log of a job: what its worker and the libraries print. Of a very long one the end is kept."""
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from bench.errors import clean
+from bench.networks.explain import line_at
 
 MOST = 16 * 2**20  # bytes of a log
 KEPT = 2**20  # bytes of its end that are kept when it is longer
 TAIL = 64 * 1024  # bytes in which its last line is looked for
+# What Python's faulthandler writes: the error, then each thread's frames, the innermost first.
+FATAL, CURRENT = (
+    re.compile(r"^Fatal Python error: (.+)$", re.MULTILINE),
+    re.compile(r"^Current thread .*$", re.MULTILINE),
+)
+FRAME = re.compile(r'^  File "(.+)", line (\d+)', re.MULTILINE)
 
 
 def new_log(path: Path) -> BinaryIO:
@@ -32,10 +40,21 @@ def shorten(log: BinaryIO) -> None:
             os.write(number, b"(%d bytes before this are left out)\n%b" % (size - KEPT, end))
 
 
-def last_line(path: Path) -> str:
-    """The last line of a log that says something, cleaned; empty if there is none or it cannot be read."""
+def last_words(path: Path, is_killed: bool = False) -> str:
+    """The last line of a log that says something, cleaned; empty if there is none or it cannot be read.
+
+    Of a process that was killed, this is what Python wrote as it died, with the line of a stranger's file that ran.
+    """
+    text = _end_of(path)
+    if is_killed and (fatal := [*FATAL.finditer(text)]):
+        frames = FRAME.findall(CURRENT.split(text[fatal[-1].end() :])[-1])
+        place = next(filter(None, (line_at(file, int(line)) for file, line in frames)), "")
+        return clean(f"{fatal[-1][1]}{f' ({place})' if place else ''}")
+    return next(filter(None, map(clean, reversed(text.splitlines()))), "")
+
+
+def _end_of(path: Path) -> str:
     with suppress(OSError), os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as log:
         log.seek(max(0, os.fstat(log.fileno()).st_size - TAIL))
-        lines = log.read(TAIL).decode(errors="replace").splitlines()
-        return next(filter(None, map(clean, reversed(lines))), "")
+        return log.read(TAIL).decode(errors="replace")
     return ""

@@ -32,7 +32,7 @@ from bench.processes import stop, supervised
 from bench.quantities import Device, Frozen
 from bench.run.events import Silent, Strange, events
 from bench.run.job import Job
-from bench.run.log import last_line, new_log, shorten
+from bench.run.log import last_words, new_log, shorten
 from bench.run.store import Record, Store
 from bench.training.devices import Process
 
@@ -209,7 +209,7 @@ def start(order: Order, log: BinaryIO | None = None) -> "subprocess.Popen[bytes]
 
 def death(order: Order, code: int) -> dict[str, Any]:
     """The last event for a child that ended with this exit code without sending one."""
-    said = last_line(order.log)
+    said = last_words(order.log, is_killed=code < 0)
     how = f"killed by {_name_of(-code)}" if code < 0 else f"exit code {code}"
     killed = code == -signal.SIGKILL
     if killed:

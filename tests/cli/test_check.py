@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -43,10 +44,29 @@ def place(tmp_path):
 def test_a_claim_that_holds_is_exit_code_0_and_one_that_fails_1(place):
     held = bench("check", cwd=place)
     assert held.returncode == 0, held.stderr
-    assert held.stdout.splitlines()[0].split()[:4] == ["✓", "holds", "size", "6,576,225"]
+    assert held.stdout.splitlines()[:2] == [
+        "✓ holds      size: MDSA-UNet is small", "             6,576,225  claimed at most 7,000,000",
+    ]  # fmt: skip
     (place / "claims.toml").write_text(CLAIM.format(value="6e6"))
     failed = bench("check", cwd=place)
     assert (failed.returncode, failed.stdout.splitlines()[-1]) == (1, "0 hold, 1 fails, 0 undecided")
+
+
+SENTENCE = "MDSA-UNet, as it is written here, has fewer parameters than it was asked for by those who would measure it"
+
+
+def test_the_sentence_of_a_claim_stands_beside_its_name_and_verdict_in_eighty_columns(place):
+    claims = place / "claims.toml"
+    claims.write_text(claims.read_text().replace("MDSA-UNet is small", SENTENCE).replace("7e6", "7e6\nmargin = 0.02"))
+    done = bench("check", cwd=place, COLUMNS="80", FORCE_COLOR="1", NO_COLOR="1")
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith("✓ holds      size: MDSA-UNet, as it is")
+    assert " ".join(" ".join(lines).split()).startswith(
+        f"✓ holds size: {SENTENCE} 6,576,225 claimed at most 7,000,000 ± 2 %"
+    )
+    piped = bench("check", cwd=place, COLUMNS="80").stdout.splitlines()
+    assert piped[0] == f"✓ holds      size: {SENTENCE}"
 
 
 def test_undecided_is_no_failure(place):

@@ -5,15 +5,18 @@ import re
 from dataclasses import replace
 
 from handmade import cost_record, dice_record, record
+from orders import tiny
 from rich.console import Console
 
 from bench.cli import terminal
 from bench.cli.display import Progress, announce, draw, report_table
-from bench.quantities import CostSpec
+from bench.networks import NETWORKS
+from bench.quantities import MEASURABLE, CostSpec
 from bench.quantities.budget import find_budget
 from bench.read.sections import sections
 from bench.report.tables import tables
 from bench.report.tidy import tidy_rows
+from bench.run.job import in_words
 from bench.run.plan import plan
 from bench.run.study import Study
 
@@ -75,7 +78,7 @@ def test_without_a_terminal_progress_is_plain_lines():
         progress.event({"step": 1, "steps": 4, "loss": 0.51234, "val_dice": None})
         progress.end(record("unet", CostSpec(), None, status="crashed", error="it fell over"))
     lines = console.file.getvalue().splitlines()
-    assert lines[0] == "[1/2] training and scoring U-Net, about 1 min 05 s left"
+    assert lines[0] == "[1/2] training and scoring U-Net, 0 s so far, about 1 min 05 s left"
     assert lines[-1] == "[1/2] training and scoring U-Net: crashed: it fell over"
 
 
@@ -88,6 +91,57 @@ def test_on_a_terminal_there_is_a_table_and_what_runs_now(monkeypatch):
     text = console.file.getvalue()
     assert "31.04" in text
     assert "[1/3] training and scoring U-Net: step 3/4, loss 0.512, Dice 0.700 on val" in text
+
+
+def test_how_long_it_takes_so_far_stands_beside_what_is_left(monkeypatch):
+    console, now = screen(), [0.0]
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
+    with Progress(console, jobs=2, records=[]) as progress:
+        progress.begin(cost_record().job, 200)
+        now[0] = 100.0
+        progress.event({"doing": "counting", "done": 1, "of": 2})
+    assert console.file.getvalue().splitlines()[-1] == (
+        "[1/2] counting U-Net: counting 1/2, 1 min 40 s so far, about 1 min 40 s left"
+    )
+
+
+def shown(planned) -> list[str]:
+    """What is shown as each job of a plan begins."""
+    console = screen(width=500)
+    with Progress(console, len(planned.jobs), [], words=in_words(planned.jobs)) as progress:
+        for job in planned.jobs:
+            progress.begin(job, 0.0)
+    lines = console.file.getvalue().splitlines()
+    return [line.partition("] ")[2].partition(", 0 s so far")[0] for line in lines]
+
+
+def test_no_two_jobs_of_a_run_are_shown_under_the_same_words(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        tiny(tmp_path / folder)
+    own = tuple(f"{tmp_path}/{folder}/tiny.py:Tiny" for folder in ("a", "b"))
+    asked = Study(
+        (*NETWORKS, *own), MEASURABLE, find_budget("quick"), "synthetic", None, "cpu", seeds=(0, 1, 7),
+        sizes=(128, 256), batches=(1, 4), variants=("folded", "channels_last+bfloat16"),
+    )  # fmt: skip
+    planned = plan(asked)
+    lines = shown(planned)
+    assert len({*lines}) == len(lines) == len(planned.jobs) > 500
+    assert "timing U-Net, folded, batch 1, 224x224, process 2" in lines
+    assert "training and scoring a/tiny.py:Tiny, seed 7" in lines
+    assert "finding the peak rates of this machine" in lines
+
+
+def test_what_is_the_same_in_all_jobs_is_not_said():
+    planned = plan(Study(("unet", "unext"), ("latency", "cost"), find_budget("quick"), "synthetic", None, "cpu"))
+    lines = shown(planned)
+    assert "counting U-Net" in lines
+    assert "timing U-Net, process 0" in lines
+
+
+def test_jobs_that_differ_in_what_is_seldom_asked_for_are_told_apart_too():
+    jobs = [record("unet", CostSpec(channels=channels), None, status="crashed").job for channels in (1, 3)]
+    assert list(in_words([*jobs, jobs[0]]).values()) == ["counting U-Net, channels 1", "counting U-Net, channels 3"]
 
 
 def test_what_is_waited_for_is_said_at_once():

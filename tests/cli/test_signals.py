@@ -54,7 +54,7 @@ def test_a_signal_stops_the_measuring_of_what_a_check_misses(tmp_path, monkeypat
 
 
 def test_ctrl_c_before_the_command_began_leaves_no_traceback(monkeypatch):
-    def interrupted():
+    def interrupted(**_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("bench.cli.app", interrupted)
@@ -99,7 +99,7 @@ def test_a_run_that_is_told_to_end_says_what_is_kept_and_how_to_go_on(tmp_path, 
     asked = ["run", "unet", "mine.py:Net", "--budget", "smoke", "--measure", "cost", "--size", "32", "--device", "cpu"]
     with subprocess.Popen(
         [sys.executable, "-m", "bench.cli", *asked, "--out", "res", "--reports", "rep"], cwd=tmp_path, text=True,
-        stderr=subprocess.PIPE, env={**os.environ, "NO_COLOR": "1"}, start_new_session=True,
+        stderr=subprocess.PIPE, env={**os.environ, "NO_COLOR": "1", "BENCH_TYPED": ""}, start_new_session=True,
     ) as process:  # fmt: skip
         while not (tmp_path / "begun").exists():
             assert process.poll() is None
@@ -109,6 +109,6 @@ def test_a_run_that_is_told_to_end_says_what_is_kept_and_how_to_go_on(tmp_path, 
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 128 + number
     assert "Stopped. 1 of 2 jobs are on record in res." in errors
-    assert "Go on with: bench run unet mine.py:Net" in errors
+    assert f"Go on with: {sys.executable} -m bench.cli run unet mine.py:Net" in errors
     assert started
     assert not any(one.is_running() for one in started)

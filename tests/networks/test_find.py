@@ -3,7 +3,7 @@
 import pytest
 
 from bench.errors import UserError
-from bench.networks import find_network, is_pretrained, title_of, with_arguments
+from bench.networks import find_network, is_pretrained, title_of, titles, with_arguments
 
 
 def test_unknown_network():
@@ -24,6 +24,18 @@ def test_titles_need_neither_file_nor_library():
         "Unet/resnet34 (pre-trained, decoder_attention_type=scse)"
     )
     assert title_of("what?is this") == "what (is this)"
+
+
+def test_titles_of_several_are_no_two_alike():
+    alike = ["x/a/mine.py:Net", "x/b/mine.py:Net", "y/b/mine.py:Net", "/x/b/mine.py:Net?width=8", "unet"]
+    assert list(titles(alike).values()) == [
+        "x/a/mine.py:Net", "x/b/mine.py:Net", "y/b/mine.py:Net", "mine.py:Net (width=8)", "U-Net",
+    ]  # fmt: skip
+    assert list(titles(alike[:2]).values()) == ["a/mine.py:Net", "b/mine.py:Net"]
+    assert list(titles(["mine.py:Net", "a/mine.py:Net"]).values()) == ["mine.py:Net", "a/mine.py:Net"]
+    spelled = ["smp:Unet/resnet18?pretrained=true", "smp:Unet/resnet18?encoder_weights=imagenet"]
+    assert list(titles(spelled).values()) == spelled
+    assert titles([]) == {}
 
 
 def test_arguments_go_to_networks_from_elsewhere_alone():

@@ -106,6 +106,22 @@ def test_it_is_one_file_and_the_same_when_written_again(tmp_path, reference):
     assert path.read_bytes() == first
 
 
+def test_networks_of_two_files_of_one_name_are_told_apart_and_keep_their_own_records():
+    names = "nets/a/mine.py:Net", "nets/b/mine.py:Net"
+    records = [
+        made_of for n, name in enumerate(names)
+        for made_of in (cost_record(name, 10_000_000 * (n + 1)), dice_record(name), latency_record(name))
+    ]  # fmt: skip
+    html = page(made(records))
+    for name, short in zip(names, ("a/mine.py:Net", "b/mine.py:Net"), strict=True):
+        ids = {record.id for record in records if record.job.network == name}
+        lists = [re.split("<dt|</dl>", rest)[0] for rest in re.split(rf"<dt id=\"row-[^>]*>{short}</dt>", html)[1:]]
+        behind = {anchor for one in lists for anchor in re.findall("<code>(.*?)</code>", one)}
+        assert behind == ids
+        assert f"<h3>{short}</h3>" in html
+    assert [row.title for row in speeds(records)[0].rows] == ["a/mine.py:Net", "b/mine.py:Net"]
+
+
 def test_it_asks_for_nothing_outside_itself(told, parsed):
     asked = parsed.values("src", "href", "xlink:href", "srcset", "action", "data")
     assert [place for place in asked if not place.startswith(("#", "data:"))] == []

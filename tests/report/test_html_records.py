@@ -66,7 +66,7 @@ def test_a_failure_says_why():
     failed = record("unet", cost_record().job.spec, None, "out_of_memory", "9 < 10 GiB")
     text = html(failed)
     assert "out of memory: 9 < 10 GiB" in text
-    assert hint(failed) == "out of memory"
+    assert hint(failed) == "224x224, out of memory"
 
 
 def test_a_record_of_edited_code_says_so():

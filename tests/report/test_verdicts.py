@@ -27,9 +27,12 @@ def test_a_failure_is_one_line_with_what_was_what_is_and_what_is_claimed(verdict
 
 def test_text_ends_with_what_fails_and_a_count(verdicts):
     lines = as_text(verdicts).splitlines()
-    assert [line.split()[1] for line in lines[:3]] == ["holds", "undecided", "fails"]
-    assert "6,576,225, was 6,000,000" in lines[2]
-    assert lines[4:6] == ["To decide more:", "  bench run mdsa_unet --dataset ddti --data-root FOLDER --budget paper"]
+    assert lines[:6:2] == [
+        "✓ holds      small: It is small | slim", "? undecided  accurate: so", "✗ fails      smaller: so",
+    ]  # fmt: skip
+    assert lines[1] == f"{' ' * 13}6,576,225, was 6,000,000  claimed at most 7,000,000"
+    assert "6,576,225, was 6,000,000" in lines[5]
+    assert lines[7:9] == ["To decide more:", "  bench run mdsa_unet --dataset ddti --data-root FOLDER --budget paper"]
     assert lines[-1] == "1 holds, 1 fails, 1 undecided"
 
 
@@ -37,10 +40,23 @@ def test_claims_of_one_table_share_a_line_where_they_are_undecided_for_one_reaso
     several = [
         claim(name=f"ahead/{other}", metric="dice", dataset="ddti", against=other) for other in ("unet", "unetpp")
     ]
-    lines = as_text(judge(several, [], MACHINE)).splitlines()
-    assert [line.split()[2] for line in lines if line.startswith("?")] == ["ahead/unet", "ahead/unetpp"]
-    lines = as_text(judge([c.model_copy(update={"against": "unet"}) for c in several], [], MACHINE)).splitlines()
-    assert [line.split()[2] for line in lines if line.startswith("?")] == ["ahead"]
+    heading, first, second, *_ = as_text(judge(several, [], MACHINE)).splitlines()
+    assert heading == "? undecided  ahead: so"
+    assert [first.split()[0], second.split()[0]] == ["unet", "unetpp"]
+    alike = judge([c.model_copy(update={"against": "unet"}) for c in several], [], MACHINE)
+    heading, first, *rest = as_text(alike).splitlines()
+    assert (heading, rest[0]) == ("? undecided  ahead: so", "")
+    assert first.startswith(f"{' ' * 13}unet, unetpp  no record")
+
+
+def test_the_claims_of_a_table_stand_in_columns_below_its_sentence():
+    several = [claim(name=f"less/{other}", says="It has\nfewer", against=other) for other in ("unet", "attention_unet")]
+    records = [counted(), counted("unet", 31_037_633), counted("attention_unet", 34_877_421)]
+    assert as_text(judge(several, records, MACHINE)).splitlines()[:3] == [
+        "✓ holds      less: It has fewer",
+        "             unet            0.212 times  claimed at most U-Net's",
+        "             attention_unet  0.189 times  claimed at most Attention U-Net's",
+    ]
 
 
 def test_github_annotates_the_networks_file_on_one_line(verdicts):
@@ -132,7 +148,7 @@ def test_the_probability_of_a_false_claim_stands_beside_a_lead_that_holds_and_no
 def test_how_much_more_would_decide_is_told_beside_the_claim_and_is_no_command():
     near = judged(3, LEAD.model_copy(update={"ahead_by": 0.1995}))
     assert near.outcome == "undecided"
-    first, second, *rest = as_text([near]).splitlines()
+    _, first, second, *rest = as_text([near]).splitlines()
     assert first.endswith("the interval spans the limit")
     assert second.strip().startswith("the networks: 20 patients, 3 trainings each; to decide it: ")
     assert "To decide more:" not in rest

@@ -15,6 +15,7 @@ from orders import order, tiny
 import bench
 from bench.errors import Diverged, UserError
 from bench.files import unusable
+from bench.networks.explain import crash
 from bench.quantities import CostSpec, PeakSpec
 from bench.run import child
 from bench.run.job import Job
@@ -155,6 +156,83 @@ def test_whatever_a_network_raises_is_a_crash_with_a_short_clean_text(tmp_path, 
     assert end["error"].startswith(told)
     assert len(end["error"]) < 450
     assert end["error"].isprintable()
+
+
+CRASHES = """
+import traceback
+
+import torch
+from torch import nn
+
+WHEN = {when!r}
+
+
+def deeper(told):
+    raise ValueError(told)
+
+
+class Torn(torch.autograd.Function):
+    @staticmethod
+    def forward(context, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(context, gradient):
+        deeper("backward")
+
+
+class Net(nn.Conv2d):
+    def __init__(self, in_channels, classes):
+        super().__init__(in_channels, classes, 1)
+        if WHEN == "building":
+            deeper("no such width")
+
+    def forward(self, x):
+        if WHEN == "any image":
+            x = x @ x.new_zeros(7, 7)
+        if WHEN == "measuring" and any(one.filename.endswith("latency.py") for one in traceback.extract_stack()):
+            deeper("tired")
+        x = super().forward(x)
+        return Torn.apply(x) if WHEN == "training" else x
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "quantity", "status", "told", "code"),
+    [
+        ("building", "cost", "refused", "ValueError: no such width", "raise ValueError(told)"),
+        ("any image", "cost", "refused", "RuntimeError: ", "x = x @ x.new_zeros(7, 7)"),
+        ("measuring", "latency", "crashed", "ValueError: tired", "raise ValueError(told)"),
+        ("training", "dice", "crashed", "ValueError: backward", "raise ValueError(told)"),
+    ],
+)
+def test_a_crash_of_a_users_network_names_its_line_and_the_log(tmp_path, capfd, when, quantity, status, told, code):
+    file = tmp_path / "mine.py"
+    file.write_text(CRASHES.format(when=when))
+    line = next(number for number, text in enumerate(file.read_text().splitlines(), 1) if text.strip() == code)
+    asked = order(tmp_path, f"{file}:Net", quantity)
+    end, _ = done(asked)
+    assert end["end"] == status
+    assert told in end["error"]
+    assert f"mine.py:{line}" in end["error"]
+    assert end["error"].endswith(f"; see {asked.log}")
+    assert f'mine.py", line {line}' in capfd.readouterr().err, "the log has the traceback"
+
+
+def test_a_refusal_of_the_programs_own_names_no_log(tmp_path):
+    end, _ = done(order(tmp_path, "swin_unet", "cost", size=100))
+    assert "see " not in end["error"]
+
+
+def test_a_long_text_leaves_room_for_the_line_and_the_log(tmp_path):
+    try:
+        raise ValueError("why " * 200)
+    except ValueError as error:
+        told = crash(error, Path("results") / "logs" / f"{'n' * 90}.log")
+    assert told.startswith("ValueError: why why")
+    assert "test_child.py:" in told
+    assert told.endswith(f"; see results/logs/{'n' * 90}.log")
+    assert len(told) <= 300
 
 
 def test_a_network_that_calls_itself_for_ever_is_a_crash(tmp_path, monkeypatch):

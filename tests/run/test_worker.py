@@ -80,6 +80,22 @@ def test_the_last_line_of_the_log_is_told(asked, program):
     assert asked.log.read_text() == "first\nits last words\n"
 
 
+def test_a_library_that_kills_the_worker_is_told_with_the_line_of_the_users_file(asked, program, tmp_path):
+    (tmp_path / "mine.py").write_text("import ctypes\n\n\ndef look():\n    ctypes.string_at(0)\n")
+    program(
+        f"import faulthandler; faulthandler.enable(); sys.path.insert(0, {str(tmp_path)!r}); import mine; mine.look()"
+    )
+    record = run(asked, ignored)
+    assert record.status == "crashed"
+    told = f"the worker died (killed by SIGSEGV); see {asked.log}: Segmentation fault ({tmp_path}/mine.py:5: `ctypes."
+    assert record.error.startswith(told)
+
+
+def test_what_a_worker_printed_before_it_was_killed_is_told_where_python_wrote_nothing(asked, program):
+    program("sys.stderr.write('Fatal Python error: none\\nits last words'); sys.stderr.flush(); sys.exit(3)")
+    assert run(asked, ignored).error.endswith(": its last words")
+
+
 ODD = {  # what a network's code may send through the pipe, in bytes
     "no UTF-8": r"b'\xff\xfe\x00\n'", "no JSON": r"b'Epoch 1: 100%\n'", "no event": r"b'5\n'", "a list": r"b'[]\n'",
     "an empty line": r"b'\n'", "no such end": r"""b'{"end": "nonsense"}\n'""", "a wrong type": r"""b'{"end": [1]}\n'""",
