@@ -16,13 +16,14 @@ from placeholders import placeholders
 LINES = command_lines()
 ANSWERS = {"check", "pick", "compare", "data", "doctor"}  # 1 is an answer of these, and no failure
 # What stands in a small form after an option, and in the place of one that names many networks.
-SMALL = {"--steps": "2", "--seeds": "0,1", "--batch": "1,2", "--size": "64", "--devices": "2"}
+SMALL = {"--steps": "2", "--seeds": "0,1", "--batch": "1,2", "--size": "64"}
 FEW = {"--all": ["malunet"], "--group": ["malunet"]}
-# What cannot be done here: the line is run without it.
+# What cannot be done here: the line is run without it, or with another value.
 LEFT_OUT = {
     "--pretrained": "downloads weights",
     "--tf32": "needs a GPU",
 }
+CHANGED = {"--devices": ("2", "need more GPUs or cores")}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,15 @@ def without(words: list[str], options: dict[str, bool]) -> list[str]:
 
 def possible(line: Line) -> list[str]:
     """The line without `bench`, and without what cannot be done here."""
-    return without(line.words[1:], dict.fromkeys(LEFT_OUT, False))
+    words = without(line.words[1:], dict.fromkeys(LEFT_OUT, False))
+    return [CHANGED[before][0] if before in CHANGED else word for before, word in pairwise(["", *words])]
+
+
+def remark(line: Line) -> str:
+    """What was left out or changed, and why."""
+    left = [f"without {option}, which {why}" for option, why in LEFT_OUT.items() if option in line.words]
+    changed = [f"{option} {value}: more {why}" for option, (value, why) in CHANGED.items() if option in line.words]
+    return "; ".join([*left, *changed])
 
 
 def quick(line: Line) -> list[str] | None:
@@ -89,10 +98,8 @@ def cases(form: Callable[[Line], list[str] | None]) -> Iterator[pytest.param]:
         words = form(line)
         if words is not None and tuple(words) not in seen:
             seen.add(tuple(words))
-            missing = "".join(
-                f" (without {option}, which {why})" for option, why in LEFT_OUT.items() if option in line.words
-            )
-            yield pytest.param(words, id=f"{line.page}: {line.text}{missing}")
+            told = remark(line)
+            yield pytest.param(words, id=f"{line.page}: {line.text}{told and f' ({told})'}")
 
 
 def answered(words: list[str], folder) -> None:
