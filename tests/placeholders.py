@@ -11,8 +11,7 @@ import numpy as np
 from gitting import commit, git
 from handmade import altered, cost_record, dice_record, latency_record
 from paging import ROOT, blocks
-from PIL import Image
-from predicting import counted, predicted, summary, truth
+from predicting import counted, predicted, save, summary, truth
 
 from bench.run.store import Record, Store
 
@@ -20,14 +19,16 @@ COMMITS = 6  # so that HEAD~5 is there
 PATIENTS = range(1, 11)
 
 
-def pair(image: Path, mask: Path, number: int) -> None:
-    """An image of noise, and a mask in which a square of its own size is white."""
-    pixels = np.random.default_rng(number).integers(0, 255, (40, 40, 3), np.uint8)
+def picture(path: Path, number: int) -> None:
+    """An image of noise."""
+    save(path, np.random.default_rng(number).integers(0, 255, (40, 40, 3), np.uint8))
+
+
+def mask(path: Path, number: int) -> None:
+    """A white square of a size of its own."""
     values = np.zeros((40, 40), np.uint8)
     values[8:24, 8 : 16 + number % 16] = 255
-    for path, array in ((image, pixels), (mask, values)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(array).save(path)
+    save(path, values)
 
 
 def pictures(root: Path) -> None:
@@ -47,15 +48,15 @@ def pictures(root: Path) -> None:
         "EM": ("images/{:02}.png", "masks/{:02}.png"),
     }  # fmt: skip
     parts = {"ISIC2017": ("Training", "Validation"), "TN3K": ("trainval", "test")}
-    for kind, (name, (image, mask)) in enumerate(layouts.items()):
+    for kind, (name, (images, masks)) in enumerate(layouts.items()):
         for side, part in enumerate(parts.get(name, ("",))):
             for number in range(10):
                 shown = number if name == "TN3K" else 100 * side + number
-                paths = (root / name / path.format(shown, part=part) for path in (image, mask))
-                pair(*paths, 1000 * kind + 100 * side + number)
+                picture(root / name / images.format(shown, part=part), 1000 * kind + 100 * side + number)
+                mask(root / name / masks.format(shown, part=part), number)
     for organ in ("left lung", "right lung"):
         for number in range(10):
-            pair(root / "unused.png", root / "JSRT" / "masks" / organ / f"J{number:03}.gif", number)
+            mask(root / "JSRT" / "masks" / organ / f"J{number:03}.gif", number)
     for fold in range(5):
         sides = {"train": [n for n in range(10) if n % 5 != fold], "val": [n for n in range(10) if n % 5 == fold]}
         (root / "TN3K" / f"tn3k-trainval-fold{fold}.json").write_text(json.dumps(sides))
@@ -101,7 +102,8 @@ def records() -> list[Record]:
 
 
 def own_files(root: Path) -> None:
-    """The README's network, and the claim that the docs write beside the program's."""
+    """The README's network, a file of weights, and the claim that the docs write beside the program's."""
+    (root / "theirs.pt").touch()
     (root / "mine.py").write_text(blocks(ROOT / "README.md", "python")[0])
     (root / "claims.toml").write_text(
         (ROOT / "claims.toml").read_text() + blocks(ROOT / "docs" / "claims.md", "toml")[0]
