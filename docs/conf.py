@@ -28,6 +28,7 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # a notebook is shown as it was stored; a test of the night runs it
 
+add_module_names = False  # the headings say how each is called
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

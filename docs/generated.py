@@ -8,6 +8,7 @@ import inspect
 import re
 import tomllib
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -84,15 +85,17 @@ def literal(text: str) -> str:
 
 
 def functions() -> str:
-    """What `bench` offers to Python, from the docstrings; empty where it offers nothing."""
+    """What `bench` offers to Python, a heading and its docstring each; empty where it offers nothing."""
     lines = []
     for name in getattr(bench, "__all__", ()):
         value = getattr(bench, name)
-        if name.startswith("_") or inspect.ismodule(value):
-            continue
-        kind = "class" if inspect.isclass(value) else "function" if callable(value) else "data"
-        lines += [f".. auto{kind}:: {name}", *(["   :members:"] if kind == "class" else []), ""]
-    return "\n".join(["```{eval-rst}", ".. currentmodule:: bench", "", *lines, "```"]) if lines else ""
+        if inspect.ismodule(value) and callable(value):  # `bench.run` is a folder too
+            value = getattr(import_module("bench.api"), name)
+        if callable(value):
+            kind, members = ("class", "   :members:\n") if inspect.isclass(value) else ("function", "")
+            directive = f".. auto{kind}:: {value.__module__}.{value.__qualname__}\n{members}"
+            lines += [f"## bench.{name}", "", "```{eval-rst}", directive, "```", ""]
+    return "\n".join(lines)
 
 
 MADE: dict[str, Callable[[], str]] = {"commands": commands, "functions": functions}

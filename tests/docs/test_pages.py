@@ -2,8 +2,10 @@
 
 import importlib.util
 import re
+import shlex
 import tomllib
 from fnmatch import fnmatch
+from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 
@@ -148,11 +150,11 @@ def test_what_python_gets_is_listed_from_the_package(generated, monkeypatch):
     import bench
 
     monkeypatch.setattr(bench, "__all__", ["count", "Timing", "__version__"], raising=False)
-    monkeypatch.setattr(bench, "count", len, raising=False)
-    monkeypatch.setattr(bench, "Timing", dict, raising=False)
+    monkeypatch.setattr(bench, "count", shlex.quote, raising=False)
+    monkeypatch.setattr(bench, "Timing", Fraction, raising=False)
     text = generated.functions()
-    assert ".. autofunction:: count\n" in text
-    assert ".. autoclass:: Timing\n   :members:\n" in text
+    assert "## bench.count\n\n```{eval-rst}\n.. autofunction:: shlex.quote\n" in text
+    assert "## bench.Timing\n\n```{eval-rst}\n.. autoclass:: fractions.Fraction\n   :members:\n" in text
     assert "__version__" not in text
     monkeypatch.setattr(bench, "__all__", [], raising=False)
     assert generated.functions() == ""
