@@ -4,7 +4,7 @@ PYTHON ?= python3
 JOBS ?= 2
 BIN := .venv/bin
 
-.PHONY: run test test-slow test-all drills lint report
+.PHONY: run test test-slow test-all drills lint report docs
 
 # A run that is stopped says what to type to go on.
 run: .venv/installed
@@ -31,7 +31,15 @@ lint: .venv/installed
 report: .venv/installed
 	$(BIN)/bench report results/reference --to reports/reference
 
+# The site, in docs/_build; a warning is an error. Open docs/_build/index.html.
+docs: .venv/docs-installed
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build
+
 .venv/installed: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
+
+.venv/docs-installed: .venv/installed
+	$(BIN)/pip install --quiet --editable '.[docs]'
 	touch $@

@@ -1,4 +1,4 @@
-"""The committed report and the README's table are those of the committed records, to the letter."""
+"""The committed report and the tables of the README and the docs are those of the committed records, to the letter."""
 
 from pathlib import Path
 
@@ -40,13 +40,26 @@ def test_the_committed_report_is_what_the_records_give(tmp_path):
         assert made.read_text() == (ROOT / "reports" / "reference" / made.name).read_text()
 
 
+def table_of(name: str, key: str) -> list[str]:
+    """The lines of a table of the committed records, its two lines of headers first."""
+    section = named(sections(load([FOLDER]).records))[name]
+    return next(table_lines(table) for table in tables(section) if table.key == key).splitlines()
+
+
 @pytest.mark.parametrize(
     ("name", "key", "lines"),
     [("ddti-224-cpu-2", "main", 2 + 6), ("ddti-224-cpu-2", "paired", 2 + 4), ("224-cpu", "main", 2 + 16)],
 )
-def test_the_readme_has_the_reference_tables(name, key, lines):
-    readme = (ROOT / "README.md").read_text()
-    section = named(sections(load([FOLDER]).records))[name]
-    table = next(table_lines(table) for table in tables(section) if table.key == key).splitlines()
+def test_the_page_of_results_has_the_reference_tables(name, key, lines):
+    page = (ROOT / "docs" / "results.md").read_text()
+    table = table_of(name, key)
     assert len(table) == lines
-    assert [line for line in table if line not in readme] == []
+    assert "\n".join(table) in page
+
+
+def test_the_readme_has_the_main_table_by_dice():
+    readme = (ROOT / "README.md").read_text()
+    headers, rows = table_of("ddti-224-cpu-2", "main")[:2], table_of("ddti-224-cpu-2", "main")[2:]
+    column = [name.strip() for name in headers[0].split("|")].index("Dice")
+    ranked = sorted(rows, key=lambda row: -float(row.split("|")[column].split()[0].rstrip("¶").strip("*")))
+    assert "\n".join([*headers, *ranked]) in readme
