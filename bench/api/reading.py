@@ -79,7 +79,10 @@ def report(
         given, places = of.records, [of.folder]
     else:
         sources = [of] if isinstance(of, str | Path) else of
-        given, places = _read(sources, with_outdated=False), [Path(one) for one in sources] or record_folders(Path(FOLDER))
+        given, places = (
+            _read(sources, with_outdated=False),
+            [Path(one) for one in sources] or record_folders(Path(FOLDER)),
+        )
     given = of_groups(given, texts("group", group))
     networks = {record.job.network for record in given}
     if against is not None and against not in networks:

@@ -137,7 +137,12 @@ def _images(records: Sequence[Record], _: Protocol | None) -> Iterator[Facts]:
     for record in records:
         spec, result = record.job.spec, record.result
         if isinstance(spec, DiceSpec) and isinstance(result, Scores):
-            whose = {**_whose(record), "dataset": spec.dataset, **_training(spec), "distance_unit": result.distance_unit}
+            whose = {
+                **_whose(record),
+                "dataset": spec.dataset,
+                **_training(spec),
+                "distance_unit": result.distance_unit,
+            }
             for image in result.images:
                 label = spec.labels[image.label - 1] if spec.labels else ""
                 yield {**whose, "image": image.id, "class_name": label, **image.model_dump(exclude={"id"})}

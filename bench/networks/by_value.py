@@ -21,27 +21,57 @@ from typing import Any
 MADE_HERE = "handed_"  # begins the names of the modules that stand for those that cannot be imported
 HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: the class was made by Python code, or by an extension as if it were
 READS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")  # instructions that read a global
+MARKS = ("MISSING", "KW_ONLY", "_HAS_DEFAULT_FACTORY")  # which data classes recognize by their identity
 # What a class has of its own accord, and annotations, which nothing reads once a class is made.
 OF_CLASSES = ("__dict__", "__weakref__", "__module__", "__qualname__", "__slots__", "__annotations__", "_abc_impl")
-MARKS = ("MISSING", "KW_ONLY", "_HAS_DEFAULT_FACTORY")  # which data classes recognize by their identity
+KEPT = ("__defaults__", "__kwdefaults__", "__qualname__", "__module__")  # of a function
 
 
 class Pickler(pickle.Pickler):
     """A pickler that writes by value what cannot be imported. `pickle.load` reads it where this package is."""
 
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.homes: dict[int, str] = {}  # by the id of a function's globals: the module that stands for theirs
+
     def reducer_override(self, thing: Any) -> Any:
         """How a thing is written, if not as usual."""
         if isinstance(thing, FunctionType):
-            return NotImplemented if is_importable(thing) else _of_function(thing)
+            return NotImplemented if is_importable(thing) else self._of_function(thing)
         if isinstance(thing, type):
             by_name = not thing.__flags__ & HEAP_TYPE or is_importable(thing)
             return NotImplemented if by_name else _of_class(thing)
         if isinstance(thing, ModuleType):
-            return import_module, (thing.__name__,)
+            return _of_module(thing)
         for kind, reduced in PARTS.items():
             if type(thing) is kind:
                 return reduced(thing)
         return NotImplemented
+
+    def _of_function(self, function: FunctionType) -> tuple[Any, ...]:
+        """The state is written after the function itself, so that it may hold what refers to the function."""
+        known, code = function.__globals__, function.__code__
+        home, by_name = self._home(known)
+        read = () if by_name else (name for name in _read(code) if name in known)
+        state = {
+            "globals": {name: known[name] for name in read},
+            "cells": tuple(map(_content, function.__closure__ or ())), "dict": vars(function),
+            "set": {name: getattr(function, name) for name in KEPT},
+        }  # fmt: skip
+        return _function, (marshal.dumps(code), home, by_name), state, None, None, _complete_function
+
+    def _home(self, known: Mapping[str, Any]) -> tuple[str, bool]:
+        """The module in which the other process finds a function's globals, and whether it imports it.
+
+        What is no module's stands in one that is made there, another one for other globals of the same name.
+        """
+        name = str(known.get("__name__"))
+        module = sys.modules.get(name)
+        if name != "__main__" and module is not None and vars(module) is known:
+            return name, True
+        taken = [one for one in self.homes.values() if one.startswith(_standing_for(name))]
+        made = _standing_for(name) + (f"_{len(taken) + 1}" if taken else "")
+        return self.homes.setdefault(id(known), made), False
 
 
 def is_importable(thing: Any) -> bool:
@@ -74,20 +104,6 @@ def _view(facts: dict[Any, Any]) -> MappingProxyType[Any, Any]:
 # ---- functions -------------------------------------------------------------------------------------------------------
 
 
-def _of_function(function: FunctionType) -> tuple[Any, ...]:
-    """The state is written after the function itself, so that it may hold what refers to the function."""
-    known = sys.modules.get(function.__module__ or "")
-    by_name = known is not None and known.__name__ != "__main__" and vars(known) is function.__globals__
-    read = () if by_name else (name for name in _read(function.__code__) if name in function.__globals__)
-    state = {
-        "globals": {name: function.__globals__[name] for name in read},
-        "cells": tuple(map(_content, function.__closure__ or ())), "dict": vars(function),
-        "set": {name: getattr(function, name) for name in ("__defaults__", "__kwdefaults__", "__qualname__")},
-    }  # fmt: skip
-    module = function.__module__ if by_name else _standing_for(function.__module__)
-    return _function, (marshal.dumps(function.__code__), module, by_name), state, None, None, _complete_function
-
-
 def _read(code: CodeType) -> Iterator[str]:
     """The names of the globals that a code object reads, and the code objects within it."""
     yield from (str(one.argval) for one in dis.get_instructions(code) if one.opname in READS)
@@ -118,6 +134,8 @@ def _complete_function(function: FunctionType, state: Mapping[str, Any]) -> None
     vars(function).update(state["dict"])
     for name, value in state["set"].items():
         setattr(function, name, value)
+    if function.__module__ == "__main__":
+        function.__module__ = str(function.__globals__["__name__"])
     _keep(function)
 
 
@@ -149,6 +167,12 @@ def _complete_class(kind: type, own: Mapping[str, Any]) -> None:
 
 
 # ---- modules ---------------------------------------------------------------------------------------------------------
+
+
+def _of_module(module: ModuleType) -> tuple[Any, ...]:
+    if module is sys.modules.get("__main__"):  # which is another one there
+        raise pickle.PicklingError("it holds the whole module __main__")
+    return import_module, (module.__name__,)
 
 
 def _standing_for(module: str | None) -> str:

@@ -55,22 +55,23 @@ def hand_over(network: "nn.Module", title: str, file: Path, name: str = "") -> H
 
 
 def received(handed: Handed) -> "nn.Module":
-    """The network, its weights on the CPU. From now on this process imports from the folders that it came with.
+    """The network, its weights on the CPU. What it imports later is looked for in this process's own folders first.
 
     Raises UserError where it cannot be put together: a module is not there, or raises when it is imported.
     """
     import torch
 
-    sys.path[:] = handed.path
-    if handed.name:
-        known = find_network(handed.name)
+    ours, sys.path[:] = list(sys.path), handed.path
+    try:
+        known = find_network(handed.name) if handed.name else None
         if isinstance(known, ForeignNetwork) and known.is_strange:
             known.builder()
-    try:
         network: nn.Module = torch.load(handed.file, map_location="cpu", weights_only=False)
-    except OSError:
+    except (OSError, UserError):
         raise
     except Exception as error:  # of a stranger's module
         why = f"the network cannot be put together in a process of its own ({first_line(error)})"
         raise UserError(f"{why}; {INSTEAD}") from error
+    finally:  # a file of a name such as `statistics.py` must not take the place of Python's own in what measures
+        sys.path[:] = [*ours, *(folder for folder in handed.path if folder not in ours)]
     return network

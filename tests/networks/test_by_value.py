@@ -169,6 +169,28 @@ def test_a_function_within_a_function_of_a_module_reads_that_modules_globals():
     assert where.__globals__ is globals()
 
 
+def test_functions_of_other_globals_read_their_own(cells):
+    others = {"__name__": "__main__", "FACTOR": 100}
+    exec("def many(value): return FACTOR * value", others)
+    both = there([cells["times"], others["many"], cells["times"]])
+    assert [function(1) for function in both] == [3, 100, 3]
+    assert both[0] is both[2]
+
+
+def test_a_wrapper_of_a_library_reads_that_librarys_globals(cells):
+    """It says that it is of the module of what it wraps, and its globals are others."""
+    exec("import contextlib\n@contextlib.contextmanager\ndef opened():\n    yield FACTOR", cells)
+    opened = there(cells["opened"])
+    assert opened.__globals__ is vars(sys.modules["contextlib"])
+    with opened() as found:
+        assert found == 3
+
+
+def test_the_module_that_is_run_is_refused_for_it_is_another_one_there():
+    with pytest.raises(pickle.PicklingError, match="the whole module __main__"):
+        there(sys.modules["__main__"])
+
+
 def test_an_enumeration_is_refused_for_it_would_not_be_the_same(cells):
     with pytest.raises(pickle.PicklingError, match="Color has the metaclass Enum"):
         there(cells["Color"].RED)
