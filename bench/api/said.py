@@ -61,7 +61,7 @@ def wholes(name: str, values: int | Iterable[int], least: int = 1, most: int = L
     >>> wholes("batch", 8), wholes("batch", [1, 8, 1])
     ((8,), (1, 8))
     """
-    given = list(values) if isinstance(values, Iterable) and not isinstance(values, str) else [values]
+    given: list[Any] = list(values) if isinstance(values, Iterable) and not isinstance(values, str) else [values]
     numbers = [int(value) for value in given if _is_whole(value) and least <= value <= most]
     if not given or len(numbers) < len(given) or len(given) > MOST_NUMBERS:
         taken = f"a whole number from {least} to {most}, or a list of up to {MOST_NUMBERS} of them"

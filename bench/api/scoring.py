@@ -54,11 +54,15 @@ def score(
     with temporary_folder() as folder, Status(console(), quiet, transient=True) as status:
         if truth is not None:
             root = _written(truth, folder / "truth" / ARRAYS, many)
-        given = list(_given(predictions, folder, many))
-        outcome = score_elsewhere(
-            given, dataset, root, options, split, out, status.count, status.show,
-            size=whole("size", size, 32), unit=unit or "", pseudonyms=pseudonyms,
-        )  # fmt: skip
+        given = list(_given(predictions, folder / "predictions", many))
+        try:
+            outcome = score_elsewhere(
+                given, dataset, root, options, split, out, status.count, status.show,
+                size=whole("size", size, 32), unit=unit or "", pseudonyms=pseudonyms,
+            )  # fmt: skip
+        except UserError as error:
+            error.args = (str(error).replace(f"{folder}/", ""),)  # which is not there anymore when it is read
+            raise
     return Records(outcome.records, out, [*outcome.matched, *outcome.remarks])
 
 
@@ -70,12 +74,13 @@ def _given(predictions: Any, folder: Path, many: bool) -> Iterator[Given]:
     if not isinstance(predictions, Mapping) or not predictions:
         raise UserError("predictions are a CSV file, or by the name of each network its folder, file or masks, as in "
                         "{'mine': 'folder'}")  # fmt: skip
-    for number, (name, trainings) in enumerate(predictions.items()):
+    for network, trainings in predictions.items():
+        name = network_name(network)
         one = isinstance(trainings, str | Path | Mapping)
         for place, training in enumerate([trainings] if one else trainings):
             masks = isinstance(training, Mapping)
-            source = _written(training, folder / f"{number}-{place}" / ARRAYS, many) if masks else training
-            yield Given(network_name(name), _existing(source))
+            source = _written(training, folder / name / str(place) / ARRAYS, many) if masks else training
+            yield Given(name, _existing(source))
 
 
 def _existing(source: Any) -> tuple[Path, ...]:

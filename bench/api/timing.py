@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.api.built import Subject, measure, subject
 from bench.api.said import errors_in_python, whole
@@ -125,11 +125,11 @@ def time(
     refuse_on_cpu(where, tf32=tf32, cudnn_benchmark=cudnn_benchmark)
     if not 0 <= seconds <= MOST:
         raise UserError(f"seconds must be from 0 to {MOST}, got {seconds}")
-    usual = find_budget("quick")
+    usual, form = find_budget("quick"), dict[str, Any](made_so(ordered(variant)))
     spec = LatencySpec(
         machine=this_machine().fingerprint, device=where, threads=used,
         channels=whole("channels", channels), classes=whole("classes", classes), size=whole("size", size),
-        batch=whole("batch", batch), **made_so(ordered(variant)), tf32=tf32, cudnn_benchmark=cudnn_benchmark,
+        batch=whole("batch", batch), **form, tf32=tf32, cudnn_benchmark=cudnn_benchmark,
         warmup_calls=usual.warmup_calls, warmup_s=usual.warmup_s, samples=whole("samples", samples, 1, MOST),
         seconds=seconds,
     )  # fmt: skip
@@ -176,7 +176,8 @@ def judged(titles: Sequence[str], spec: LatencySpec, rounds: Sequence[Round]) ->
         latency = of_processes(calls)
         assert latency
         networks.append(Timed(title, latency, tuple(calls)))
-    found, noise = None, None
+    found: Ratio | None = None
+    noise: float | None = None
     if len(sides) > 1:
         found, noise = ratio_with_control(*sides) if len(kept) > 1 else (ratio(*sides), math.inf)
     warnings = [*_disturbed(rounds, kept), *_loud(noise, titles[-1], len(kept))]

@@ -90,7 +90,7 @@ def test_what_is_no_mask_is_told(tmp_path, mask, told):
 
 
 def test_images_that_do_not_match_are_told(tmp_path):
-    with pytest.raises(bench.UserError, match="1 of 2 masks are missing: case1"):
+    with pytest.raises(bench.UserError, match="\npredictions/mine/0/arrays: 1 of 2 masks are missing: case1"):
         bench.score({"mine": squares(10)}, truth=squares(10, 10), out=tmp_path / "out", quiet=True)
     with pytest.raises(bench.UserError, match="'a/b' cannot be an image's name"):
         bench.score({"mine": {"a/b": squares(10)["case0"]}}, truth=squares(10), out=tmp_path / "out", quiet=True)
