@@ -223,6 +223,20 @@ def link(beside: Path, path: Path) -> bool | None:
     return True
 
 
+def writable(folder: Path, written: Sequence[str] = ("doctor", "replaced")) -> None:
+    """Refuse a folder that could not be written to, before any work is done; create nothing yet.
+
+    What writers that are gone have left in it is removed. None of those that are `written` in it may be a link.
+    """
+    if os.path.lexists(folder) and not folder.is_dir():
+        what = "a link to what is not there" if folder.is_symlink() and not folder.exists() else "a file, not a folder"
+        raise UserError(f"'{folder}' is {what}; give another one")
+    nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+        raise UserError(f"cannot write to '{nearest.absolute()}'; give another folder, or the right to write there")
+    make_ready(folder, written)
+
+
 def make_ready(folder: Path, written: Sequence[str]) -> None:
     """Make a folder ready to write to, and what these patterns match in it: what is left there of others is removed.
 

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 
 from typer import Exit, Option, echo
 
-from bench.cli.options import Claims, DeviceOption, Folders, Quiet, command, device_of, names_in, records_of, writable
+from bench.cli.options import Claims, DeviceOption, Folders, Quiet, command, names_in, records_of
 from bench.errors import unknown
+from bench.files import writable
 
 PROCESSES = 6  # of each network of a quotient: two more than are needed, should something disturb some
 COLORS = {"✓": "green", "✗": "red", "?": "yellow"}
@@ -57,6 +58,7 @@ def check(
         from bench.cli.signals import stopped_by_signals
         from bench.judge.missing import missing_jobs
         from bench.quantities.budget import find_budget
+        from bench.run.asked import device_of
         from bench.run.plan import of_jobs
         from bench.run.study import Study
 

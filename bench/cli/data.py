@@ -8,7 +8,8 @@ from typing import Annotated
 from typer import Exit, Option, Typer, echo
 
 from bench.cli.help import Commands
-from bench.cli.options import DataOptions, Dataset, Json, Size, app, command, print_json, writable
+from bench.cli.options import DataOptions, Dataset, Json, Size, app, command, print_json
+from bench.files import writable
 
 data_app = Typer(help="Check, look at and time a data set.", cls=Commands, no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")

@@ -13,16 +13,13 @@ from bench.cli.options import print_json
 from bench.cli.signals import as_typed
 from bench.cli.terminal import Part, Screen, Status, blocks, console, key_values, say
 from bench.data import SPLITS
-from bench.errors import UserError, plain
-from bench.judge import claims_file, verdict
-from bench.judge.claim import Claim
+from bench.errors import plain
 from bench.machine import this_machine
 from bench.quantities import QUANTITIES
 from bench.quantities.scores import Protocol
-from bench.read.rows import score_together
 from bench.read.sections import Section, sections
-from bench.read.speeds import Speeds, speeds
-from bench.report import columns, document, speed_tables, tables, text, tidy, verdicts, write
+from bench.read.speeds import Speeds
+from bench.report import columns, compose, speed_tables, tables, text, tidy, verdicts, write
 from bench.report.fewer import chosen, is_long
 from bench.run import engine
 from bench.run.job import Job, in_words
@@ -187,22 +184,17 @@ def conclude(
     the report are judged. Claims that nobody asked for and that cannot be read are told, and left out. Raises
     write.Unwritten, after all else, if a format could not be written.
     """
-    found, timed = sections(records, protocol, against), speeds(records)
-    score_together(row for section in found for row in section.rows)
-    networks = {record.job.network for record in records}
-    known = _claims(claims)
-    about = [claim for claim in known if networks.issuperset(claim.networks)]
-    judged = verdict.judge(about, records, this_machine().fingerprint)
-    whole = document.document(records, found, timed, judged, folders)
+    found = compose.composed(records, folders, protocol, against, claims, _warn)
     failed = None
     try:
-        paths = write.write_report(whole, reports, formats or tuple(write.FORMATS), _warn)
+        paths = write.write_report(found.document, reports, formats or tuple(write.FORMATS), _warn)
     except write.Unwritten as error:
         failed, paths = error, error.paths
     if as_json:
-        print_json({"rows": tidy.tidy_rows(found), "paired": tidy.paired_rows(found), "files": [*map(str, paths)]})
+        rows, paired = tidy.tidy_rows(found.sections), tidy.paired_rows(found.sections)
+        print_json({"rows": rows, "paired": paired, "files": [*map(str, paths)]})
     else:
-        _show(found, timed, judged, paths)
+        _show(found, paths)
     if failed:
         raise failed
 
@@ -211,21 +203,11 @@ def _warn(line: str) -> None:
     echo(text.in_line(line), err=True)
 
 
-def _claims(given: Path | None) -> list[Claim]:
-    try:
-        return claims_file.read_claims(given or claims_file.default_claims())
-    except UserError as error:
-        if given:
-            raise
-        _warn(f"left out: {error}")
-        return []
-
-
-def _show(found: list[Section], timed: list[Speeds], judged: Sequence[verdict.Verdict], paths: Sequence[Path]) -> None:
+def _show(found: compose.Composed, paths: Sequence[Path]) -> None:
     to = console(stderr=False)
-    draw(to, found, timed)
-    if judged:
-        say(to, f"Claims: {verdicts.count(judged)}; `bench check` tells why.\n", wrap=False)
+    draw(to, found.sections, found.speeds)
+    if found.verdicts:
+        say(to, f"Claims: {verdicts.count(found.verdicts)}; `bench check` tells why.\n", wrap=False)
     read = [path for path in paths if path.suffix != ".svg"]  # figures are parts of the others
     say(to, "\n".join(["Report:", *(f"  {path}" for path in read)]), wrap=False)
 

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from typer import Exit, Option, echo
 
-from bench.cli.options import DeviceOption, Json, command, device_of, print_json, writable
+from bench.cli.options import DeviceOption, Json, command, print_json
+from bench.files import writable
 
 
 @command()
@@ -34,6 +35,7 @@ def doctor(
     from bench.cli.terminal import console, say
     from bench.files import write_whole
     from bench.locks import machine_lock
+    from bench.run.asked import device_of
 
     to = console(stderr=False)
     to.quiet = as_json

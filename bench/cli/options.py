@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, is_dataclass
 from functools import wraps
@@ -14,7 +13,6 @@ from typer import Argument, Exit, Option, Typer, echo
 from bench import __version__
 from bench.cli.help import Command, Commands
 from bench.errors import UserError
-from bench.files import make_ready
 
 if TYPE_CHECKING:
     from bench.data import DataSet, Options
@@ -146,44 +144,22 @@ class RunOptions:
 
     def study(self, data: DataOptions) -> "Study":
         """The same as the planner takes it, on this data. UserError where something was asked that cannot be."""
-        from bench.quantities.budget import find_budget
-        from bench.run.study import Study, usual_measures
+        from bench.networks.names import pairs
+        from bench.run.asked import LARGEST_SEED, asked_study, named_networks
 
-        if self.weights and (self.steps or self.epochs):
-            raise UserError(f"--weights {self.weights} is trained already; leave --steps and --epochs out")
-        device = device_of(self.device)
-        for option, given in (("--tf32", self.tf32), ("--cudnn-benchmark", self.cudnn_benchmark)):
-            if given and device == "cpu":
-                raise UserError(f"{option} is for measuring on a GPU, and --device is cpu here; leave it out")
-        size, *sizes = numbers_in("--size", self.size, least=1, most=LARGEST)
-        return Study(
-            networks=self._network_names(), measures=names_in(self.measure) or usual_measures(device),
-            budget=find_budget(self.budget or ("paper" if device == "cuda" else "quick"), self.steps, self.epochs),
-            dataset=self.dataset, data_root=data.data_root, options=data.options, device=device,
-            size=size, sizes=tuple(sizes), batches=numbers_in("--batch", self.batch, least=1, most=LARGEST),
+        named = named_networks(
+            self.networks or [], names_in(self.group), pairs(self.arg or []), self.pretrained, self.all_networks
+        )
+        return asked_study(
+            networks=named, measures=names_in(self.measure), budget=self.budget, steps=self.steps, epochs=self.epochs,
+            dataset=self.dataset, data_root=data.data_root, options=data.options, device=self.device,
+            all_sizes=numbers_in("--size", self.size, least=1, most=LARGEST),
+            batches=numbers_in("--batch", self.batch, least=1, most=LARGEST),
             variants=names_in(self.variant), tf32=self.tf32, cudnn_benchmark=self.cudnn_benchmark,
-            seeds=numbers_in("--seeds", self.seeds, least=0, most=2**32 - 1),
+            seeds=numbers_in("--seeds", self.seeds, least=0, most=LARGEST_SEED),
             devices=self.devices, patience=self.patience, threads=self.threads,
             weights=self.weights, silence_s=self.timeout, pseudonyms=self.pseudonyms,
         )  # fmt: skip
-
-    def _network_names(self) -> tuple[str, ...]:
-        """The names in their one spelling, each once, and then those of the groups, or the whole table."""
-        from bench.networks import NETWORKS, table, with_arguments
-        from bench.networks.names import pairs
-
-        names, groups, arguments = self.networks or [], names_in(self.group), pairs(self.arg or [])
-        if self.all_networks and (names or groups):
-            raise UserError(f"both --all and {', '.join((*names, *groups))} were given; give one of the two")
-        if not (self.all_networks or names or groups):
-            raise UserError(f"no network was named; name some of {', '.join(NETWORKS)}, or give --all")
-        named = [with_arguments(name, arguments, self.pretrained) for name in names]
-        if (arguments or self.pretrained) and all(name in NETWORKS for name in named):
-            option = "--arg" if arguments else "--pretrained"
-            ours = "those of the table are built as published, from random weights"
-            raise UserError(f"{option} is for networks from elsewhere, and none was named; {ours}: leave it out, "
-                            "or name one such as smp:Unet/resnet34")  # fmt: skip
-        return tuple(NETWORKS) if self.all_networks else tuple(dict.fromkeys([*named, *table.in_groups(groups)]))
 
 
 def names_in(text: str) -> tuple[str, ...]:
@@ -209,30 +185,6 @@ def numbers_in(option: str, text: str, least: int, most: int) -> tuple[int, ...]
         taken = f"up to {MOST_NUMBERS} whole numbers from {least} to {most} by commas, such as 1,2,4"
         raise UserError(f"{option} takes {taken}; got '{text}'")
     return tuple(dict.fromkeys(map(int, parts)))
-
-
-def device_of(option: DeviceOption) -> Literal["cpu", "cuda"]:
-    """The device that `auto` selects on this machine. Raises UserError for `cuda` if there is no GPU."""
-    from bench.machine import cuda_usable
-
-    usable = option != "cpu" and cuda_usable()
-    if option == "cuda" and not usable:
-        raise UserError("--device cuda: torch finds no CUDA device on this machine; give --device cpu, or leave it out")
-    return "cuda" if usable else "cpu"
-
-
-def writable(folder: Path, written: Sequence[str] = ("doctor", "replaced")) -> None:
-    """Refuse a folder that could not be written to, before any work is done; create nothing yet.
-
-    What writers that are gone have left in it is removed. None of those that are `written` in it may be a link.
-    """
-    if os.path.lexists(folder) and not folder.is_dir():
-        what = "a link to what is not there" if folder.is_symlink() and not folder.exists() else "a file, not a folder"
-        raise UserError(f"'{folder}' is {what}; give another one")
-    nearest = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
-        raise UserError(f"cannot write to '{nearest.absolute()}'; give another folder, or the right to write there")
-    make_ready(folder, written)
 
 
 def records_of(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from bench.cli.options import LARGEST, Arguments, DeviceOption, Json, Size, command, device_of, print_json
+from bench.cli.options import LARGEST, Arguments, DeviceOption, Json, Size, command, print_json
 from bench.errors import UserError, is_out_of_memory
 
 
@@ -26,6 +26,7 @@ def profile(
     """
     from bench.networks import find_network, with_arguments
     from bench.networks.names import pairs
+    from bench.run.asked import device_of
 
     found = find_network(with_arguments(network, pairs(arg or [])))
     where = device_of(device)

@@ -7,10 +7,10 @@ from typing import Annotated
 
 from typer import Exit, Option
 
-from bench.cli.options import DataOptions, Json, Quiet, RunOptions, command, writable
+from bench.cli.options import DataOptions, Json, Quiet, RunOptions, command
 from bench.cli.signals import stopped_by_signals
 from bench.errors import UserError
-from bench.files import unusable
+from bench.files import unusable, writable
 
 
 @command()

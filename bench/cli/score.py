@@ -1,23 +1,20 @@
 """`bench score`: predictions made elsewhere become records beside those of networks trained here."""
 
-import re
 import shlex
-import unicodedata
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, Option, echo
 
-from bench.cli.options import DataOptions, Json, Quiet, Size, command, print_json, writable
+from bench.cli.options import DataOptions, Json, Quiet, Size, command, print_json
 from bench.errors import UserError
+from bench.files import writable
 
 if TYPE_CHECKING:
     from bench.run.elsewhere import Given, Outcome
 
 FORMS = "NAME=FOLDER of masks, NAME=FILE of scores (summary.json, CSV), or a CSV that names its networks"
-NAME = re.compile(r"\w[\w .()+-]*")
 Sources = Annotated[list[str], Argument(help=f"{FORMS}. Several trainings of a network by commas.")]
 
 
@@ -48,24 +45,16 @@ def score(
       bench score teams.csv
     """
     from bench.cli.terminal import Status, console
-    from bench.locks import held, machine_lock
-    from bench.run.elsewhere import Conditions, open_split, record_elsewhere
+    from bench.run.elsewhere import score_elsewhere
     from bench.run.store import WRITTEN
 
     writable(out, WRITTEN)
-    given, options = named(sources), data.options
-    if dataset or data.data_root:
-        scored, aside = open_split(dataset or "folder", data.data_root, options, split, out / "splits")
-        asked = Conditions(scored, options, size, unit or "", pseudonyms, aside)
-    else:
-        for option, value in (("--classes", data.classes), ("--split-file", data.split_file), ("--fold", data.fold)):
-            if value:
-                raise UserError(f"{option} is for a data set, and none was named; give --data-root, or leave it out")
-        asked = Conditions(None, options, size, unit or "", pseudonyms)
+    given = named(sources)
     with Status(console(), quiet, transient=True) as status:
-        tell = partial(status.show, f"another bench score writes to {out}")
-        with held(out / "locks" / "score.lock", "scoring", tell), machine_lock(exclusive=False, tell=status.show):
-            outcome = record_elsewhere(given, asked, out, status.count)
+        outcome = score_elsewhere(
+            given, dataset, data.data_root, data.options, split, out, status.count, status.show,
+            size=size, unit=unit or "", pseudonyms=pseudonyms,
+        )  # fmt: skip
     conclude(outcome, out, as_json)
 
 
@@ -74,7 +63,7 @@ def named(sources: Sequence[str]) -> "list[Given]":
 
     A path that holds a comma or an equals sign is taken as it is where it exists; a name may be given several times.
     """
-    from bench.run.elsewhere import Given
+    from bench.run.elsewhere import Given, network_name
 
     found = []
     for source in sources:
@@ -82,10 +71,7 @@ def named(sources: Sequence[str]) -> "list[Given]":
         if Path(source).exists() or not sign:
             found.append(Given("", _paths(source, source)))
             continue
-        plain = unicodedata.normalize("NFC", name.strip())
-        if not NAME.fullmatch(plain) or plain == "machine":
-            raise UserError(f"'{name}' cannot be a network's name; letters, digits, spaces and -_.()+ can: {FORMS}")
-        found.append(Given(plain, _paths(rest, source)))
+        found.append(Given(network_name(name), _paths(rest, source)))
     return found
 
 

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 from typer import Argument, BadParameter, Exit, Option, echo
 
-from bench.cli.options import Claims, Folders, Json, command, names_in, print_json, records_of, writable
+from bench.cli.options import Claims, Folders, Json, command, names_in, print_json, records_of
 from bench.errors import UserError, unknown
+from bench.files import writable
 
 PROTOCOLS = "per_image, per_volume, pooled, transunet"
 FORMATS = "pdf, html, markdown, latex, csv, parquet"
@@ -40,21 +41,16 @@ def report(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from bench.cli.display import conclude
     from bench.errors import plain
-    from bench.networks.table import in_groups
-    from bench.quantities import MACHINE
     from bench.quantities.scores import find_protocol
     from bench.read.load import record_folders
     from bench.read.sections import outdated
+    from bench.report.compose import of_groups
 
     by = find_protocol(protocol) if protocol else None
     records = records_of(folders or [])
     for record in outdated(records):
         echo(plain(f"left out: {record.id}, for {record.job.network}'s code or its libraries changed since"), err=True)
-    if names := names_in(group):
-        wanted = in_groups(names)
-        records = [r for r in records if r.job.network in (*wanted, MACHINE)]
-        if not any(record.job.network in wanted for record in records):
-            raise UserError(f"no record is of a network of {group}; it has {', '.join(wanted)}")
+    records = of_groups(records, names_in(group))
     networks = {record.job.network for record in records}
     if against is not None and against not in networks:
         raise unknown("network in these records", against, networks)

@@ -1,4 +1,7 @@
-"""From a study to records: the jobs of a study, their order, and the engine that runs them."""
+"""From a study to records: the jobs of a study, their order, and the engine that runs them.
+
+Called as a function, `bench.run(...)`, it is `bench.api.run`; `bench/__init__.py` says why.
+"""
 
 from importlib import import_module
 from typing import Any

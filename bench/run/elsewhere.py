@@ -5,7 +5,9 @@ All that does not fit is named at once, and then nothing is recorded.
 
 import glob
 import math
+import re
 import time
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -25,8 +27,9 @@ from bench.data.pseudonyms import pseudonymous
 from bench.data.sample import SPLITS, Options, Sample, refuse_empty
 from bench.data.truths import holds_truths_alone, open_truths
 from bench.errors import UserError
+from bench.locks import held, machine_lock
 from bench.machine import state, this_machine
-from bench.quantities import DiceSpec, Scores
+from bench.quantities import MACHINE, DiceSpec, Scores
 from bench.quantities.dice import scored_on
 from bench.run.case_scores import CaseScores, read_case_scores
 from bench.run.cases import Cases, alone, digest_of_names, not_kept, of_data
@@ -38,6 +41,7 @@ from bench.run.study import asked_data
 
 NOT_YET = "0" * 12  # in the place of the digest of predictions
 ALL = "all"
+NAME = re.compile(r"\w[\w .()+-]*")  # of a network
 
 Tell = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
@@ -94,6 +98,14 @@ class Outcome:
     remarks: list[str] = field(default_factory=list)
 
 
+def network_name(given: str) -> str:
+    """A name that predictions can be recorded under, in its composed form. Raises UserError for one that none can."""
+    name = unicodedata.normalize("NFC", given.strip())
+    if not NAME.fullmatch(name) or name == MACHINE:
+        raise UserError(f"'{given}' cannot be a network's name; letters, digits, spaces and -_.()+ can")
+    return name
+
+
 def open_split(
     dataset: str, root: Path | None, options: Options, split: str, splits: Path
 ) -> tuple[DataSet, tuple[str, ...]]:  # fmt: skip
@@ -118,6 +130,28 @@ def open_split(
     if split != "test":
         data = replace(data, label=f"{data.label or data.name}, split {split}")
     return data, others
+
+
+def score_elsewhere(
+    given: Sequence[Given], dataset: str, root: Path | None, options: Options, split: str, out: Path, tell: Tell,
+    say: Callable[[str], object], **how: Any,
+) -> Outcome:  # fmt: skip
+    """Open the data that predictions are of, if any is named, and record them as the only one who scores into `out`.
+
+    `how` are the other `Conditions`. `say` is told what has to be waited for. Raises what `record_elsewhere` does, and
+    UserError for options of a data set where none is named.
+    """
+    if dataset or root:
+        scored, aside = open_split(dataset or "folder", root, options, split, out / "splits")
+        asked = Conditions(scored, options, aside=aside, **how)
+    else:
+        given_for_data = {"--classes": options.classes, "--split-file": options.split_file, "--fold": options.fold}
+        for option in (option for option, value in given_for_data.items() if value):
+            raise UserError(f"{option} is for a data set, and none was named; give --data-root, or leave it out")
+        asked = Conditions(None, options, **how)
+    waiting = partial(say, f"another bench score writes to {out}")
+    with held(out / "locks" / "score.lock", "scoring", waiting), machine_lock(exclusive=False, tell=say):
+        return record_elsewhere(given, asked, out, tell)
 
 
 def record_elsewhere(given: Sequence[Given], asked: Conditions, out: Path, tell: Tell) -> Outcome:

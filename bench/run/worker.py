@@ -28,6 +28,7 @@ from bench.files import Unusable, unusable
 from bench.locks import Lost, is_held
 from bench.machine import ALLOCATOR, State, state, this_machine
 from bench.networks import find_network
+from bench.networks.handed import Handed, received
 from bench.processes import stop, supervised
 from bench.quantities import Device, Frozen
 from bench.run.events import Silent, Strange, events
@@ -57,9 +58,10 @@ def writing(place: Path) -> Iterator[None]:
 class Order(Frozen):
     """A job and where to run it. The paths do not affect the result.
 
-    `weights` is the file whose digest is in the job. A child that sends no event for `silence_s` seconds is considered
-    hung and is killed. `process` identifies the process if several train together. `lock` and `token` are of the lock
-    under which the job is done; whoever lost it writes nothing.
+    `weights` is the file whose digest is in the job. A network that was `handed` over is measured as it is, whatever
+    the job calls it; such a record is not kept. A child that sends no event for `silence_s` seconds is considered hung
+    and is killed. `process` identifies the process if several train together. `lock` and `token` are of the lock under
+    which the job is done; whoever lost it writes nothing.
     """
 
     job: Job
@@ -69,6 +71,7 @@ class Order(Frozen):
     device: Device
     threads: int
     weights: Path | None = None
+    handed: Handed | None = None
     silence_s: float = 600.0
     process: Process = Process()
     lock: Path | None = None
@@ -109,14 +112,17 @@ class Work:
         return (self.marks[0], self.marks[-1]) if self.marks else None
 
     def build(self, seed: int = 0) -> Any:
-        """Build the order's network with random weights from a seed."""
+        """Build the order's network with random weights from a seed; one that was handed over has its own."""
         import torch
 
         from bench.networks.adapt import notes_of
 
-        spec = self.order.job.spec
+        spec, handed = self.order.job.spec, self.order.handed
         torch.manual_seed(seed)
-        network = find_network(self.order.job.network).build(spec.channels, spec.classes, spec.size)
+        if handed:
+            network = received(handed)
+        else:
+            network = find_network(self.order.job.network).build(spec.channels, spec.classes, spec.size)
         self.notes, self.built_at = tuple(notes_of(network)), self.built_at or time.monotonic()
         return network
 

@@ -129,7 +129,8 @@ def test_it_shares_the_machine_with_all_but_times_and_waits_for_another_that_wri
     truth(tmp_path / "truth")
     predicted(tmp_path / "preds", 1)
     asked = []
-    monkeypatch.setattr("bench.locks.machine_lock", lambda exclusive, tell: (asked.append(exclusive), nullcontext())[1])
+    locked = lambda exclusive, tell: (asked.append(exclusive), nullcontext())[1]  # noqa: E731
+    monkeypatch.setattr("bench.run.elsewhere.machine_lock", locked)
     other = take(tmp_path / "results" / "locks" / "score.lock")
     monkeypatch.setattr("bench.locks.POLL_S", 0.0)
     told = []
