@@ -70,7 +70,7 @@ def test_a_killed_run_goes_on_and_finds_the_same_dice(tmp_path, unbroken, patter
 def test_a_run_that_is_stopped_by_ctrl_c_says_what_is_kept_and_goes_on(tmp_path, unbroken):
     code, errors = interrupt(tmp_path, signal.SIGINT, lambda: any(tmp_path.glob("results/mdsa_unet-cost-*.json")))
     assert code == 130
-    assert "Go on with: bench run mdsa_unet" in errors
+    assert f"Go on with: {sys.executable} -m bench.cli run mdsa_unet" in errors
     assert "Traceback" not in errors
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob("results/*.json")}
     assert finish(tmp_path)["dice"] == pytest.approx(unbroken, abs=1e-6)
