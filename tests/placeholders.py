@@ -54,6 +54,9 @@ def pictures(root: Path) -> None:
                 shown = number if name == "TN3K" else 100 * side + number
                 picture(root / name / images.format(shown, part=part), 1000 * kind + 100 * side + number)
                 mask(root / name / masks.format(shown, part=part), number)
+    for number in range(10):
+        picture(root / "DRIVE" / "test" / "images" / f"{50 + number}_test.tif", 9000 + number)
+        mask(root / "DRIVE" / "test" / "1st_manual" / f"{50 + number}_manual1.gif", number)
     for organ in ("left lung", "right lung"):
         for number in range(10):
             mask(root / "JSRT" / "masks" / organ / f"J{number:03}.gif", number)
@@ -103,7 +106,7 @@ def records() -> list[Record]:
 
 def own_files(root: Path) -> None:
     """The README's network, a file of weights, and the claim that the docs write beside the program's."""
-    (root / "theirs.pt").touch()
+    (root / "theirs.pt").write_bytes(b"weights")
     (root / "mine.py").write_text(blocks(ROOT / "README.md", "python")[0])
     (root / "claims.toml").write_text(
         (ROOT / "claims.toml").read_text() + blocks(ROOT / "docs" / "claims.md", "toml")[0]

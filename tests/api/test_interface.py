@@ -15,15 +15,15 @@ ROOT = Path(__file__).parent.parent.parent
 HEAVY = ("numpy", "torch", "pandas", "pydantic", "rich", "typer")
 # Each in a process of its own: whichever is imported first, the package can be called and its modules be imported.
 ORDERS = {
-    "the function first": "import bench; bench.run; import bench.run.events; from bench.run.log import last_line",
-    "a module first": "from bench.run.log import last_line; import bench.run.events; import bench",
-    "a module by another name": "import bench.run.log as log; last_line = log.last_line; import bench.run.events",
-    "the package itself": "from bench import run; import bench, bench.run.events; last_line = run.log = 1",
+    "the function first": "import bench; bench.run; import bench.run.events; from bench.run.log import new_log",
+    "a module first": "from bench.run.log import new_log; import bench.run.events; import bench",
+    "a module by another name": "import bench.run.log as log; new_log = log.new_log; import bench.run.events",
+    "the package itself": "from bench import run; import bench, bench.run.events; new_log = run.log = 1",
 }  # fmt: skip
 ASKED = (
     "; import bench; from types import ModuleType; import inspect, sys\n"
     "assert callable(bench.run) and isinstance(bench.run, ModuleType) and bench.run is sys.modules['bench.run']\n"
-    "assert bench.run.events is sys.modules['bench.run.events'] and last_line\n"
+    "assert bench.run.events is sys.modules['bench.run.events'] and new_log\n"
     "from bench.run import engine; assert engine is bench.run.engine\n"
     "try: bench.run(measure='dise', group='cnn')\n"
     "except bench.UserError as error: print(error)\n"
