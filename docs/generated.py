@@ -6,6 +6,7 @@ reads the page. Links to files of the repository, `../FILE`, become pages of the
 
 import inspect
 import re
+import textwrap
 import tomllib
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = {"SECURITY.md": "security.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 LINK = re.compile(r"(?<!!)(\[[^\]]*\])\(\.\./([^)#]+)(#[^)]*)?\)")  # of a picture it begins with !
 EXAMPLES = re.compile(r"\n\s*Examples?:\s*\n?")
+STARS = re.compile(r"([*|\\]|(?<=\w)_(?=\W|$))")  # what starts or ends something in reStructuredText
 MARKS = re.compile(r"([\\*_\[\]<>|#$])")
 
 
@@ -98,6 +100,24 @@ def functions() -> str:
     return "\n".join(lines)
 
 
+def docstring(text: str) -> str:
+    """A docstring of this program as reStructuredText.
+
+    They are written to be read as they are: backticks are code; what is indented, or set in columns, keeps its lines.
+    """
+    blocks = []
+    for block in re.split(r"\n[ ]*\n", text.strip("\n")):
+        kept = all(line.startswith("    ") for line in block.splitlines()) or re.search(r"\S {3,}\S", block)
+        if kept and not block.lstrip().startswith(">>>"):
+            blocks.append("::\n\n" + textwrap.indent(textwrap.dedent(block), "    "))
+        else:
+            parts = re.split(r"`([^`]+)`", block)  # text and code in turn
+            blocks.append(
+                "".join(f"``{part}``" if at % 2 else STARS.sub(r"\\\1", part) for at, part in enumerate(parts))
+            )
+    return "\n\n".join(blocks) + "\n"
+
+
 MADE: dict[str, Callable[[], str]] = {"commands": commands, "functions": functions}
 
 
@@ -119,8 +139,14 @@ def read(_app: Any, _page: str, source: list[str]) -> None:
     source[0] = LINK.sub(link, source[0])
 
 
+def read_docstring(_app: Any, _what: str, _name: str, _of: Any, _options: Any, lines: list[str]) -> None:
+    """Before Napoleon takes its sections apart."""
+    lines[:] = docstring("\n".join(lines)).split("\n")
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Register with Sphinx. The commands are read anew at each build: they are not files that Sphinx could watch."""
     app.connect("source-read", read)
+    app.connect("autodoc-process-docstring", read_docstring, priority=400)
     app.connect("env-get-outdated", lambda *_: ["commands", "api"])
     return {"parallel_read_safe": True}

@@ -160,6 +160,13 @@ def test_what_python_gets_is_listed_from_the_package(generated, monkeypatch):
     assert generated.functions() == ""
 
 
+def test_docstrings_keep_their_columns_and_code(generated):
+    text = 'What `a_` *does*.\n\nOne of\n\n"x"   a line\n      more\n\n    run(1)\n\n>>> 1\n1'
+    assert generated.docstring(text) == (
+        'What ``a_`` \\*does\\*.\n\nOne of\n\n::\n\n    "x"   a line\n          more\n\n::\n\n    run(1)\n\n>>> 1\n1\n'
+    )
+
+
 def test_links_to_the_repository_become_pages_or_addresses(generated):
     source = ["[a](../SECURITY.md) [b](../results/reference) [c](../reports/reference/report.md#claims) ![d](../e.svg)"]
     generated.read(None, "page", source)
