@@ -35,7 +35,7 @@ FACTS = {"host": str, "process": int, "token": str}  # of a lock of work; one wi
 TRIES, PASSING_S = 5, 0.02  # before it is told that the machine is waited for
 BESIDE = "other runs may compute beside a time"
 FOLDER = "BENCH_LOCKS"  # the variable that names the folder of the machine's locks
-Tell = Callable[[str], None]
+Tell = Callable[[str], object]
 
 
 class Lost(Exception):
@@ -140,7 +140,7 @@ def _forget(folder: Path, name: str = "") -> None:
 
 
 @contextmanager
-def held(path: Path, work: str = "", waiting: Callable[[], None] = lambda: None) -> Iterator[Lock]:
+def held(path: Path, work: str = "", waiting: Callable[[], object] = lambda: None) -> Iterator[Lock]:
     """Hold the lock of some work, after whoever holds it now; `waiting` is called once if it has to wait."""
     lock = take(path, work)
     if lock is None:
