@@ -31,6 +31,7 @@ REASONS = (
     "cannot be written",
     "vanished",
     "is gone",
+    "were removed",
 )
 
 
