@@ -31,6 +31,7 @@ Claims = Annotated[Path | None, Option(help="Claims to judge. [default: ./claims
 Folders = Annotated[list[Path] | None, Argument(help="Folders of records. [default: those in results/ that exist]")]
 Arguments = Annotated[list[str] | None, Option("--arg", help="key=value for a network from elsewhere; once for each.")]
 MOST_NUMBERS = 100  # of an option
+USUAL_SIZE = "224"  # pixels a side
 LARGEST = 65_535  # pixels a side, and images a call: more than any memory holds
 Size = Annotated[int, Option(help="Pixels a side.", min=32, max=LARGEST)]
 Json = Annotated[bool, Option("--json", help="Print the result as JSON on standard output.")]
@@ -123,7 +124,9 @@ class RunOptions:
     steps: Annotated[int | None, Option(help="Train so many steps instead of the budget's.")] = None
     epochs: Annotated[int | None, Option(help="Train so many epochs instead of the budget's.")] = None
     device: Annotated[DeviceOption, Option(help="Where to train and time.")] = "auto"
-    size: Annotated[str, Option(help="Pixels a side; of several, 224,128,448, the first is trained at.")] = "224"
+    size: Annotated[
+        str | None, Option(help="Pixels a side; of several, the first is trained at. [default: 224; see the budget]")
+    ] = None
     batch: Annotated[str, Option(help="Images a call to time, by commas; the first is the table's.")] = "1"
     variant: Annotated[str, Option(help="Variants to time too: folded,channels_last+bfloat16,compiled,onnx.")] = ""
     tf32: Annotated[bool, Option(help="Measure with the factors of float32 products rounded to TF32, on a GPU.")] = (
@@ -156,10 +159,11 @@ class RunOptions:
         for option, given in (("--tf32", self.tf32), ("--cudnn-benchmark", self.cudnn_benchmark)):
             if given and device == "cpu":
                 raise UserError(f"{option} is for measuring on a GPU, and --device is cpu here; leave it out")
-        size, *sizes = numbers_in("--size", self.size, least=1, most=LARGEST)
+        size, *sizes = numbers_in("--size", self.size or USUAL_SIZE, least=1, most=LARGEST)
+        budget = find_budget(self.budget or ("paper" if device == "cuda" else "quick"), self.steps, self.epochs)
         return Study(
-            networks=self._network_names(), measures=names_in(self.measure) or usual_measures(device),
-            budget=find_budget(self.budget or ("paper" if device == "cuda" else "quick"), self.steps, self.epochs),
+            networks=self._network_names(), measures=names_in(self.measure) or usual_measures(device), budget=budget,
+            train_size=None if self.size or self.weights else budget.train_size,
             dataset=self.dataset, data_root=data.data_root, options=data.options, device=device,
             size=size, sizes=tuple(sizes), batches=numbers_in("--batch", self.batch, least=1, most=LARGEST),
             variants=names_in(self.variant), tf32=self.tf32, cudnn_benchmark=self.cudnn_benchmark,

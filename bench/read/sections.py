@@ -27,7 +27,8 @@ OWN = ("folder", "cases")  # data sets of the user's own: a folder of images, an
 class Section:
     """Rows that may be compared: the same data set, training, machine and latency protocol; all pre-trained or none.
 
-    The reference of paired comparisons is the network `against`, if it was scored.
+    The reference of paired comparisons is the network `against`, if it was scored. `size` is that of the images for
+    which counts, times and memory were measured. A short training may have been of smaller ones: `dice.size`.
     """
 
     dice: DiceSpec | None
@@ -181,10 +182,11 @@ def sections(
     Dice.
 
     Each training protocol on a data set gives a section for each machine and device on which the plain networks were
-    timed, at the smallest batch. Networks that were timed but not trained give a section with all timed networks, at
-    the usual size, else the smallest. With `running`, networks that are still to be scored are listed with those that
-    already are. Other records get sections of their own. Pre-trained networks are kept in separate sections. Sweeps and
-    variants are in `bench.read.speeds`.
+    timed, at the smallest batch. Dice of images of a size at which nothing else was measured stands beside the cost at
+    the usual size, else at the smallest. Networks that were timed but not trained give a section with all timed
+    networks, at the usual size, else the smallest. With `running`, networks that are still to be scored are listed with
+    those that already are. Other records get sections of their own. Pre-trained networks are kept in separate sections.
+    Sweeps and variants are in `bench.read.speeds`.
     """
     old = {id(record) for record in outdated(records)}
     found = []
@@ -195,14 +197,13 @@ def sections(
 
 
 def _sections(records: Sequence[Record], protocol: Protocol | None, running: bool) -> list[Section]:
-    dice = _scored(records)
-    timed = _timed(records, {_shape(scored[0]) for scored in dice})
+    dice, table, kept = _scored(records), _InTable(records), _Kept()
+    timed = _timed(records, {table.shape(scored[0]) for scored in dice})
     wanted = _names(record for scored in dice for record in scored) if running else _names(records)
-    table, kept = _InTable(records), _Kept()
     by_shape: dict[Any, list[list[list[Record]]]] = defaultdict(lambda: [[], []])
     for place, groups in enumerate((dice, timed)):
         for group in groups:
-            by_shape[_shape(group[0])][place].append(group)
+            by_shape[table.shape(group[0])][place].append(group)
 
     def made(scored: list[Record], timed: list[Record], absent: set[str], alone: Sequence[Record] = ()) -> Section:
         return _section(table, kept, scored, timed, absent, protocol, alone)
@@ -210,7 +211,7 @@ def _sections(records: Sequence[Record], protocol: Protocol | None, running: boo
     found = [
         made(scored, group, wanted - _scored_names(wanted, scored))
         for scored in dice
-        for group in by_shape[_shape(scored[0])][1] or [[]]
+        for group in by_shape[table.shape(scored[0])][1] or [[]]
     ]
     scored_names = {shape: _names(r for group in groups[0] for r in group) for shape, groups in by_shape.items()}
 
@@ -235,7 +236,7 @@ class _InTable:
     def __init__(self, records: Sequence[Record]) -> None:
         self.names: dict[str, tuple[str, ...]] = {}  # of the conditions that a quantity has
         self.found: dict[Any, list[tuple[int, Record]]] = defaultdict(list)
-        self.on_machines: dict[Any, list[Record]] = defaultdict(list)  # by shape
+        self.of_shape: dict[Any, list[Record]] = defaultdict(list)
         for place, record in enumerate(records):
             spec = record.job.spec
             if _stands_in_table(record):
@@ -243,8 +244,15 @@ class _InTable:
                 if names is None:
                     names = self.names[spec.quantity] = tuple(n for n in SAME_PASS if hasattr(spec, n))
                 self.found[spec.quantity, *(getattr(spec, name) for name in names)].append((place, record))
-                if record.machine_id:
-                    self.on_machines[_shape(record)].append(record)
+                self.of_shape[_shape(record)].append(record)
+
+    def shape(self, record: Record) -> tuple[int, int, int]:
+        """The shape of the table in which a record stands: its own, if anything but Dice was measured for it."""
+        channels, classes, size = _shape(record)
+        others = [shape[2] for shape in self.of_shape if shape[:2] == (channels, classes)]
+        if size not in others and others:
+            size = min(others, key=lambda one: (one != USUAL_SIZE, one))
+        return channels, classes, size
 
     def beside(self, first: Record) -> list[Record]:
         """The records for the same row as `first`: those with equal conditions, as far as both have them."""
@@ -357,9 +365,10 @@ def _section(
     protocol: Protocol | None, alone: Sequence[Record] = (),
 ) -> Section:  # fmt: skip
     """Make one section without the networks `absent`, which were not scored here and would only add empty cells."""
-    # Without times, use other machine-dependent records of the scored shape, at the smallest batch.
-    alike = table.on_machines.get(_shape(scored[0]), []) if scored and not timed else []
-    first = (timed or sorted(alike, key=lambda r: getattr(r.job.spec, "batch", 1)) or scored or alone)[0]
+    # Without times, use other records of the table's shape that depend on the machine, at the smallest batch.
+    shape = table.shape(scored[0]) if scored and not timed else None
+    alike = [r for r in table.of_shape.get(shape, []) if r.machine_id or shape != _shape(scored[0])]
+    first = (timed or sorted(alike, key=_by_batch) or scored or alone)[0]
     beside = table.beside(first)
     counted = [record for record in beside if isinstance(record.job.spec, CostSpec)]
     members: dict[str, list[Record]] = defaultdict(list)
@@ -373,6 +382,10 @@ def _section(
     rows = tuple(replace(row, twin=_twin(row, rows)) if origin_of(row.network) else row for row in rows)
     latency, cost = (group[0].job.spec if group else None for group in (timed, counted))
     return Section(dice, latency, cost, first.machine, rows, protocol, size=first.job.spec.size)
+
+
+def _by_batch(record: Record) -> tuple[bool, int]:
+    return not record.machine_id, getattr(record.job.spec, "batch", 1)
 
 
 def _twin(row: Row, rows: Sequence[Row]) -> Row | None:
