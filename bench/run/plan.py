@@ -34,9 +34,10 @@ class Plan:
 
 
 def plan(study: Study, splits: Path | None = None, done: Done = lambda count, total: None) -> Plan:
-    """Plan the jobs of a study: by quantity, then by conditions, then by network.
+    """Plan the jobs of a study: by quantity, then by conditions, then by network, the cheapest first.
 
-    So latency is interleaved: every network once, then every network again in another process. A network that computes
+    So latency is interleaved: every network once, then every network again in another process; and the table fills
+    soon, for what takes longest comes last. A network that computes
     the same function as another is not trained. A seeded split is read from the folder `splits` if `keep_split` stored
     it there in an earlier run.
     """
@@ -49,14 +50,20 @@ def plan(study: Study, splits: Path | None = None, done: Done = lambda count, to
     if data:
         data.read(done)
     asked = study.asked(data)
+    cheapest_first = sorted(study.networks, key=_macs)
     jobs: list[Job] = []
     for name, quantity in QUANTITIES.items():
         if quantity.takes == "machine":
             jobs += [Job(network=MACHINE, network_digest="", spec=spec) for spec in quantity.jobs(asked)]
         elif name in study.measures:
-            networks = [one for one in study.networks if name != "dice" or not origin_of(one)]
+            networks = [one for one in cheapest_first if name != "dice" or not origin_of(one)]
             jobs += [Job.of(network, spec) for spec in quantity.jobs(asked) for network in networks]
     return Plan(study, tuple(jobs), data, asked)
+
+
+def _macs(network: str) -> float:
+    """Multiply-adds for an image of 224x224, as published."""
+    return find_network(network).macs_at_224 or UNKNOWN_MACS
 
 
 def of_jobs(study: Study, jobs: Sequence[Job]) -> Plan:
@@ -117,7 +124,7 @@ class Clock:
         rate = self.rate * (BFLOAT16_GAIN if train and train.precision == "bfloat16" else 1)
         if train and self._is_trained(job):
             spec = spec.model_copy(update={"train": None})
-        macs = find_network(job.network).macs_at_224 or UNKNOWN_MACS
+        macs = _macs(job.network)
         return quantity.start_s + quantity.passes(spec, self.asked) * (macs + MOVED) / rate
 
     def _factor(self, quantity: str) -> float:
