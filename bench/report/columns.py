@@ -191,8 +191,8 @@ def of_dice(section: Section) -> Column:
     """
     unbeaten = {id(row) for row in section.unbeaten} if section.dice else set()
     size = section.dice.size if section.dice else section.size
-    detail = "" if size == section.size else f"{size}x{size} px"
-    return replace(DICE, detail=detail, leads=lambda row: id(row) in unbeaten)
+    unit = "" if size == section.size else f"{size}x{size}"
+    return replace(DICE, unit=unit, leads=lambda row: id(row) in unbeaten)
 
 
 def main(section: Section) -> list[Column]:

@@ -20,10 +20,17 @@ from importlib import import_module
 from typing import Any, BinaryIO
 
 from bench.processes import stop, supervise, supervised
+from bench.quantities import QUANTITIES
+from bench.run.job import Job
 
 LONGEST = 4096  # bytes of a message
 PATIENCE_S = 300.0  # to import all modules from a slow disk
 GONE = 1  # the exit code of a worker whose server ended before it
+
+
+def may_fork(job: Job) -> bool:
+    """Whether a fork of what has imported torch gives the same figure. A time could depend on what was done before."""
+    return getattr(job.spec, "device", "cpu") == "cpu" and not QUANTITIES[job.spec.quantity].quiet
 
 
 class Forked:

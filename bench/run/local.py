@@ -16,9 +16,10 @@ from bench.files import Unusable, make_ready, unusable
 from bench.locks import Lock, Lost, clear, holder, machine_lock, take
 from bench.networks import title_of
 from bench.quantities import QUANTITIES
-from bench.run.forkserver import ForkServer
+from bench.run.clock import Clock
+from bench.run.forkserver import ForkServer, may_fork
 from bench.run.job import Job
-from bench.run.plan import Clock, Plan
+from bench.run.plan import Plan
 from bench.run.store import WRITTEN, Record, Store
 from bench.run.worker import Order, run
 
@@ -139,9 +140,9 @@ class Carrying:
         with machine_lock(QUANTITIES[job.spec.quantity].quiet, lambda text: hear({"waiting": text})):
             # The guess is made before the run, since it depends on what is left to do.
             guess, started = self.clock.guess(job), time.monotonic()
-            server = self.server if _may_be_forked(job) else None
+            server = self.server if may_fork(job) else None
             record = run(_order(self.plan, job, self.out, lock), hear, server)
-            self.clock.learn(job, guess, time.monotonic() - started)
+            self.clock.learn(job, guess, time.monotonic() - started, record)
         return record
 
     def _wait(self) -> None:
@@ -154,14 +155,9 @@ class Carrying:
         time.sleep(POLL_S)
 
 
-def _may_be_forked(job: Job) -> bool:
-    """Whether a fork of what has imported torch gives the same figure. A time could depend on what was done before."""
-    return getattr(job.spec, "device", "cpu") == "cpu" and not QUANTITIES[job.spec.quantity].quiet
-
-
 def _server(plan: Plan, waiting: Sequence[Job]) -> ForkServer | None:
     """What forks the workers, if there are several to fork; a GPU cannot be used after a fork."""
-    names = [job.spec.quantity for job in waiting if _may_be_forked(job)]
+    names = [job.spec.quantity for job in waiting if may_fork(job)]
     if len(names) < 2 or plan.study.device != "cpu" or not hasattr(os, "fork"):
         return None
     orders = {name: "bench.run.dice" for name in names if QUANTITIES[name].takes == "order"}

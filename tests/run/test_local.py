@@ -12,8 +12,9 @@ from bench.files import host
 from bench.quantities import Cost, Count, Latency, Peak
 from bench.quantities.budget import find_budget
 from bench.run import engine, local
+from bench.run.clock import Clock
 from bench.run.local import carry_out, lock_of
-from bench.run.plan import Clock, missing, plan
+from bench.run.plan import missing, plan
 from bench.run.store import Record, Store
 from bench.run.study import Study
 
