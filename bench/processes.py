@@ -3,7 +3,8 @@
 `supervised` starts a command with a supervisor above it: a small process, this file, that sleeps until the command or
 the process that asked for it has ended, however that happened, and then ends all that the command started. On Linux
 that includes what left its session or its parent; on other systems it is the command's own group of processes.
-A fork of this process, which needs no supervisor, calls `end_with` instead.
+A fork of this process, which needs no supervisor, calls `end_with` instead. `supervise` makes a process the supervisor
+of its own fork.
 
 This file is run by itself, so it imports nothing of bench.
 """
@@ -14,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -43,8 +44,8 @@ def supervised(command: Sequence[str], env: dict[str, str], **how: Any) -> "subp
     )  # fmt: skip
 
 
-def stop(process: "subprocess.Popen[Any]") -> None:
-    """End a supervised command and all that it started, and wait for that."""
+def stop(process: Any) -> None:
+    """End a supervised command, a Popen or what is like one, and all that it started, and wait for that."""
     import subprocess
 
     if process.stdin:
@@ -94,8 +95,11 @@ def _prctl(option: int, value: int) -> bool:
 # ---- the supervisor --------------------------------------------------------------------------------------------------
 
 
-def _supervise(command: Sequence[str]) -> NoReturn:
-    """Run a command and end as it does, after all that it started."""
+def supervise(work: Callable[[], object]) -> None:
+    """Do some work in a fork, and end as that does, after all that it started. Returns in the fork alone, in the end.
+
+    Standard input, output and error of this process are those of the fork. It has to be one without threads.
+    """
     woken, wake = os.pipe()
     for number in (woken, wake):
         os.set_blocking(number, False)
@@ -107,7 +111,11 @@ def _supervise(command: Sequence[str]) -> NoReturn:
     _prctl(PR_SET_CHILD_SUBREAPER, 1)  # what is left by its parent becomes a child of this process
     supervisor, child = os.getpid(), os.fork()
     if not child:
-        _become(command, supervisor)
+        _begin(supervisor)
+        for number in (woken, wake):
+            os.close(number)
+        work()
+        return
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in (1, 2):  # so that they end with the command
         os.dup2(nothing, number)
@@ -116,11 +124,19 @@ def _supervise(command: Sequence[str]) -> NoReturn:
     _end_as(code)
 
 
-def _become(command: Sequence[str], supervisor: int) -> NoReturn:
+def _begin(supervisor: int) -> None:
+    """In the fork: end with the supervisor, and hear signals as a process does that was started by itself."""
+    os.setsid()  # a command that ends its own group does not end its supervisor
+    if _prctl(PR_SET_PDEATHSIG, signal.SIGKILL) and os.getppid() != supervisor:
+        os._exit(1)
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _become(command: Sequence[str]) -> NoReturn:
     try:
-        os.setsid()  # a command that ends its own group does not end its supervisor
-        if _prctl(PR_SET_PDEATHSIG, signal.SIGKILL) and os.getppid() != supervisor:
-            os._exit(1)
         for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and that would be inherited
             signal.signal(number, signal.SIG_DFL)
         os.execvp(command[0], [*command])  # noqa: S606 - it is no text of a shell
@@ -194,4 +210,4 @@ def _end_as(code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    _supervise(sys.argv[1:])
+    supervise(lambda: _become(sys.argv[1:]))

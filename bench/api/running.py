@@ -24,7 +24,7 @@ def run(
     *networks: str | Sequence[str], all_networks: bool = False, group: str | Sequence[str] = (),
     arguments: Mapping[str, Any] | None = None, pretrained: bool = False, dataset: str = "synthetic",
     measure: str | Sequence[str] = (), budget: str | None = None, steps: int | None = None, epochs: int | None = None,
-    device: DeviceChoice = "auto", size: int | Sequence[int] = 224, batch: int | Sequence[int] = 1,
+    device: DeviceChoice = "auto", size: int | Sequence[int] = (), batch: int | Sequence[int] = 1,
     variant: str | Sequence[str] = (), tf32: bool = False, cudnn_benchmark: bool = False, threads: int | None = None,
     seeds: int | Sequence[int] = 0, devices: int = 1, patience: int | None = None, weights: str | Path | None = None,
     pseudonyms: bool = False, timeout: float = 600.0, out: str | Path = "results", quiet: bool = False,
@@ -37,9 +37,10 @@ def run(
     network of your own has to be in a file, as "mine.py:TinyNet": it is trained anew in other processes.
 
     `measure` has names such as "cost", "latency", "memory", "dice", by default all that is usual on the device;
-    `budget` is "smoke", "quick" or "paper". `size` is in pixels a side: trained at the first. `batch` is of the images
-    of a timed call, `seeds` give one training each. `timeout` is in seconds without a sign of life. The data set is
-    said as in `DataSource`. `quiet` tells no progress. Interrupted, it goes on when it is called again.
+    `budget` is "smoke", "quick" or "paper". `size` is in pixels a side, by default 224, and for trainings the budget's;
+    of several, the first is trained at. `batch` is of the images of a timed call, `seeds` give one training each.
+    `timeout` is in seconds without a sign of life. The data set is said as in `DataSource`. `quiet` tells no progress.
+    Interrupted, it goes on when it is called again.
 
     Returns the records of all these jobs, also of those that failed, which is no error here. Raises UserError if what
     is asked for is not possible, and if nothing can be written to `out`.
@@ -51,7 +52,8 @@ def run(
     root, options = data_of(data)
     study = asked_study(
         networks=named, measures=texts("measure", measure), budget=budget, steps=steps, epochs=epochs,
-        dataset=dataset, data_root=root, options=options, device=device, all_sizes=wholes("size", size),
+        dataset=dataset, data_root=root, options=options, device=device,
+        all_sizes=wholes("size", size) if size != () else (),
         batches=wholes("batch", batch), variants=texts("variant", variant), tf32=tf32, cudnn_benchmark=cudnn_benchmark,
         seeds=wholes("seeds", seeds, 0, LARGEST_SEED), devices=whole("devices", devices), threads=threads,
         patience=None if patience is None else whole("patience", patience),

@@ -22,8 +22,9 @@ from bench.read.speeds import Speeds
 from bench.report import columns, compose, speed_tables, tables, text, tidy, verdicts, write
 from bench.report.fewer import chosen, is_long
 from bench.run import engine
+from bench.run.clock import Clock
 from bench.run.job import Job, in_words
-from bench.run.plan import Clock, Plan, missing
+from bench.run.plan import Plan, missing
 from bench.run.store import Record, Store
 from bench.units import duration, percent, share, significant
 

@@ -10,7 +10,8 @@ from bench.judge.noise import NETWORK, Failed
 from bench.machine import cuda_usable, state, this_machine
 from bench.machine.doctor import Finding, findings
 from bench.quantities import Device
-from bench.run.plan import Clock, Plan
+from bench.run.clock import Clock
+from bench.run.plan import Plan
 from bench.units import significant
 
 WATCH_S = 1.0  # how long the idle machine is watched

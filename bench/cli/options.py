@@ -122,7 +122,9 @@ class RunOptions:
     steps: Annotated[int | None, Option(help="Train so many steps instead of the budget's.")] = None
     epochs: Annotated[int | None, Option(help="Train so many epochs instead of the budget's.")] = None
     device: Annotated[DeviceOption, Option(help="Where to train and time.")] = "auto"
-    size: Annotated[str, Option(help="Pixels a side; of several, 224,128,448, the first is trained at.")] = "224"
+    size: Annotated[
+        str | None, Option(help="Pixels a side; of several, the first is trained at. [default: 224; see the budget]")
+    ] = None
     batch: Annotated[str, Option(help="Images a call to time, by commas; the first is the table's.")] = "1"
     variant: Annotated[str, Option(help="Variants to time too: folded,channels_last+bfloat16,compiled,onnx.")] = ""
     tf32: Annotated[bool, Option("--tf32", help="On a GPU, round the factors of float32 products to TF32.")] = False
@@ -153,7 +155,7 @@ class RunOptions:
         return asked_study(
             networks=named, measures=names_in(self.measure), budget=self.budget, steps=self.steps, epochs=self.epochs,
             dataset=self.dataset, data_root=data.data_root, options=data.options, device=self.device,
-            all_sizes=numbers_in("--size", self.size, least=1, most=LARGEST),
+            all_sizes=numbers_in("--size", self.size, least=1, most=LARGEST) if self.size else (),
             batches=numbers_in("--batch", self.batch, least=1, most=LARGEST),
             variants=names_in(self.variant), tf32=self.tf32, cudnn_benchmark=self.cudnn_benchmark,
             seeds=numbers_in("--seeds", self.seeds, least=0, most=LARGEST_SEED),

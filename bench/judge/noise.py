@@ -15,8 +15,9 @@ from bench.files import temporary_folder
 from bench.machine.doctor import Finding, Mark
 from bench.quantities import Device, Latency, LatencySpec
 from bench.quantities.budget import find_budget
+from bench.run.clock import Clock
 from bench.run.job import Job
-from bench.run.plan import Clock, Plan, plan
+from bench.run.plan import Plan, plan
 from bench.run.store import Record
 from bench.run.study import Study
 from bench.run.worker import Order, run

@@ -29,13 +29,15 @@ class AskedData:
 class Settings:
     """The settings that a user may change, for all quantities.
 
-    Networks are measured at `size`, at the first of the `batches` and in float32 eager mode. Then one of these is
-    changed at a time, to each other size, batch and variant. `patience` is the number of checks without improvement
+    Networks are trained and scored at `train_size`, by default at `size`. They are measured at `size`, at the first of
+    the `batches` and in float32 eager mode. Then one of these is changed at a time, to each other size, batch and
+    variant. `patience` is the number of checks without improvement
     after which a training ends. `tf32` and `cudnn_benchmark` are torch's switches for all that is measured on a GPU but
     trainings. With `pseudonyms`, records name neither patients nor files.
     """
 
     size: int = 224
+    train_size: int | None = None
     seeds: tuple[int, ...] = (0,)
     devices: int = 1
     patience: int | None = None
@@ -72,7 +74,7 @@ class Asked(Settings):
 
     @property
     def all_sizes(self) -> list[int]:
-        """The training size, then the other sizes in ascending order."""
+        """The usual size, then the other sizes in ascending order."""
         return [self.size, *sorted(set(self.sizes) - {self.size})]
 
     @property

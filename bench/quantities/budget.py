@@ -1,7 +1,7 @@
 """Budgets: the amount of work of a run, from a smoke test of about a minute to the training of the paper.
 
 A budget sets the whole protocol, and only records with the same protocol are comparable. `--steps` and `--epochs`
-override the length of training.
+override the length of training, and such a training is at the full size of the images.
 """
 
 import math
@@ -20,6 +20,7 @@ class Budget:
     The defaults are the full protocol; smaller budgets override them. A latency is measured in `processes` fresh
     processes of at least `samples` calls and `seconds` each. `checkpoint_interval` is the number of steps between two
     checkpoints if `steps` is given; otherwise the interval is one epoch. An image limit of None uses all images.
+    `train_size` is the pixels a side of the images that are trained on and scored; None for those that are timed.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Budget:
     train_images: int | None = None
     val_images: int | None = None
     test_images: int | None = None
+    train_size: int | None = None
     processes: int = 5
     samples: int = 50
     seconds: float = 2.0
@@ -43,12 +45,12 @@ BUDGETS = {
     budget.name: budget
     for budget in (
         Budget(
-            "smoke", "proves that everything works; its Dice means nothing",
+            "smoke", "proves that everything works; its Dice means nothing", train_size=64,
             batch=2, steps=4, checkpoint_interval=2, augmentation="flips", train_images=8, val_images=2, test_images=6,
             processes=1, samples=5, seconds=0, warmup_calls=3, warmup_s=0,
         ),
         Budget(
-            "quick", "a first comparison, minutes a network on two cores",
+            "quick", "a first comparison, a quarter of an hour for all networks on two cores", train_size=64,
             batch=4, steps=80, checkpoint_interval=20, augmentation="flips", val_images=32,
             processes=3, samples=15, seconds=1, warmup_calls=5,
         ),
@@ -67,5 +69,5 @@ def find_budget(name: str, steps: int | None = None, epochs: int | None = None) 
             raise UserError(f"{option} must be 1 or more, got {value}")
     if steps is not None:
         interval = max(budget.checkpoint_interval, math.ceil(steps / CHECKS))
-        return replace(budget, steps=steps, checkpoint_interval=interval)
-    return replace(budget, steps=None, epochs=epochs) if epochs is not None else budget
+        return replace(budget, steps=steps, checkpoint_interval=interval, train_size=None)
+    return replace(budget, steps=None, epochs=epochs, train_size=None) if epochs is not None else budget

@@ -237,7 +237,7 @@ def _jobs(asked: Asked) -> list[DiceSpec]:
         return []
     limits = (asked.budget.train_images, asked.budget.val_images, asked.budget.test_images)
     train, val, test = (_below(limit, asked.data.images.get(side)) for side, limit in zip(SIDES, limits, strict=True))
-    spec = partial(scored_on, asked.data, asked.size, asked.pseudonyms, test_images=test)
+    spec = partial(scored_on, asked.data, asked.train_size or asked.size, asked.pseudonyms, test_images=test)
     if asked.weights:
         return [spec(weights=asked.weights)]
     trained = (train_spec(asked, asked.data.images["train"], seed) for seed in asked.seeds)

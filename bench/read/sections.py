@@ -10,16 +10,15 @@ from typing import Any
 from bench.machine import Machine
 from bench.networks import is_pretrained, origin_of, titles
 from bench.quantities import QUANTITIES, CostSpec, DiceSpec, LatencySpec, Scores
-from bench.quantities.base import SAME_PASS
 from bench.quantities.scores import PROTOCOLS, SCORES, Protocol
 from bench.quantities.variants import PLAIN, name_of
+from bench.read.beside import USUAL_SIZE, InTable, shape_of, stands_in_table
 from bench.read.code import digest_of, standing
 from bench.read.paired import SUBJECT, Paired, paired, rank, reference_row, told_apart
 from bench.read.rows import Row, grouped, longest, on_one_grid
 from bench.run.store import Record
 from bench.stats.ranking import Rank, Ranking
 
-USUAL_SIZE = 224
 OWN = ("folder", "cases")  # data sets of the user's own: a folder of images, and a list of cases with scores
 
 
@@ -27,7 +26,8 @@ OWN = ("folder", "cases")  # data sets of the user's own: a folder of images, an
 class Section:
     """Rows that may be compared: the same data set, training, machine and latency protocol; all pre-trained or none.
 
-    The reference of paired comparisons is the network `against`, if it was scored.
+    The reference of paired comparisons is the network `against`, if it was scored. `size` is that of the images for
+    which counts, times and memory were measured. A short training may have been of smaller ones: `dice.size`.
     """
 
     dice: DiceSpec | None
@@ -181,10 +181,11 @@ def sections(
     Dice.
 
     Each training protocol on a data set gives a section for each machine and device on which the plain networks were
-    timed, at the smallest batch. Networks that were timed but not trained give a section with all timed networks, at
-    the usual size, else the smallest. With `running`, networks that are still to be scored are listed with those that
-    already are. Other records get sections of their own. Pre-trained networks are kept in separate sections. Sweeps and
-    variants are in `bench.read.speeds`.
+    timed, at the smallest batch. Dice of images of a size at which nothing else was measured stands beside the cost at
+    the usual size, else at the smallest. Networks that were timed but not trained give a section with all timed
+    networks, at the usual size, else the smallest. With `running`, networks that are still to be scored are listed with
+    those that already are. Other records get sections of their own. Pre-trained networks are kept in separate sections.
+    Sweeps and variants are in `bench.read.speeds`.
     """
     old = {id(record) for record in outdated(records)}
     found = []
@@ -198,14 +199,13 @@ def sections(
 def _sections(
     records: Sequence[Record], called: Mapping[str, str], protocol: Protocol | None, running: bool
 ) -> list[Section]:
-    dice = _scored(records)
-    timed = _timed(records, {_shape(scored[0]) for scored in dice})
+    dice, table, kept = _scored(records), InTable(records, called), _Kept()
+    timed = _timed(records, {table.shape(scored[0]) for scored in dice})
     wanted = _names(record for scored in dice for record in scored) if running else _names(records)
-    table, kept = _InTable(records, called), _Kept()
     by_shape: dict[Any, list[list[list[Record]]]] = defaultdict(lambda: [[], []])
     for place, groups in enumerate((dice, timed)):
         for group in groups:
-            by_shape[_shape(group[0])][place].append(group)
+            by_shape[table.shape(group[0])][place].append(group)
 
     def made(scored: list[Record], timed: list[Record], absent: set[str], alone: Sequence[Record] = ()) -> Section:
         return _section(table, kept, scored, timed, absent, protocol, alone)
@@ -213,52 +213,23 @@ def _sections(
     found = [
         made(scored, group, wanted - _scored_names(wanted, scored))
         for scored in dice
-        for group in by_shape[_shape(scored[0])][1] or [[]]
+        for group in by_shape[table.shape(scored[0])][1] or [[]]
     ]
     scored_names = {shape: _names(r for group in groups[0] for r in group) for shape, groups in by_shape.items()}
 
     def is_left_over(group: list[Record]) -> bool:
         """Whether a network of the group is missing from the scored sections of the same shape."""
-        scored = scored_names.get(_shape(group[0]))
+        scored = scored_names.get(shape_of(group[0]))
         ours = _names([*group, *table.beside(group[0])])
         return not scored or (not running and any({n, origin_of(n)}.isdisjoint(scored) for n in ours))
 
     found += [made([], group, set()) for group in timed if is_left_over(group)]
-    swept = {_shape(r) for r in records if isinstance(r.job.spec, LatencySpec)}
+    swept = {shape_of(r) for r in records if isinstance(r.job.spec, LatencySpec)}
     for group in _alone(records):
-        if _shape(group[0]) not in swept and is_left_over(group):
+        if shape_of(group[0]) not in swept and is_left_over(group):
             found.append(made([], [], set(), group))
-            swept.add(_shape(group[0]))
+            swept.add(shape_of(group[0]))
     return found
-
-
-class _InTable:
-    """The records for the main table, found by their conditions, and the titles of their networks."""
-
-    def __init__(self, records: Sequence[Record], called: Mapping[str, str]) -> None:
-        self.called = called
-        self.names: dict[str, tuple[str, ...]] = {}  # of the conditions that a quantity has
-        self.found: dict[Any, list[tuple[int, Record]]] = defaultdict(list)
-        self.on_machines: dict[Any, list[Record]] = defaultdict(list)  # by shape
-        for place, record in enumerate(records):
-            spec = record.job.spec
-            if _stands_in_table(record):
-                names = self.names.get(spec.quantity)
-                if names is None:
-                    names = self.names[spec.quantity] = tuple(n for n in SAME_PASS if hasattr(spec, n))
-                self.found[spec.quantity, *(getattr(spec, name) for name in names)].append((place, record))
-                if record.machine_id:
-                    self.on_machines[_shape(record)].append(record)
-
-    def beside(self, first: Record) -> list[Record]:
-        """The records for the same row as `first`: those with equal conditions, as far as both have them."""
-        theirs = first.job.spec
-        keys = [(of, *(getattr(theirs, n, None) for n in names)) for of, names in self.names.items() if of != "latency"]
-        return [record for _, record in sorted((one for key in keys for one in self.found.get(key, ())), key=_place)]
-
-
-def _place(one: tuple[int, Record]) -> int:
-    return one[0]
 
 
 class _Kept(dict[Any, dict[Any, Any]]):
@@ -331,9 +302,9 @@ def _timed(records: Sequence[Record], scored: set[tuple[int, int, int]]) -> list
     for family in grouped(plain, "latency", QUANTITIES["latency"].repeats | {"batch", "size"}):
         batch = min(record.job.spec.batch for record in family)
         smallest = [record for record in family if record.job.spec.batch == batch]
-        shapes = {_shape(record) for record in smallest}
+        shapes = {shape_of(record) for record in smallest}
         usual = min(shapes, key=lambda shape: (shape[2] != USUAL_SIZE, shape))
-        groups += [longest([r for r in smallest if _shape(r) == s]) for s in sorted(shapes & scored or {usual})]
+        groups += [longest([r for r in smallest if shape_of(r) == s]) for s in sorted(shapes & scored or {usual})]
     return groups
 
 
@@ -342,7 +313,7 @@ def _alone(records: Sequence[Record]) -> list[list[Record]]:
 
     Of a sweep, the usual size is taken, else the smallest, at the smallest batch.
     """
-    standing = [r for r in records if _stands_in_table(r) and not isinstance(r.job.spec, LatencySpec)]
+    standing = [r for r in records if stands_in_table(r) and not isinstance(r.job.spec, LatencySpec)]
     families = [f for name, q in QUANTITIES.items() for f in grouped(standing, name, q.repeats | set(q.grows))]
     groups = []
     for family in families:
@@ -351,19 +322,15 @@ def _alone(records: Sequence[Record]) -> list[list[Record]]:
     return sorted(groups, key=lambda group: not group[0].machine_id)
 
 
-def _stands_in_table(record: Record) -> bool:
-    quantity = QUANTITIES[record.job.spec.quantity]
-    return bool(quantity.columns) and all(getattr(record.job.spec, k) == v for k, v in quantity.beside.items())
-
-
 def _section(
-    table: _InTable, kept: _Kept, scored: list[Record], timed: list[Record], absent: set[str],
+    table: InTable, kept: _Kept, scored: list[Record], timed: list[Record], absent: set[str],
     protocol: Protocol | None, alone: Sequence[Record] = (),
 ) -> Section:  # fmt: skip
     """Make one section without the networks `absent`, which were not scored here and would only add empty cells."""
-    # Without times, use other machine-dependent records of the scored shape, at the smallest batch.
-    alike = table.on_machines.get(_shape(scored[0]), []) if scored and not timed else []
-    first = (timed or sorted(alike, key=lambda r: getattr(r.job.spec, "batch", 1)) or scored or alone)[0]
+    # Without times, use other records of the table's shape that depend on the machine, at the smallest batch.
+    shape = table.shape(scored[0]) if scored and not timed else None
+    alike = [r for r in table.of_shape.get(shape, []) if r.machine_id or shape != shape_of(scored[0])]
+    first = (timed or sorted(alike, key=_by_batch) or scored or alone)[0]
     beside = table.beside(first)
     counted = [record for record in beside if isinstance(record.job.spec, CostSpec)]
     members: dict[str, list[Record]] = defaultdict(list)
@@ -377,6 +344,10 @@ def _section(
     rows = tuple(replace(row, twin=_twin(row, rows)) if origin_of(row.network) else row for row in rows)
     latency, cost = (group[0].job.spec if group else None for group in (timed, counted))
     return Section(dice, latency, cost, first.machine, rows, protocol, size=first.job.spec.size)
+
+
+def _by_batch(record: Record) -> tuple[bool, int]:
+    return not record.machine_id, getattr(record.job.spec, "batch", 1)
 
 
 def _twin(row: Row, rows: Sequence[Row]) -> Row | None:
@@ -393,8 +364,3 @@ def _by_origin(own: Sequence[Record]) -> list[tuple[Record, ...]]:
     origins = {id(r): (r.job.spec.weights, bool(r.job.spec.predicted)) for r in own if isinstance(r.job.spec, DiceSpec)}
     kinds = list(dict.fromkeys(origins.values()))
     return [tuple(r for r in own if origins.get(id(r), kind) == kind) for kind in kinds or [("", False)]]
-
-
-def _shape(record: Record) -> tuple[int, int, int]:
-    spec = record.job.spec
-    return spec.channels, spec.classes, spec.size

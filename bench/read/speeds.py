@@ -11,9 +11,10 @@ from bench.networks import is_pretrained, title_of, titles
 from bench.quantities import QUANTITIES, Cost, Energy, Latency, LatencySpec, Memory, Peak, Profile
 from bench.quantities.base import SWITCHES
 from bench.quantities.variants import PLAIN, name_of
+from bench.read.beside import USUAL_SIZE
 from bench.read.paired import SUBJECT
 from bench.read.rows import T, longest, of_newest_runtime, taints, typical
-from bench.read.sections import USUAL_SIZE, outdated
+from bench.read.sections import outdated
 from bench.run.store import Record
 from bench.stats.estimate import Estimate, of_processes
 from bench.stats.order import percentile

@@ -185,9 +185,14 @@ def of_score(score: Score, distance_unit: str = "", **more: Any) -> Column:
 
 
 def of_dice(section: Section) -> Column:
-    """The column of Dice, in which all networks lead that nothing shows to be worse than the one with the highest."""
+    """The column of Dice, in which all networks lead that nothing shows to be worse than the one with the highest.
+
+    Its header tells the size of the images, if the other columns are of another size.
+    """
     unbeaten = {id(row) for row in section.unbeaten} if section.dice else set()
-    return replace(DICE, leads=lambda row: id(row) in unbeaten)
+    size = section.dice.size if section.dice else section.size
+    unit = "" if size == section.size else f"{size}x{size}"
+    return replace(DICE, unit=unit, leads=lambda row: id(row) in unbeaten)
 
 
 def main(section: Section) -> list[Column]:

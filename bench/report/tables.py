@@ -145,7 +145,7 @@ def published_table(section: Section) -> Table | None:
     """A section's networks of which a paper prints an accuracy on its data set; None where there is none."""
     if not section.dice:
         return None
-    here = {section.dice.dataset, f"{section.dice.size}x{section.dice.size}"}
+    here = {section.dice.dataset, f"{section.size}x{section.size}"}
     scored = [row for row in section.rows if row.dice and row.seeds]
     of = {row.network: [f for f in published() if f.network == row.network and f.dataset in here] for row in scored}
     rows = [row for row in scored if any(METRICS[f.metric][1].base == "score" for f in of[row.network])]

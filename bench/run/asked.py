@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from bench.errors import UserError, unknown
 from bench.networks import NETWORKS, table, with_arguments
-from bench.quantities import Device
+from bench.quantities import Device, Settings
 from bench.quantities.budget import find_budget
 from bench.run.study import Study, usual_measures
 
@@ -63,15 +63,17 @@ def asked_study(
 ) -> Study:  # fmt: skip
     """The study of what was asked, with what is usual on the device where nothing was.
 
-    `others` are fields of Study. Networks are trained at the first of `all_sizes`. Raises UserError if the study is not
-    possible.
+    `others` are fields of Study. Networks are trained at the first of `all_sizes`; without one, at the size of the
+    budget. Raises UserError if the study is not possible.
     """
     if weights and (steps or epochs):
         raise UserError(f"--weights {weights} is trained already; leave --steps and --epochs out")
     where = device_of(device)
     refuse_on_cpu(where, tf32=tf32, cudnn_benchmark=cudnn_benchmark)
+    found = find_budget(budget or ("paper" if where == "cuda" else "quick"), steps, epochs)
+    size, *sizes = all_sizes or (Settings.size,)
     return Study(
-        measures=tuple(measures) or usual_measures(where), device=where, weights=weights,
-        budget=find_budget(budget or ("paper" if where == "cuda" else "quick"), steps, epochs),
-        size=all_sizes[0], sizes=tuple(all_sizes[1:]), tf32=tf32, cudnn_benchmark=cudnn_benchmark, **others,
+        measures=tuple(measures) or usual_measures(where), device=where, weights=weights, budget=found,
+        train_size=None if all_sizes or weights else found.train_size, size=size, sizes=tuple(sizes),
+        tf32=tf32, cudnn_benchmark=cudnn_benchmark, **others,
     )  # fmt: skip

@@ -6,6 +6,7 @@ run does is left to it, and looked for again after everything else. A time has t
 
 import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,8 +15,10 @@ from bench.errors import UserError
 from bench.files import Unusable, make_ready, unusable
 from bench.locks import Lock, Lost, clear, holder, machine_lock, take
 from bench.quantities import QUANTITIES
+from bench.run.clock import Clock
+from bench.run.forkserver import ForkServer, may_fork
 from bench.run.job import Job, in_words
-from bench.run.plan import Clock, Plan
+from bench.run.plan import Plan
 from bench.run.store import WRITTEN, Record, Store
 from bench.run.worker import Order, run
 
@@ -43,8 +46,12 @@ def carry_out(plan: Plan, waiting: list[Job], out: Path, listener: Listener) -> 
     make_ready(out, WRITTEN)
     clear(out / "locks")
     carrying = Carrying(plan, waiting, out, listener)
-    while carrying.left:
-        carrying.go_through()
+    try:
+        while carrying.left:
+            carrying.go_through()
+    finally:
+        if carrying.server:
+            carrying.server.close()
     carrying.refuse_lost()
     return [record for record in map(carrying.store.find, plan.jobs) if record is not None]
 
@@ -67,6 +74,7 @@ class Carrying:
         self.refused: dict[str, str] = {}  # why a job's record could not be written, by the job's key
         self.told = ""  # for what it waits
         self.words = in_words([*plan.jobs, *waiting])
+        self.server = _server(plan, waiting)
 
     def go_through(self) -> None:
         """Do each job that is left and that no other run does; pause if there was none."""
@@ -132,8 +140,9 @@ class Carrying:
         with machine_lock(QUANTITIES[job.spec.quantity].quiet, lambda text: hear({"waiting": text})):
             # The guess is made before the run, since it depends on what is left to do.
             guess, started = self.clock.guess(job), time.monotonic()
-            record = run(_order(self.plan, job, self.out, lock), hear)
-            self.clock.learn(job, guess, time.monotonic() - started)
+            server = self.server if may_fork(job) else None
+            record = run(_order(self.plan, job, self.out, lock), hear, server)
+            self.clock.learn(job, guess, time.monotonic() - started, record)
         return record
 
     def _wait(self) -> None:
@@ -143,6 +152,16 @@ class Carrying:
             self.told, by = job.key, holder(lock_of(self.out, job)) or "another run"
             self.listener.event({"waiting": f"waiting for {by}, which is {self.words[job.key]}"})
         time.sleep(POLL_S)
+
+
+def _server(plan: Plan, waiting: Sequence[Job]) -> ForkServer | None:
+    """What forks the workers, if there are several to fork; a GPU cannot be used after a fork."""
+    names = [job.spec.quantity for job in waiting if may_fork(job)]
+    if len(names) < 2 or plan.study.device != "cpu" or not hasattr(os, "fork"):
+        return None
+    orders = {name: "bench.run.dice" for name in names if QUANTITIES[name].takes == "order"}
+    modules = [orders.get(name, f"bench.measure.{name}") for name in dict.fromkeys(names)]
+    return ForkServer(["bench.run.child", *modules])
 
 
 def _asks_more(job: Job, failed: Job) -> bool:

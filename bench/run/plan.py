@@ -1,4 +1,4 @@
-"""Plans: the ordered list of jobs of a study, and the estimate of the time they take."""
+"""Plans: the ordered list of jobs of a study."""
 
 import hashlib
 import json
@@ -14,11 +14,7 @@ from bench.run.job import Job
 from bench.run.store import Store
 from bench.run.study import Study
 
-# Initial estimates, corrected by the duration of finished jobs. Multiply-adds per second of a core, of a GPU:
-MACS_PER_S = {"cpu": 50e9, "cuda": 5e12}
-BFLOAT16_GAIN = 3  # speed-up of native bfloat16 over float32: 2 with AVX-512, more with AMX
 UNKNOWN_MACS = 10e9  # for a network without a published count
-MOVED = 15e9  # cost of moving data, in multiply-adds; small networks are slower than their multiply-adds suggest
 
 Done = Callable[[int, int], object]  # called with how many images of how many were read
 
@@ -34,9 +30,10 @@ class Plan:
 
 
 def plan(study: Study, splits: Path | None = None, done: Done = lambda count, total: None) -> Plan:
-    """Plan the jobs of a study: by quantity, then by conditions, then by network.
+    """Plan the jobs of a study: by quantity, then by conditions, then by network, the cheapest first.
 
-    So latency is interleaved: every network once, then every network again in another process. A network that computes
+    So latency is interleaved: every network once, then every network again in another process; and the table fills
+    soon, for what takes longest comes last. A network that computes
     the same function as another is not trained. A seeded split is read from the folder `splits` if `keep_split` stored
     it there in an earlier run.
     """
@@ -49,14 +46,20 @@ def plan(study: Study, splits: Path | None = None, done: Done = lambda count, to
     if data:
         data.read(done)
     asked = study.asked(data)
+    cheapest_first = sorted(study.networks, key=macs_of)
     jobs: list[Job] = []
     for name, quantity in QUANTITIES.items():
         if quantity.takes == "machine":
             jobs += [Job(network=MACHINE, network_digest="", spec=spec) for spec in quantity.jobs(asked)]
         elif name in study.measures:
-            networks = [one for one in study.networks if name != "dice" or not origin_of(one)]
+            networks = [one for one in cheapest_first if name != "dice" or not origin_of(one)]
             jobs += [Job.of(network, spec) for spec in quantity.jobs(asked) for network in networks]
     return Plan(study, tuple(jobs), data, asked)
+
+
+def macs_of(network: str) -> float:
+    """Multiply-adds for an image of 224x224, as published."""
+    return find_network(network).macs_at_224 or UNKNOWN_MACS
 
 
 def of_jobs(study: Study, jobs: Sequence[Job]) -> Plan:
@@ -89,40 +92,3 @@ def split_path(
         return None
     names = sorted((sample.id, sample.group) for part in data.splits.values() for sample in part)
     return splits / f"{dataset}-{hashlib.sha256(json.dumps(names).encode()).hexdigest()[:12]}.json"
-
-
-class Clock:
-    """Estimates the time left from the published multiply-adds, corrected by what finished jobs took."""
-
-    def __init__(self, plan: Plan, out: Path | None = None) -> None:
-        self.out = out  # folder in which completed trainings are found
-        self.asked = plan.asked
-        self.rate = MACS_PER_S[plan.study.device] * (plan.asked.threads if plan.study.device == "cpu" else 1)
-        self.learned: dict[str, list[tuple[float, float]]] = {}
-
-    def learn(self, job: Job, guess: float, seconds: float) -> None:
-        """Record that a job with an estimate of `guess` seconds took `seconds`."""
-        self.learned.setdefault(job.spec.quantity, []).append((guess, seconds))
-
-    def left(self, jobs: Sequence[Job]) -> float:
-        """Seconds until all these jobs are done."""
-        return sum(self._factor(job.spec.quantity) * self.guess(job) for job in jobs)
-
-    def guess(self, job: Job) -> float:
-        """Estimated seconds for one job, without correction."""
-        quantity, spec = QUANTITIES[job.spec.quantity], job.spec
-        if quantity.takes == "machine":
-            return quantity.start_s
-        train = getattr(spec, "train", None)
-        rate = self.rate * (BFLOAT16_GAIN if train and train.precision == "bfloat16" else 1)
-        if train and self._is_trained(job):
-            spec = spec.model_copy(update={"train": None})
-        macs = find_network(job.network).macs_at_224 or UNKNOWN_MACS
-        return quantity.start_s + quantity.passes(spec, self.asked) * (macs + MOVED) / rate
-
-    def _factor(self, quantity: str) -> float:
-        learned = self.learned.get(quantity, [])
-        return sum(real for _, real in learned) / sum(guess for guess, _ in learned) if learned else 1.0
-
-    def _is_trained(self, job: Job) -> bool:
-        return self.out is not None and (self.out / "checkpoints" / job.training_key / "card.json").exists()

@@ -32,12 +32,14 @@ from bench.networks.handed import Handed, received
 from bench.processes import stop, supervised
 from bench.quantities import Device, Frozen
 from bench.run.events import Silent, Strange, events
+from bench.run.forkserver import Forked, ForkServer
 from bench.run.job import Job
 from bench.run.log import last_words, new_log, shorten
 from bench.run.store import Record, Store
 from bench.training.devices import Process
 
 Tell = Callable[[dict[str, Any]], None]
+Child = subprocess.Popen[bytes] | Forked
 LEAVING_S = 10.0  # time for a process to end by itself after its last event
 GRACE_S = 3.0  # time for a lost process to be reported before this process ends with its own error
 
@@ -131,16 +133,16 @@ class Work:
         return lambda done, total: self.tell({"doing": doing, "done": done, "of": total})
 
 
-def run(order: Order, tell: Tell) -> Record:
+def run(order: Order, tell: Tell, server: ForkServer | None = None) -> Record:
     """Run one job in its own process and return its record, which may be a failure.
 
-    `tell` receives the child's events. Raises UserError if the problem concerns every network, such as an unreadable
-    image or a checkpoint that does not fit, Unusable if what is measured cannot be kept, such as on a full disk, and
-    Lost, without a record, if another run took the job over.
+    The process is forked by `server`, if there is one. `tell` receives the child's events. Raises UserError if the
+    problem concerns every network, such as an unreadable image or a checkpoint that does not fit, Unusable if what is
+    measured cannot be kept, such as on a full disk, and Lost, without a record, if another run took the job over.
     """
     before, began = state(), time.monotonic()
     with _new_log(order) as log:
-        last = _heard(start(order, log), order, tell, order.silence_s, partial(shorten, log))
+        last = _heard(start(order, log, server), order, tell, order.silence_s, partial(shorten, log))
         shorten(log)
     try:
         if last["end"] == "lost" or not order.is_ours:
@@ -162,7 +164,7 @@ def _new_log(order: Order) -> BinaryIO:
 
 
 def _heard(
-    child: "subprocess.Popen[bytes]", order: Order, tell: Tell, silence_s: float = math.inf,
+    child: Child, order: Order, tell: Tell, silence_s: float = math.inf,
     look: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Pass on what a child tells, and return its last event. Then nothing that it started is left.
@@ -190,10 +192,11 @@ def _heard(
     return {"end": "crashed", "error": error}
 
 
-def start(order: Order, log: BinaryIO | None = None) -> "subprocess.Popen[bytes]":
+def start(order: Order, log: BinaryIO | None = None, server: ForkServer | None = None) -> Child:
     """Start a child, under a supervisor, and send it its order. With `log` None it uses our stderr.
 
-    It ends with this process at the latest. Raises UserError if the system starts no more processes.
+    It is forked by `server`, if there is one and it can. It ends with this process at the latest. Raises UserError if
+    the system starts no more processes.
     """
     path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
     variables = {**os.environ, **ALLOCATOR, "OMP_NUM_THREADS": str(order.threads), "PYTHONPATH": path}
@@ -201,7 +204,9 @@ def start(order: Order, log: BinaryIO | None = None) -> "subprocess.Popen[bytes]
     # that Ctrl-C reaches only the parent, which then ends the child.
     command = [sys.executable, "-P", "-u", "-m", "bench.run.child"]
     try:
-        child = supervised(command, variables, stdout=subprocess.PIPE, stderr=log)
+        child = (server and server.start(variables, log)) or supervised(
+            command, variables, stdout=subprocess.PIPE, stderr=log
+        )
     except OSError as error:
         what_to_do = "end other programs, or raise the limit (ulimit -u)"
         raise UserError(f"cannot start a process: {error.strerror}; {what_to_do}") from None
@@ -261,7 +266,7 @@ class Ranks:
         self.process = Process(port=_free_port() if devices > 1 else 0)
         others = (self.process.model_copy(update={"rank": rank}) for rank in range(1, devices))
         self.orders = [order.model_copy(update={"threads": self.threads, "process": process}) for process in others]
-        self.children: dict[subprocess.Popen[bytes], threading.Thread] = {}  # each with who listens to it
+        self.children: dict[Child, threading.Thread] = {}  # each with who listens to it
 
     def __enter__(self) -> Self:
         for order in self.orders:
@@ -280,7 +285,7 @@ class Ranks:
         for child in self.children:
             stop(child)
 
-    def _hear(self, order: Order, child: "subprocess.Popen[bytes]") -> None:
+    def _hear(self, order: Order, child: Child) -> None:
         """Wait for a process's last event, or for its end without one."""
         last = _heard(child, order, lambda event: None)
         if last["end"] == "ok" or self.over:

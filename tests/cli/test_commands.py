@@ -247,3 +247,15 @@ def test_data_speed_prints_two_rates(own):
     rates = json.loads(done.stdout)
     assert rates["samples"] == 7
     assert min(rates["cold_per_s"], rates["cached_per_s"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "sizes"),
+    [
+        ({"budget": "quick"}, (224, 64)), ({"budget": "quick", "size": "224"}, (224, None)),
+        ({"budget": "quick", "steps": 80}, (224, None)), ({"budget": "paper"}, (224, None)),
+    ],
+)  # fmt: skip
+def test_the_size_of_trainings_is_the_budgets_unless_one_was_given(given, sizes):
+    study = RunOptions(networks=["unet"], **given).study(DataOptions())
+    assert (study.size, study.train_size) == sizes

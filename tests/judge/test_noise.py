@@ -8,7 +8,7 @@ from bench.judge import noise
 from bench.judge.noise import MOST, PAIRS, RESOLUTION, Failed, NoiseRun, Pair, containing_1, judge_noise, resolution
 from bench.machine import this_machine
 from bench.quantities import LatencySpec, PeakSpec
-from bench.run.local import Clock
+from bench.run.clock import Clock
 
 BUSY = (
     STATE.model_copy(update={"clock_s": 0.0, "cpu_busy_s": 0.0, "own_cpu_s": 0.0}),

@@ -33,6 +33,13 @@ def test_epochs_override_steps():
     assert (spec.steps, spec.checkpoint_interval) == (6, 3)
 
 
+def test_a_training_of_another_length_is_of_images_of_full_size():
+    assert find_budget("quick").train_size == 64
+    assert find_budget("quick", steps=80).train_size is None
+    assert find_budget("quick", epochs=2).train_size is None
+    assert find_budget("paper").train_size is None
+
+
 def test_what_is_asked_is_of_the_training_and_leaves_its_steps_as_they_are():
     plain, more = (training(find_budget("quick"), 100, **given) for given in ({}, MORE))
     assert (plain.devices, plain.patience, plain.precision) == (1, None, "float32")

@@ -75,6 +75,23 @@ def test_other_sizes_machines_and_trainings_are_never_mixed():
     assert [len(row.records) for section in found for row in section.rows] == [3, 3, 1]
 
 
+def test_dice_of_smaller_images_stands_beside_the_cost_of_the_usual_size():
+    records = [altered(dice_record(), size=64), cost_record(), latency_record()]
+    (section,) = sections(records)
+    assert (section.dice.size, section.size, len(section.rows)) == (64, 224, 1)
+    assert section.rows[0].cost
+    assert section.rows[0].latency_s
+    assert section.name == "synthetic-224-cpu"
+    (section,) = sections([altered(dice_record(), size=64), cost_record()])  # nothing was timed
+    assert (section.size, section.rows[0].cost is not None) == (224, True)
+
+
+def test_dice_of_a_size_that_was_measured_stands_beside_that_alone():
+    swept = [altered(record, size=size) for record in (cost_record(), latency_record()) for size in (64, 224)]
+    found = sections([altered(dice_record(), size=64), *swept])
+    assert [(section.size, bool(section.dice)) for section in found] == [(64, True)]
+
+
 def test_of_two_protocols_that_a_network_was_timed_by_the_longer_is_shown():
     short, other = latency_record(samples_s=(9.0,)), latency_record("unetpp", samples_s=(8.0,))
     spec = short.job.spec.model_copy(update={"samples": 60})

@@ -1,6 +1,6 @@
 """Cells: the best is marked, an interval only where there is one, a dash where there is nothing."""
 
-from handmade import STATE, cost_record, dice_record, latency_record, record
+from handmade import STATE, altered, cost_record, dice_record, latency_record, record
 
 from bench.quantities import CostSpec
 from bench.read.sections import sections
@@ -103,3 +103,10 @@ def test_a_score_that_lacks_a_failed_seed_is_marked_and_never_the_best():
     assert (unet["Dice"].mark, unet["Dice"].best) == ("§", False)
     assert (unetpp["Dice"].mark, unetpp["Dice"].best) == ("", True)
     assert section.rows[0].failures == ("dice with seed 1 diverged: at step 31",)
+
+
+def test_dice_of_other_images_than_those_that_were_timed_tells_their_size():
+    section = sections([altered(dice_record(), size=64), cost_record(), latency_record()])[0]
+    assert [c.header for c in (*main(section), *accuracy(section)) if c.key == "dice"] == ["Dice (64x64)"] * 2
+    section = sections([dice_record(), cost_record(), latency_record()])[0]
+    assert [column.header for column in main(section) if column.key == "dice"] == ["Dice"]

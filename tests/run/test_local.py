@@ -12,8 +12,9 @@ from bench.files import host
 from bench.quantities import Cost, Count, Latency, Peak
 from bench.quantities.budget import find_budget
 from bench.run import engine, local
+from bench.run.clock import Clock
 from bench.run.local import carry_out, lock_of
-from bench.run.plan import Clock, missing, plan
+from bench.run.plan import missing, plan
 from bench.run.store import Record, Store
 from bench.run.study import Study
 
@@ -59,7 +60,7 @@ def worker(monkeypatch):
         def __init__(self):
             self.fails, self.too_large, self.count = set(), 1000, 0
 
-        def __call__(self, order, tell):
+        def __call__(self, order, tell, server=None):
             spec = order.job.spec
             bad, large = order.job.network in self.fails, getattr(spec, "batch", 1) >= self.too_large
             result = None if bad or large else RESULTS[spec.quantity]
@@ -101,7 +102,7 @@ def test_a_network_that_crashes_is_a_row_and_is_tried_again(tmp_path, worker):
 def test_what_was_measured_before_a_stop_is_kept(tmp_path, worker, monkeypatch):
     calls = []
 
-    def stops_at_third(order, tell):
+    def stops_at_third(order, tell, server=None):
         calls.append(order.job)
         if len(calls) == 3:
             raise UserError("an unreadable image")
@@ -121,6 +122,23 @@ def test_the_clock_learns_from_what_jobs_took():
     assert clock.left(costs) == pytest.approx(10 * guess)
 
 
+def test_a_pass_that_was_timed_here_tells_how_long_a_training_takes(tmp_path):
+    planned = plan(Study(("unet",), ("latency", "dice"), find_budget("quick"), "synthetic", None, "cpu"))
+    timed, trained = (next(j for j in planned.jobs if j.spec.quantity == of) for of in ("latency", "dice"))
+    clock = Clock(planned, tmp_path)
+    slow, fast = (
+        Record(job=timed, status="ok", machine=ENVIRONMENT, before=STATE, after=STATE, wall_s=1.0,
+               result=Latency(samples_s=(seconds,), warmup_s=(seconds,)))
+        for seconds in (20.0, 2.0)
+    )  # fmt: skip
+    clock.learn(timed, 1.0, 1.0, slow)
+    taken = clock.left([trained])
+    clock.learn(timed, 1.0, 1.0, fast)
+    assert clock.left([trained]) == pytest.approx(taken / 10, rel=0.05)
+    Store(tmp_path).write(fast)
+    assert Clock(planned, tmp_path).left([trained]) == pytest.approx(clock.left([trained]))
+
+
 def test_a_sweep_ends_where_memory_does_and_the_rest_goes_on(tmp_path, worker):
     worker.too_large = 8
     study = Study(("unet", "unetpp"), ("latency",), find_budget("smoke"), "synthetic", None, "cpu",
@@ -129,8 +147,8 @@ def test_a_sweep_ends_where_memory_does_and_the_rest_goes_on(tmp_path, worker):
     found = carry_out(planned, missing(planned, Store(tmp_path)), tmp_path, Listener())
     said = [(r.job.network, r.job.spec.batch, r.status) for r in found if r.job.network != "machine"]
     assert said == [
-        ("unet", 1, "ok"), ("unetpp", 1, "ok"), ("unet", 4, "ok"), ("unetpp", 4, "ok"),
-        ("unet", 8, "out_of_memory"), ("unetpp", 8, "out_of_memory"), ("unet", 1, "ok"), ("unetpp", 1, "ok"),
+        ("unetpp", 1, "ok"), ("unet", 1, "ok"), ("unetpp", 4, "ok"), ("unet", 4, "ok"),
+        ("unetpp", 8, "out_of_memory"), ("unet", 8, "out_of_memory"), ("unetpp", 1, "ok"), ("unet", 1, "ok"),
     ]  # fmt: skip
 
 
@@ -149,7 +167,7 @@ def test_a_training_that_took_as_long_as_guessed_leaves_the_next_guess_as_it_was
     planned = plan(Study(("unet", "unetpp"), ("dice",), find_budget("quick"), "synthetic", None, "cpu"))
     clock, now, told = Clock(planned, tmp_path), [0.0], []
 
-    def run(order, tell):
+    def run(order, tell, server=None):
         now[0] += clock.guess(order.job)
         card = tmp_path / "checkpoints" / order.job.training_key / "card.json"
         card.parent.mkdir(parents=True)
@@ -211,7 +229,7 @@ def other_does(job, out, worker, status="ok"):
 def called(worker, monkeypatch):
     """The jobs that were really done, in their order."""
     done = []
-    monkeypatch.setattr(local, "run", lambda order, tell: (done.append(order.job), worker(order, tell))[1])
+    monkeypatch.setattr(local, "run", lambda order, tell, server: (done.append(order.job), worker(order, tell))[1])
     monkeypatch.setattr(local, "POLL_S", 0.0)
     return done
 
@@ -251,7 +269,7 @@ def test_a_job_that_another_run_took_over_is_stopped_and_its_record_is_not_repla
     monkeypatch.setattr(local, "POLL_S", 0.0)
     first, stopped = PLAN.jobs[0], []
 
-    def run(order, tell):
+    def run(order, tell, server=None):
         if order.job == first and not stopped:
             facts = json.loads(order.lock.read_text())
             order.lock.write_text(json.dumps({**facts, "token": "of another run"}))

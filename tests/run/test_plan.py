@@ -25,13 +25,18 @@ def ask(**changes: object) -> Study:
     return dataclasses.replace(STUDY, **changes)
 
 
-def test_latency_is_interleaved_over_the_networks():
+def test_latency_is_interleaved_over_the_networks_the_cheapest_first():
     order = [(job.spec.quantity, job.network) for job in plan(STUDY).jobs]
-    both = ["unet", "mdsa_unet"]
+    both = ["mdsa_unet", "unet"]
     expected = [(q, n) for q in ["cost", "latency", "latency", "latency", "dice"] for n in both]
     assert order == [("peak", "machine"), *expected]
     processes = [job.spec.process for job in plan(STUDY).jobs if job.spec.quantity == "latency"]
     assert processes == [0, 0, 1, 1, 2, 2]
+
+
+def test_only_trainings_are_of_smaller_images():
+    sizes = {(job.spec.quantity, job.spec.size) for job in plan(ask(train_size=64)).jobs if job.network == "unet"}
+    assert sizes == {("cost", 224), ("latency", 224), ("dice", 64)}
 
 
 def test_a_network_of_the_same_function_is_measured_and_not_trained():

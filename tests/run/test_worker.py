@@ -39,7 +39,7 @@ def program(monkeypatch):
     """Sets the program that runs as the worker, after it said what it does; what it prints to stderr is logged."""
 
     def put(text: str) -> None:
-        def start(order, log):
+        def start(order, log, server=None):
             return supervised(
                 [sys.executable, "-c", PRINTED + text], {**os.environ}, stdout=subprocess.PIPE, stderr=log
             )

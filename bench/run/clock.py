@@ -1,0 +1,97 @@
+"""How long jobs take: a guess before the first, and a better one with each that was done."""
+
+import time
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from statistics import median
+
+from bench.machine import this_machine
+from bench.quantities import QUANTITIES, Latency, LatencySpec
+from bench.quantities.base import pixels
+from bench.quantities.variants import PLAIN, name_of
+from bench.run.forkserver import may_fork
+from bench.run.job import Job
+from bench.run.plan import Plan, macs_of
+from bench.run.store import Record, Store
+
+CONVOLUTIONS = 0.5  # multiply-adds of a network in the time of one of a large product of matrices
+GPU_MACS_PER_S = 5e12
+BFLOAT16_GAIN = 3  # speed-up of native bfloat16 over float32: 2 with AVX-512, more with AMX
+MOVED = 15e9  # cost of moving data, in multiply-adds; small networks are slower than their multiply-adds suggest
+FORK_S = 0.5  # to fork a worker, instead of starting it
+SIDE = 1024  # of the matrices
+
+
+class Clock:
+    """Estimates the time left.
+
+    A forward pass takes as long as on record here, else what its multiply-adds take at the pace of this machine. All
+    guesses of a quantity are corrected by what its finished jobs took.
+    """
+
+    def __init__(self, plan: Plan, out: Path | None = None) -> None:
+        self.out = out  # folder in which records and completed trainings are found
+        self.plan, self.asked = plan, plan.asked
+        self.learned: dict[str, list[tuple[float, float]]] = {}
+        self.passes_s: dict[str, float] = {}  # seconds of a forward pass of one image of 224x224, by network
+        if out:
+            timed = (job for job in plan.jobs if isinstance(job.spec, LatencySpec) and name_of(job.spec) == PLAIN)
+            for record in filter(None, map(Store(out).find, timed)):
+                self._note(record)
+
+    def learn(self, job: Job, guess: float, seconds: float, record: Record | None = None) -> None:
+        """Note that a job with an estimate of `guess` seconds took `seconds`, and what its record tells."""
+        self.learned.setdefault(job.spec.quantity, []).append((guess, seconds))
+        if record:
+            self._note(record)
+
+    def left(self, jobs: Sequence[Job]) -> float:
+        """Seconds until all these jobs are done."""
+        return sum(self._factor(job.spec.quantity) * self.guess(job) for job in jobs)
+
+    def guess(self, job: Job) -> float:
+        """Estimated seconds for one job, without correction."""
+        quantity, spec = QUANTITIES[job.spec.quantity], job.spec
+        start_s = FORK_S if self.plan.study.device == "cpu" and may_fork(job) else quantity.start_s
+        if quantity.takes == "machine":
+            return quantity.start_s
+        train = getattr(spec, "train", None)
+        gain = BFLOAT16_GAIN if train and train.precision == "bfloat16" else 1
+        if train and self._is_trained(job):
+            spec = spec.model_copy(update={"train": None})
+        return start_s + quantity.passes(spec, self.asked) * self._pass_s(job.network) / gain
+
+    def _pass_s(self, network: str) -> float:
+        """Seconds of a forward pass of one image of 224x224."""
+        if network in self.passes_s:
+            return self.passes_s[network]
+        rate = GPU_MACS_PER_S
+        if self.plan.study.device == "cpu":
+            rate = CONVOLUTIONS * product_rate() * self.asked.threads / this_machine().cores
+        return (macs_of(network) + MOVED) / rate
+
+    def _note(self, record: Record) -> None:
+        if isinstance(record.result, Latency) and name_of(spec := record.job.spec) == PLAIN:
+            self.passes_s[record.job.network] = median(record.result.samples_s) / (pixels(spec) * spec.batch)
+
+    def _factor(self, quantity: str) -> float:
+        learned = self.learned.get(quantity, [])
+        return sum(real for _, real in learned) / sum(guess for guess, _ in learned) if learned else 1.0
+
+    def _is_trained(self, job: Job) -> bool:
+        return self.out is not None and (self.out / "checkpoints" / job.training_key / "card.json").exists()
+
+
+@cache
+def product_rate() -> float:
+    """Multiply-adds per second of a product of two matrices of float32 on this machine, the best of three."""
+    import numpy as np
+
+    matrix = np.ones((SIDE, SIDE), dtype=np.float32)
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        matrix @ matrix  # only its time is asked for
+        seconds.append(time.perf_counter() - began)
+    return SIDE**3 / min(seconds)
