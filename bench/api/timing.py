@@ -78,7 +78,7 @@ class Timing(Shown):
         spec, told = self.spec, []
         if self.ratio:
             told.append(_ratio_told(self.ratio, *(one.title for one in self.networks)))
-        form = "float32" if spec.precision == "float32" else spec.precision
+        form: str = spec.precision
         form += "" if spec.form == PLAIN else f", {spec.form}"
         form += "" if spec.memory_format == "contiguous" else f", {spec.memory_format}"
         batch = f"{spec.batch}x{spec.channels}x{spec.size}x{spec.size}"
