@@ -40,8 +40,8 @@ def test_json(bench):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--max-params", "ten"], "'--max-params': takes a number, with k, M or G if you like, such as 10M; got 'ten'"),
-        (["--device", "tpu"], "'tpu' is not one of 'cpu', 'cuda'"),
+        (["--max-params", "ten"], "--max-params takes a number, with k, M or G if you like, such as 10M; got 'ten'"),
+        (["--device", "tpu"], "--device takes cpu or cuda; got 'tpu'"),
         (["--dataset", "ddti"], "unknown data set in these records 'ddti'"),
         (["nowhere"], "no folder"),
     ],

@@ -70,7 +70,7 @@ def test_each_worker_is_a_process_of_its_own_that_heard_its_order(tmp_path, serv
 @pytest.mark.parametrize(
     ("does", "status", "error"),
     [
-        ("raise ValueError('odd')", "crashed", "ValueError: odd"),
+        ("raise ValueError('odd')", "refused", "ValueError: odd"),
         ("os.kill(os.getpid(), signal.SIGSEGV)", "crashed", "the worker died (killed by SIGSEGV)"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "out_of_memory", "killed by SIGKILL"),
         ("os._exit(7)", "crashed", "the worker died (exit code 7)"),

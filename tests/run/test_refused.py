@@ -41,7 +41,7 @@ class Listener:
         pass
 
 
-def measured(order, tell):
+def measured(order, tell, server=None):
     made = Record(job=order.job, status="ok", machine=ENVIRONMENT, before=STATE, after=STATE, wall_s=1.0, result=COST)
     Store(order.out).write(made)
     return made
@@ -184,7 +184,7 @@ def test_a_folder_inside_that_is_a_link_is_refused_and_the_folder_itself_may_be_
 
 
 def test_a_job_that_cannot_be_recorded_is_told_and_the_others_are_done(tmp_path, monkeypatch):
-    def full_for_one(order, tell):
+    def full_for_one(order, tell, server=None):
         if order.job.network == "unetpp":
             os_error(errno.ENOSPC, str(order.out / "checkpoints" / "unetpp"))
         return measured(order, tell)
@@ -207,7 +207,7 @@ def test_on_a_full_disk_nothing_is_measured_in_vain(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_vanished_is_told(tmp_path, monkeypatch):
-    def removed_at_last(order, tell):
+    def removed_at_last(order, tell, server=None):
         made = measured(order, tell)
         if order.job == PLAN.jobs[-1]:
             shutil.rmtree(order.out)
