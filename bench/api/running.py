@@ -9,11 +9,10 @@ from bench.api.built import as_texts, kind_of
 from bench.api.data import DataSource, data_of
 from bench.api.recorded import Records
 from bench.api.said import errors_in_python, path, texts, whole, wholes
-from bench.cli.display import Progress
+from bench.cli.display import followed
 from bench.cli.terminal import Status, console
 from bench.errors import UserError
 from bench.files import writable
-from bench.run import engine
 from bench.run.asked import LARGEST_SEED, DeviceChoice, asked_study, named_networks
 from bench.run.plan import keep_split, missing, plan
 from bench.run.store import WRITTEN, Store
@@ -63,12 +62,7 @@ def run(
     with Status(console(), quiet, transient=True) as status:
         planned = plan(study, folder / "splits", partial(status.count, f"reading {dataset}"))
     keep_split(planned, folder / "splits")
-    store = Store(folder)
-    waiting = missing(planned, store)
-    keys = {job.key for job in waiting}
-    ready = [record for job in planned.jobs if job.key not in keys and (record := store.find(job))]
-    with Progress(console(), len(waiting), ready, quiet) as progress:
-        return Records(engine().carry_out(planned, waiting, folder, progress), folder)
+    return Records(followed(planned, missing(planned, Store(folder)), folder, quiet), folder)
 
 
 def _names(given: Iterable[Any]) -> list[str]:

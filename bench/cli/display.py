@@ -69,11 +69,8 @@ def do(planned: Plan, out: Path, quiet: bool) -> list[Record]:
     """
     store, began = Store(out), time.monotonic()
     waiting = missing(planned, store)
-    keys = {job.key for job in waiting}
-    ready = [record for job in planned.jobs if job.key not in keys and (record := store.find(job))]
     try:
-        with Progress(console(), len(waiting), ready, quiet, in_words(planned.jobs)) as progress:
-            records = engine().carry_out(planned, waiting, out, progress)
+        records = followed(planned, waiting, out, quiet)
     except KeyboardInterrupt:
         done = len(planned.jobs) - len(missing(planned, store))
         trained = any(getattr(job.spec, "train", None) for job in planned.jobs)
@@ -84,11 +81,20 @@ def do(planned: Plan, out: Path, quiet: bool) -> list[Record]:
         raise Exit(130) from None
     if waiting and not quiet:
         # The rest is what the harness itself costs: starting workers, building networks, keeping records.
+        keys = {job.key for job in waiting}
         took, measured = time.monotonic() - began, sum(r.window_s or 0.0 for r in records if r.id in keys)
         took_in_all, own = duration(took), percent(max(0.0, 1 - measured / took))
         told = f"Took {took_in_all}, of which {own} outside measuring: starting workers, keeping records.\n"
         say(console(), told, wrap=False)
     return records
+
+
+def followed(planned: Plan, waiting: list[Job], out: Path, quiet: bool) -> list[Record]:
+    """Do the jobs that are `waiting`, showing how far they are; the records of the whole plan."""
+    keys, store = {job.key for job in waiting}, Store(out)
+    ready = [record for job in planned.jobs if job.key not in keys and (record := store.find(job))]
+    with Progress(console(), len(waiting), ready, quiet, in_words(planned.jobs)) as progress:
+        return engine().carry_out(planned, waiting, out, progress)
 
 
 class Progress(Status):
