@@ -59,7 +59,8 @@ class ForkServer:
         self.modules = modules
         self.process: subprocess.Popen[bytes] | None = None
         self.socket: socket.socket | None = None
-        self.heard, self.codes = b"", dict[int, int]()
+        self.heard = b""  # an incomplete answer
+        self.codes: dict[int, int] = {}
 
     def start(self, variables: Mapping[str, str], stderr: BinaryIO | None) -> Forked | None:
         """Start a worker; None if that cannot be done so. The variables are those of the first worker that was started.
@@ -96,6 +97,7 @@ class ForkServer:
         return self.codes.pop(pid)
 
     def _begin(self, variables: Mapping[str, str]) -> None:
+        self.heard = b""  # what a server that ended had begun to say is no answer of the next one
         self.socket, theirs = socket.socketpair()
         command = [sys.executable, "-P", "-u", "-m", "bench.run.forkserver", str(theirs.fileno()), *self.modules]
         with theirs:
