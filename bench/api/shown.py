@@ -1,5 +1,6 @@
 """How results show themselves: as tables in a notebook, as aligned columns in a terminal."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -26,12 +27,12 @@ class Table:
     caption: str = ""
 
 
-class Shown:
+class Shown(ABC):
     """A result that is shown as tables, and sentences below them."""
 
+    @abstractmethod
     def _tables(self) -> Sequence[Table]:
         """The tables, in order."""
-        raise NotImplementedError
 
     def _says(self) -> Sequence[str]:
         """What is to be said below the tables, a sentence each."""

@@ -31,9 +31,9 @@ class Settings:
 
     Networks are trained and scored at `train_size`, by default at `size`. They are measured at `size`, at the first of
     the `batches` and in float32 eager mode. Then one of these is changed at a time, to each other size, batch and
-    variant. `patience` is the number of checks without improvement
-    after which a training ends. `tf32` and `cudnn_benchmark` are torch's switches for all that is measured on a GPU but
-    trainings. With `pseudonyms`, records name neither patients nor files.
+    variant. `patience` is the number of checks without improvement after which a training ends. `tf32` and
+    `cudnn_benchmark` are torch's switches for all that is measured on a GPU but trainings. With `pseudonyms`, records
+    name neither patients nor files.
     """
 
     size: int = 224

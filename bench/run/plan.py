@@ -33,9 +33,8 @@ def plan(study: Study, splits: Path | None = None, done: Done = lambda count, to
     """Plan the jobs of a study: by quantity, then by conditions, then by network, the cheapest first.
 
     So latency is interleaved: every network once, then every network again in another process; and the table fills
-    soon, for what takes longest comes last. A network that computes
-    the same function as another is not trained. A seeded split is read from the folder `splits` if `keep_split` stored
-    it there in an earlier run.
+    soon, for what takes longest comes last. A network that computes the same function as another is not trained. A
+    seeded split is read from the folder `splits` if `keep_split` stored it there in an earlier run.
     """
     sides = ("test",) if study.weights else SPLITS  # weights that are given are not trained
     data = open_dataset(study.dataset, study.data_root, study.options, sides) if "dice" in study.measures else None
