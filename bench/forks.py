@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from bench.processes import end_with
 T = TypeVar("T")
 R = TypeVar("R")
 
+ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _WORK: list[Any] = []  # what forked processes have to do: a function, and what it is called with
 
 
@@ -36,10 +37,22 @@ def forked(work: Callable[[T], R], things: Sequence[T]) -> Iterator[R]:
         return
     with pool, suppress(BrokenProcessPool):
         try:
-            yield from pool.map(_do, range(len(things)))
+            with _undisturbed():
+                results = pool.map(_do, range(len(things)))
+            yield from results
         except BaseException:  # after Ctrl-C the rest need not be done before this ends
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let what would end this process wait for a moment. Nothing would end a pool of which a part was started."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin(parent: int) -> None:
@@ -50,6 +63,7 @@ def _begin(parent: int) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)  # the parent may have something to say when it hears these
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     end_with(parent)
     gc.freeze()
 

@@ -16,13 +16,13 @@ def _or_dash(write: Callable[[float], str]) -> Text:
 def significant(value: float | None, digits: int = 3) -> str:
     """A number with so many significant digits and no exponent.
 
-    >>> significant(36.8781), significant(0.0123456), significant(1234.5), significant(None)
-    ('36.9', '0.0123', '1234', '–')
+    >>> significant(36.8781), significant(0.0123456), significant(1234.5), significant(99.99), significant(None)
+    ('36.9', '0.0123', '1234', '100', '–')
     """
     if value is None or math.isnan(value):
         return NONE
-    places = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
-    return f"{value:.{places}f}"
+    _, _, exponent = f"{value:.{digits - 1}e}".partition("e")  # of the value as it is rounded
+    return f"{value:.{max(0, digits - 1 - int(exponent or 0))}f}" if value else "0"
 
 
 def as_published(value: float) -> str:

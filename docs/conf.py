@@ -19,7 +19,6 @@ version = release = __version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "generated"]
 exclude_patterns = ["_build"]
-suppress_warnings = ["toc.empty_glob"]  # the notebook may be missing
 nitpicky = False  # types of torch and pandas have no page here to link to
 smartquotes = False  # quotes and dashes of commands stay as they are typed
 highlight_language = "text"

@@ -48,29 +48,34 @@ METRICS = {
 
 def tables(section: Section) -> list[Table]:
     """Cost beside accuracy; then, where something was scored, accuracy in full and every network against one."""
-    found = [replace(main_table(section), notes=tuple(notes(section)))]
+    found, at = [replace(main_table(section), notes=tuple(notes(section)))], _at(section)
     scored = [row for row in section.rows if row.dice]
     if scored:
         told = remarks("accuracy_notes", section, SCORES.values())
-        found.append(table("accuracy", "Accuracy in full", accuracy(section), scored, *told))
+        found.append(table("accuracy", f"Accuracy in full{at}", accuracy(section), scored, *told))
     rows = [row for row in section.rows if any(row.score(s.name) for s in SCORES.values() if not s.counts)]
     if rows:  # predictions made elsewhere may have distances and no Dice
         told = remarks("surface_notes", section, SCORES.values())
-        found.append(table("surfaces", "Outlines and failures", surfaces(section), rows, *told))
+        found.append(table("surfaces", f"Outlines and failures{at}", surfaces(section), rows, *told))
     if scored:
-        found.append(table("spread", "Spread of Dice", SPREAD, scored, prose("spread", section)))
+        found.append(table("spread", f"Spread of Dice{at}", SPREAD, scored, prose("spread", section)))
     if section.reference and section.paired:
-        caption, told = f"Paired with {section.reference.title}", remarks("paired", section, SIGNIFICANCE)
+        caption, told = f"Paired with {section.reference.title}{at}", remarks("paired", section, SIGNIFICANCE)
         found.append(table("paired", caption, pairs(section), section.paired, *told))
     if section.ranking and (ranks := section.ranking.ranks()):
-        found.append(
-            table("ranks", f"Ranks by Dice {_of(section.ranking.of)}", RANKS, ranked(ranks), prose("ranks", section))
-        )
+        caption = f"Ranks by Dice {_of(section.ranking.of)}{at}"
+        found.append(table("ranks", caption, RANKS, ranked(ranks), prose("ranks", section)))
     if section.ranks_by.keys() - {"dice"}:
         first = next(iter(section.ranks_by.values()))
         note = prose("ranks_by", section)
-        found.append(table("ranks-by", "Ranks by each score", ranks_by(section), ranked(first), note))
+        found.append(table("ranks-by", f"Ranks by each score{at}", ranks_by(section), ranked(first), note))
     return found
+
+
+def _at(section: Section) -> str:
+    """The size of the images that were scored, if cost was measured at another."""
+    size = section.dice.size if section.dice else section.size
+    return "" if size == section.size else f", at {size}x{size}"
 
 
 def main_table(section: Section) -> Table:

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from handmade import cost_record, dice_record, latency_record, record
+from handmade import altered, cost_record, dice_record, latency_record, record
 
 from bench.read.sections import sections
 from bench.read.speeds import speeds
@@ -43,6 +43,12 @@ def test_the_commands_do_it_again(reference):
     commands = made(reference).commands
     assert commands[0] == "bench run mdsa_unet unet --dataset synthetic --budget quick --steps 80"
     assert commands[1].startswith("bench run mdsa_unet unet --measure cost,latency --device cpu")
+
+
+def test_a_training_as_its_budget_has_it_is_done_again_by_the_budgets_name():
+    assert made([altered(dice_record(), size=64)]).commands[0].endswith("--dataset synthetic --budget quick")
+    longer = made([altered(dice_record(), size=96)]).commands[0]
+    assert longer.endswith("--dataset synthetic --budget quick --steps 80 --size 96")
 
 
 def test_a_count_alone_is_a_part_without_pictures():

@@ -1,6 +1,6 @@
 """Which tables a section has, and what stands below them."""
 
-from handmade import DICE, cost_record, dice_record, latency_record, record
+from handmade import DICE, altered, cost_record, dice_record, latency_record, record
 
 from bench.read.sections import sections
 from bench.report.tables import notes, tables
@@ -12,6 +12,13 @@ def test_cost_beside_accuracy_then_accuracy_in_full_then_the_pairs(reference):
         "Accuracy and cost", "Accuracy in full", "Outlines and failures", "Spread of Dice", "Paired with MDSA-UNet",
     ]  # fmt: skip
     assert [[title for title, _ in table.lines] for table in found] == [["MDSA-UNet", "U-Net"]] * 4 + [["U-Net"]]
+
+
+def test_tables_of_scores_tell_the_size_of_the_images_where_cost_was_measured_at_another(reference):
+    small = [altered(dice_record(name), size=64) for name in ("mdsa_unet", "unet")]
+    main, *others = tables(sections([*reference[:4], *small])[0])
+    assert main.caption == "Accuracy and cost"
+    assert [table.caption.partition(", at ")[2] for table in others] == ["64x64"] * len(others) != []
 
 
 def test_where_nothing_was_scored_there_is_one_table():
