@@ -22,7 +22,8 @@ from bench.measure.switches import layout, switch_as
 from bench.networks.output_maps import supervised
 from bench.quantities import Device, Memory, MemorySpec
 
-PASSES = 2  # the second also holds what the first leaves behind (tables made on first use, AdamW's state)
+PASSES = 2
+FEW = 2  # images of the discarded pass: a batch norm over maps of one pixel cannot train on one image
 NOISE_BYTES = 2**20  # the kernel updates a process's page counts in batches
 OWN_MAPPING_BYTES = 2**17  # glibc's documented default
 
@@ -30,8 +31,9 @@ OWN_MAPPING_BYTES = 2**17  # glibc's documented default
 def memory(build: Callable[[], nn.Module], spec: MemorySpec) -> Memory:
     """Measure two passes of the network that `build` makes, on a random batch (batch, channels, size, size).
 
-    Run this in a separate process that measures nothing else. `build` is called twice. The first network makes passes
-    with one or two images and is discarded, so that imports, library code and one-time workspaces are not counted.
+    The second also holds what the first leaves behind (tables made on first use, AdamW's state). Run this in a separate
+    process that measures nothing else. `build` is called twice. The first network makes a pass of one or two images and
+    is discarded, so that imports, library code and one-time workspaces are not counted.
 
     The result includes weights, the batch and its target, all activations, the output (kept until the end) and, in
     training, gradients and AdamW's state. A training step is: gradients cleared, forward, cross-entropy with random
@@ -54,8 +56,7 @@ def memory(build: Callable[[], nn.Module], spec: MemorySpec) -> Memory:
     if not on_cuda:
         for setting in (-3, -1):  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of glibc's malloc.h
             _call_libc("mallopt", setting, OWN_MAPPING_BYTES)
-    # Two images, because a batch norm over maps of one pixel cannot train on one image.
-    _run(_ready(build(), spec), spec.model_copy(update={"batch": min(2, spec.batch)}))
+    _run(_ready(build(), spec), spec.model_copy(update={"batch": min(FEW, spec.batch)}), passes=1)
     _give_back(spec.device)
     before = torch.cuda.memory_allocated() if on_cuda else resident_bytes()
     network = _ready(build(), spec)
@@ -89,22 +90,22 @@ def _dtype(spec: MemorySpec) -> torch.dtype:
     return getattr(torch, spec.precision) if spec.mode == "inference" else torch.float32
 
 
-def _run(network: nn.Module, spec: MemorySpec) -> object:
+def _run(network: nn.Module, spec: MemorySpec, passes: int = PASSES) -> object:
     """Make the passes. The returned tensors stay in memory until the caller releases them."""
     shape, memory_format = (spec.batch, spec.channels, spec.size, spec.size), layout(spec.memory_format)
     switch_as(spec)
     images = torch.empty(shape, dtype=_dtype(spec), device=spec.device, memory_format=memory_format).uniform_()
     if spec.mode == "training":
-        return _train(network, images, spec)
+        return _train(network, images, spec, passes)
     output = None
     with torch.inference_mode():
-        for _ in range(PASSES):
+        for _ in range(passes):
             output = None  # so that two outputs are never held at once
             output = network(images)
     return images, output
 
 
-def _train(network: nn.Module, images: Tensor, spec: MemorySpec) -> object:
+def _train(network: nn.Module, images: Tensor, spec: MemorySpec, passes: int) -> object:
     # Random masks: 0 or 1 (N, 1, H, W) for one map, class numbers (N, H, W) for several.
     target = torch.randint(max(2, spec.classes), (spec.batch, spec.size, spec.size), device=spec.device)
     loss_of: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy
@@ -112,7 +113,7 @@ def _train(network: nn.Module, images: Tensor, spec: MemorySpec) -> object:
         target, loss_of = target[:, None].float(), F.binary_cross_entropy_with_logits
     optimizer = torch.optim.AdamW(network.parameters())
     kept: object = None
-    for _ in range(PASSES):
+    for _ in range(passes):
         kept = None
         optimizer.zero_grad()
         with torch.autocast(spec.device, torch.bfloat16, enabled=spec.precision == "bfloat16"):

@@ -27,7 +27,6 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 
 import numpy as np
-from monai.metrics.utils import get_mask_edges, get_surface_distance
 from scipy import ndimage
 
 from bench.quantities.scores import FAILURE, SCORES
@@ -170,6 +169,9 @@ def _outline_distances(prediction: np.ndarray, truth: np.ndarray, sides: tuple[f
 
 @lru_cache(maxsize=1)  # the scores of one image are computed one after the other, and most of them need the same
 def _kept_distances(prediction: bytes, truth: bytes, shape: tuple[int, ...], sides: tuple[float, ...]) -> Distances:
+    # Importing it takes seconds, and what is timed or compared needs shares alone.
+    from monai.metrics.utils import get_mask_edges, get_surface_distance
+
     packed = (np.frombuffer(mask, np.uint8) for mask in (prediction, truth))
     masks = (np.unpackbits(bits, count=math.prod(shape)).reshape(shape).astype(bool) for bits in packed)
     ours, theirs = get_mask_edges(*masks)

@@ -45,7 +45,8 @@ def set_switches(
     cudnn.allow_tf32 = tf32
     cudnn.benchmark = cudnn_benchmark
     cudnn.deterministic = False
-    torch.use_deterministic_algorithms(False)
+    if torch.are_deterministic_algorithms_enabled():  # to turn them off imports torch's compiler, for over a second
+        torch.use_deterministic_algorithms(False)
 
 
 def random_images(batch: int, channels: int, size: int, seed: int = 0) -> Tensor:

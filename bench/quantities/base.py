@@ -133,7 +133,8 @@ class Quantity:
         spec, result: classes of its conditions and its result.
         jobs: function that returns the conditions to measure each network under, in order, for an `asked.Asked`.
         doing: verb shown as progress, as in "counting U-Net".
-        start_s: seconds that a worker takes to start and to import its dependencies.
+        start_s: seconds that a worker takes to start, to import its dependencies and for what does not depend on the
+            network.
         passes: approximate duration of a job, as a number of forward passes of one 224x224 image; used to estimate the
             time left.
         takes: argument of the measuring function: the `network`, its `builder`, none for a quantity of the `machine`,

@@ -94,7 +94,7 @@ def _summary(result: Cost) -> str:
 
 _macs = partial(Metric, tier="exact", unit="multiply-adds", conditions=IMAGE, doubt=lambda cost: cost.doubt)
 QUANTITY = Quantity(
-    "cost", CostSpec, Cost, _jobs, "counting", start_s=5.0, passes=lambda spec, asked: 2 * pixels(spec),
+    "cost", CostSpec, Cost, _jobs, "counting", start_s=3.0, passes=lambda spec, asked: 6 * pixels(spec),
     libraries=("fvcore", "timm", "torch"), summary=_summary, repeat=lambda s: (f"{s.size}x{s.size}",),
     metrics=(
         Metric("parameters", "exact", "parameters", IMAGE, lambda cost, module: cost.parameters),

@@ -100,7 +100,7 @@ def _told(spec: LatencySpec, asked: Asked) -> tuple[str, str]:
 
 QUANTITY = Quantity(
     "latency", LatencySpec, Latency, _jobs, "timing", start_s=4.0, quiet=True,
-    passes=lambda spec, asked: pixels(spec) * spec.batch * (2 * spec.warmup_calls + spec.samples),
+    passes=lambda spec, asked: pixels(spec) * spec.batch * (spec.warmup_calls + spec.samples),
     grows=("batch", "size"), repeats=frozenset({"process", "samples", "seconds", "warmup_calls", "warmup_s"}),
     beside={"form": PLAIN}, told=_told,
     summary=lambda r: f"median {in_unit(median(r.samples_s), 'seconds')} of {len(r.samples_s)} calls",

@@ -54,8 +54,8 @@ def _jobs(asked: Asked) -> list[MemorySpec]:
 
 
 QUANTITY = Quantity(
-    "memory", MemorySpec, Memory, _jobs, "measuring the peak memory of", start_s=4.0, takes="builder",
-    passes=lambda spec, asked: pixels(spec) * spec.batch * (2 if spec.mode == "inference" else 6),
+    "memory", MemorySpec, Memory, _jobs, "measuring the peak memory of", start_s=3.0, takes="builder",
+    passes=lambda spec, asked: pixels(spec) * spec.batch * (6 if spec.mode == "inference" else 15),
     grows=("batch", "size"), repeats=frozenset({"process"}), beside={"mode": "inference"},
     summary=lambda m: f"{in_unit(m.peak_bytes, 'bytes')}, of which weights {in_unit(m.weights_bytes, 'bytes')}",
     repeat=lambda s: (PASSES[s.mode], f"batch {s.batch}", f"{s.size}x{s.size}"),

@@ -37,6 +37,6 @@ def _jobs(asked: Asked) -> list[PeakSpec]:
 
 
 QUANTITY = Quantity(
-    "peak", PeakSpec, Peak, _jobs, "finding the peak rates of", start_s=10.0, takes="machine", quiet=True,
+    "peak", PeakSpec, Peak, _jobs, "finding the peak rates of", start_s=5.0, takes="machine", quiet=True,
     summary=lambda peak: f"{giga(peak.macs_per_s)} G multiply-adds/s, {giga(peak.bytes_per_s)} GB/s",
 )  # fmt: skip

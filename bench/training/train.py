@@ -33,6 +33,7 @@ from bench.training.devices import Process
 from bench.training.task import OneMachine, SegmentationTask, leaving_together, train_loader, val_loader
 
 Tell = Callable[[dict[str, Any]], None]
+OF_A_RESUME = {"optimizer_states", "lr_schedulers"}  # AdamW's state is twice as large as the weights
 HEADER = "step,loss,learning_rate,val_dice"
 LINE = re.compile(r"(\d{1,18}),[-+.e\d]+,[-+.e\d]+,[-+.e\d]*", re.ASCII)
 
@@ -228,7 +229,8 @@ class Kept(ModelCheckpoint):
 class SealedFiles(TorchCheckpointIO):
     """Writes checkpoints atomically, with their digest, and reads none but those of its training.
 
-    Lightning copies from the temporary folder, which may be on another disk.
+    Lightning copies from the temporary folder, which may be on another disk. Of the best weights nothing is written
+    that only a resume needs: it goes on from the last ones.
     """
 
     def __init__(self, key: str) -> None:
@@ -236,8 +238,11 @@ class SealedFiles(TorchCheckpointIO):
         self.key = key
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        is_best = Path(path).stem == "best"
+        kept = {name: value for name, value in checkpoint.items() if not (is_best and name in OF_A_RESUME)}
+
         def write(aside: Path) -> None:
-            torch.save(checkpoint, aside)
+            torch.save(kept, aside)
             seal(aside, owner_of(Path(path), self.key))
 
         write_whole(Path(path), write)

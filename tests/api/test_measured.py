@@ -116,7 +116,7 @@ def test_the_ratio_has_an_interval_as_wide_as_the_noise_of_the_second():
     text = str(found)
     assert "Mine takes 0.500 [0." in text
     assert "times as long as U-Net (95 % interval, 5 pairs of processes)." in text
-    assert text.splitlines()[1].split()[:2] == ["Mine", "100.0"]
+    assert text.splitlines()[1].split()[:2] == ["Mine", "100"]
 
 
 def test_a_loud_machine_is_named_and_what_cannot_be_told_is_not_said():
