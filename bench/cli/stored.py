@@ -84,7 +84,7 @@ def pick(
 
     Example: bench pick --max-latency-ms 100 --max-params 10M --dataset isic2017
     """
-    from bench.errors import plain
+    from bench.cli.terminal import console, say
     from bench.judge import pick as picking
     from bench.machine import this_machine
     from bench.read.sections import sections
@@ -107,7 +107,7 @@ def pick(
         } for one in candidates])  # fmt: skip
     else:
         lines = [f"{'✓' if candidate.fits else '✗'} {candidate_line(candidate)}" for candidate in candidates]
-        echo(plain("\n".join([pick_reason(section, candidates), "", *lines])))
+        say(console(stderr=False), "\n".join([pick_reason(section, candidates), "", *lines]), wrap=False, hang=2)
     raise Exit(int(not candidates[0].fits))
 
 
@@ -130,6 +130,7 @@ def compare(
 
       bench compare HEAD~1 HEAD --fail-on worse
     """
+    from bench.cli.terminal import console, say
     from bench.errors import plain
     from bench.judge.compare import compare as compare_records
     from bench.read.versions import uncommitted
@@ -137,7 +138,11 @@ def compare(
 
     sides = {given: records_of([given]) for given in (base, head)}
     changes = compare_records(sides[base], sides[head])
-    echo(plain(FORMATS[format_](changes)))
+    told = FORMATS[format_](changes)
+    if format_ == "text":
+        say(console(stderr=False), told, wrap=False, hang=2)
+    else:
+        echo(plain(told))
     for given, note in ((given, note) for given, records in sides.items() for note in uncommitted(records)):
         echo(f"{given}: {note}", err=True)
     if changes and all(change.outcome == "refused" for change in changes):

@@ -52,7 +52,7 @@ BUDGETS = {
         Budget(
             "quick", "a first comparison, minutes a network on two cores", train_size=64,
             batch=4, steps=80, checkpoint_interval=20, augmentation="flips", val_images=32,
-            processes=3, samples=12, seconds=1, warmup_calls=5,
+            processes=3, samples=8, seconds=1, warmup_calls=3,
         ),
         Budget("paper", "200 epochs and the full protocol, hours on a GPU"),
     )

@@ -210,6 +210,7 @@ def _work() -> None:
         numpy.random.seed()  # as in a process of its own; Python's own numbers are drawn anew after a fork
     sys.argv[1:] = []
     child.main()
+    child.leave()
 
 
 if __name__ == "__main__":

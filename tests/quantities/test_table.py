@@ -133,7 +133,7 @@ def test_what_is_announced_names_the_conditions():
     said = {name: QUANTITIES[name].told(specs(name)[0], replace(ASKED, seeds=(0, 3))) for name in MEASURABLE}
     assert {name for name, told in said.items() if told} == {"latency", "dice"}
     assert said["latency"][1].startswith("batch 1 of 3 channels at 224 pixels a side, float32")
-    assert said["latency"][1].endswith("2 threads, 3 processes of 12 calls or more")
+    assert said["latency"][1].endswith("2 threads, 3 processes of 8 calls or more")
     assert "80 steps of 4 images in float32" in said["dice"][1]
     assert "; seeds 0, 3; checked on val and saved every 20 steps" in said["dice"][1]
     own = replace(ASKED, weights="1" * 12, weights_file="mine.pt")
