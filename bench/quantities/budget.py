@@ -50,7 +50,7 @@ BUDGETS = {
             processes=1, samples=5, seconds=0, warmup_calls=3, warmup_s=0,
         ),
         Budget(
-            "quick", "a first comparison, minutes a network on two cores", train_size=64,
+            "quick", "a first comparison, a quarter of an hour for all networks on two cores", train_size=64,
             batch=4, steps=80, checkpoint_interval=20, augmentation="flips", val_images=32,
             processes=3, samples=8, seconds=1, warmup_calls=3,
         ),
