@@ -5,9 +5,11 @@ more pixels, are cut into tiles before. Pillow has the limit of pixels, 178 mill
 """
 
 import math
+import signal
 import stat
-from collections.abc import Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bench.errors import UserError
@@ -76,6 +78,24 @@ def bound_memory(more: int) -> None:
         _, most = resource.getrlimit(resource.RLIMIT_AS)
         least = taken + more if most == resource.RLIM_INFINITY else min(taken + more, most)
         resource.setrlimit(resource.RLIMIT_AS, (least, most))
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in the block after so many seconds. It is the main thread that is told; others go on."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def ring(*_: object) -> None:
+        raise TimeoutError
+
+    heard, timer = signal.signal(signal.SIGALRM, ring), signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(signal.SIGALRM, heard)
 
 
 def in_bytes(number: int) -> str:

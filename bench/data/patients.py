@@ -9,6 +9,7 @@ from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 from bench.data.files import first_few, joined_groups, read_text, reading
+from bench.data.limits import at_most
 from bench.data.sample import Sample, Splits
 from bench.errors import SHORT, UserError, clean
 
@@ -16,6 +17,7 @@ IMAGE_COLUMNS, PATIENT_COLUMN = ("image", "case", "id", "file"), "patient"
 EXAMPLE = r"--patient '(P\d+)_' where images are called P12_3.png"
 TABLE = "--patient FILE.csv with the columns image and patient"
 WHAT = "list of patients"
+PATTERN_S = 20.0  # for the names of all images; a million take a second
 ROW = 1 << 20  # letters of a row, which take 60 times as much where each is a cell
 LINES = 5_000_000
 SHOWN = 20  # columns that are named
@@ -62,7 +64,14 @@ def _by_pattern(given: str, samples: Iterable[Sample]) -> dict[Path, str]:
         raise UserError(
             f"--patient '{given}' {found}; exactly one is needed, the patient's: {EXAMPLE}; or give {TABLE}"
         )
-    matches = [(sample, pattern.search(sample.id)) for sample in samples]
+    try:
+        with at_most(PATTERN_S):
+            matches = [(sample, pattern.search(sample.id)) for sample in samples]
+    except TimeoutError:
+        told = f"was searched for {PATTERN_S:g} s without an end, as repeats inside repeats are, such as (a+)+"
+        raise UserError(
+            f"--patient '{clean(given, SHORT)}' {told}; give a simpler one: {EXAMPLE}; or {TABLE}"
+        ) from None
     if without := [sample.id for sample, match in matches if not (match and match[1])]:
         raise _without_patient(f"--patient '{given}' finds no patient in the names of", without, "correct the pattern")
     return {sample.files[0]: match[1] for sample, match in matches if match}

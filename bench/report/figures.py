@@ -1,6 +1,7 @@
 """The figures of a report: the table of figures, and drawing them once for all formats."""
 
 import io
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -93,7 +94,8 @@ class Picture:
         import matplotlib as mpl
 
         text = io.StringIO()
-        with mpl.rc_context(STYLE):  # ids and the resolution of dots are looked up when saving, not when drawing
+        with warnings.catch_warnings(), mpl.rc_context(STYLE):  # ids and the resolution of dots are looked up when saving, not when drawing
+            warnings.filterwarnings("ignore", "Glyph")  # a letter that the font lacks is drawn as a box
             figure = self.draw()
             _make_room(figure)
             _dots_to_pixels(figure)

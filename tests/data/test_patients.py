@@ -209,3 +209,10 @@ def test_a_pattern_that_python_cannot_take_is_one_line(root: Path) -> None:
     with pytest.raises(UserError, match=r"is no regular expression .* and no file") as caught:
         open_dataset("folder", root, Options(patient="(" * 5000 + ")" * 5000))
     assert "\n" not in str(caught.value)
+
+
+def test_a_pattern_that_searches_for_ever_is_one_line(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(patients, "PATTERN_S", 0.3)
+    root = add(tmp_path, [f"{'a' * 60}{number}" for number in range(4)])
+    with pytest.raises(UserError, match=r"searched for 0\.3 s without an end.*give a simpler one"):
+        open_dataset("folder", root, Options(patient="((?:a+)+)b"))

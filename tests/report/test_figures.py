@@ -52,6 +52,11 @@ def test_a_legend_of_forty_networks_or_of_a_long_name_gets_its_room():
     assert picture(height=40).inches[1] == TALLEST
 
 
+def test_letters_that_the_font_lacks_are_drawn_without_a_word(recwarn):
+    assert picture(labels=("模型",)).svg.startswith("<?xml")
+    assert [one for one in recwarn if "Glyph" in str(one.message)] == []
+
+
 def several(count=4):
     return [Picture("p", f"p{n}", "P", lambda n=n: figure(labels=[f"network {n}"])) for n in range(count)]
 
