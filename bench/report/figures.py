@@ -94,7 +94,8 @@ class Picture:
         import matplotlib as mpl
 
         text = io.StringIO()
-        with warnings.catch_warnings(), mpl.rc_context(STYLE):  # ids and the resolution of dots are looked up when saving, not when drawing
+        # Ids and the resolution of dots are looked up when saving, not when drawing.
+        with warnings.catch_warnings(), mpl.rc_context(STYLE):
             warnings.filterwarnings("ignore", "Glyph")  # a letter that the font lacks is drawn as a box
             figure = self.draw()
             _make_room(figure)

@@ -15,14 +15,14 @@ from bench.run.job import Job
 from bench.run.plan import Plan, macs_of
 from bench.run.store import Record, Store
 
-# What jobs took on two processors of 2 cores, with 15 networks, says the following.
+# Measured on two processors with 2 cores each, over the jobs of 15 networks.
 CONVOLUTIONS = 1.3  # multiply-adds of a network in the time of one of a large product of matrices by numpy
 GPU_MACS_PER_S = 5e12
 BFLOAT16_GAIN = 1.2  # speed-up of training in native bfloat16 over float32
 MOVED = 6e9  # cost of moving data, in multiply-adds; small networks are slower than their multiply-adds suggest
 FORKED = 0.4  # share of a worker's start that is left if it is forked from one that has imported all
 SIDE = 1024  # of the matrices
-TYPICAL = 2  # typical jobs as guessed, for which as many that were done have to make up before a guess is changed much
+TYPICAL = 2  # jobs of typical length for which a guess counts as much as what was measured
 
 
 class Clock:

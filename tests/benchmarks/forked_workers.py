@@ -5,7 +5,7 @@ that has imported torch and once in workers that are started. It takes some minu
 
     python tests/benchmarks/forked_workers.py --out results/reference/forked_workers.md
 
-Counts have to be equal. Memory varies a little from process to process, so the largest differences are shown.
+Counts have to be equal. Memory varies a little from process to process, so both figures are shown.
 """
 
 import argparse
