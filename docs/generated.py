@@ -22,6 +22,7 @@ PAGES = {"SECURITY.md": "security.md", "CONTRIBUTING.md": "contributing.md", "CH
 LINK = re.compile(r"(?<!!)(\[[^\]]*\])\(\.\./([^)#]+)(#[^)]*)?\)")  # of a picture it begins with !
 EXAMPLES = re.compile(r"\n\s*Examples?:\s*\n?")
 STARS = re.compile(r"([*|\\]|(?<=\w)_(?=\W|$))")  # what starts or ends something in reStructuredText
+ITEM = re.compile(r"(\S+) {2,}(\S.*)")  # a name, and in a column beside it what it is
 MARKS = re.compile(r"([\\*_\[\]<>|#$])")
 
 
@@ -105,17 +106,35 @@ def docstring(text: str) -> str:
 
     They are written to be read as they are: backticks are code; what is indented, or set in columns, keeps its lines.
     """
-    blocks = []
-    for block in re.split(r"\n[ ]*\n", text.strip("\n")):
-        kept = all(line.startswith("    ") for line in block.splitlines()) or re.search(r"\S {3,}\S", block)
-        if kept and not block.lstrip().startswith(">>>"):
-            blocks.append("::\n\n" + textwrap.indent(textwrap.dedent(block), "    "))
+    return "\n\n".join(map(_block, re.split(r"\n[ ]*\n", text.strip("\n")))) + "\n"
+
+
+def _block(text: str) -> str:
+    """A paragraph of a docstring: an example, a list of names with what they are, lines that stay, or prose."""
+    if text.lstrip().startswith(">>>"):
+        return text
+    lines = textwrap.dedent(text).splitlines()
+    if all(ITEM.match(line) or line.startswith("  ") for line in lines):
+        return _list(lines)
+    if all(line.startswith("    ") for line in text.splitlines()) or re.search(r"\S {3,}\S", text):
+        return "::\n\n" + textwrap.indent(textwrap.dedent(text), "    ")
+    return _prose(text)
+
+
+def _list(lines: list[str]) -> str:
+    """A list of definitions from lines of a name and what it is, which may go on in the lines below it."""
+    items: list[list[str]] = []
+    for line in lines:
+        if found := ITEM.match(line):
+            items.append([found[1], found[2]])
         else:
-            parts = re.split(r"`([^`]+)`", block)  # text and code in turn
-            blocks.append(
-                "".join(f"``{part}``" if at % 2 else STARS.sub(r"\\\1", part) for at, part in enumerate(parts))
-            )
-    return "\n\n".join(blocks) + "\n"
+            items[-1][1] += f" {line.strip()}"
+    return "\n".join(f"``{name}``\n    {_prose(told)}" for name, told in items)
+
+
+def _prose(text: str) -> str:
+    parts = re.split(r"`([^`]+)`", text)  # text and code in turn
+    return "".join(f"``{part}``" if at % 2 else STARS.sub(r"\\\1", part) for at, part in enumerate(parts))
 
 
 MADE: dict[str, Callable[[], str]] = {"commands": commands, "functions": functions}

@@ -35,7 +35,7 @@ def records(
 
     "network"   a line for each network of each section, in which only comparable figures stand together, as the
                 report's table.csv: `section`, `machine`, `network`; `parameters`, `macs_fvcore`, `macs_torch`,
-                `latency_s`, `memory_inference_bytes` and the like; `dice` and every other score; the ends of 95 %
+                `latency_s`, `memory_bytes` and the like; `dice` and every other score; the ends of 95 %
                 intervals as `latency_low_s`, `dice_high`; `records`, the ids of the records behind the line.
     "record"    a line for each record, failures among them: `quantity`, `status`, `error`, `at`, `machine`; the
                 conditions `device`, `size`, `batch`, `process`, `seed`, ...; every figure, of raw times the median;

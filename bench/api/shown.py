@@ -71,8 +71,8 @@ def as_html(table: Table) -> str:
 
 def _html_cell(kind: str, text: str, place: int) -> str:
     inner = escape(in_line(text))
-    side = "right" if place else "left"
-    return f'<{kind} style="text-align: {side}">{f"<b>{inner}</b>" if isinstance(text, Best) else inner}</{kind}>'
+    style = f"text-align: {'right' if place else 'left'}; padding: 0 0.6em"
+    return f'<{kind} style="{style}">{f"<b>{inner}</b>" if isinstance(text, Best) else inner}</{kind}>'
 
 
 def of_report(shown: columns.Table, caption: str = "") -> Table:

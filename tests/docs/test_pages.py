@@ -160,10 +160,11 @@ def test_what_python_gets_is_listed_from_the_package(generated, monkeypatch):
     assert generated.functions() == ""
 
 
-def test_docstrings_keep_their_columns_and_code(generated):
-    text = 'What `a_` *does*.\n\nOne of\n\n"x"   a line\n      more\n\n    run(1)\n\n>>> 1\n1'
+def test_docstrings_keep_their_lists_and_code(generated):
+    text = 'What `a_` *does*.\n\nOne of\n\n"x"   a line\n      more\n"y"   one\n\n    run(1)\n\n>>> 2 * 1\n2'
     assert generated.docstring(text) == (
-        'What ``a_`` \\*does\\*.\n\nOne of\n\n::\n\n    "x"   a line\n          more\n\n::\n\n    run(1)\n\n>>> 1\n1\n'
+        'What ``a_`` \\*does\\*.\n\nOne of\n\n``"x"``\n    a line more\n``"y"``\n    one\n\n'
+        "::\n\n    run(1)\n\n>>> 2 * 1\n2\n"
     )
 
 
