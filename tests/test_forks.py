@@ -24,6 +24,7 @@ def hear(event, _):
     if event == "os.fork" and forks == int(sys.argv[1]):
         os.kill(os.getpid(), signal.SIGINT)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it is ignored in what a shell starts in the background
 sys.addaudithook(hear)
 try:
     print(list(forked(str, range(8))))

@@ -34,8 +34,11 @@ def shorten(log: BinaryIO) -> None:
     """Leave of a log that is too long its end; others may write to it meanwhile."""
     number = log.fileno()
     with suppress(OSError):  # it is a log, for which no measurement ends
-        if (size := os.fstat(number).st_size) > MOST:
-            end = os.pread(number, KEPT, size - KEPT)
+        size, read = os.fstat(number).st_size, 0
+        while size > MOST and read != size:  # what was written while it was read may be the last words
+            end, read = os.pread(number, KEPT, size - KEPT), size
+            size = os.fstat(number).st_size
+        if read:
             os.ftruncate(number, 0)
             os.write(number, b"(%d bytes before this are left out)\n%b" % (size - KEPT, end))
 
