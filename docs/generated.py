@@ -104,7 +104,8 @@ def functions() -> str:
 def docstring(text: str) -> str:
     """A docstring of this program as reStructuredText.
 
-    They are written to be read as they are: backticks are code; what is indented, or set in columns, keeps its lines.
+    They are written to be read as they are: backticks are code, names in a column beside what they are become a
+    list, and other columns and what is indented keep their lines.
     """
     return "\n\n".join(map(_block, re.split(r"\n[ ]*\n", text.strip("\n")))) + "\n"
 

@@ -58,10 +58,10 @@ class Clock:
     def guess(self, job: Job) -> float:
         """Estimated seconds for one job, without correction."""
         quantity, spec = QUANTITIES[job.spec.quantity], job.spec
-        is_forked = self.plan.study.device == "cpu" and may_fork(job)
-        start_s = quantity.start_s * (FORKED if is_forked else 1)
         if quantity.takes == "machine":
             return quantity.start_s
+        is_forked = self.plan.study.device == "cpu" and may_fork(job)
+        start_s = quantity.start_s * (FORKED if is_forked else 1)
         train = getattr(spec, "train", None)
         gain = BFLOAT16_GAIN if train and train.precision == "bfloat16" else 1
         if train and self._is_trained(job):
