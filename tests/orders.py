@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.data import DataAt
 from bench.quantities.budget import find_budget
 from bench.run.plan import plan
 from bench.run.study import Study
@@ -38,9 +39,9 @@ def order(
     tmp_path: Path, network: str, measure: str, size: int = 64, root: Path | None = None, data="synthetic", **spec
 ) -> Order:
     """An order of the smoke budget, its training changed by `spec`."""
-    planned = plan(Study((network,), (measure,), find_budget("smoke"), data, root, "cpu", size=size))
+    planned = plan(Study((network,), (measure,), find_budget("smoke"), (DataAt(data, root),), "cpu", size=size))
     wanted = next(job for job in planned.jobs if job.network == network)
-    asked = Order(job=wanted, out=tmp_path, data_root=root, device="cpu", threads=1)
+    asked = Order(job=wanted, out=tmp_path, data=planned.data_of(wanted), device="cpu", threads=1)
     return changed(asked, train=asked.job.spec.train.model_copy(update=spec)) if spec else asked
 
 

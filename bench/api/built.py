@@ -112,7 +112,7 @@ def measure(
 ) -> Record:  # fmt: skip
     """Measure a network once, in a process of its own. Raises UserError where that fails."""
     job = Job(network=of.name, network_digest="", spec=spec)
-    order = Order(job=job, out=folder, data_root=None, device=device, threads=threads, handed=of.handed)
+    order = Order(job=job, out=folder, device=device, threads=threads, handed=of.handed)
     record = run_apart(order, tell)
     if record.status == "ok":
         return record

@@ -1,7 +1,6 @@
 """`bench.run`: train or load networks, measure and record them, as the command of that name does."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -11,6 +10,7 @@ from bench.api.recorded import Records
 from bench.api.said import errors_in_python, path, texts, whole, wholes
 from bench.cli.display import followed
 from bench.cli.terminal import Status, console
+from bench.data import DataAt
 from bench.errors import UserError
 from bench.files import writable
 from bench.run.asked import LARGEST_SEED, DeviceChoice, asked_study, named_networks
@@ -51,7 +51,7 @@ def run(
     root, options = data_of(data)
     study = asked_study(
         networks=named, measures=texts("measure", measure), budget=budget, steps=steps, epochs=epochs,
-        dataset=dataset, data_root=root, options=options, device=device,
+        data=(DataAt(dataset, root, options),), device=device,
         all_sizes=wholes("size", size) if size != () else (),
         batches=wholes("batch", batch), variants=texts("variant", variant), tf32=tf32, cudnn_benchmark=cudnn_benchmark,
         seeds=wholes("seeds", seeds, 0, LARGEST_SEED), devices=whole("devices", devices), threads=threads,
@@ -60,7 +60,7 @@ def run(
     )  # fmt: skip
     writable(folder, WRITTEN)
     with Status(console(), quiet, transient=True) as status:
-        planned = plan(study, folder / "splits", partial(status.count, f"reading {dataset}"))
+        planned = plan(study, folder / "splits", lambda name, *counts: status.count(f"reading {name}", *counts))
     keep_split(planned, folder / "splits")
     return Records(followed(planned, missing(planned, Store(folder)), folder, quiet), folder)
 

@@ -66,7 +66,7 @@ def check(
         where, budget = device_of(device), replace(find_budget("quick"), processes=PROCESSES)
         if jobs := missing_jobs(verdicts, records, where, budget):
             networks = tuple(dict.fromkeys(job.network for job in jobs))
-            planned = of_jobs(Study(networks, (), budget, "synthetic", None, where), jobs)
+            planned = of_jobs(Study(networks, (), budget, (), where), jobs)
             with stopped_by_signals():
                 found = {record.id: record for record in [*records, *do(planned, out, quiet)]}
             verdicts = judge(asked, list(found.values()), machine)

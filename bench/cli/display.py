@@ -12,7 +12,7 @@ from typer import Exit, echo
 from bench.cli.options import print_json
 from bench.cli.signals import as_typed
 from bench.cli.terminal import Part, Screen, Status, blocks, console, key_values, say
-from bench.data import SPLITS
+from bench.data import SPLITS, DataSet
 from bench.errors import plain
 from bench.machine import this_machine
 from bench.quantities import QUANTITIES
@@ -41,16 +41,15 @@ ROOMY = 110  # characters of a line from which on a table is shown with all of i
 
 def announce(to: Screen, planned: Plan, out: Path) -> None:
     """Announce the run: the machine, the networks, the data, the jobs and the estimated time."""
-    study, data, waiting = planned.study, planned.data, missing(planned, Store(out))
+    study, waiting = planned.study, missing(planned, Store(out))
     lines = {
         "machine": f"{this_machine().title}; measuring on {study.device}", "networks": ", ".join(study.networks),
         "data": "none needed", "budget": f"{study.budget.name}: {study.budget.purpose}",
     }  # fmt: skip
-    if data:
-        counts = ", ".join(f"{len(data.splits[split])} {split}" for split in SPLITS if split in data.splits)
-        lines["data"] = f"{data.name}: {counts} images" + (f" ({data.note})" if data.note else "")
-    if data and data.differs:
-        lines["differs"] = f"from the published data set: {data.differs}"
+    if planned.opened:
+        lines["data"] = "; ".join(_of_data(one.data) for one in planned.opened)
+    if differs := "; ".join(f"{one.data.name}: {one.data.differs}" for one in planned.opened if one.data.differs):
+        lines["differs"] = f"from the published data set: {differs}"
     for job in planned.jobs:
         if told := QUANTITIES[job.spec.quantity].told(job.spec, planned.asked):
             lines.setdefault(*told)
@@ -60,6 +59,11 @@ def announce(to: Screen, planned: Plan, out: Path) -> None:
     lines["jobs"] = f"{total}{to_go if waiting else f', all on record in {out}: nothing is measured again'}"
     key_values(to, (((name, "bold"), text) for name, text in lines.items()))
     to.print()
+
+
+def _of_data(data: DataSet) -> str:
+    counts = ", ".join(f"{len(data.splits[split])} {split}" for split in SPLITS if split in data.splits)
+    return f"{data.name}: {counts} images" + (f" ({data.note})" if data.note else "")
 
 
 def do(planned: Plan, out: Path, quiet: bool) -> list[Record]:

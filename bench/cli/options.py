@@ -146,6 +146,7 @@ class RunOptions:
 
     def study(self, data: DataOptions) -> "Study":
         """The same as the planner takes it, on this data. UserError where something was asked that cannot be."""
+        from bench.data import DataAt
         from bench.networks.names import pairs
         from bench.run.asked import LARGEST_SEED, asked_study, named_networks
 
@@ -154,7 +155,7 @@ class RunOptions:
         )
         return asked_study(
             networks=named, measures=names_in(self.measure), budget=self.budget, steps=self.steps, epochs=self.epochs,
-            dataset=self.dataset, data_root=data.data_root, options=data.options, device=self.device,
+            data=(DataAt(self.dataset, data.data_root, data.options),), device=self.device,
             all_sizes=numbers_in("--size", self.size, least=1, most=LARGEST) if self.size else (),
             batches=numbers_in("--batch", self.batch, least=1, most=LARGEST),
             variants=names_in(self.variant), tf32=self.tf32, cudnn_benchmark=self.cudnn_benchmark,

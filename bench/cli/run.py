@@ -1,7 +1,6 @@
 """`bench run`: train or load networks, measure them and compare."""
 
 import shlex
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -46,7 +45,7 @@ def run(
         writable(out, WRITTEN)
         writable(reports)
         with Status(console(), quiet, transient=True) as status:
-            planned = plan(study, out / "splits", partial(status.count, f"reading {study.dataset}"))
+            planned = plan(study, out / "splits", lambda name, *counts: status.count(f"reading {name}", *counts))
         if show_plan or not quiet:
             announce(console(), planned, out)
         if show_plan:

@@ -14,7 +14,7 @@ from bench.data.sample import SPLITS, DataSet, Options, apply_kept, apply_splits
 from bench.errors import UserError, printable, unknown
 
 __all__ = [
-    "DATASETS", "SPLITS", "DataSet", "Options", "Source", "apply_kept", "apply_splits", "inspect_dataset",
+    "DATASETS", "SPLITS", "DataAt", "DataSet", "Options", "Source", "apply_kept", "apply_splits", "inspect_dataset",
     "open_dataset", "write_splits",
 ]  # fmt: skip
 
@@ -93,6 +93,19 @@ def open_dataset(
         lines = (f"data set '{name}' has {count}:", *problems[:3], f"{more}list them all with: {command}")
         raise UserError("\n".join(lines))
     return _regrouped(data, options.split_file, needed)
+
+
+@dataclass(frozen=True)
+class DataAt:
+    """A data set by its name in the table, the folder that holds it, if it has files, and how it is read."""
+
+    name: str
+    root: Path | None = None
+    options: Options = NO_OPTIONS
+
+    def open(self, needed: Iterable[str] = SPLITS) -> DataSet:
+        """Open it, as `open_dataset` does."""
+        return open_dataset(self.name, self.root, self.options, needed)
 
 
 def inspect_dataset(name: str, root: Path | None = None, options: Options = NO_OPTIONS) -> tuple[DataSet, list[str]]:

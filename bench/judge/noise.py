@@ -89,12 +89,12 @@ def noise_plan(device: Device, quick: bool) -> Plan:
     """
     full = replace(find_budget("paper"), processes=MOST, samples=12, seconds=0.6)
     budget = find_budget("quick") if quick else full
-    return plan(Study((NETWORK,), ("latency",), budget, "synthetic", None, device))
+    return plan(Study((NETWORK,), ("latency",), budget, (), device))
 
 
 def measure(planned: Plan, job: Job, folder: Path) -> Record:
     """Run a job of the plan in its own process. Raises Failed if it has no result."""
-    order = Order(job=job, out=folder, data_root=None, device=planned.study.device, threads=planned.asked.threads)
+    order = Order(job=job, out=folder, device=planned.study.device, threads=planned.asked.threads)
     record = run(order, lambda event: None)
     if record.status != "ok":
         raise Failed(f"{record.outcome}: {record.error}")

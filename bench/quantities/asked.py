@@ -1,11 +1,12 @@
 """The part of a study that determines the jobs of a quantity. Plain values, so that tests can construct them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.quantities.base import Device
 from bench.quantities.budget import Budget
+from bench.quantities.training import NOTHING, Training
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Settings:
     the `batches` and in float32 eager mode. Then one of these is changed at a time, to each other size, batch and
     variant. `patience` is the number of checks without improvement after which a training ends. `tf32` and
     `cudnn_benchmark` are torch's switches for all that is measured on a GPU but trainings. With `pseudonyms`, records
-    name neither patients nor files.
+    name neither patients nor files. `training` is how networks are trained, `own_training` how single ones are, by
+    name.
     """
 
     size: int = 224
@@ -47,6 +49,8 @@ class Settings:
     tf32: bool = False
     cudnn_benchmark: bool = False
     pseudonyms: bool = False
+    training: Training = NOTHING
+    own_training: Mapping[str, Training] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,8 @@ class Asked(Settings):
     """The settings together with the budget, the machine and the data.
 
     `machine` is the machine's fingerprint, `precision` the precision of training. `weights` is the digest of the user's
-    own weights and `weights_file` the name of their file; both are empty if the networks are trained.
+    own weights and `weights_file` the name of their file; both are empty if the networks are trained. `data` is the
+    data set that they are trained and scored on, `tests` are others on which they are scored too.
     """
 
     measures: tuple[str, ...]
@@ -66,6 +71,12 @@ class Asked(Settings):
     weights: str = ""
     weights_file: str = ""
     data: AskedData | None = None
+    tests: tuple[AskedData, ...] = ()
+
+    def of(self, network: str) -> "Asked":
+        """The settings for one network, whose own settings of the training replace those of all."""
+        own = self.own_training.get(network, NOTHING)
+        return replace(self, training=self.training.changed_by(own), own_training={})
 
     @property
     def maps(self) -> int:

@@ -22,6 +22,14 @@ SWITCHES = ("tf32", "cudnn_benchmark")
 SAME_PASS = ("machine", "device", "threads", *IMAGE, "batch", "precision", "memory_format", *SWITCHES)  # of a table row
 
 
+def later(default: Any, **limits: Any) -> Any:
+    """A field of conditions that came after records were made: at its default it is left out of keys.
+
+    So a record keeps the key that it had before there was the field.
+    """
+    return Field(default, json_schema_extra={"later": True}, **limits)
+
+
 class Frozen(BaseModel):
     """An immutable model that rejects unknown fields."""
 

@@ -1,13 +1,12 @@
 """Dice: the conditions of training or loading a network, and the scores of every test image."""
 
 import math
-from functools import partial
 from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from bench.quantities.asked import Asked, AskedData
-from bench.quantities.base import Device, Frozen, Images, Metric, Quantity, Result, pixels
+from bench.quantities.base import Device, Frozen, Images, Metric, Quantity, Result, later, pixels
 from bench.quantities.scores import SCORES
 
 TrainingPrecision = Literal["float32", "bfloat16"]
@@ -87,6 +86,9 @@ class DiceSpec(Images):
     were made elsewhere have no weights here: `predicted` is the digest of their files, and `training` numbers the
     trainings of one network.
 
+    Networks that were trained on another data set than they are scored on have its name and digest in `trained_on` and
+    `trained_data`.
+
     `scoring` is the version of the way of scoring (`SCORING_VERSION`); records of another version are not compared.
     `tolerance` is the distance within which two outlines agree, for the normalized surface distance. `fold` is the
     number of a fold of cross-validation. With `pseudonyms` the record names no patient and no file.
@@ -106,12 +108,22 @@ class DiceSpec(Images):
     tolerance: float | None = Field(None, ge=0)
     fold: int | None = Field(None, ge=0)
     pseudonyms: bool = False
+    trained_on: str = later("")
+    trained_data: str = later("")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if sum(map(bool, (self.train, self.weights, self.predicted))) != 1:
             raise ValueError("predictions come from one of a training, a file of weights, and files of predictions")
+        if bool(self.trained_on) != bool(self.trained_data) or (self.trained_on and not self.train):
+            raise ValueError("a training on another data set is told by the data set's name and its digest")
         return self
+
+    @property
+    def at_home(self) -> "DiceSpec":
+        """The conditions of scoring on the data set that the network was trained on."""
+        theirs = {"dataset": self.trained_on, "data": self.trained_data, "trained_on": "", "trained_data": ""}
+        return self.model_copy(update=theirs) if self.trained_on else self
 
 
 class CurvePoint(Frozen):
@@ -210,15 +222,17 @@ class Scores(Result):
 
 def train_spec(asked: Asked, images: int, seed: int) -> TrainSpec:
     """Return the training conditions for the budget in `asked`, with `images` training images."""
-    budget = asked.budget
-    epoch = math.ceil(min(images, budget.train_images or images) / budget.batch)
+    budget, asks = asked.budget, asked.training
+    batch = asks.batch or budget.batch
+    epoch = math.ceil(min(images, budget.train_images or images) / batch)
     steps = budget.steps or epoch * budget.epochs
     interval = min(steps, budget.checkpoint_interval if budget.steps else epoch)
     return TrainSpec(
-        device=asked.device, steps=steps, checkpoint_interval=interval, batch=budget.batch,
-        precision=asked.precision, augmentation=budget.augmentation, train_images=budget.train_images,
+        device=asked.device, steps=steps, checkpoint_interval=interval, batch=batch, precision=asked.precision,
+        augmentation=asks.augmentation or budget.augmentation, train_images=budget.train_images,
         val_images=budget.val_images, seed=seed, devices=asked.devices, patience=asked.patience,
         version=TRAINING_VERSION, threads=asked.threads,
+        **{name: value for name in ("weight_decay", "warmup_share") if (value := getattr(asks, name)) is not None},
     )  # fmt: skip
 
 
@@ -232,16 +246,24 @@ def scored_on(data: AskedData, size: int, pseudonyms: bool, **origin: Any) -> Di
 
 
 def _jobs(asked: Asked) -> list[DiceSpec]:
-    """One job for each seed, or a single job for the user's own weights."""
+    """One job for each seed, or a single job for the user's own weights, on each data set to score on."""
     if asked.data is None:
         return []
     limits = (asked.budget.train_images, asked.budget.val_images, asked.budget.test_images)
-    train, val, test = (_below(limit, asked.data.images.get(side)) for side, limit in zip(SIDES, limits, strict=True))
-    spec = partial(scored_on, asked.data, asked.train_size or asked.size, asked.pseudonyms, test_images=test)
+    train, val, _ = (_below(limit, asked.data.images.get(side)) for side, limit in zip(SIDES, limits, strict=True))
     if asked.weights:
-        return [spec(weights=asked.weights)]
-    trained = (train_spec(asked, asked.data.images["train"], seed) for seed in asked.seeds)
-    return [spec(train=one.model_copy(update={"train_images": train, "val_images": val})) for one in trained]
+        return [_spec(asked, data, weights=asked.weights) for data in (asked.data, *asked.tests)]
+    trained = [train_spec(asked, asked.data.images["train"], seed) for seed in asked.seeds]
+    trained = [one.model_copy(update={"train_images": train, "val_images": val}) for one in trained]
+    there = {"trained_on": asked.data.name, "trained_data": asked.data.digest}
+    home = [_spec(asked, asked.data, train=one) for one in trained]
+    return home + [_spec(asked, data, train=one, **there) for data in asked.tests for one in trained]
+
+
+def _spec(asked: Asked, data: AskedData, **origin: Any) -> DiceSpec:
+    """The conditions of scoring on the test side of a data set, of which the budget may take a part."""
+    test = _below(asked.budget.test_images, data.images.get("test"))
+    return scored_on(data, asked.train_size or asked.size, asked.pseudonyms, test_images=test, **origin)
 
 
 def _below(limit: int | None, count: int | None) -> int | None:

@@ -66,7 +66,7 @@ class Clock:
         gain = BFLOAT16_GAIN if train and train.precision == "bfloat16" else 1
         if train and self._is_trained(job):
             spec = spec.model_copy(update={"train": None})
-        return start_s + quantity.passes(spec, self.asked) * self._pass_s(job.network) / gain
+        return start_s + quantity.passes(spec, self.plan.asked_of(job)) * self._pass_s(job.network) / gain
 
     def _pass_s(self, network: str) -> float:
         """Seconds of a forward pass of one image of 224x224."""

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench.data import open_dataset
+from bench.data import DataAt, DataSet
 from bench.data.prepared import Prepared, content, prepare
 from bench.data.pseudonyms import pseudonymous
 from bench.data.sample import SPLITS, Sample, thin
@@ -53,6 +56,28 @@ def _refuse_no_target(name: str, side: Prepared, size: int) -> None:
         raise UserError(f"none of {count} has a target at {size} pixels a side, {what}; {advice}")
 
 
+@dataclass(frozen=True)
+class Images:
+    """The images of a data set that some conditions use, by side of the split, and the folder of their cache."""
+
+    data: DataSet
+    spec: DiceSpec
+    cache: Path
+    progress: Callable[[str], Callable[..., None]]
+
+    def of(self, split: str) -> Sequence[Sample]:
+        """The samples of a side that are used, which may be limited."""
+        limits = self.spec if split == "test" else self.spec.train
+        return thin(self.data.splits[split], getattr(limits, f"{split}_images", None))
+
+    def prepared(self, split: str) -> Prepared:
+        """The same, decoded at the network's size. Raises StopRun where one cannot be read."""
+        samples = self.of(split)
+        progress = self.progress(f"reading {split}")
+        with _for_all_networks():
+            return prepare(samples, self.spec.size, self.cache, lambda n: progress(n, len(samples)))
+
+
 class Scoring:
     """The network and the data of one order, and the steps from initial weights to scores."""
 
@@ -64,41 +89,51 @@ class Scoring:
         self._set_threads(self.order.threads)  # again, because the network's code may have set switches
         self.network = network.to(memory_format=torch.channels_last)
         refuse_other_outputs(self.network, self.spec)
+        self.images = self._opened(self.order.data, self.spec, self._sides())
+
+    def _opened(self, at: DataAt | None, spec: DiceSpec, sides: tuple[str, ...]) -> "Images":
+        assert at, "an order to score names its data set"
         with _for_all_networks():
-            self.data = open_dataset(self.spec.dataset, self.order.data_root, self.order.options, self._sides())
-            if self.data.read(self._progress("reading the data set")) != self.spec.data:
-                raise UserError(f"{self.spec.dataset} changed while the run was under way; start the run again")
-        self.cache = f"cache/{self.data.name}-{self.data.digest}"  # relative to the folder of records
-        if self.spec.pseudonyms:
-            self.data = pseudonymous(self.data)
+            data = at.open(sides)
+            if data.read(self._progress("reading the data set")) != spec.data:
+                raise UserError(f"{spec.dataset} changed while the run was under way; start the run again")
+        cache = self.order.out / f"cache/{data.name}-{data.digest}"
+        return Images(pseudonymous(data) if spec.pseudonyms else data, spec, cache, self._progress)
+
+    @cached_property
+    def home(self) -> "Images":
+        """The data set that is trained on; it is opened only where a training needs it."""
+        home = self.spec.at_home
+        return self.images if home is self.spec else self._opened(self.order.home, home, ("train", "val"))
 
     def _sides(self) -> tuple[str, ...]:
         """The sides of the split that are needed: all to train, `val` also to choose one of several outputs."""
-        chooses = isinstance(self.network, OneOfSeveral)
-        return SPLITS if self.spec.train else ("val", "test") if chooses else ("test",)
+        if self.spec.train:
+            return ("test",) if self.spec.trained_on else SPLITS
+        return ("val", "test") if isinstance(self.network, OneOfSeveral) else ("test",)
 
     def result(self) -> Scores:
         """Train or load, then score. Predictions are saved next to the record, for figures."""
         origin = self._trained() if self.spec.train else self._loaded()
-        test, samples, device = self._prepared("test"), self._samples("test"), torch.device(self.order.device)
+        test, samples, device = self.images.prepared("test"), self.images.of("test"), torch.device(self.order.device)
         progress = self.work.progress("scoring")
         if isinstance(self.network, OneOfSeveral) and not self.spec.train:
-            val = self._prepared("val")
+            val = self.images.prepared("val")
             self.network.number = best_candidate(self.network.to(device), val, device, self.spec.classes)
         with _for_all_networks():  # the masks are read again, at their own size
             found = score(
                 self.network.to(device), test, device, samples, self.spec.protocol, self.spec.tolerance,
                 lambda done: progress(done, len(test)),
             )  # fmt: skip
-        cache = f"{self.cache}/{content(samples)}-{self.spec.size}"
-        kept = Predictions(test.ids, found.predictions, found.regions, cache)
+        data, cache = self.images.data, self.images.cache.relative_to(self.order.out)
+        kept = Predictions(test.ids, found.predictions, found.regions, f"{cache}/{content(samples)}-{self.spec.size}")
         scores = Scores(
             **origin, images=found.images, volumes=found.volumes, distance_unit=found.distance_unit,
-            patients="named" if self.data.patients else "images", data_name=self.data.label, differs=self.data.differs,
+            patients="named" if data.patients else "images", data_name=data.label, differs=data.differs,
             predictions=self._kept(kept),
             predicted_map=self.network.prediction if isinstance(self.network, OneOfSeveral) else "",
         )  # fmt: skip
-        if self.spec.train:
+        if self.spec.train and not self.spec.trained_on:
             with writing(self.task().folder):
                 complete(self.task().folder, scores, self.spec.protocol)
         return scores
@@ -111,11 +146,11 @@ class Scoring:
         """The training task of the order, for one of its processes."""
         job = self.order.job
         folder = self.order.out / "checkpoints" / job.training_key
-        return Task(job.training_key, job.network, job.network_digest, self.spec, folder, process or Process())
+        return Task(job.training_key, job.network, job.network_digest, self.spec.at_home, folder, process or Process())
 
     def training_sets(self) -> tuple[Prepared, Prepared]:
         """The training images and the validation images. Raises StopRun where one of the two shows no target."""
-        sides = self._prepared("train"), self._prepared("val")
+        sides = self.home.prepared("train"), self.home.prepared("val")
         with _for_all_networks():
             for name, side in zip(("train", "val"), sides, strict=True):
                 _refuse_no_target(name, side, self.spec.size)
@@ -152,16 +187,6 @@ class Scoring:
                 summary = train(self.network, self.task(ranks.process), *sets, self.work.tell)
             self._set_threads(self.order.threads)
         return {"loaded": loaded, **summary.model_dump(include={"best_step", "curve", "train_images_per_s"})}
-
-    def _samples(self, split: str) -> Sequence[Sample]:
-        limits = self.spec if split == "test" else self.spec.train
-        return thin(self.data.splits[split], getattr(limits, f"{split}_images", None))
-
-    def _prepared(self, split: str) -> Prepared:
-        samples = self._samples(split)
-        progress = self._progress(f"reading {split}")
-        with _for_all_networks():
-            return prepare(samples, self.spec.size, self.order.out / self.cache, lambda n: progress(n, len(samples)))
 
     def _progress(self, doing: str) -> Callable[..., None]:
         """A function of (done, total); only the first process of a training tells."""

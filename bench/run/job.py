@@ -4,10 +4,11 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from itertools import compress
-from typing import Any
+from typing import Any, cast
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from bench.networks import find_network, titles
 from bench.networks.libraries import versions
@@ -42,7 +43,7 @@ class Job(Frozen):
         kept = self.__dict__.get("_key")  # a copy with another value has this of the first
         same = self.network, self.network_digest, self.libraries, self.spec
         if kept is None or any(one is not other for one, other in zip(kept[0], same, strict=True)):
-            kept = self.__dict__["_key"] = same, self._named(_hash(self.model_dump(mode="json")))
+            kept = self.__dict__["_key"] = same, self._named(_hash(self._facts()))
         return str(kept[1])
 
     @property
@@ -56,11 +57,30 @@ class Job(Frozen):
         """The name of the checkpoint that this job trains or loads. It depends on the training, not on the scoring."""
         if getattr(self.spec, "train", None) is None:
             raise TypeError(f"{self.network}: {self.spec.quantity} trains nothing")
-        facts = self.model_dump(mode="json", exclude={"spec": SCORING})
-        return f"{file_name(self.network)}-{file_name(self.spec.dataset)}-{_hash(facts)}"
+        home = self.model_copy(update={"spec": self.spec.at_home})
+        facts = home._facts()
+        facts["spec"] = {name: value for name, value in facts["spec"].items() if name not in SCORING}
+        return f"{file_name(self.network)}-{file_name(home.spec.dataset)}-{_hash(facts)}"
+
+    def _facts(self) -> dict[str, Any]:
+        """All that determines the result, without fields that are newer than the oldest records, at their defaults."""
+        facts = self.model_dump(mode="json")
+        told, train = facts["spec"], getattr(self.spec, "train", None)
+        for conditions, named in [(self.spec, told), *([(train, told["train"])] if train else [])]:
+            for name in _later(type(conditions)):  # type: ignore[arg-type]  # mypy takes a class for unhashable
+                if getattr(conditions, name) == type(conditions).model_fields[name].default:
+                    del named[name]
+        return facts
 
     def _named(self, digits: str) -> str:
         return f"{file_name(self.network)}-{self.spec.quantity}-{digits}"
+
+
+@cache
+def _later(conditions: type[BaseModel]) -> list[str]:
+    """The names of the fields made by `bench.quantities.base.later`."""
+    fields = conditions.model_fields.items()
+    return [name for name, field in fields if "later" in cast("Any", field.json_schema_extra or ())]
 
 
 def file_name(network: str) -> str:

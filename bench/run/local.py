@@ -177,6 +177,6 @@ def _asks_more(job: Job, failed: Job) -> bool:
 def _order(plan: Plan, job: Job, out: Path, lock: Lock) -> Order:
     study = plan.study
     return Order(
-        job=job, out=out, data_root=study.data_root, options=study.options, device=study.device,
+        job=job, out=out, data=plan.data_of(job), home=plan.home_of(job), device=study.device,
         threads=plan.asked.threads, weights=study.weights, silence_s=study.silence_s, lock=lock.path, token=lock.token,
     )  # fmt: skip

@@ -4,56 +4,123 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from bench.data import DataSet, Options, apply_kept, open_dataset, write_splits
+from bench.data import DataAt, DataSet, Options, apply_kept, write_splits
 from bench.data.sample import SPLITS
+from bench.errors import UserError
 from bench.networks import find_network, origin_of
-from bench.quantities import MACHINE, QUANTITIES, Asked
+from bench.quantities import MACHINE, QUANTITIES, Asked, Quantity
 from bench.run.job import Job
 from bench.run.store import Store
 from bench.run.study import Study
 
 UNKNOWN_MACS = 10e9  # for a network without a published count
 
-Done = Callable[[int, int], object]  # called with how many images of how many were read
+Done = Callable[[str, int, int], object]  # called with a data set's name, and how many of its images were read
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A data set of a study that was opened, and the settings of the quantities for what is trained on it.
+
+    One that is only tested on has no settings. Where a drawn split was kept, `at` names its file.
+    """
+
+    at: DataAt
+    data: DataSet
+    asked: Asked | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs of a study, the data set that was opened for it and the settings of its quantities."""
+    """The jobs of a study, the data sets that were opened for it and the settings that need none of them."""
 
     study: Study
     jobs: tuple[Job, ...]
-    data: DataSet | None
     asked: Asked
+    opened: tuple[Opened, ...] = ()
+
+    def data_of(self, job: Job) -> DataAt | None:
+        """The data set on which a job's network is scored; None for a job without one."""
+        found = self._found(job.spec)
+        return found.at if found else None
+
+    def home_of(self, job: Job) -> DataAt | None:
+        """The data set on which a job's network is trained, if it is another than the one it is scored on."""
+        found = self._found(job.spec.at_home) if getattr(job.spec, "trained_on", "") else None
+        return found.at if found else None
+
+    def asked_of(self, job: Job) -> Asked:
+        """The settings that a job was planned from."""
+        found = self._found(getattr(job.spec, "at_home", job.spec))
+        return (found and found.asked) or self.asked
+
+    def _found(self, spec: Any) -> Opened | None:
+        named = getattr(spec, "dataset", ""), getattr(spec, "data", "")
+        return next((one for one in self.opened if (one.data.name, one.data.digest) == named), None)
 
 
-def plan(study: Study, splits: Path | None = None, done: Done = lambda count, total: None) -> Plan:
-    """Plan the jobs of a study: by quantity, then by conditions, then by network, the cheapest first.
+def plan(study: Study, splits: Path | None = None, done: Done = lambda name, count, total: None) -> Plan:
+    """Plan the jobs of a study: by quantity, then by data set, by conditions and by network, the cheapest first.
 
     So latency is interleaved: every network once, then every network again in another process; and the table fills
     soon, for what takes longest comes last. A network that computes the same function as another is not trained. A
     seeded split is read from the folder `splits` if `keep_split` stored it there in an earlier run.
     """
-    sides = ("test",) if study.weights else SPLITS  # weights that are given are not trained
-    data = open_dataset(study.dataset, study.data_root, study.options, sides) if "dice" in study.measures else None
-    kept = split_path(study.dataset, study.data_root, study.options, data, splits)
-    if data and kept and kept.exists():
-        data = apply_kept(data, kept, sides)
-        study = replace(study, options=replace(study.options, split_file=kept))
-    if data:
-        data.read(done)
-    asked = study.asked(data)
+    opened = _opened(study, splits, done) if "dice" in study.measures else []
+    settings = [one.asked for one in opened if one.asked] or [study.asked(None)]
     cheapest_first = sorted(study.networks, key=macs_of)
-    jobs: list[Job] = []
-    for name, quantity in QUANTITIES.items():
-        if quantity.takes == "machine":
-            jobs += [Job(network=MACHINE, network_digest="", spec=spec) for spec in quantity.jobs(asked)]
-        elif name in study.measures:
-            networks = [one for one in cheapest_first if name != "dice" or not origin_of(one)]
-            jobs += [Job.of(network, spec) for spec in quantity.jobs(asked) for network in networks]
-    return Plan(study, tuple(jobs), data, asked)
+    jobs: dict[str, Job] = {}
+    for quantity in QUANTITIES.values():
+        for asked in settings:
+            jobs |= {job.key: job for job in _jobs(quantity, asked, cheapest_first)}
+    return Plan(study, tuple(jobs.values()), replace(settings[0], data=None, tests=()), tuple(opened))
+
+
+def _opened(study: Study, splits: Path | None, done: Done) -> list[Opened]:
+    """Open each data set of a study once, those to train on first. Raises UserError where one cannot be used so."""
+    sides = ("test",) if study.weights else SPLITS  # weights that are given are not trained
+    home = [_open(at, sides, splits, done) for at in study.data]
+    others = [_open(at, ("test",), splits, done) for at in study.test_on if at not in study.data]
+    tests = [*others, *(one for one in home if one.at in study.test_on)]
+    fitting = {one.at: [test.data for test in tests if test is not one and _alike(one.data, test.data)] for one in home}
+    for test in others:
+        if not any(_alike(one.data, test.data) for one in home):
+            trained = ", ".join(f"{one.data.name} ({', '.join(one.data.classes)})" for one in home)
+            classes = f"its classes ({', '.join(test.data.classes)}) are not those of {trained}"
+            raise UserError(f"--test-on {test.data.name}: {classes}; name a data set of the same task")
+    return [replace(one, asked=study.asked(one.data, fitting[one.at])) for one in home] + others
+
+
+def _open(at: DataAt, sides: Sequence[str], splits: Path | None, done: Done) -> Opened:
+    data = at.open(sides)
+    kept = split_path(at.name, at.root, at.options, data, splits)
+    if kept and kept.exists():
+        data = apply_kept(data, kept, sides)
+        at = replace(at, options=replace(at.options, split_file=kept))
+    data.read(partial(done, at.name))
+    return Opened(at, data)
+
+
+def _alike(one: DataSet, other: DataSet) -> bool:
+    """Whether networks that were trained on one data set can be scored on the other: the same classes, or one each."""
+    return one.maps == other.maps and (one.maps == 1 or one.classes == other.classes)
+
+
+def _jobs(quantity: Quantity, asked: Asked, networks: Sequence[str]) -> list[Job]:
+    """The jobs of a quantity: for each of its conditions all networks, which may have settings of their own."""
+    if quantity.takes == "machine":
+        return [Job(network=MACHINE, network_digest="", spec=spec) for spec in quantity.jobs(asked)]
+    if quantity.name not in asked.measures:
+        return []
+    measured = [one for one in networks if quantity.name != "dice" or not origin_of(one)]
+    by_conditions = zip(*(quantity.jobs(asked.of(network)) for network in measured), strict=True)
+    return [
+        Job.of(network, spec) for specs in by_conditions for network, spec in zip(measured, specs, strict=True)
+    ]
 
 
 def macs_of(network: str) -> float:
@@ -63,7 +130,7 @@ def macs_of(network: str) -> float:
 
 def of_jobs(study: Study, jobs: Sequence[Job]) -> Plan:
     """A plan of given jobs that need no data set."""
-    return Plan(study, tuple(jobs), None, study.asked(None))
+    return Plan(study, tuple(jobs), study.asked(None))
 
 
 def missing(plan: Plan, store: Store) -> list[Job]:
@@ -72,11 +139,10 @@ def missing(plan: Plan, store: Store) -> list[Job]:
 
 
 def keep_split(planned: Plan, splits: Path) -> None:
-    """Store a seeded split for later runs, unless it was read from a file the user gave."""
-    study = planned.study
-    path = split_path(study.dataset, study.data_root, study.options, planned.data, splits)
-    if planned.data and path:
-        write_splits(planned.data, path)
+    """Store seeded splits for later runs, unless they were read from files the user gave."""
+    for one in planned.opened:
+        if path := split_path(one.at.name, one.at.root, one.at.options, one.data, splits):
+            write_splits(one.data, path)
 
 
 def split_path(

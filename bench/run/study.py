@@ -1,14 +1,14 @@
 """A study: what the user asks to measure. It is validated before anything is read or measured."""
 
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from bench.data import DataSet
-from bench.data.sample import Options
+from bench.data import DataAt, DataSet
 from bench.errors import UserError, unknown
 from bench.machine import this_machine, training_precision
 from bench.networks import find_network, origin_of
-from bench.quantities import MEASURABLE, QUANTITIES, Asked, AskedData, Device, Settings
+from bench.quantities import MEASURABLE, QUANTITIES, Asked, AskedData, Device, Settings, TrainingPrecision
 from bench.quantities.budget import Budget
 from bench.quantities.variants import conditions
 from bench.training.devices import check_devices
@@ -19,23 +19,24 @@ SMALLEST = 32  # pixels a side
 
 @dataclass(frozen=True)
 class Study(Settings):
-    """The networks, quantities, budget, data set and device of a run.
+    """The networks, quantities, budget, data sets and device of a run.
 
-    Each network is trained once for each of the `seeds`, or not at all if `weights` are given. A job that sends no
-    event for `silence_s` seconds is killed. CPU operators use `threads`, by default one a core. Raises UserError if the
-    study is not possible.
+    Each network is trained on each of the data sets of `data`, once for each of the `seeds`, or not at all if `weights`
+    are given. It is scored there, and on those of `test_on` with the same classes. A job that sends no event for
+    `silence_s` seconds is killed. CPU operators use `threads`, by default one a core; trainings have a `precision`, by
+    default the one that is fast on this machine. Raises UserError if the study is not possible.
     """
 
     networks: tuple[str, ...]
     measures: tuple[str, ...]
     budget: Budget
-    dataset: str
-    data_root: Path | None
+    data: tuple[DataAt, ...]
     device: Device
-    options: Options = field(default_factory=Options)
+    test_on: tuple[DataAt, ...] = ()
     weights: Path | None = None
     silence_s: float = 600.0
     threads: int | None = None
+    precision: TrainingPrecision | None = None
 
     def __post_init__(self) -> None:
         for name in self.networks:
@@ -73,8 +74,8 @@ class Study(Settings):
         if "dice" not in self.measures:
             raise UserError(f"--weights {path} is there to be scored; add dice to --measure, or leave it out")
 
-    def asked(self, data: DataSet | None) -> Asked:
-        """The settings that the quantities need, for this machine and the data set that was opened."""
+    def asked(self, data: DataSet | None, tests: Sequence[DataSet] = ()) -> Asked:
+        """The settings that the quantities need, for this machine, a data set and others to test on."""
         machine = this_machine()
         asked = Asked(
             self.measures, self.budget, machine.fingerprint, self.device, self.threads or machine.cores,
@@ -83,7 +84,10 @@ class Study(Settings):
         if data is None:
             return asked
         digest = weights_digest(self.weights) if self.weights else ""
-        return replace(asked, precision=training_precision(self.device), weights=digest, data=asked_data(data))
+        return replace(
+            asked, precision=self.precision or training_precision(self.device), weights=digest, data=asked_data(data),
+            tests=tuple(map(asked_data, tests)),
+        )  # fmt: skip
 
 
 def asked_data(data: DataSet) -> AskedData:

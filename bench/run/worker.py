@@ -21,8 +21,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
+from bench.data import DataAt
 from bench.data.pseudonyms import without_files
-from bench.data.sample import Options
 from bench.errors import LONG, SHORT, Diverged, UserError, clean
 from bench.files import Unusable, unusable
 from bench.locks import Lost, is_held
@@ -60,6 +60,8 @@ def writing(place: Path) -> Iterator[None]:
 class Order(Frozen):
     """A job and where to run it. The paths do not affect the result.
 
+    `data` is the data set that is scored on, `home` the one that is trained on, if it is another.
+
     `weights` is the file whose digest is in the job. A network that was `handed` over is measured as it is, whatever
     the job calls it; such a record is not kept. A child that sends no event for `silence_s` seconds is considered hung
     and is killed. `process` identifies the process if several train together. `lock` and `token` are of the lock under
@@ -68,8 +70,8 @@ class Order(Frozen):
 
     job: Job
     out: Path
-    data_root: Path | None
-    options: Options = Options()
+    data: DataAt | None = None
+    home: DataAt | None = None
     device: Device
     threads: int
     weights: Path | None = None

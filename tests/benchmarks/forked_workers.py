@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from unittest.mock import patch
 
+from bench.data import DataAt
 from bench.machine import this_machine
 from bench.networks import NETWORKS, title_of
 from bench.quantities import Cost, Memory
@@ -36,7 +37,7 @@ def measured(networks: list[str], forked: bool) -> list[Record]:
     """Records of counts and memory, in the order of the plan."""
     study = asked_study(
         networks=tuple(networks), measures=("cost", "memory"), budget="quick", steps=None, epochs=None, device="cpu",
-        all_sizes=(), weights=None, tf32=False, cudnn_benchmark=False, dataset="synthetic", data_root=None,
+        all_sizes=(), weights=None, tf32=False, cudnn_benchmark=False, data=(DataAt("synthetic"),),
     )  # fmt: skip
     planned = plan(study)
     server = local._server if forked else lambda *_: None

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from bench.cli import terminal
 from bench.cli.display import Progress, announce, draw, report_table
+from bench.data import DataAt
 from bench.networks import NETWORKS
 from bench.quantities import MEASURABLE, CostSpec
 from bench.quantities.budget import find_budget
@@ -35,7 +36,7 @@ def printed(section, width: int) -> str:
 
 def test_the_announcement_tells_machine_data_budget_jobs_and_time(tmp_path):
     console = screen(width=200)
-    study = Study(("unet", "mdsa_unet"), ("cost", "dice"), find_budget("smoke"), "synthetic", None, "cpu")
+    study = Study(("unet", "mdsa_unet"), ("cost", "dice"), find_budget("smoke"), (DataAt("synthetic"),), "cpu")
     planned = plan(study)
     announce(console, planned, tmp_path)
     text = console.file.getvalue()
@@ -48,7 +49,7 @@ def test_the_announcement_tells_machine_data_budget_jobs_and_time(tmp_path):
 
 def test_the_announcement_shows_every_setting_of_the_training(tmp_path):
     console = screen(width=1000)
-    study = Study(("unet",), ("dice",), find_budget("smoke"), "synthetic", None, "cpu", seeds=(3, 4), patience=2)
+    study = Study(("unet",), ("dice",), find_budget("smoke"), (DataAt("synthetic"),), "cpu", seeds=(3, 4), patience=2)
     planned = plan(study)
     announce(console, planned, tmp_path)
     text = console.file.getvalue()
@@ -65,9 +66,10 @@ def test_the_announcement_shows_every_setting_of_the_training(tmp_path):
 
 def test_the_announcement_tells_that_the_images_are_not_the_published_ones(tmp_path):
     console = screen(width=200)
-    planned = plan(Study(("unet",), ("dice",), find_budget("smoke"), "synthetic", None, "cpu"))
-    announce(console, replace(planned, data=replace(planned.data, instead="crops instead of images")), tmp_path)
-    assert "differs   from the published data set: crops instead of images  " in console.file.getvalue()
+    planned = plan(Study(("unet",), ("dice",), find_budget("smoke"), (DataAt("synthetic"),), "cpu"))
+    opened = replace(planned.opened[0], data=replace(planned.opened[0].data, instead="crops instead of images"))
+    announce(console, replace(planned, opened=(opened,)), tmp_path)
+    assert "differs   from the published data set: synthetic: crops instead of images  " in console.file.getvalue()
 
 
 def test_without_a_terminal_progress_is_plain_lines():
@@ -121,7 +123,7 @@ def test_no_two_jobs_of_a_run_are_shown_under_the_same_words(tmp_path):
         tiny(tmp_path / folder)
     own = tuple(f"{tmp_path}/{folder}/tiny.py:Tiny" for folder in ("a", "b"))
     asked = Study(
-        (*NETWORKS, *own), MEASURABLE, find_budget("quick"), "synthetic", None, "cpu", seeds=(0, 1, 7),
+        (*NETWORKS, *own), MEASURABLE, find_budget("quick"), (DataAt("synthetic"),), "cpu", seeds=(0, 1, 7),
         sizes=(128, 256), batches=(1, 4), variants=("folded", "channels_last+bfloat16"),
     )  # fmt: skip
     planned = plan(asked)
@@ -133,7 +135,7 @@ def test_no_two_jobs_of_a_run_are_shown_under_the_same_words(tmp_path):
 
 
 def test_what_is_the_same_in_all_jobs_is_not_said():
-    planned = plan(Study(("unet", "unext"), ("latency", "cost"), find_budget("quick"), "synthetic", None, "cpu"))
+    planned = plan(Study(("unet", "unext"), ("latency", "cost"), find_budget("quick"), (DataAt("synthetic"),), "cpu"))
     lines = shown(planned)
     assert "counting U-Net" in lines
     assert "timing U-Net, process 0" in lines

@@ -114,7 +114,7 @@ def ended(tmp_path, monkeypatch, measured) -> dict:
     """The last event of an order whose measurement does this."""
     monkeypatch.setattr(child, "_measured", measured)
     job = Job(network="unet", network_digest="d", spec=CostSpec())
-    return done(Order(job=job, out=tmp_path, data_root=None, device="cpu", threads=1))[0]
+    return done(Order(job=job, out=tmp_path, device="cpu", threads=1))[0]
 
 
 def raises(error):
@@ -334,7 +334,7 @@ def test_what_asks_for_input_gets_none_and_what_it_prints_is_no_event(tmp_path):
         "child.main()\n"
     )
     job = Job(network="unet", network_digest="d", spec=CostSpec())
-    asked = Order(job=job, out=tmp_path, data_root=None, device="cpu", threads=1)
+    asked = Order(job=job, out=tmp_path, device="cpu", threads=1)
     variables = {**os.environ, "PYTHONPATH": str(Path(bench.__file__).parents[1])}
     told = subprocess.run(
         [sys.executable, str(script)], input=asked.model_dump_json() + "\n", capture_output=True, text=True,

@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from bench.data import Options, open_dataset
+from bench.data import DataAt, Options, open_dataset
 from bench.data.sample import Tally
 from bench.errors import UserError
 from bench.quantities.budget import find_budget
@@ -174,7 +174,7 @@ def test_patients_counts_and_the_folders_name_are_those_of_the_data_set(trained,
         more = {"patients": True, "label": "my images", "tallies": (Tally("images", 520, 600),)}
         return replace(data, splits={**data.splits, "test": samples}, **more)
 
-    monkeypatch.setattr("bench.run.dice.open_dataset", opened)
+    monkeypatch.setattr("bench.data.DataAt.open", lambda at, needed: opened(at.name, at.root))
     data = opened("synthetic", None)
     found = here(changed(elsewhere(trained[0], tmp_path), data=data.digest))
     assert (found.patients, found.data_name, found.differs) == ("named", "my images", "520 images instead of 600")
@@ -360,11 +360,11 @@ def clinic(tmp_path):
 def test_scores_with_pseudonyms_are_the_same_and_name_no_patient_and_no_file(network, clinic, tmp_path):
     options, found, jobs = Options(patient=r"(smith\d+)_", tolerance=2.5), {}, {}
     for hidden in (False, True):
-        study = Study((network,), ("dice",), find_budget("smoke"), "folder", clinic, "cpu", options, size=32)
+        study = Study((network,), ("dice",), find_budget("smoke"), (DataAt("folder", clinic, options),), "cpu", size=32)
         planned = plan(replace(study, pseudonyms=hidden))
         jobs[hidden] = next(job for job in planned.jobs if job.spec.quantity == "dice")
         found[hidden] = here(
-            Order(job=jobs[hidden], out=tmp_path, data_root=clinic, options=options, device="cpu", threads=1)
+            Order(job=jobs[hidden], out=tmp_path, data=planned.data_of(jobs[hidden]), device="cpu", threads=1)
         )
     assert (jobs[False].spec.data, 2.5) == (jobs[True].spec.data, jobs[True].spec.tolerance)
     assert found[True].loaded, "names change no training"
@@ -378,3 +378,21 @@ def test_scores_with_pseudonyms_are_the_same_and_name_no_patient_and_no_file(net
     kept = Predictions.load(path_of(tmp_path, jobs[True].key, found[True].predictions))
     assert set(kept.ids) == {image.id for image in found[True].images}
     assert "smith" not in kept.cache
+
+
+def test_weights_trained_on_one_data_set_are_scored_on_another(clinic, network, tmp_path):
+    options, home = Options(patient=r"(smith\d+)_"), DataAt("synthetic")
+    other = DataAt("folder", clinic, options)
+    planned = plan(Study((network,), ("dice",), find_budget("smoke"), (home,), "cpu", (other,), size=32))
+    own, other = (job for job in planned.jobs if job.spec.quantity == "dice")
+    orders = [
+        Order(job=job, out=tmp_path, data=planned.data_of(job), home=planned.home_of(job), device="cpu", threads=1)
+        for job in (other, own, other)
+    ]
+    first, trained, again = map(here, orders)
+    assert (first.loaded, trained.loaded, again.loaded) == (False, True, True), "whoever comes first trains"
+    assert [one.dice for one in first.images] == [one.dice for one in again.images]
+    assert first.curve == trained.curve
+    assert {one.id for one in trained.images}.isdisjoint(one.id for one in first.images)
+    card = json.loads(next((tmp_path / "checkpoints").glob("*/card.json")).read_text())
+    assert card["dataset"] == "synthetic"

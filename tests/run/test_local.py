@@ -7,6 +7,7 @@ import pytest
 from handmade import ENVIRONMENT, STATE
 
 from bench import locks
+from bench.data import DataAt
 from bench.errors import UserError
 from bench.files import host
 from bench.quantities import Cost, Count, Latency, Peak
@@ -19,7 +20,7 @@ from bench.run.store import Record, Store
 from bench.run.study import Study
 
 PLAN = plan(
-    Study(("unet", "unetpp"), ("cost", "latency"), find_budget("quick"), "synthetic", data_root=None, device="cpu")
+    Study(("unet", "unetpp"), ("cost", "latency"), find_budget("quick"), (DataAt("synthetic"),), device="cpu")
 )
 COUNT = Count(counter="c", macs=1)
 RESULTS = {
@@ -126,7 +127,7 @@ def test_the_clock_learns_from_what_jobs_took_the_more_the_longer_they_were():
 
 
 def test_a_pass_that_was_timed_here_tells_how_long_a_training_takes(tmp_path):
-    planned = plan(Study(("unet",), ("latency", "dice"), find_budget("quick"), "synthetic", None, "cpu"))
+    planned = plan(Study(("unet",), ("latency", "dice"), find_budget("quick"), (DataAt("synthetic"),), "cpu"))
     timed, trained = (next(j for j in planned.jobs if j.spec.quantity == of) for of in ("latency", "dice"))
     clock = Clock(planned, tmp_path)
     slow, fast = (
@@ -144,7 +145,7 @@ def test_a_pass_that_was_timed_here_tells_how_long_a_training_takes(tmp_path):
 
 def test_a_sweep_ends_where_memory_does_and_the_rest_goes_on(tmp_path, worker):
     worker.too_large = 8
-    study = Study(("unet", "unetpp"), ("latency",), find_budget("smoke"), "synthetic", None, "cpu",
+    study = Study(("unet", "unetpp"), ("latency",), find_budget("smoke"), (DataAt("synthetic"),), "cpu",
                         batches=(1, 4, 8, 16), variants=("folded",))  # fmt: skip
     planned = plan(study)
     found = carry_out(planned, missing(planned, Store(tmp_path)), tmp_path, Listener())
@@ -156,7 +157,7 @@ def test_a_sweep_ends_where_memory_does_and_the_rest_goes_on(tmp_path, worker):
 
 
 def test_a_training_that_is_complete_takes_no_time_again(tmp_path):
-    planned = plan(Study(("unet",), ("dice",), find_budget("quick"), "synthetic", None, "cpu"))
+    planned = plan(Study(("unet",), ("dice",), find_budget("quick"), (DataAt("synthetic"),), "cpu"))
     (job,) = planned.jobs
     card = tmp_path / "checkpoints" / job.training_key / "card.json"
     before = Clock(planned, tmp_path).left([job])
@@ -167,7 +168,7 @@ def test_a_training_that_is_complete_takes_no_time_again(tmp_path):
 
 def test_a_training_that_took_as_long_as_guessed_leaves_the_next_guess_as_it_was(tmp_path, monkeypatch):
     """The weights that it leaves behind shorten what is to do again, not what it took."""
-    planned = plan(Study(("unet", "unetpp"), ("dice",), find_budget("quick"), "synthetic", None, "cpu"))
+    planned = plan(Study(("unet", "unetpp"), ("dice",), find_budget("quick"), (DataAt("synthetic"),), "cpu"))
     clock, now, told = Clock(planned, tmp_path), [0.0], []
 
     def run(order, tell, server=None):
@@ -295,7 +296,7 @@ def test_a_job_that_another_run_took_over_is_stopped_and_its_record_is_not_repla
 
 
 def test_jobs_of_one_training_are_done_one_after_the_other(tmp_path):
-    study = Study(("unet",), ("dice",), find_budget("quick"), "synthetic", None, "cpu")
+    study = Study(("unet",), ("dice",), find_budget("quick"), (DataAt("synthetic"),), "cpu")
     (job,) = plan(study).jobs
     other = job.model_copy(update={"spec": job.spec.model_copy(update={"protocol": "per_volume"})})
     assert job.key != other.key

@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bench.data import Options
+from bench.data import DataAt, Options
 from bench.errors import UserError
 from bench.machine import this_machine
 from bench.quantities.budget import find_budget
+from bench.quantities.training import Training
 from bench.run.plan import keep_split, of_jobs, plan
 from bench.run.study import Study, usual_measures
 
 STUDY = Study(
     networks=("unet", "mdsa_unet"), measures=("cost", "latency", "dice"), budget=find_budget("quick"),
-    dataset="synthetic", data_root=None, device="cpu",
+    data=(DataAt("synthetic"),), device="cpu",
 )  # fmt: skip
 
 
@@ -89,8 +90,9 @@ def test_a_plan_says_what_the_quantities_were_asked():
     asked, facts = planned.asked, this_machine()
     assert (asked.machine, asked.threads, asked.size, asked.sizes) == (facts.fingerprint, facts.cores, 64, (32,))
     assert (asked.tf32, asked.cudnn_benchmark, asked.seeds) == (True, True, (3, 4))
-    assert asked.data.name == "synthetic"
-    assert asked.data.images == {split: len(samples) for split, samples in planned.data.splits.items()}
+    (opened,) = planned.opened
+    assert opened.asked.data.name == "synthetic"
+    assert opened.asked.data.images == {split: len(samples) for split, samples in opened.data.splits.items()}
     assert {(s.tf32, s.cudnn_benchmark) for s in (job.spec for job in planned.jobs) if s.quantity == "latency"} == {
         (True, True)
     }
@@ -124,8 +126,8 @@ def test_threads_are_at_most_the_cores(threads):
 
 def test_a_plan_of_known_jobs_reads_no_data():
     jobs = plan(ask(measures=("cost",))).jobs
-    planned = of_jobs(ask(dataset="nowhere"), jobs)
-    assert (planned.jobs, planned.data, planned.asked.threads) == (jobs, None, this_machine().cores)
+    planned = of_jobs(ask(data=(DataAt("nowhere"),)), jobs)
+    assert (planned.jobs, planned.opened, planned.asked.threads) == (jobs, (), this_machine().cores)
 
 
 def test_without_a_measure_those_that_are_usual_on_the_device_are_meant():
@@ -134,8 +136,8 @@ def test_without_a_measure_those_that_are_usual_on_the_device_are_meant():
 
 
 def test_no_data_set_is_opened_when_nothing_reads_one(tmp_path):
-    quiet = plan(ask(measures=("cost",), dataset="isic2017", data_root=tmp_path / "nowhere"))
-    assert quiet.data is None
+    quiet = plan(ask(measures=("cost",), data=(DataAt("isic2017", tmp_path / "nowhere"),)))
+    assert quiet.opened == ()
     assert len(quiet.jobs) == 2
 
 
@@ -160,7 +162,7 @@ def test_refusals(changes, text):
 
 def test_an_unknown_data_set_is_refused():
     with pytest.raises(UserError, match="unknown data set 'sinthetic'; did you mean 'synthetic'"):
-        plan(ask(dataset="sinthetic"))
+        plan(ask(data=(DataAt("sinthetic"),)))
 
 
 @pytest.fixture
@@ -173,7 +175,7 @@ def own(tmp_path):
         mask = Image.new("L", (40, 40))
         mask.paste(255, (0, 0, 20, 4 * n))
         mask.save(tmp_path / "mine" / "masks" / f"{n}.png")
-    return ask(dataset="folder", data_root=tmp_path / "mine", measures=("dice",))
+    return ask(data=(DataAt("folder", tmp_path / "mine"),), measures=("dice",))
 
 
 def test_a_drawn_split_is_written_down_and_reused(tmp_path, own):
@@ -182,7 +184,7 @@ def test_a_drawn_split_is_written_down_and_reused(tmp_path, own):
     keep_split(first, splits)
     (path,) = splits.iterdir()
     again = plan(own, splits)
-    assert again.study.options.split_file == path
+    assert again.opened[0].at.options.split_file == path
     assert [job.key for job in again.jobs] == [job.key for job in first.jobs]
 
     sides = json.loads(path.read_text())
@@ -191,7 +193,7 @@ def test_a_drawn_split_is_written_down_and_reused(tmp_path, own):
     path.write_text(json.dumps(sides))
     with pytest.raises(UserError, match=r"was edited after the split was drawn.* give it with --split-file"):
         plan(own, splits)
-    asked = dataclasses.replace(own, options=Options(split_file=path))
+    asked = dataclasses.replace(own, data=(DataAt("folder", tmp_path / "mine", Options(split_file=path)),))
     assert plan(asked, splits).jobs[0].key != first.jobs[0].key
 
 
@@ -200,12 +202,12 @@ def test_kept_splits_are_told_apart_by_the_images_and_not_by_the_folders_name(tm
     keep_split(plan(own, splits), splits)
     shutil.copytree(tmp_path / "mine", other)
     Image.new("L", (40, 40), 255).save(other / "masks" / "3.png")
-    mended = plan(dataclasses.replace(own, data_root=other), splits)
-    assert [mended.study.options.split_file] == [*splits.iterdir()]
+    mended = plan(dataclasses.replace(own, data=(DataAt("folder", other),)), splits)
+    assert [mended.opened[0].at.options.split_file] == [*splits.iterdir()]
     for kind in ("images", "masks"):
         (other / kind / "3.png").rename(other / kind / "33.png")
-    renamed = plan(dataclasses.replace(own, data_root=other), splits)
-    assert renamed.study.options.split_file is None
+    renamed = plan(dataclasses.replace(own, data=(DataAt("folder", other),)), splits)
+    assert renamed.opened[0].at.options.split_file is None
     keep_split(renamed, splits)
     assert len([*splits.iterdir()]) == 2
 
@@ -214,7 +216,7 @@ def test_reading_is_told_the_first_time(own):
     told = []
     for _ in range(2):
         plan(own, done=lambda *done: told.append(done))
-    assert told == [(count, 10) for count in range(1, 11)]
+    assert told == [("folder", count, 10) for count in range(1, 11)]
 
 
 def test_a_published_split_is_not_written_down(tmp_path):
@@ -231,3 +233,50 @@ def test_a_limit_that_leaves_out_no_image_is_none():
         ask(networks=("unet",), measures=("dice",), budget=dataclasses.replace(STUDY.budget, test_images=6))
     ).jobs
     assert (job.spec.train.val_images, job.spec.test_images) == (32, 6)
+
+
+def test_networks_are_trained_on_each_data_set_and_measured_once_for_the_same_classes(own):
+    both = plan(dataclasses.replace(own, data=(DataAt("synthetic"), *own.data), measures=("cost", "dice")))
+    found = [(job.spec.quantity, getattr(job.spec, "dataset", ""), job.network) for job in both.jobs]
+    assert found == [
+        *(("cost", "", network) for network in ("mdsa_unet", "unet")),
+        *(("dice", data, network) for data in ("synthetic", "folder") for network in ("mdsa_unet", "unet")),
+    ]  # fmt: skip
+    assert [both.data_of(job) for job in both.jobs[-4:]] == [both.opened[n].at for n in (0, 0, 1, 1)]
+    assert both.asked_of(both.jobs[-1]).data.images == {s: len(i) for s, i in both.opened[1].data.splits.items()}
+    alone = [job.key for one in both.study.data for job in plan(dataclasses.replace(both.study, data=(one,))).jobs]
+    assert {job.key for job in both.jobs} == set(alone)
+
+
+def test_a_training_is_scored_on_another_data_set_of_the_task_from_the_same_weights(own):
+    there = dataclasses.replace(own, data=(DataAt("synthetic"),), test_on=own.data, seeds=(0, 1), networks=("unet",))
+    planned = plan(there)
+    trained = [job for job in planned.jobs if job.spec.quantity == "dice"]
+    assert [(job.spec.dataset, job.spec.trained_on, job.spec.train.seed) for job in trained] == [
+        ("synthetic", "", 0), ("synthetic", "", 1), ("folder", "synthetic", 0), ("folder", "synthetic", 1),
+    ]  # fmt: skip
+    assert [job.training_key for job in trained[:2]] == [job.training_key for job in trained[2:]]
+    assert len({job.key for job in trained}) == 4
+    assert (planned.data_of(trained[2]), planned.home_of(trained[2])) == (own.data[0], DataAt("synthetic"))
+    assert planned.home_of(trained[0]) is None
+    assert {one.spec.data for one in trained[:2]} == {one.spec.trained_data for one in trained[2:]}
+
+
+def test_a_data_set_of_another_task_cannot_be_tested_on(own):
+    classes = DataAt("folder", own.data[0].root, Options(classes=("a", "b")))
+    for mask in (own.data[0].root / "masks").iterdir():
+        image = Image.new("L", (40, 40))
+        image.paste(1, (0, 0, 20, 20))
+        image.paste(2, (20, 20, 30, 30))
+        image.save(mask)
+    with pytest.raises(UserError, match=r"--test-on folder: its classes \(a, b\) are not those of synthetic"):
+        plan(dataclasses.replace(own, data=(DataAt("synthetic"),), test_on=(classes,)))
+
+
+def test_settings_of_a_networks_training_replace_those_of_all():
+    own = {"unet": Training(weight_decay=0.2)}
+    planned = plan(ask(training=Training(weight_decay=0.1, batch=2), own_training=own, measures=("dice",)))
+    trained = {job.network: job.spec.train for job in planned.jobs if job.spec.quantity == "dice"}
+    assert {name: (one.weight_decay, one.batch) for name, one in trained.items()} == {
+        "unet": (0.2, 2), "mdsa_unet": (0.1, 2),
+    }  # fmt: skip

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from handmade import ENVIRONMENT, STATE, cost_record, dice_record, record
 
+from bench.data import DataAt
 from bench.errors import UserError
 from bench.files import Unusable, host
 from bench.quantities import Cost, CostSpec, Count
@@ -23,7 +24,7 @@ from bench.run.study import Study
 COUNT = Count(counter="c", macs=1)
 COST = Cost(parameters=1, trainable_parameters=1, parameter_bytes=4, buffer_bytes=0, fvcore=COUNT, torch=COUNT)
 FAILED = record("unet", CostSpec(), None, status="crashed", error="it fell over")
-PLAN = plan(Study(("unet", "unetpp", "mdsa_unet"), ("cost",), find_budget("quick"), "synthetic", None, "cpu"))
+PLAN = plan(Study(("unet", "unetpp", "mdsa_unet"), ("cost",), find_budget("quick"), (DataAt("synthetic"),), "cpu"))
 GONE = f"{host()}-{2**22 + 1}-0123abcd.tmp"  # of a process that no longer runs
 
 

@@ -31,7 +31,7 @@ PRINTED = 'import os, signal, sys, time\nprint(\'{"doing": "counting"}\', flush=
 @pytest.fixture
 def asked(tmp_path):
     job = Job(network="unet", network_digest="d", spec=CostSpec())
-    return Order(job=job, out=tmp_path, data_root=None, device="cpu", threads=1)
+    return Order(job=job, out=tmp_path, device="cpu", threads=1)
 
 
 @pytest.fixture
