@@ -12,8 +12,8 @@ FILES = [path for folder in ("bench", "baselines") for path in sorted((ROOT / fo
 
 # The road of a number. A stage imports only from stages before it; in a folder, a file may import its neighbors.
 ROAD = (
-    "errors", "files", "locks", "processes", "forks", "units", "stats", "quantities", "machine", "mdsa_unet",
-    "networks", "data", "measure", "training", "run", "read", "judge", "report", "cli", "api",
+    "errors", "files", "toml_files", "locks", "processes", "forks", "units", "stats", "quantities", "machine",
+    "mdsa_unet", "networks", "data", "measure", "training", "run", "read", "judge", "report", "cli", "api",
 )  # fmt: skip
 
 
