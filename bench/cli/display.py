@@ -113,7 +113,9 @@ class Progress(Status):
     ) -> None:  # fmt: skip
         super().__init__(to, quiet)
         self.words, self.started = words, time.monotonic()
-        self.jobs, self.records, self.number, self.name, self.deadline = jobs, list(records), 0, "", 0.0
+        self.jobs, self.records, self.number, self.deadline = jobs, list(records), 0, 0.0
+        self.names: dict[str, str] = {}  # of the jobs that run, by their keys
+        self.news: dict[str, str] = {}
         self.filled, self.took = 0.0, 0.0  # the time of the tables, and what they took
         self._fill_tables()
 
@@ -127,30 +129,36 @@ class Progress(Status):
         self.number += 1
         self.deadline = time.monotonic() + seconds_left
         words = self.words.get(job.key) or in_words([job])[job.key]
-        self.name = f"[{self.number}/{self.jobs}] {words}"
-        self._tell("", at_once=True)
+        self.names[job.key] = f"[{self.number}/{self.jobs}] {words}"
+        self._tell(job, "", at_once=True)
 
-    def event(self, event: dict[str, Any]) -> None:
-        """News from the worker: a training step, or a count of images; or what is waited for."""
+    def event(self, event: dict[str, Any], job: Job | None = None) -> None:
+        """News from a job's worker: a training step, or a count of images; or what is waited for."""
         if "waiting" in event:
             self.show(event["waiting"])
-        elif "step" in event:
+        elif job and "step" in event:
             dice = "" if event["val_dice"] is None else f", Dice {share(event['val_dice'])} on val"
-            self._tell(f": step {event['step']}/{event['steps']}, loss {significant(event['loss'])}{dice}")
-        elif "done" in event:
-            self._tell(f": {event['doing']} {event['done']}/{event['of']}")
+            self._tell(job, f": step {event['step']}/{event['steps']}, loss {significant(event['loss'])}{dice}")
+        elif job and "done" in event:
+            self._tell(job, f": {event['doing']} {event['done']}/{event['of']}")
 
     def end(self, record: Record) -> None:
         """A job ended, with or without a result."""
+        name = self.names.pop(record.job.key, record.id)
+        self.news.pop(record.job.key, None)
         self.records.append(record)
         if time.monotonic() - self.filled > REST * self.took:
             self._fill_tables()
         if record.status != "ok":
-            self.show(f"{self.name}: {record.outcome}: {record.error}")
+            self.show(f"{name}: {record.outcome}: {record.error}")
 
-    def _tell(self, news: str, at_once: bool = False) -> None:
+    def _tell(self, job: Job, news: str, at_once: bool = False) -> None:
+        """Say what a job does; on a terminal also what the others do that run beside it, a line each."""
         now = time.monotonic()
-        self.show(self.name + news, max(0.0, self.deadline - now), at_once=at_once, took=now - self.started)
+        self.news[job.key] = news
+        shown = self.names if self.live else [job.key]
+        lines = [self.names.get(key, "") + self.news.get(key, "") for key in shown]
+        self.show("\n".join(lines), max(0.0, self.deadline - now), at_once=at_once, took=now - self.started)
 
     def _fill_tables(self) -> None:
         if self.live is None:

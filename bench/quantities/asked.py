@@ -57,9 +57,10 @@ class Settings:
 class Asked(Settings):
     """The settings together with the budget, the machine and the data.
 
-    `machine` is the machine's fingerprint, `precision` the precision of training. `weights` is the digest of the user's
-    own weights and `weights_file` the name of their file; both are empty if the networks are trained. `data` is the
-    data set that they are trained and scored on, `tests` are others on which they are scored too.
+    `machine` is the machine's fingerprint, `precision` the precision of training, which may have `training_threads` of
+    its own. `weights` is the digest of the user's own weights and `weights_file` the name of their file; both are empty
+    if the networks are trained. `data` is the data set that they are trained and scored on, `tests` are others on which
+    they are scored too.
     """
 
     measures: tuple[str, ...]
@@ -67,6 +68,7 @@ class Asked(Settings):
     machine: str
     device: Device
     threads: int
+    training_threads: int = 0
     precision: str = "float32"
     weights: str = ""
     weights_file: str = ""

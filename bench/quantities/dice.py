@@ -231,7 +231,7 @@ def train_spec(asked: Asked, images: int, seed: int) -> TrainSpec:
         device=asked.device, steps=steps, checkpoint_interval=interval, batch=batch, precision=asked.precision,
         augmentation=asks.augmentation or budget.augmentation, train_images=budget.train_images,
         val_images=budget.val_images, seed=seed, devices=asked.devices, patience=asked.patience,
-        version=TRAINING_VERSION, threads=asked.threads,
+        version=TRAINING_VERSION, threads=asked.training_threads or asked.threads,
         **{name: value for name in ("weight_decay", "warmup_share") if (value := getattr(asks, name)) is not None},
     )  # fmt: skip
 

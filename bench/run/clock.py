@@ -32,8 +32,9 @@ class Clock:
     guesses of a quantity are corrected by what its finished jobs took.
     """
 
-    def __init__(self, plan: Plan, out: Path | None = None) -> None:
+    def __init__(self, plan: Plan, out: Path | None = None, at_once: int = 1) -> None:
         self.out = out  # folder in which records and completed trainings are found
+        self.at_once = at_once  # trainings
         self.plan, self.asked = plan, plan.asked
         self.learned: dict[str, list[tuple[float, float]]] = {}
         self.passes_s: dict[str, float] = {}  # seconds of a forward pass of one image of 224x224, by network
@@ -53,7 +54,8 @@ class Clock:
         guesses: dict[str, list[float]] = {}
         for job in jobs:
             guesses.setdefault(job.spec.quantity, []).append(self.guess(job))
-        return sum(self._factor(quantity, fmean(some)) * sum(some) for quantity, some in guesses.items())
+        seconds = {of: self._factor(of, fmean(some)) * sum(some) for of, some in guesses.items()}
+        return sum(took / (min(self.at_once, len(guesses[of])) if of == "dice" else 1) for of, took in seconds.items())
 
     def guess(self, job: Job) -> float:
         """Estimated seconds for one job, without correction."""

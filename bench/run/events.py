@@ -58,7 +58,9 @@ class End(_Event):
 EVENTS: TypeAdapter[Doing | Step | End] = TypeAdapter(Doing | Step | End)
 
 
-def events(pipe: int, silence_s: float = math.inf, look: Callable[[], None] = lambda: None) -> Iterator[dict[str, Any]]:
+def events(
+    pipe: int, silence_s: float = math.inf, look: Callable[[], object] = lambda: None
+) -> Iterator[dict[str, Any]]:  # fmt: skip
     """Yield what comes through a pipe until its other end is closed. `look` is called now and then.
 
     Raises Strange at the first line that is no event, and Silent if nothing comes for `silence_s` seconds. No more than

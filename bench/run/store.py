@@ -40,7 +40,7 @@ ENDS = {math.inf, -math.inf}
 # In a folder of records, beside these.
 WRITTEN = (
     "cache", "cache/*", "checkpoints", "checkpoints/*", "checkpoints/*/tensorboard", "locks", "logs", "predictions",
-    "splits",
+    "splits", "studies",
 )  # fmt: skip
 Status = Literal["ok", "refused", "crashed", "out_of_memory", "timed_out", "diverged"]
 

@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
@@ -26,7 +25,7 @@ from bench.data.pseudonyms import without_files
 from bench.errors import LONG, SHORT, Diverged, UserError, clean
 from bench.files import Unusable, unusable
 from bench.locks import Lost, is_held
-from bench.machine import ALLOCATOR, State, state, this_machine
+from bench.machine import ALLOCATOR, NUMBERS, State, state, this_machine
 from bench.networks import find_network
 from bench.networks.handed import Handed, received
 from bench.processes import stop, supervised
@@ -65,7 +64,7 @@ class Order(Frozen):
     `weights` is the file whose digest is in the job. A network that was `handed` over is measured as it is, whatever
     the job calls it; such a record is not kept. A child that sends no event for `silence_s` seconds is considered hung
     and is killed. `process` identifies the process if several train together. `lock` and `token` are of the lock under
-    which the job is done; whoever lost it writes nothing.
+    which the job is done; whoever lost it writes nothing. `gpus` is the child's CUDA_VISIBLE_DEVICES; empty: as here.
     """
 
     job: Job
@@ -80,6 +79,7 @@ class Order(Frozen):
     process: Process = Process()
     lock: Path | None = None
     token: str = ""
+    gpus: str = ""
 
     @property
     def is_ours(self) -> bool:
@@ -135,16 +135,23 @@ class Work:
         return lambda done, total: self.tell({"doing": doing, "done": done, "of": total})
 
 
-def run(order: Order, tell: Tell, server: ForkServer | None = None) -> Record:
+def run(
+    order: Order, tell: Tell, server: ForkServer | None = None, look: Callable[[], object] = lambda: None
+) -> Record:  # fmt: skip
     """Run one job in its own process and return its record, which may be a failure.
 
-    The process is forked by `server`, if there is one. `tell` receives the child's events. Raises UserError if the
+    The process is forked by `server`, if there is one. `tell` receives the child's events; `look` is called every few
+    seconds, and ends the job if it raises. Raises UserError if the
     problem concerns every network, such as an unreadable image or a checkpoint that does not fit, Unusable if what is
     measured cannot be kept, such as on a full disk, and Lost, without a record, if another run took the job over.
     """
     before, began = state(), time.monotonic()
     with _new_log(order) as log:
-        last = _heard(start(order, log, server), order, tell, order.silence_s, partial(shorten, log))
+        def looks() -> None:
+            shorten(log)
+            look()
+
+        last = _heard(start(order, log, server), order, tell, order.silence_s, looks)
         shorten(log)
     try:
         if last["end"] == "lost" or not order.is_ours:
@@ -167,7 +174,7 @@ def _new_log(order: Order) -> BinaryIO:
 
 def _heard(
     child: Child, order: Order, tell: Tell, silence_s: float = math.inf,
-    look: Callable[[], None] = lambda: None,
+    look: Callable[[], object] = lambda: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Pass on what a child tells, and return its last event. Then nothing that it started is left.
 
@@ -202,6 +209,7 @@ def start(order: Order, log: BinaryIO | None = None, server: ForkServer | None =
     """
     path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
     variables = {**os.environ, **ALLOCATOR, "OMP_NUM_THREADS": str(order.threads), "PYTHONPATH": path}
+    variables |= {NUMBERS: order.gpus} if order.gpus else {}
     # -P: a `statistics.py` in the user's folder must not replace Python's module. The child has its own session, so
     # that Ctrl-C reaches only the parent, which then ends the child.
     command = [sys.executable, "-P", "-u", "-m", "bench.run.child"]

@@ -38,7 +38,7 @@ class Listener:
         self.begun.append(job.key)
         assert seconds_left > 0
 
-    def event(self, event):
+    def event(self, event, job=None):
         if "waiting" in event:
             self.on_wait(event["waiting"])
 
