@@ -1,6 +1,7 @@
 """The engine of Slurm: what is asked of Slurm, submitted, found in the queue, cancelled, and said of what ended."""
 
 import json
+import os
 import re
 import sys
 import time
@@ -190,6 +191,17 @@ def test_a_submission_whose_id_was_not_written_down_is_found_again(pretended, tm
     pretended.queues(made.folder)
     assert made.submit([Task("a"), Task("b")], never) == Submission((), ("a", "b"))
     assert [task.task for task in submitted(made.folder)] == ["7_0", "7_1"]
+
+
+def test_from_inside_a_job_nothing_of_it_is_handed_on(pretended, tmp_path, monkeypatch):
+    for name in ("SLURM_CPUS_PER_TASK", "SRUN_CPUS_PER_TASK", "SLURM_CONF", "SBATCH_ACCOUNT"):
+        monkeypatch.setenv(name, "3")
+    pretended.says("sbatch", f"env > {tmp_path / 'env'}; echo Submitted batch job 7")
+    engine(tmp_path).submit([Task("a")], never)
+    seen = {line.partition("=")[0] for line in (tmp_path / "env").read_text().splitlines()}
+    assert seen >= {"SLURM_CONF", "SBATCH_ACCOUNT"}
+    assert not seen & {"SLURM_CPUS_PER_TASK", "SRUN_CPUS_PER_TASK"}
+    assert os.environ["SLURM_CPUS_PER_TASK"] == "3"
 
 
 def test_what_slurm_refuses_is_told_and_not_written_down(pretended, tmp_path):
