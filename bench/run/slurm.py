@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 LARGEST = 1000  # tasks of an array; Slurm allows 1001 unless it is told otherwise
 LOGS = Path("logs", "slurm")  # below the folder of records
 POLL_S = 10.0  # between two looks at the queue
+# Before Python: until it hears the signals of Slurm, they must not end it, which Slurm would take for a failure.
+UNTIL_READY = """sh -c 'trap "" TERM USR2; exec "$@"' sh"""
 ENDLESS = 10**6  # submitit's own limit to how often a task is requeued: `Work` has the one that counts
 
 
@@ -135,7 +137,8 @@ class Engine:
         logs = (self.out / LOGS / token).absolute()
         if "%" in str(logs):
             raise UserError(f"{logs}: Slurm replaces what follows a % in a path; give another --out")
-        made = executor(is_dry)(folder=logs, max_num_timeout=ENDLESS, python=self.place.python)
+        python = f"{UNTIL_READY} {self.place.python}"
+        made = executor(is_dry)(folder=logs, max_num_timeout=ENDLESS, python=python)
         asked = self.place.asked(f"{NAME}{token}", self.device, group[0].exclusive)
         made.update_parameters(**asked, array_parallelism=limit or LARGEST)
         return made

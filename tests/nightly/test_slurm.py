@@ -102,6 +102,17 @@ def test_a_task_that_is_told_to_stop_goes_on_from_its_checkpoint(slurm: Slurm, t
 
 
 @pytest.mark.parametrize("number", ["USR2", "TERM"])
+def test_a_signal_before_a_task_has_begun_does_not_end_it(slurm: Slurm, tmp_path, number):
+    study = Study(tmp_path, ["a", "b", "c", "d"], 30)
+    study.submit()
+    slurm.until(lambda: slurm.squeue("--states=RUNNING"))
+    for _ in range(15):
+        slurm.ask("scancel", f"--signal={number}", "--me", "--state=RUNNING")
+        time.sleep(0.02)
+    study.settled()
+
+
+@pytest.mark.parametrize("number", ["USR2", "TERM"])
 def test_a_real_training_that_is_told_to_stop_is_no_failure(slurm: Slurm, tmp_path, monkeypatch, number):
     """Slurm signals all processes of a task at once, also the worker in which the network is trained."""
     for name, value in {"PYTHONPATH": str(ROOT), "BENCH_LOCKS": str(tmp_path)}.items():

@@ -125,7 +125,8 @@ def test_the_script_says_what_was_asked(tmp_path, monkeypatch):
     assert "#SBATCH --exclusive\n" in alone
     assert "#SBATCH --array" not in alone
     command = next(line for line in array.splitlines() if line.startswith("srun"))
-    assert "--cpus-per-task=8 apptainer exec bench.sif python -u -m submitit" in command
+    assert "--cpus-per-task=8 sh -c " in command
+    assert " sh apptainer exec bench.sif python -u -m submitit" in command
     assert array.index("module load cuda") < array.index("\nsrun")
 
 
@@ -406,6 +407,11 @@ def test_a_task_that_does_not_get_on_in_its_time_is_given_up(tmp_path, capfd):
     assert "bench: given up: 3 times in a row" in capfd.readouterr().err
     preempted = in_job(tmp_path, 600, fruitless=2)
     assert preempted.checkpoint().function.fruitless == 2
+
+
+def test_a_task_that_has_not_begun_is_put_into_the_queue_as_it_is(tmp_path):
+    work = Work([str(TASK)], tmp_path, time_s=600.0, grace_s=30.0, fruitless=2)
+    assert work.checkpoint().function == work
 
 
 def test_a_task_that_was_done_is_not_put_into_the_queue_again(tmp_path):
