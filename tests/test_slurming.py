@@ -47,7 +47,17 @@ def test_nothing_is_left():
 
 
 def test_where_it_cannot_be_started_it_says_what_to_install(monkeypatch):
-    monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr("shutil.which", lambda name, **how: None)
     monkeypatch.delenv("BENCH_TEST_SLURM", raising=False)
     assert "`apt-get install slurmctld slurmd slurm-client munge`" in missing()
+
+
+def test_it_is_installed_where_that_is_asked_for(monkeypatch):
+    called, found = [], {"which": None}
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("shutil.which", lambda name, **how: found["which"])
+    monkeypatch.setattr("subprocess.run", lambda words, **how: called.append(words) or found.update(which="/found"))
+    monkeypatch.setenv("BENCH_TEST_SLURM", "install")
+    assert missing() == ""
+    assert called[0] == ["sudo", "--non-interactive", "apt-get", "--quiet", "update"]
+    assert called[-1][-4:] == ["slurmctld", "slurmd", "slurm-client", "munge"]

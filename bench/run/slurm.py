@@ -4,9 +4,11 @@ The trainings are an array, so that Slurm starts as many at once as it may; what
 its own. The queue outlives who filled it: to submit again submits only what has no record and is not in the queue.
 """
 
+import os
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 LARGEST = 1000  # tasks of an array; Slurm allows 1001 unless it is told otherwise
 LOGS = Path("logs", "slurm")  # below the folder of records
 POLL_S = 10.0  # between two looks at the queue
+# Before Python: until it hears the signals of Slurm, they must not end it, which Slurm would take for a failure.
+UNTIL_READY = """sh -c 'trap "" TERM USR2; exec "$@"' sh"""
 ENDLESS = 10**6  # submitit's own limit to how often a task is requeued: `Work` has the one that counts
 
 
@@ -117,7 +121,8 @@ class Engine:
         places = ((task.key, index if is_array else None) for index, task in enumerate(group))
         write_down(self.folder, [Submitted(key, token, index, at, logs) for key, index in places])
         try:
-            jobs = made.submit_array([self._work(task) for task in group])
+            with _outside_of_a_job():
+                jobs = made.submit_array([self._work(task) for task in group])
             number = jobs[0].job_id.partition("_")[0]
             ask("scontrol", "release", number)
         except (FailedJobError, FailedSubmissionError) as error:
@@ -132,7 +137,8 @@ class Engine:
         logs = (self.out / LOGS / token).absolute()
         if "%" in str(logs):
             raise UserError(f"{logs}: Slurm replaces what follows a % in a path; give another --out")
-        made = executor(is_dry)(folder=logs, max_num_timeout=ENDLESS, python=self.place.python)
+        python = f"{UNTIL_READY} {self.place.python}"
+        made = executor(is_dry)(folder=logs, max_num_timeout=ENDLESS, python=python)
         asked = self.place.asked(f"{NAME}{token}", self.device, group[0].exclusive)
         made.update_parameters(**asked, array_parallelism=limit or LARGEST)
         return made
@@ -153,6 +159,20 @@ def executor(is_dry: bool = False) -> Any:
     if SlurmExecutor.affinity() < 0:
         raise UserError("srun was not found, so there is no Slurm here; run this where sbatch is")
     return SlurmExecutor
+
+
+@contextmanager
+def _outside_of_a_job() -> Iterator[None]:
+    """Without the variables of a job that this process may run in: sbatch and the new jobs would go by them.
+
+    What a user or a cluster sets for all jobs stays: the SBATCH_ variables, and where Slurm's settings are.
+    """
+    kept, ours = ("SLURM_CONF", "SLURM_CLUSTERS"), ("SLURM_", "SLURMD_", "SRUN_", "SUBMITIT_")
+    aside = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(ours) and name not in kept}
+    try:
+        yield
+    finally:
+        os.environ.update(aside)
 
 
 def _text(made: "SlurmExecutor", count: int) -> str:

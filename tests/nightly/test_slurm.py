@@ -3,6 +3,7 @@
 A node dies, a job takes another's place, a time limit comes, tasks and submitters are killed, and two submit at once.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -98,6 +99,42 @@ def test_a_task_that_is_told_to_stop_goes_on_from_its_checkpoint(slurm: Slurm, t
     assert len(study.attempts("a")) == 2
     assert int(study.attempts("a")[1][3]) > 10
     assert len(study.attempts("b")) == 1
+
+
+@pytest.mark.parametrize("number", ["USR2", "TERM"])
+def test_a_signal_before_a_task_has_begun_does_not_end_it(slurm: Slurm, tmp_path, number):
+    study = Study(tmp_path, ["a", "b", "c", "d"], 30)
+    study.submit()
+    slurm.until(lambda: slurm.squeue("--states=RUNNING"))
+    for _ in range(15):
+        slurm.ask("scancel", f"--signal={number}", "--me", "--state=RUNNING")
+        time.sleep(0.02)
+    study.settled()
+
+
+@pytest.mark.parametrize("number", ["USR2", "TERM"])
+def test_a_real_training_that_is_told_to_stop_is_no_failure(slurm: Slurm, tmp_path, monkeypatch, number):
+    """Slurm signals all processes of a task at once, also the worker in which the network is trained."""
+    for name, value in {"PYTHONPATH": str(ROOT), "BENCH_LOCKS": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    asked = ["--budget", "smoke", "--size", "64", "--device", "cpu", "--measure", "dice", "--quiet"]
+    out = tmp_path / "results"
+    to = ["--out", str(out), "--reports", str(tmp_path / "reports")]
+    made = Engine(
+        Place.of({"time": 30, "grace": 60, "gpus": 0}), tmp_path / "study", out,
+        lambda key: ["-m", "bench.cli", "run", "mdsa_unet", *asked, *to], cwd=tmp_path,
+    )  # fmt: skip
+
+    def statuses() -> list[str]:
+        return [json.loads(path.read_text())["status"] for path in out.glob("*.json")]
+
+    made.submit([Task("training")], lambda key: False)
+    slurm.until(lambda: any(out.glob("checkpoints/*/*.ckpt")), 200)
+    slurm.ask("scancel", f"--signal={number}", queue(made.folder)["training"].id)
+    slurm.until(lambda: queue(made.folder)["training"].state == "queued")
+    assert statuses() == []
+    end = watch(made.folder, ["training"], lambda key: bool(statuses()), lambda standings: None, poll_s=1)
+    assert (end["training"].state, statuses()) == ("done", ["ok"])
 
 
 def test_a_task_longer_than_its_time_limit_is_done_in_several_turns(slurm: Slurm, tmp_path):

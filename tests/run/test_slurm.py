@@ -1,6 +1,7 @@
 """The engine of Slurm: what is asked of Slurm, submitted, found in the queue, cancelled, and said of what ended."""
 
 import json
+import os
 import re
 import sys
 import time
@@ -124,7 +125,8 @@ def test_the_script_says_what_was_asked(tmp_path, monkeypatch):
     assert "#SBATCH --exclusive\n" in alone
     assert "#SBATCH --array" not in alone
     command = next(line for line in array.splitlines() if line.startswith("srun"))
-    assert "--cpus-per-task=8 apptainer exec bench.sif python -u -m submitit" in command
+    assert "--cpus-per-task=8 sh -c " in command
+    assert " sh apptainer exec bench.sif python -u -m submitit" in command
     assert array.index("module load cuda") < array.index("\nsrun")
 
 
@@ -190,6 +192,17 @@ def test_a_submission_whose_id_was_not_written_down_is_found_again(pretended, tm
     pretended.queues(made.folder)
     assert made.submit([Task("a"), Task("b")], never) == Submission((), ("a", "b"))
     assert [task.task for task in submitted(made.folder)] == ["7_0", "7_1"]
+
+
+def test_from_inside_a_job_nothing_of_it_is_handed_on(pretended, tmp_path, monkeypatch):
+    for name in ("SLURM_CPUS_PER_TASK", "SRUN_CPUS_PER_TASK", "SLURM_CONF", "SBATCH_ACCOUNT"):
+        monkeypatch.setenv(name, "3")
+    pretended.says("sbatch", f"env > {tmp_path / 'env'}; echo Submitted batch job 7")
+    engine(tmp_path).submit([Task("a")], never)
+    seen = {line.partition("=")[0] for line in (tmp_path / "env").read_text().splitlines()}
+    assert seen >= {"SLURM_CONF", "SBATCH_ACCOUNT"}
+    assert not seen & {"SLURM_CPUS_PER_TASK", "SRUN_CPUS_PER_TASK"}
+    assert os.environ["SLURM_CPUS_PER_TASK"] == "3"
 
 
 def test_what_slurm_refuses_is_told_and_not_written_down(pretended, tmp_path):
@@ -394,6 +407,11 @@ def test_a_task_that_does_not_get_on_in_its_time_is_given_up(tmp_path, capfd):
     assert "bench: given up: 3 times in a row" in capfd.readouterr().err
     preempted = in_job(tmp_path, 600, fruitless=2)
     assert preempted.checkpoint().function.fruitless == 2
+
+
+def test_a_task_that_has_not_begun_is_put_into_the_queue_as_it_is(tmp_path):
+    work = Work([str(TASK)], tmp_path, time_s=600.0, grace_s=30.0, fruitless=2)
+    assert work.checkpoint().function == work
 
 
 def test_a_task_that_was_done_is_not_put_into_the_queue_again(tmp_path):
