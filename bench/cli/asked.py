@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, Option
 
-from bench.cli.options import ELSEWHERE, LARGEST, Arguments, DataOptions, DeviceOption, names_in, numbers_in
+from bench.cli.options import ELSEWHERE, LARGEST, STUDY, Arguments, DataOptions, DeviceOption, names_in, numbers_in
 from bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 MEASURES = "By commas: cost, latency, memory, energy, profile, dice. [default: all but profile, energy on a GPU]"
 NAMES = f"A study (study.toml), or names from `bench list networks`, {ELSEWHERE}."
-SUFFIX = ".toml"  # of the file of a study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +70,7 @@ class RunOptions:
     @property
     def study_name(self) -> str:
         """The name of the study's file without its ending; empty if none was given."""
-        return next((Path(name).stem for name in self.networks or [] if name.endswith(SUFFIX)), "")
+        return next((Path(name).stem for name in self.networks or [] if name.endswith(STUDY)), "")
 
     def study(self, data: DataOptions, **more: Any) -> "StudyFile":
         """The study of the file, if one was named, with what was given in the place of what it says.
@@ -80,7 +79,7 @@ class RunOptions:
         """
         from bench.run.study_file import StudyFile, changed, read_study, with_data
 
-        files = [name for name in self.networks or [] if name.endswith(SUFFIX)]
+        files = [name for name in self.networks or [] if name.endswith(STUDY)]
         if len(files) > 1:
             raise UserError(f"{', '.join(files)}: one study is taken at a time; give one of them")
         study = read_study(Path(files[0])) if files else StudyFile(networks={})
@@ -94,7 +93,7 @@ class RunOptions:
         from bench.networks.names import pairs
         from bench.run.asked import refuse_idle_arguments
 
-        named = [name for name in self.networks or [] if not name.endswith(SUFFIX)]
+        named = [name for name in self.networks or [] if not name.endswith(STUDY)]
         arguments = pairs(self.arg or [])
         if not (named or self.all_networks or self.group):
             if arguments or self.pretrained:

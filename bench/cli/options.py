@@ -17,6 +17,7 @@ from bench.errors import UserError
 if TYPE_CHECKING:
     from bench.data import DataSet, Options
     from bench.run.store import Record
+    from bench.run.study_file import StudyFile
 
 HELP = "Tells how accurate and how cheap a medical segmentation network is.\n\nStart with: bench run --all"
 app = Typer(help=HELP, cls=Commands, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -24,9 +25,11 @@ ELSEWHERE = "file.py:Name, package.module:Name, smp:Unet/resnet34"  # names of n
 
 DeviceOption = Literal["auto", "cpu", "cuda"]
 
+STUDY = ".toml"  # how the name of a study's file ends
 Dataset = Annotated[str, Argument(help="A name from `bench list datasets`.")]
 Claims = Annotated[Path | None, Option(help="Claims to judge. [default: ./claims.toml, else the program's]")]
-Folders = Annotated[list[Path] | None, Argument(help="Folders of records. [default: those in results/ that exist]")]
+FOLDERS = "Folders of records, or a study (study.toml). [default: those in results/ that exist]"
+Folders = Annotated[list[Path] | None, Argument(help=FOLDERS)]
 Arguments = Annotated[list[str] | None, Option("--arg", help="key=value for a network from elsewhere; once for each.")]
 MOST_NUMBERS = 100  # of an option
 LARGEST = 65_535  # pixels a side, and images a call: more than any memory holds
@@ -144,7 +147,8 @@ def records_of(
 ) -> "list[Record]":  # fmt: skip
     """The records of the folders, files or revisions that are given, after a line for each file that is left out.
 
-    Of folders, only files whose names are `wanted` are read.
+    Of folders, only files whose names are `wanted` are read. A study (`study.toml`) stands for those of its records,
+    where nothing else is given.
 
     With `whole`, a file that is not a complete record raises UserError, because a check that skips it would prove
     nothing. Having no record at all is not an error: then every claim is undecided.
@@ -154,10 +158,27 @@ def records_of(
     from bench.errors import plain
     from bench.read.load import read
 
-    loaded = read(given, default, may_be_empty=whole, wanted=wanted)
+    covering = [study.covering() for study in studies_in(given)]
+    loaded = read(folders_of(given), default, may_be_empty=whole, wanted=wanted)
     if whole and loaded.problems:
         raise UserError("\n".join(["these records cannot be trusted, and so no verdict can:", *loaded.problems]))
     for problem in [*loaded.problems, *loaded.replaced]:
         echo(plain(f"left out: {problem}"), err=True)
     gc.freeze()  # they stay until the end, so Python need not look through them for what to throw away
-    return loaded.records
+    every = loaded.records
+    if not given or len(covering) < len(given):
+        return every
+    return [record for record in every if any(covers(record) for covers in covering)]
+
+
+def studies_in(given: "Sequence[Path | str]") -> "list[StudyFile]":
+    """The studies among what is given. Raises UserError for one that cannot be read."""
+    from bench.run.study_file import read_study
+
+    return [read_study(Path(one)) for one in given if str(one).endswith(STUDY)]
+
+
+def folders_of(given: "Sequence[Path | str]") -> "list[Path | str]":
+    """What is given, with the folder of its records in the place of each study."""
+    studies = iter(studies_in(given))
+    return [next(studies).out if str(one).endswith(STUDY) else one for one in given]

@@ -114,12 +114,12 @@ def read_and_plan(study: "Study", out: Path, quiet: bool) -> "Plan":
 
 def _save(study: "StudyFile", path: Path) -> None:
     """Write a study's file; what is wrong with it is told before."""
-    from bench.cli.asked import SUFFIX
+    from bench.cli.options import STUDY
     from bench.files import write_whole
     from bench.run.kept_study import as_toml
 
-    if path.suffix != SUFFIX:
-        raise UserError(f"--save-study {path}: a study's file ends in {SUFFIX}; give a name such as study.toml")
+    if path.suffix != STUDY:
+        raise UserError(f"--save-study {path}: a study's file ends in {STUDY}; give a name such as study.toml")
     if path.exists():
         raise UserError(f"--save-study {path}: there is such a file; give another name, or remove it")
     study.study(elsewhere=study.on != "local")

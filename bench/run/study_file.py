@@ -16,10 +16,11 @@ from bench.data import DATASETS, DataAt, Options
 from bench.errors import UserError, printable, unknown
 from bench.networks import with_arguments
 from bench.networks.names import pairs
-from bench.quantities import Frozen, TrainingPrecision
+from bench.quantities import MACHINE, Frozen, TrainingPrecision
 from bench.quantities.training import Training
 from bench.run.asked import LARGEST_SEED, DeviceChoice, asked_study, named_networks
 from bench.run.slurm_place import Place
+from bench.run.store import Record
 from bench.run.study import Study
 from bench.toml_files import TomlFile, read_toml
 
@@ -167,6 +168,18 @@ class StudyFile(Frozen):
             training=self.training.settings,
             own_training={name: training for name, training in named.items() if training != Training()},
         )  # fmt: skip
+
+    def covering(self) -> Callable[[Record], bool]:
+        """A function that says whether a record is of the study's networks, and of its data sets if it is of scores."""
+        named = [with_arguments(name, one.texts, one.pretrained) for name, one in self.networks.items()]
+        networks = {MACHINE, *named_networks(named, self.groups, {}, False, self.all)}
+        data = {one.name for one in self.data}
+
+        def covers(record: Record) -> bool:
+            spec = record.job.spec
+            return record.job.network in networks and (spec.quantity != "dice" or spec.dataset in data)
+
+        return covers
 
     def _tested(self) -> tuple[DataAt, ...]:
         """The data sets to test on: those named, and those that are not trained on."""
