@@ -198,7 +198,8 @@ class Slurm:
         (own / "key").chmod(0o400)
         who = []
         if not os.geteuid():  # munged is not run as root
-            who = ["setpriv", "--reuid=munge", "--regid=munge", "--clear-groups"]
+            # To become another user forgets that it should end with its supervisor.
+            who = ["setpriv", "--reuid=munge", "--regid=munge", "--clear-groups", "--pdeathsig=KILL"]
             for path in (own, own / "key"):
                 shutil.chown(path, "munge", "munge")
         names = {"key-file": "key", "log-file": "log", "pid-file": "pid", "seed-file": "seed", "socket": "socket"}

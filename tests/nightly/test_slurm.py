@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -84,7 +85,7 @@ def test_a_preempted_task_saves_and_goes_on_when_the_other_job_is_over(slurm: Sl
     study.settled()
     first, second = study.attempts("a")
     assert int(first[3]) == 0
-    assert int(second[3]) > 10
+    assert int(second[3]) > 0
 
 
 @pytest.mark.parametrize("number", ["USR2", "TERM"])
@@ -97,7 +98,7 @@ def test_a_task_that_is_told_to_stop_goes_on_from_its_checkpoint(slurm: Slurm, t
     slurm.ask("scancel", f"--signal={number}", queue(study.engine.folder)["a"].id)
     study.settled()
     assert len(study.attempts("a")) == 2
-    assert int(study.attempts("a")[1][3]) > 10
+    assert int(study.attempts("a")[1][3]) > 0
     assert len(study.attempts("b")) == 1
 
 
@@ -107,7 +108,8 @@ def test_a_signal_before_a_task_has_begun_does_not_end_it(slurm: Slurm, tmp_path
     study.submit()
     slurm.until(lambda: slurm.squeue("--states=RUNNING"))
     for _ in range(15):
-        slurm.ask("scancel", f"--signal={number}", "--me", "--state=RUNNING")
+        with suppress(AssertionError):  # a moment in which none runs
+            slurm.ask("scancel", f"--signal={number}", "--me", "--state=RUNNING")
         time.sleep(0.02)
     study.settled()
 
@@ -229,6 +231,7 @@ def test_cancel_ends_what_is_of_the_study_and_nothing_else(slurm: Slurm, tmp_pat
     end = study.watch()
     assert {one.state for one in end.values()} == {"gone"}
     assert {why_ended(one).partition(";")[0] for one in end.values()} == {"it was cancelled"}
-    assert mine in [row.id for row in slurm.squeue()]
     other.settled()
+    slurm.ended()
+    assert (mine, "COMPLETED") in [(row.id, row.state) for row in slurm.squeue("--states=all")]
     assert len(other.attempts("a")) == 1
