@@ -1,4 +1,4 @@
-"""A study for tests of Slurm: tiny networks, two small data sets, two seeds; and its records without what time changes."""
+"""A study for tests of Slurm: tiny networks, two small data sets, two seeds; and what its trainings came to."""
 
 import sys
 from pathlib import Path

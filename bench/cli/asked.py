@@ -25,9 +25,7 @@ class RunOptions:
     group: Annotated[str, Option(help="All of some groups: cnn, transformer, hybrid, light, paper.")] = ""
     arg: Arguments = None
     pretrained: Annotated[bool, Option("--pretrained", help="Networks from elsewhere start out pre-trained.")] = False
-    dataset: Annotated[
-        str | None, Option(help="A name from `bench list datasets`. [default: synthetic]")
-    ] = None
+    dataset: Annotated[str | None, Option(help="A name from `bench list datasets`. [default: synthetic]")] = None
     test_on: Annotated[
         list[str] | None, Option(metavar="NAME[=FOLDER]", help="Score the weights on this data set too; several times.")
     ] = None

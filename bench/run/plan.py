@@ -141,9 +141,7 @@ def _jobs(quantity: Quantity, asked: Asked, networks: Sequence[str]) -> list[Job
         return []
     measured = [one for one in networks if quantity.name != "dice" or not origin_of(one)]
     by_conditions = zip(*(quantity.jobs(asked.of(network)) for network in measured), strict=True)
-    return [
-        Job.of(network, spec) for specs in by_conditions for network, spec in zip(measured, specs, strict=True)
-    ]
+    return [Job.of(network, spec) for specs in by_conditions for network, spec in zip(measured, specs, strict=True)]
 
 
 def macs_of(network: str) -> float:

@@ -147,6 +147,7 @@ def run(
     """
     before, began = state(), time.monotonic()
     with _new_log(order) as log:
+
         def looks() -> None:
             shorten(log)
             look()

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from paging import ROOT, blocks
 
 from bench.data import DataAt
 from bench.errors import UserError
@@ -102,7 +103,8 @@ REFUSED = {
     "an unknown key": ('network = ["unet"]\n', ":1: unknown key 'network'; did you mean 'networks'?"),
     "an unknown key of data": ('[[data]]\nname = "x"\nrot = "x"\n', ":3: unknown key 'rot'; did you mean 'root'?"),
     "of the second data": (
-        '[[data]]\nname = "x"\n[[data]]\nname = "folder"\nclas = 1\n', ":5: unknown key 'clas'; did you mean 'class",
+        '[[data]]\nname = "x"\n[[data]]\nname = "folder"\nclas = 1\n',
+        ":5: unknown key 'clas'; did you mean 'class",
     ),
     "of a training": ("[training]\nlr = 1\n", ":2: unknown key 'lr'"),
     "of one network's": ("[networks.unet.training]\nbatchs = 1\n", ":2: unknown key 'batchs'; did you mean 'batch'?"),
@@ -142,6 +144,13 @@ def test_what_is_no_study_is_refused_in_a_line(tmp_path, content):
     with pytest.raises(UserError) as refused:
         read_study(path)
     assert "\n" not in str(refused.value)
+
+
+def test_what_the_docs_show_is_read(written):
+    shown = [text for page in ("study", "cluster") for text in blocks(ROOT / "docs" / f"{page}.md", "toml")]
+    assert len(shown) > 3
+    for text in shown:
+        read_study(written(text))
 
 
 # ---- options above the file ------------------------------------------------------------------------------------------
