@@ -33,6 +33,7 @@ from bench.quantities import Device, Frozen, TrainingPrecision
 # The C library's allocator and OpenMP affect times, so workers set these variables and records contain them.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "8589934592"}
 NUMBERS = "CUDA_VISIBLE_DEVICES"  # which GPUs, not of what kind
+PRETENDED = "Pretended GPU"  # how the name of a GPU begins that tests pretend to have
 SET_BY_US = (*ALLOCATOR, "OMP_NUM_THREADS")
 PACKAGES = ("torch", "torchvision", "timm", "lightning", "monai", "fvcore", "onnxruntime")
 NATIVE_BFLOAT16 = ("amx_bf16", "avx512_bf16")
@@ -86,6 +87,11 @@ class Machine(Frozen):
         quota = () if self.cpu_quota is None else (self.cpu_quota,)
         processor = tuple(getattr(self, name) for name in PROCESSOR) if self.cpu_vendor else ()
         return hashlib.sha256(repr(facts + quota + processor).encode()).hexdigest()[:12]
+
+    @property
+    def pretended(self) -> bool:
+        """Whether a test pretends that the GPU is there: what is said to be done on it, a processor does."""
+        return any(name.startswith(PRETENDED) for name in self.gpus[:1])
 
     @property
     def title(self) -> str:

@@ -56,6 +56,12 @@ def test_a_machine_with_one_gpu_or_none_keeps_its_fingerprint():
     assert changed(**EPYC, gpus=("H200",), driver="570.1").fingerprint == "575a6145e4f7"
 
 
+def test_a_gpu_is_pretended_if_its_name_says_so():
+    assert changed(gpus=("Pretended GPU", "H200")).pretended
+    assert not changed(gpus=("H200", "Pretended GPU")).pretended, "the first is the one that is measured"
+    assert not changed().pretended
+
+
 def test_a_machine_of_an_older_record_keeps_the_fingerprint_that_it_had():
     """Stored digits, made before processors were told apart."""
     assert ENVIRONMENT.fingerprint == "2f5f4579a0da"
