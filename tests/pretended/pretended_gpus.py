@@ -2,7 +2,7 @@
 
 BENCH_TESTS_GPUS         how many there are
 BENCH_TESTS_GPU_BF16     0: of a kind that does not compute bfloat16
-BENCH_TESTS_GPU_BYTES    the memory of each; what asks for more gets torch's error (1 GiB unless given)
+BENCH_TESTS_GPU_BYTES    the memory of each; what asks for more gets torch's error (4 GiB unless given)
 BENCH_TESTS_GPU_TRITON   1: Triton is importable; what launches its kernels gets an error
 BENCH_TESTS_GPU_LOG      a file to which each process that uses a GPU adds a line of JSON: its pid, its command, what
                          CUDA_VISIBLE_DEVICES it has and the UUID of the GPU that it uses
@@ -49,7 +49,7 @@ def capability() -> tuple[int, int]:
 
 
 def memory_bytes() -> int:
-    return int(os.environ.get("BENCH_TESTS_GPU_BYTES", str(2**30)))
+    return int(os.environ.get("BENCH_TESTS_GPU_BYTES", str(2**32)))
 
 
 def log_use(number: int) -> None:

@@ -7,6 +7,7 @@ torch's allocator counts them, roughly.
 
 import threading
 import weakref
+from contextlib import nullcontext
 from typing import Any
 
 import pretended_gpus as gpus
@@ -173,7 +174,10 @@ def _computed(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
             return value
         return _same(ours[id(value)]) if id(value) in ours else PretendedTensor(value, number)
 
-    return tree_map(wrapped, found)
+    # In inference mode a view of a tensor from outside of it is as that one: it can be changed and differentiated.
+    is_view = func.is_view and torch.is_inference_mode_enabled() and not any(t.is_inference() for t in ours.values())
+    with torch.inference_mode(False) if is_view else nullcontext():
+        return tree_map(wrapped, found)
 
 
 def _same(tensor: PretendedTensor) -> PretendedTensor:
