@@ -243,6 +243,8 @@ def draw(to: Screen, found: list[Section], timed: list[Speeds]) -> None:
         _print_lines(to, [*text.sentences(section), *_of_rows(section)])
     for one in timed:
         _print_tables(to, one, speed_tables.speed_tables, long)
+        if one.refusals:
+            _print_lines(to, one.refusals)
 
 
 def _tables_of(section: Section, most: int | None = None) -> list[columns.Table]:

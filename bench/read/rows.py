@@ -234,8 +234,13 @@ class Row:
 
     @cached_property
     def taints(self) -> tuple[str, ...]:
-        """Why the times cannot be trusted, with the number of processes that were disturbed."""
-        return taints(self._of("latency"))
+        """Why the times cannot be trusted, with the number of processes that were disturbed; or any other figure."""
+        return taints(self._of("latency")) or self.pretended
+
+    @cached_property
+    def pretended(self) -> tuple[str, ...]:
+        """Why figures of the GPU were not measured on one."""
+        return pretended(self.records)
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -315,6 +320,11 @@ def taints(records: Iterable[Record]) -> tuple[str, ...]:
     measured = [record.taints for record in records if record.status == "ok"]
     spoiled = ["; ".join(reasons) for reasons in measured if reasons]
     return tuple(f"{len(spoiled)} of {len(measured)} processes were disturbed: {first}" for first in spoiled[:1])
+
+
+def pretended(records: Iterable[Record]) -> tuple[str, ...]:
+    """Why figures of a GPU were not measured on one; empty where all were."""
+    return next((why for record in records if (why := record.pretended)), ())
 
 
 def longest(group: Sequence[Record]) -> list[Record]:
