@@ -50,7 +50,7 @@ def announce(to: Screen, planned: Plan, out: Path) -> None:
         lines["data"] = "; ".join(_of_data(one.data) for one in planned.opened)
     if differs := "; ".join(f"{one.data.name}: {one.data.differs}" for one in planned.opened if one.data.differs):
         lines["differs"] = f"from the published data set: {differs}"
-    for job in planned.jobs:
+    for job in sorted(planned.jobs, key=lambda job: job.network in study.own_training):  # first what holds for most
         if told := QUANTITIES[job.spec.quantity].told(job.spec, planned.asked):
             lines.setdefault(*told)
     done, total = len(planned.jobs) - len(waiting), len(planned.jobs)
@@ -136,7 +136,8 @@ class Progress(Status):
             self.show(event["waiting"])
         elif "step" in event:
             dice = "" if event["val_dice"] is None else f", Dice {share(event['val_dice'])} on val"
-            self._tell(f": step {event['step']}/{event['steps']}, loss {significant(event['loss'])}{dice}")
+            which = f"{event['doing']}, " if event.get("doing") else ""
+            self._tell(f": {which}step {event['step']}/{event['steps']}, loss {significant(event['loss'])}{dice}")
         elif "done" in event:
             self._tell(f": {event['doing']} {event['done']}/{event['of']}")
 

@@ -16,6 +16,7 @@ from bench.errors import UserError
 
 if TYPE_CHECKING:
     from bench.data import DataSet, Options
+    from bench.quantities.training import Training
     from bench.run.store import Record
     from bench.run.study import Study
 
@@ -143,6 +144,23 @@ class RunOptions:
         False
     )
     timeout: Annotated[float, Option(min=1, help="Seconds without a sign of life after which a job is stopped.")] = 600
+    lr: Annotated[str, Option(help="Learning rate; of several by commas, the best on val. [default: 1e-3]")] = ""
+    weight_decay: Annotated[float | None, Option(help="Weight decay of AdamW. [default: 0.01]")] = None
+    warmup: Annotated[float | None, Option(help="Share of the steps that are warm-up. [default: 0.1]")] = None
+    loss_weights: Annotated[str, Option(help="Of Dice and of cross-entropy: 1,1 or 1,0.5. [default: 1,1]")] = ""
+    train_batch: Annotated[int | None, Option(help="Images a step. [default: by budget]")] = None
+    augmentation: Annotated[str, Option(help="none, flips or affine. [default: by budget]")] = ""
+
+    @property
+    def training(self) -> "Training":
+        """How networks are trained, as far as it was said. UserError where nothing can be trained so."""
+        from bench.quantities.training import Training
+
+        weights: Any = decimals_in("--loss-weights", self.loss_weights) or None
+        named: Any = self.augmentation or None
+        return Training(
+            decimals_in("--lr", self.lr), self.weight_decay, self.warmup, self.train_batch, named, weights
+        )
 
     def study(self, data: DataOptions) -> "Study":
         """The same as the planner takes it, on this data. UserError where something was asked that cannot be."""
@@ -161,7 +179,7 @@ class RunOptions:
             variants=names_in(self.variant), tf32=self.tf32, cudnn_benchmark=self.cudnn_benchmark,
             seeds=numbers_in("--seeds", self.seeds, least=0, most=LARGEST_SEED),
             devices=self.devices, patience=self.patience, threads=self.threads,
-            weights=self.weights, silence_s=self.timeout, pseudonyms=self.pseudonyms,
+            weights=self.weights, silence_s=self.timeout, pseudonyms=self.pseudonyms, training=self.training,
         )  # fmt: skip
 
 
@@ -188,6 +206,18 @@ def numbers_in(option: str, text: str, least: int, most: int) -> tuple[int, ...]
         taken = f"up to {MOST_NUMBERS} whole numbers from {least} to {most} by commas, such as 1,2,4"
         raise UserError(f"{option} takes {taken}; got '{text}'")
     return tuple(dict.fromkeys(map(int, parts)))
+
+
+def decimals_in(option: str, text: str) -> tuple[float, ...]:
+    """The numbers of an option that takes several by commas; none of an empty text. UserError where one is none.
+
+    >>> decimals_in("--lr", "1e-3, 0.5"), decimals_in("--lr", "")
+    ((0.001, 0.5), ())
+    """
+    try:
+        return tuple(float(part) for part in text.split(",")) if text.strip() else ()
+    except ValueError:
+        raise UserError(f"{option} takes numbers by commas, such as 1 or 1e-3,3e-4; got '{text}'") from None
 
 
 def records_of(

@@ -40,12 +40,13 @@ class Doing(_Event):
 
 
 class Step(_Event):
-    """A step of a training, and the validation Dice where one is known."""
+    """A step of a training, which of several it is, and the validation Dice where one is known."""
 
     step: int
     steps: int
     loss: float
     val_dice: float | None
+    doing: Line = ""
 
 
 class End(_Event):

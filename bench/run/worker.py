@@ -262,10 +262,10 @@ class Ranks:
     reason as its own last event and exits, because it would otherwise wait forever for data from the lost process.
     """
 
-    def __init__(self, order: Order, devices: int, tell: Tell) -> None:
+    def __init__(self, order: Order, devices: int, tell: Tell, trial: int = 0) -> None:
         self.devices, self.tell, self.over = devices, tell, False
         self.threads = max(1, order.threads // devices)  # of each process, including this one
-        self.process = Process(port=_free_port() if devices > 1 else 0)
+        self.process = Process(port=_free_port() if devices > 1 else 0, trial=trial)
         others = (self.process.model_copy(update={"rank": rank}) for rank in range(1, devices))
         self.orders = [order.model_copy(update={"threads": self.threads, "process": process}) for process in others]
         self.children: dict[Child, threading.Thread] = {}  # each with who listens to it

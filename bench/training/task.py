@@ -31,7 +31,7 @@ from bench.training.random_states import numpy_state, python_state, set_numpy_st
 
 
 class SegmentationTask(pl.LightningModule):
-    """Dice plus cross-entropy, AdamW, linear warm-up then a cosine to zero over all steps.
+    """Dice plus cross-entropy with their weights, AdamW, linear warm-up then a cosine to zero over all steps.
 
     If a network returns several maps in training, all are compared with the masks (deep supervision), each further one
     with half the weight. If several may be the prediction, `val_dice` is that of the best of them, which is the
@@ -46,7 +46,9 @@ class SegmentationTask(pl.LightningModule):
         self.network = avoid_onednn_bug(network.to(memory_format=torch.channels_last))
         self.spec, self.maps = spec, maps
         one = maps == 1
-        self.loss = DiceCELoss(sigmoid=one, softmax=not one, to_onehot_y=not one)
+        dice, entropy = spec.loss_weights
+        weights: Any = {} if dice == entropy == 1 else {"lambda_dice": dice, "lambda_ce": entropy}
+        self.loss = DiceCELoss(sigmoid=one, softmax=not one, to_onehot_y=not one, **weights)
         self.val_scores: list[list[float]] = []
 
     def forward(self, images: Tensor) -> Any:
