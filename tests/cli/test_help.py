@@ -67,7 +67,10 @@ def test_the_options_of_a_run_are_told_by_what_they_are_about():
     assert [*found] == [
         "Arguments", "Networks", "What to measure", "Data", "Training", "Measuring", "Records", "Output",
     ]  # fmt: skip
-    assert found["Training"] == ["--steps", "--epochs", "--seeds", "--devices", "--patience", "--weights"]
+    assert found["Training"] == [
+        "--steps", "--epochs", "--train-batch", "--lr", "--weight-decay", "--warmup", "--loss-weights",
+        "--augmentation", "--seeds", "--devices", "--patience", "--weights",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("group", ["", "data"])
