@@ -87,7 +87,7 @@ class TrainSpec(Frozen):
         devices += f", {self.threads} threads" if self.threads else ""
         limited = f" (of {self.train_images} images only)" if self.train_images else ""
         return (
-            f"{self.steps} steps of {self.batch} images{limited} in {self.precision}{devices}, {self._loss_told}, "
+            f"{self.steps} steps of {self.batch} images{limited} in {self.precision}{devices}, {self.loss_told}, "
             f"AdamW ({self.rates_told}, weight decay {self.weight_decay:g}), warm-up over "
             f"{100 * self.warmup_share:g} % of the steps then cosine, gradients clipped to {self.clip_norm:g}, "
             f"augmentation {self.augmentation}"
@@ -101,7 +101,8 @@ class TrainSpec(Frozen):
         return f"learning rate {self.learning_rate:g}"
 
     @property
-    def _loss_told(self) -> str:
+    def loss_told(self) -> str:
+        """The loss in words."""
         if self.loss_weights == (1, 1):
             return "Dice + cross-entropy"
         return "{:g} x Dice + {:g} x cross-entropy".format(*self.loss_weights)
