@@ -13,7 +13,7 @@ from bench.data import DataAt, DataSet
 from bench.data.prepared import Prepared, content, prepare
 from bench.data.pseudonyms import pseudonymous
 from bench.data.sample import SPLITS, Sample, thin
-from bench.errors import Diverged, UserError
+from bench.errors import Diverged, Paused, UserError
 from bench.measure.dice import best_candidate, refuse_other_outputs, score
 from bench.measure.switches import set_switches
 from bench.networks.adapt import OneOfSeveral, inside
@@ -34,8 +34,10 @@ def dice(work: Work) -> Scores | None:
     scoring, process = Scoring(work), work.order.process
     if not process.rank:
         return scoring.result()
-    with suppress(Diverged):  # it is raised in all processes, and the first one tells
-        take_part(scoring.network, scoring.task(process.trial, process), *scoring.sets)
+    with suppress(Diverged, Paused):  # it is raised in all processes, and the first one tells
+        take_part(
+            scoring.network, scoring.task(process.trial, process), *scoring.sets, work.asked_to_end.is_set
+        )
     return None
 
 
@@ -223,8 +225,9 @@ class Scoring:
         sets, task = self.sets, self.task(trial)
         with Ranks(self.order, task.spec.devices, self.work.tell, trial) as ranks:
             self._set_threads(ranks.threads)
-            summary = train(self.network, self.task(trial, ranks.process), *sets, tell)
+            summary = train(self.network, self.task(trial, ranks.process), *sets, tell, self.work.asked_to_end.is_set)
         self._set_threads(self.order.threads)
+        self.work.refuse_to_go_on()
         return summary, False
 
     def _telling(self, trial: int, rates: Sequence[float]) -> Tell:

@@ -52,7 +52,8 @@ class Step(_Event):
 class End(_Event):
     """The last event: what came of the job, and the reason where that is no result."""
 
-    end: Literal["ok", "lost", "stop", "unusable", "refused", "crashed", "out_of_memory", "timed_out", "diverged"]
+    end: Literal["ok", "lost", "stop", "unusable", "refused", "crashed", "out_of_memory", "timed_out", "diverged",
+                 "paused"]
     error: Line = ""
 
 
