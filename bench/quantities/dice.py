@@ -369,7 +369,8 @@ def _origin(spec: DiceSpec) -> str:
 
 def _summary(result: Scores) -> str:
     dice = [image.dice for image in result.images if not math.isnan(image.dice)]
-    return f"Dice {sum(dice) / len(dice):.3f}, the mean of {len(dice)} scores" if dice else "no score"
+    chosen = f", with the learning rate {result.taken:g}, the best of {len(result.tried)}" if result.taken else ""
+    return f"Dice {sum(dice) / len(dice):.3f}, the mean of {len(dice)} scores{chosen}" if dice else "no score"
 
 
 QUANTITY = Quantity(

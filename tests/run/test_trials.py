@@ -6,8 +6,10 @@ import pytest
 from orders import changed, ignored, order, tiny
 from toys import Killed
 
+from bench.cli.options import RunOptions
 from bench.data import DataAt
-from bench.errors import Diverged
+from bench.errors import Diverged, UserError
+from bench.quantities import QUANTITIES
 from bench.quantities.budget import find_budget
 from bench.quantities.training import Training
 from bench.run.clock import Clock
@@ -170,3 +172,42 @@ def test_what_is_trained_already_takes_no_time(tmp_path, network):
     none, half, both = left(0), left(1), left(2)
     assert none - half == pytest.approx(half - both)
     assert none > half > both
+
+
+def study(networks=("unet", "mdsa_unet"), **more):
+    return Study(networks, ("dice",), find_budget("quick"), (DataAt("synthetic"),), "cpu", **more)
+
+
+def test_a_batch_of_ones_own_is_shared_out_evenly_too():
+    with pytest.raises(UserError, match="--devices 2: a batch of 3 cannot be shared out evenly"):
+        study(own_training={"mdsa_unet": Training(batch=3)}, devices=2)
+    study(own_training={"mdsa_unet": Training(batch=2)}, devices=2)
+    with pytest.raises(UserError, match="a batch of 5 cannot be shared out"):
+        study(training=Training(batch=5), devices=2)
+
+
+def test_weights_that_are_trained_already_take_no_settings(tmp_path):
+    with pytest.raises(UserError, match=r"is trained already; leave --lr, .* and --augmentation out"):
+        study(("unet",), weights=tmp_path / "w.pt", training=Training((1e-4,)))
+
+
+def test_the_announcement_tells_the_settings_of_single_networks():
+    planned = plan(study(own_training={"unet": Training((3e-4, 1e-4), batch=8)}, training=Training(weight_decay=0.1)))
+    by_network = {job.network: job.spec for job in planned.jobs if job.spec.quantity == "dice"}
+    _, told = QUANTITIES["dice"].told(by_network["mdsa_unet"], planned.asked)
+    assert "80 steps of 4 images" in told
+    assert "learning rate 0.001, weight decay 0.1" in told
+    assert told.endswith("; unet with learning rate 0.0003,0.0001, batch 8")
+    own = by_network["unet"].train
+    assert (own.steps, own.batch, own.learning_rates, own.weight_decay) == (40, 8, (3e-4, 1e-4), 0.1)
+
+
+def test_the_options_of_the_command_line_are_settings_of_the_training():
+    options = RunOptions(
+        lr="1e-3, 3e-4", weight_decay=0.1, warmup=0.0, loss_weights="1,0.5", train_batch=8, augmentation="none"
+    )
+    assert options.training == Training((1e-3, 3e-4), 0.1, 0.0, 8, "none", (1, 0.5))
+    assert RunOptions().training == Training()
+    for wrong in ({"lr": "fast"}, {"lr": "1e-3,,"}, {"lr": "nan"}, {"loss_weights": "1"}, {"augmentation": "flop"}):
+        with pytest.raises(UserError, match=r"--lr|--loss-weights|--augmentation"):
+            _ = RunOptions(**wrong).training
