@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from typer import Argument, Option
 
-from bench.cli.options import ELSEWHERE, LARGEST, STUDY, Arguments, DataOptions, DeviceOption, names_in, numbers_in
+from bench.cli.options import (
+    ELSEWHERE,
+    LARGEST,
+    STUDY,
+    Arguments,
+    DataOptions,
+    DeviceOption,
+    decimals_in,
+    names_in,
+    numbers_in,
+)
 from bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -65,6 +75,13 @@ class RunOptions:
         float | None, Option(min=1, help="Seconds without a sign of life after which a job is stopped. [default: 600]")
     ] = None
 
+    lr: Annotated[str, Option(help="Learning rate; of several by commas, the best on val. [default: 1e-3]")] = ""
+    weight_decay: Annotated[float | None, Option(help="Weight decay of AdamW. [default: 0.01]")] = None
+    warmup: Annotated[float | None, Option(help="Share of the steps that are warm-up. [default: 0.1]")] = None
+    loss_weights: Annotated[str, Option(help="Of Dice and of cross-entropy: 1,1 or 1,0.5. [default: 1,1]")] = ""
+    train_batch: Annotated[int | None, Option(help="Images a step. [default: by budget]")] = None
+    augmentation: Annotated[str, Option(help="none, flips or affine. [default: by budget]")] = ""
+
     @property
     def study_name(self) -> str:
         """The name of the study's file without its ending; empty if none was given."""
@@ -81,9 +98,19 @@ class RunOptions:
         if len(files) > 1:
             raise UserError(f"{', '.join(files)}: one study is taken at a time; give one of them")
         study = read_study(Path(files[0])) if files else StudyFile(networks={})
-        given = {**self._networks(study), **self._settings(), **more}
+        given = {**self._networks(study), **self._settings(), **self._training(study), **more}
         given |= with_data(study, self.dataset, self._data(data), [_test_on(text) for text in self.test_on or []])
         return changed(study, {key: value for key, value in given.items() if value is not None})
+
+    def _training(self, study: "StudyFile") -> dict[str, Any]:
+        """The key of a study that says how networks are trained, with what was given."""
+        every = {
+            "learning_rate": decimals_in("--lr", self.lr) or None, "weight_decay": self.weight_decay,
+            "warmup": self.warmup, "batch": self.train_batch, "augmentation": self.augmentation or None,
+            "loss_weights": decimals_in("--loss-weights", self.loss_weights) or None,
+        }  # fmt: skip
+        given = {key: value for key, value in every.items() if value is not None}
+        return {"training": {**study.training.model_dump(exclude_unset=True), **given}} if given else {}
 
     def _networks(self, study: "StudyFile") -> dict[str, Any]:
         """The keys of a study that say which networks: those that were named, in the place of all in the file."""

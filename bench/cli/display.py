@@ -51,7 +51,7 @@ def announce(to: Screen, planned: Plan, out: Path) -> None:
     if differing := {one.data.name: one.data.differs for one in planned.opened if one.data.differs}:
         each = [f"{name}: {differs}" if len(planned.opened) > 1 else differs for name, differs in differing.items()]
         lines["differs"] = f"from the published data set: {'; '.join(each)}"
-    for job in planned.jobs:
+    for job in sorted(planned.jobs, key=lambda job: job.network in study.own_training):  # first what holds for most
         if told := QUANTITIES[job.spec.quantity].told(job.spec, planned.asked):
             lines.setdefault(*told)
     done, total = len(planned.jobs) - len(waiting), len(planned.jobs)
@@ -142,7 +142,8 @@ class Progress(Status):
             self.show(event["waiting"])
         elif "step" in event:
             dice = "" if event["val_dice"] is None else f", Dice {share(event['val_dice'])} on val"
-            self._tell(key, f": step {event['step']}/{event['steps']}, loss {significant(event['loss'])}{dice}")
+            which = f"{event['doing']}, " if event.get("doing") else ""
+            self._tell(key, f": {which}step {event['step']}/{event['steps']}, loss {significant(event['loss'])}{dice}")
         elif "done" in event:
             self._tell(key, f": {event['doing']} {event['done']}/{event['of']}")
 

@@ -15,7 +15,8 @@ PANELS = {
     "What to measure": "--measure --budget --size --batch --variant",
     "Data": "--dataset --test-on --data-root --classes --foreground --levels --images --masks --patient --split-file "
             "--split --fold --folds --unit --tolerance --protocol",
-    "Training": "--steps --epochs --seeds --devices --precision --patience --weights",
+    "Training": "--steps --epochs --train-batch --lr --weight-decay --warmup --loss-weights --augmentation --seeds "
+                "--devices --precision --patience --weights",
     "Measuring": "--device --threads --tf32 --cudnn-benchmark --timeout --quick --repeat",
     "Claims": "--claims --only --measure-missing",
     "Limits": "--max-latency-ms --max-params --max-macs --max-memory-mib --min-dice",

@@ -141,6 +141,18 @@ def numbers_in(option: str, text: str, least: int, most: int) -> tuple[int, ...]
     return tuple(dict.fromkeys(map(int, parts)))
 
 
+def decimals_in(option: str, text: str) -> tuple[float, ...]:
+    """The numbers of an option that takes several by commas; none of an empty text. UserError where one is none.
+
+    >>> decimals_in("--lr", "1e-3, 0.5"), decimals_in("--lr", "")
+    ((0.001, 0.5), ())
+    """
+    try:
+        return tuple(float(part) for part in text.split(",")) if text.strip() else ()
+    except ValueError:
+        raise UserError(f"{option} takes numbers by commas, such as 1 or 1e-3,3e-4; got '{text}'") from None
+
+
 def records_of(
     given: "Sequence[Path | str]", whole: bool = False, default: Path = Path("results"),
     wanted: Callable[[str], bool] = lambda name: True,

@@ -66,9 +66,12 @@ class Clock:
         start_s = quantity.start_s * (FORKED if is_forked else 1)
         train = getattr(spec, "train", None)
         gain = BFLOAT16_GAIN if train and train.precision == "bfloat16" else 1
-        if train and self._is_trained(job):
-            spec = spec.model_copy(update={"train": None})
-        return start_s + quantity.passes(spec, self.plan.asked_of(job)) * self._pass_s(job.network) / gain
+        passes = quantity.passes(spec, self.plan.asked_of(job))
+        if train:
+            scoring = quantity.passes(spec.model_copy(update={"train": None}), self.plan.asked_of(job))
+            done = sum(map(self._is_trained, job.trials)) / len(job.trials)
+            passes -= done * (passes - scoring)
+        return start_s + passes * self._pass_s(job.network) / gain
 
     def _pass_s(self, network: str) -> float:
         """Seconds of a forward pass of one image of 224x224."""
@@ -89,6 +92,7 @@ class Clock:
         return (sum(real for _, real in learned) + prior) / (sum(guess for guess, _ in learned) + prior)
 
     def _is_trained(self, job: Job) -> bool:
+        """Whether the checkpoint of a job with a single training is complete."""
         return self.out is not None and (self.out / "checkpoints" / job.training_key / "card.json").exists()
 
 

@@ -40,18 +40,21 @@ class Doing(_Event):
 
 
 class Step(_Event):
-    """A step of a training, and the validation Dice where one is known."""
+    """A step of a training, which of several it is, and the validation Dice where one is known."""
 
     step: int
     steps: int
     loss: float
     val_dice: float | None
+    doing: Line = ""
 
 
 class End(_Event):
     """The last event: what came of the job, and the reason where that is no result."""
 
-    end: Literal["ok", "lost", "stop", "unusable", "refused", "crashed", "out_of_memory", "timed_out", "diverged"]
+    end: Literal[
+        "ok", "lost", "stop", "unusable", "refused", "crashed", "out_of_memory", "timed_out", "diverged", "paused"
+    ]
     error: Line = ""
 
 

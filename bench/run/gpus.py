@@ -6,11 +6,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from bench.errors import UserError
+from bench.errors import Terminated, UserError
 from bench.machine import NUMBERS, cuda_devices
+from bench.processes import grace_s
 from bench.quantities import Device
 
-PATIENCE_S = 10.0  # for trainings to end that were told to
+PATIENCE_S = 10.0  # for trainings to end that were told to, beside the time that they have to save
 Look = Callable[[], None]
 
 
@@ -53,12 +54,13 @@ def _visible(count: int) -> list[str]:
 class AtOnce:
     """Pieces of work that run at once, as many as there are shares of GPUs. Each is called with its share.
 
-    A piece also gets a function to call now and then, which raises Stopped when the run ends.
+    A piece also gets a function to call now and then. It raises Terminated when the run ends by a signal that leaves
+    time to save, and Stopped when it ends otherwise.
     """
 
     def __init__(self, shares: Sequence[str], work: Sequence[Callable[[str, Look], None]]) -> None:
         self.shares, self.left = shares, deque(work)
-        self.over = threading.Event()
+        self.over, self.is_gentle = threading.Event(), False
         self.ends: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
     def run(self) -> None:
@@ -70,10 +72,13 @@ class AtOnce:
             for _ in threads:
                 if error := self.ends.get():
                     raise error
+        except Terminated:
+            self.is_gentle = True
+            raise
         finally:
             self.over.set()
             for thread in threads:
-                thread.join(PATIENCE_S)
+                thread.join(PATIENCE_S + self.is_gentle * grace_s())
 
     def _serve(self, gpus: str) -> None:
         try:
@@ -91,4 +96,4 @@ class AtOnce:
 
     def _look(self) -> None:
         if self.over.is_set():
-            raise Stopped
+            raise Terminated if self.is_gentle else Stopped

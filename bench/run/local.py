@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from bench.errors import UserError
 from bench.files import Unusable, make_ready, unusable
-from bench.locks import Lock, Lost, clear, holder, machine_lock, take
+from bench.locks import Lock, Lost, clear, holder, machine_lock, take_all
 from bench.quantities import QUANTITIES
 from bench.run.clock import Clock
 from bench.run.forkserver import ForkServer, may_fork
@@ -62,9 +62,14 @@ def carry_out(plan: Plan, waiting: list[Job], out: Path, listener: Listener) -> 
     return [record for record in map(carrying.store.find, plan.jobs) if record is not None]
 
 
+def locks_of(out: Path, job: Job) -> list[Path]:
+    """The locks under which a job is done. Jobs that share a training share its lock."""
+    return [out / "locks" / f"{key}.lock" for key in sorted(one.training_key for one in job.trials) or [job.key]]
+
+
 def lock_of(out: Path, job: Job) -> Path:
-    """The lock under which a job is done. Jobs that share a training have one."""
-    return out / "locks" / f"{job.training_key if _trains(job) else job.key}.lock"
+    """The lock that tells who does a job."""
+    return locks_of(out, job)[0]
 
 
 class Carrying:
@@ -137,7 +142,7 @@ class Carrying:
 
     def _try(self, job: Job, gpus: str, look: Any) -> None:
         """Settle a job, unless another run does it."""
-        if lock := take(lock_of(self.out, job), self.words[job.key]):
+        if lock := take_all(locks_of(self.out, job), self.words[job.key]):
             try:
                 self._settle(job, lock, gpus, look)
             except Lost:
@@ -184,7 +189,8 @@ class Carrying:
         """Say once for which job it waits, and pause."""
         job = self.left[0]
         if self.told != job.key:
-            self.told, by = job.key, holder(lock_of(self.out, job)) or "another run"
+            self.told = job.key
+            by = next(filter(None, map(holder, locks_of(self.out, job))), "another run")
             self.listener.event({"waiting": f"waiting for {by}, which is {self.words[job.key]}"})
         time.sleep(POLL_S)
 

@@ -11,6 +11,7 @@ from bench.machine import this_machine, training_precision
 from bench.networks import find_network, origin_of
 from bench.quantities import MEASURABLE, QUANTITIES, Asked, AskedData, Device, Settings, TrainingPrecision
 from bench.quantities.budget import Budget
+from bench.quantities.training import NOTHING
 from bench.quantities.variants import conditions
 from bench.training.devices import check_devices
 from bench.training.weights import weights_digest
@@ -66,7 +67,8 @@ class Study(Settings):
                 f"--threads must be from 1 to the {cores} cores that this process may use, got {self.threads}; "
                 "leave it out to use all"
             )
-        check_devices(self.devices, self.budget.batch, self.device)
+        for batch in dict.fromkeys(self.training_of(name).batch or self.budget.batch for name in self.networks):
+            check_devices(self.devices, batch, self.device)
 
     def _check_scored(self) -> None:
         """Refuse to train or score nothing but networks that share another's scores."""
@@ -81,6 +83,9 @@ class Study(Settings):
             raise UserError(f"--weights {path} is for one network, got {named}; name the one it was trained for")
         if len(self.seeds) > 1 or self.devices > 1 or self.patience:
             raise UserError(f"--weights {path} is trained already; leave --seeds, --devices and --patience out")
+        if self.training_of(self.networks[0]) != NOTHING:
+            options = "--lr, --weight-decay, --warmup, --loss-weights, --train-batch and --augmentation"
+            raise UserError(f"--weights {path} is trained already; leave {options} out")
         if "dice" not in self.measures:
             raise UserError(f"--weights {path} is there to be scored; add dice to --measure, or leave it out")
 

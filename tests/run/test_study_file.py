@@ -118,6 +118,7 @@ REFUSED = {
     "no table": ("training = 3\n", ":1: training: input should be a valid dictionary"),
     "no TOML": ("networks = [unet\n", ":1: not valid TOML"),
     "a list of no names": ("networks = [3]\n", ":1: networks"),
+    "what no training can have": ("[training]\n[networks.unet.training]\nlearning_rate = -1\n", ":2: --lr"),
     "a control character": ('"\\u001b[31m" = 1\n', r"unknown key '\x1b[31m'"),
 }
 
