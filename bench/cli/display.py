@@ -24,6 +24,7 @@ from bench.report import across_tables, columns, compose, speed_tables, tables, 
 from bench.report.fewer import chosen, is_long
 from bench.run import engine
 from bench.run.clock import Clock
+from bench.run.foreign import seen_before
 from bench.run.job import Job, in_words
 from bench.run.plan import Plan, missing
 from bench.run.store import Record, Store
@@ -51,6 +52,10 @@ def announce(to: Screen, planned: Plan, out: Path) -> None:
         lines["data"] = "; ".join(_of_data(one.data) for one in planned.opened)
     if differs := "; ".join(f"{one.data.name}: {one.data.differs}" for one in planned.opened if one.data.differs):
         lines["differs"] = f"from the published data set: {differs}"
+    with Status(to, transient=True) as status:
+        seen = seen_before(planned, lambda names, *counts: status.count(f"comparing {names}", *counts))
+    if seen:
+        lines["seen before"] = "; ".join(seen)
     for job in planned.jobs:
         if told := QUANTITIES[job.spec.quantity].told(job.spec, planned.asked):
             lines.setdefault(*told)

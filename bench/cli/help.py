@@ -14,7 +14,7 @@ PANELS = {
     "Networks": "--all --group --arg --pretrained --against",
     "What to measure": "--measure --budget --size --batch --variant",
     "Data": "--dataset --data-root --classes --foreground --levels --images --masks --patient --split-file --split "
-            "--fold --unit --tolerance --protocol",
+            "--fold --trained-on --unit --tolerance --protocol",
     "Training": "--steps --epochs --seeds --devices --patience --weights",
     "Measuring": "--device --threads --tf32 --cudnn-benchmark --timeout --quick --repeat",
     "Claims": "--claims --only --measure-missing",

@@ -188,8 +188,9 @@ class Row:
         found: dict[Any, list[Scores]] = {}
         for record in self._of("dice"):
             if isinstance(record.result, Scores) and record.result.images:
-                train, fold = record.job.spec.train, record.job.spec.at_home.fold
-                one = ("seed", train.seed) if train and fold is not None else ("record", id(record))
+                spec = record.job.spec
+                is_fold = spec.train and (spec.fold, spec.trained_fold) != (None, None)
+                one = ("seed", spec.train.seed) if is_fold else ("record", id(record))
                 found.setdefault(one, []).append(record.result)
         return list(found.values())
 

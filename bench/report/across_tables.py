@@ -1,6 +1,7 @@
 """The tables over data sets: what weights lose on data that they were not trained on, and mean ranks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from bench.quantities.scores import SCORES
@@ -68,10 +69,12 @@ def ranks_table(found: Overall) -> Table:
         return f"{one.rank:g} ({one.low:g} to {one.high:g})" if one else None
 
     of = next(iter(found.mean.values())).of
-    mean, *others = RANKS
+    mean, interval, best = RANKS
+    mean = replace(mean, value=lambda ranked: f"{ranked.rank.rank:.3g}")
+    interval = replace(interval, value=lambda ranked: f"{ranked.rank.low:.3g} to {ranked.rank.high:.3g}")
     each = [Column(f"rank_{name}", "Rank", name, partial(on, name), "text", quantity="dice") for name in found.each]
-    caption = f"Mean ranks {whose(of)} over data sets"
-    return table("mean-ranks", caption, [mean, *others, *each], ranked(found.mean), *remarks("mean_ranks", found, of))
+    caption, told = f"Mean ranks {whose(of)} over data sets", remarks("mean_ranks", found, of)
+    return table("mean-ranks", caption, [mean, interval, best, *each], ranked(found.mean), *told)
 
 
 def titled(found: Sequence[Transfer]) -> str:

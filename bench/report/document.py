@@ -131,7 +131,8 @@ def _trainings(found: Sequence[Section]) -> Iterator[tuple[Section, Any, list[st
     homes = {section.dataset for section in trained if not section.home}
     for section in trained:
         if section.home not in homes:
-            foreign = [one.tested_on for one in trained if one.home == (section.home or section.dataset)]
+            home = section.home or section.dataset
+            foreign = [one.dice.dataset for one in trained if one.dice and one.home == home]
             yield section, BUDGETS.values(), list(dict.fromkeys(foreign))
 
 

@@ -104,7 +104,7 @@ def foreign_rows(found: Sequence[Section]) -> list[dict[str, Any]]:
             **_parts("dice_difference", "", line.difference), "of": line.difference and line.difference.of,
             "patients": line.difference and line.difference.patients,
             "p": line.difference and line.difference.p, "p_holm": line.difference and line.difference.holm_p,
-            "verdict": line.verdict,
+            "verdict": line.difference and line.verdict,
         }
         for one in transfers(found) for line in one.lines
     ]  # fmt: skip
