@@ -12,7 +12,7 @@ import numpy as np
 from bench.data import DataSet, Options, inspect_dataset
 from bench.data.broken import grouped, in_turn
 from bench.data.copies import near_copies, thumbnail
-from bench.data.files import first_few, same_bytes
+from bench.data.files import counted, first_few, same_bytes
 from bench.data.images import check_same_size, checked_labels
 from bench.data.sample import Sample
 from bench.data.seen import seen_by
@@ -77,8 +77,8 @@ def _seen_by(trained: DataSet, data: DataSet) -> tuple[list[str], list[str]]:
     copies, near = (one.told(trained.name, data.name) for one in (replace(found, near=()), replace(found, copies=())))
     hints = [f"near copies: {one}" for one in found.near[:SHOWN]]
     if found.patients:
-        names = f"{len(found.patients)} names of patients are in both data sets: {first_few(found.patients)}"
-        hints.append(f"{names}; whether they are the same patients only you can tell")
+        names = f"the names of {counted(len(found.patients), 'patient')}: {first_few(found.patients)}"
+        hints.append(f"in both data sets are {names}; whether they are the same patients only you can tell")
     return copies, [*near, *hints]
 
 
