@@ -38,6 +38,7 @@ class Source:
     trace: str = ""
     signs: Mapping[str, str] = field(default_factory=dict)
     options: Sequence[str] = ()
+    folds: int = 0
     needs_root: bool = True
     reader: str = ""
     edition: Mapping[str, Any] = field(default_factory=dict)

@@ -1,5 +1,6 @@
 """Test images that another data set trains on: told before a run, and counted in the record."""
 
+import io
 from dataclasses import replace
 
 import numpy as np
@@ -7,11 +8,16 @@ import pytest
 import torch
 from orders import ignored, tiny
 from PIL import Image
+from rich.console import Console
 
+from bench.cli.display import announce
 from bench.data import DataAt, Options
+from bench.quantities import QUANTITIES
+from bench.quantities.asked import AskedData
 from bench.quantities.budget import find_budget
 from bench.run.dice import dice
 from bench.run.foreign import seen_before
+from bench.run.job import Job
 from bench.run.plan import plan
 from bench.run.study import Study
 from bench.run.worker import Order, Work
@@ -43,6 +49,28 @@ def test_a_plan_tells_what_would_be_scored_that_was_trained_on(study):
     (told,) = seen_before(plan(study))
     assert told.startswith("2 of 3 test images of folder are copies of images of folder that are trained on: p3_test (")
     assert seen_before(plan(replace(study, test_on=()))) == []
+
+
+def test_the_announcement_of_a_run_has_it(study, tmp_path):
+    told = []
+    for one in (study, replace(study, test_on=())):
+        console = Console(file=io.StringIO(), width=1000)
+        announce(console, plan(one), tmp_path)
+        told.append("seen before  2 of 3 test images of folder are copies" in console.file.getvalue())
+    assert told == [True, False]
+
+
+def test_weights_of_a_fold_are_those_of_the_training_at_home_wherever_they_are_tested(study):
+    data = AskedData("tn3k", "a" * 12, 1, ("nodule",), "per_image", {"train": 5, "val": 2, "test": 3}, fold=3)
+    asked = replace(study.asked(None), data=data, tests=(replace(data, name="ddti", digest="b" * 12, fold=None),))
+    home, there = QUANTITIES["dice"].jobs(asked)
+    assert (there.trained_on, there.trained_fold, there.fold) == ("tn3k", 3, None)
+    assert there.at_home == home
+    keys = {Job(network="unet", network_digest="d", spec=spec).training_key for spec in (home, there)}
+    assert len(keys) == 1
+    assert [QUANTITIES["dice"].repeat(spec)[0] for spec in (home, there)] == [
+        "tn3k fold 3", "ddti, trained on tn3k fold 3",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("pseudonyms", [False, True])
