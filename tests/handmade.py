@@ -94,6 +94,23 @@ def fold_record(network: str, dice: tuple[float, ...], fold: int, seed: int = 0)
     return altered(made, {"images": images}, data=f"{fold}" * 12, fold=fold)
 
 
+def home_record(network: str, dice: tuple[float, ...], dataset: str, seed: int = 0) -> Record:
+    """Trained and scored on a data set, whose digest is made of its name."""
+    return altered(dice_record(network, dice, seed), dataset=dataset, data=digest_of(dataset))
+
+
+def foreign_record(
+    network: str, dice: tuple[float, ...], trained_on: str, dataset: str, seed: int = 0, **result: Any
+) -> Record:  # fmt: skip
+    """Trained on one data set and scored on another."""
+    there = {"trained_on": trained_on, "trained_data": digest_of(trained_on)}
+    return altered(home_record(network, dice, dataset, seed), result, **there)
+
+
+def digest_of(dataset: str) -> str:
+    return (dataset * 12)[:12]
+
+
 def unnamed_record(network: str = "unet", dice: tuple[float, ...] = (0.5, 0.7, 0.9), seed: int = 0) -> Record:
     """A record that is older than the patients of its lines."""
     made = dice_record(network, dice, seed)

@@ -102,10 +102,13 @@ def _whose(record: Record) -> Facts:
 
 
 def _training(spec: Any) -> Facts:
-    """The seed and the steps of a training; of predictions made elsewhere the number of the training."""
-    train = getattr(spec, "train", None)
+    """The data set, its fold, seed and steps of a training; of predictions made elsewhere the training's number."""
+    train, home = getattr(spec, "train", None), spec.at_home if isinstance(spec, DiceSpec) else None
     number = spec.training if getattr(spec, "predicted", "") else None
-    return {"seed": train.seed if train else number, "steps": train.steps if train else None}
+    return {
+        "trained_on": home.dataset if home and train else None, "fold": home.fold if home else None,
+        "seed": train.seed if train else number, "steps": train.steps if train else None,
+    }  # fmt: skip
 
 
 def _figures(record: Record, protocol: Protocol | None) -> Facts:

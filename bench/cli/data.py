@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Exit, Option, Typer, echo
 
@@ -11,21 +11,38 @@ from bench.cli.help import Commands
 from bench.cli.options import DataOptions, Dataset, Json, Size, app, command, print_json
 from bench.files import writable
 
+if TYPE_CHECKING:
+    from bench.data import DataAt
+
 data_app = Typer(help="Check, look at and time a data set.", cls=Commands, no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
 
 @command(on=data_app)
-def check(dataset: Dataset, data: DataOptions, as_json: Json = False) -> None:
+def check(
+    dataset: Dataset,
+    data: DataOptions,
+    trained_on: Annotated[str, Option(help="Has it images of this one: NAME=FOLDER, see --test-on.")] = "",
+    as_json: Json = False,
+) -> None:
     """Read every file of a data set and list all that is wrong with it. Exit code 1 where something is.
 
-    Example: bench data check isic2017 --data-root ISIC2017
+    With --trained-on it is also looked whether its test images are among those that another data set trains on.
+
+    Examples:
+
+      bench data check isic2017 --data-root ISIC2017
+
+      bench data check tn3k --data-root TN3K --trained-on ddti=DDTI
     """
     from bench.cli.terminal import Part, Status, console, say, table
     from bench.data.check import check as check_data
+    from bench.data.seen import FITTED
 
+    home = _named(trained_on) if trained_on else None
     with Status(console(), transient=True) as status:
-        found = check_data(dataset, data.data_root, data.options, partial(status.count, f"reading {dataset}"))
+        done = partial(status.count, f"reading {dataset}")
+        found = check_data(dataset, data.data_root, data.options, done, home.open(FITTED) if home else None)
     splits = {name: len(part) for name, part in found.data.splits.items()}
     tallies = {tally.what: (tally.found, tally.published) for tally in found.data.tallies}
     if as_json:
@@ -41,6 +58,14 @@ def check(dataset: Dataset, data: DataOptions, as_json: Json = False) -> None:
         faults = (f"{count} fault{'s' if count > 1 else ''}", "red") if count else ("no fault", "green")
         say(to, f"{found.data.name}: ", faults)
     raise Exit(int(bool(found.faults)))
+
+
+def _named(text: str) -> "DataAt":
+    """A data set from "NAME=FOLDER", or from the name of one that has no files."""
+    from bench.data import DataAt
+
+    name, _, folder = text.partition("=")
+    return DataAt(name, Path(folder) if folder else None)
 
 
 @command(on=data_app)

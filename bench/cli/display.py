@@ -17,12 +17,14 @@ from bench.errors import plain
 from bench.machine import this_machine
 from bench.quantities import QUANTITIES
 from bench.quantities.scores import Protocol
+from bench.read.across import transfers
 from bench.read.sections import Section, sections
 from bench.read.speeds import Speeds
-from bench.report import columns, compose, speed_tables, tables, text, tidy, verdicts, write
+from bench.report import across_tables, columns, compose, speed_tables, tables, text, tidy, verdicts, write
 from bench.report.fewer import chosen, is_long
 from bench.run import engine
 from bench.run.clock import Clock
+from bench.run.foreign import seen_before
 from bench.run.job import Job, in_words
 from bench.run.plan import Plan, missing
 from bench.run.store import Record, Store
@@ -51,6 +53,10 @@ def announce(to: Screen, planned: Plan, out: Path) -> None:
     if differing := {one.data.name: one.data.differs for one in planned.opened if one.data.differs}:
         each = [f"{name}: {differs}" if len(planned.opened) > 1 else differs for name, differs in differing.items()]
         lines["differs"] = f"from the published data set: {'; '.join(each)}"
+    with Status(to, transient=True) as status:
+        seen = seen_before(planned, lambda names, *counts: status.count(f"comparing {names}", *counts))
+    if seen:
+        lines["seen before"] = "; ".join(seen)
     for job in sorted(planned.jobs, key=lambda job: job.network in study.own_training):  # first what holds for most
         if told := QUANTITIES[job.spec.quantity].told(job.spec, planned.asked):
             lines.setdefault(*told)
@@ -215,8 +221,9 @@ def conclude(
     except write.Unwritten as error:
         failed, paths = error, error.paths
     if as_json:
-        rows, paired = tidy.tidy_rows(found.sections), tidy.paired_rows(found.sections)
-        print_json({"rows": rows, "paired": paired, "files": [*map(str, paths)]})
+        rows, paired, foreign = (of(found.sections) for of in (tidy.tidy_rows, tidy.paired_rows, tidy.foreign_rows))
+        told = {"rows": rows, "paired": paired, **({"foreign": foreign} if foreign else {})}
+        print_json({**told, "files": [*map(str, paths)]})
     else:
         _show(found, paths)
     if failed:
@@ -242,6 +249,9 @@ def draw(to: Screen, found: list[Section], timed: list[Speeds]) -> None:
     for section in found:
         _print_tables(to, section, _tables_of, long, f", {section.name}")
         _print_lines(to, [*text.sentences(section), *_of_rows(section)])
+    for transfer in transfers(found):
+        _print_table(to, across_tables.transfer_table(transfer))
+        _print_lines(to, across_tables.transfer_sentences(transfer))
     for one in timed:
         _print_tables(to, one, speed_tables.speed_tables, long)
         if one.refusals:

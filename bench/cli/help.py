@@ -14,7 +14,7 @@ PANELS = {
     "Networks": "--all --group --arg --pretrained --against",
     "What to measure": "--measure --budget --size --batch --variant",
     "Data": "--dataset --test-on --data-root --classes --foreground --levels --images --masks --patient --split-file "
-            "--split --fold --folds --unit --tolerance --protocol",
+            "--split --fold --folds --trained-on --unit --tolerance --protocol",
     "Training": "--steps --epochs --train-batch --lr --weight-decay --warmup --loss-weights --augmentation --seeds "
                 "--devices --precision --patience --weights",
     "Measuring": "--device --threads --tf32 --cudnn-benchmark --timeout --quick --repeat",

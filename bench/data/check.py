@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,16 +12,17 @@ import numpy as np
 from bench.data import DataSet, Options, inspect_dataset
 from bench.data.broken import grouped, in_turn
 from bench.data.copies import near_copies, thumbnail
-from bench.data.files import same_bytes
+from bench.data.files import counted, first_few, same_bytes
 from bench.data.images import check_same_size, checked_labels
 from bench.data.sample import Sample
+from bench.data.seen import seen_by
 from bench.errors import UserError
 
 FAINT = 13  # 5 % of 256 levels, within which nothing can be seen
 SHOWN = 20  # pairs of near copies that are named
 # Names of files in sentences, by their suffix; those below the folder may have spaces.
 FILE = r"\.(?:png|jpe?g|tiff?|bmp|gif|webp|p[gpb]m|nii(?:\.gz)?|h5|npz|xml)(?!\w)"
-Done = Callable[[int, int], None]  # called with how many samples of how many were read
+Done = Callable[[int, int], object]  # called with how many samples of how many were read
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,13 @@ class Checked:
     remarks: tuple[str, ...]
 
 
-def check(name: str, root: Path | None, options: Options, done: Done = lambda count, total: None) -> Checked:
+def check(
+    name: str, root: Path | None, options: Options, done: Done = lambda count, total: None,
+    trained: DataSet | None = None,
+) -> Checked:  # fmt: skip
     """Read everything: pairing, counts, readability, sizes, label values, one image or near copies on two sides.
 
+    Where weights `trained` on another data set are to be tested on this one, also what they have seen of its test side.
     Raises UserError only if there is nothing to check.
     """
     data, problems = inspect_dataset(name, root, options)
@@ -50,7 +55,7 @@ def check(name: str, root: Path | None, options: Options, done: Done = lambda co
         for count, one in enumerate(pool.map(partial(_look, data), samples), start=1):
             seen.append(one)
             done(count, len(samples))
-    broken = ((sample, one.fault) for sample, one in zip(samples, seen, strict=True) if one.fault)
+    broken = [(sample, one.fault) for sample, one in zip(samples, seen, strict=True) if one.fault]
     faults += grouped(([sample.id, *map(str, sample.files)], fault) for sample, fault in broken)
     empty = sum(one.empty for one in seen)
     if 0 < empty < len(samples):
@@ -62,7 +67,19 @@ def check(name: str, root: Path | None, options: Options, done: Done = lambda co
         advice = "if the files hold little more, stretch them to 0 to 255, all alike"
         remarks.append(f"the images use under 5 % of their range: no value is above {highest} of 255; {advice}")
     twins, published = _twins(data)
-    return Checked(data, (*faults, *twins), (*remarks, *published, *_near_copies(data, seen)))
+    known, hints = _seen_by(trained, data) if trained and not broken else ([], [])
+    return Checked(data, (*faults, *twins, *known), (*remarks, *published, *_near_copies(data, seen), *hints))
+
+
+def _seen_by(trained: DataSet, data: DataSet) -> tuple[list[str], list[str]]:
+    """Test images that weights from another data set have seen: faults, and remarks on what may have been seen."""
+    found = seen_by(trained, data)
+    copies, near = (one.told(trained.name, data.name) for one in (replace(found, near=()), replace(found, copies=())))
+    hints = [f"near copies: {one}" for one in found.near[:SHOWN]]
+    if found.patients:
+        names = f"the names of {counted(len(found.patients), 'patient')}: {first_few(found.patients)}"
+        hints.append(f"in both data sets are {names}; whether they are the same patients only you can tell")
+    return copies, [*near, *hints]
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def pixels(samples: Sequence["Sample"], done: Done = lambda count, total: None) 
 
     What is not known yet is decoded, several at a time. Raises UserError naming the files that cannot be decoded.
     """
-    keys = [_key(sample) for sample in samples]
+    keys = [sample_key(sample) for sample in samples]
     known = recall(filter(None, keys))
     missing = [at for at, sample in enumerate(samples) if sample.files and keys[at] not in known]
     found = {at: known.get(key, "") for at, key in enumerate(keys)}
@@ -77,7 +77,7 @@ def pixels(samples: Sequence["Sample"], done: Done = lambda count, total: None) 
             faults.append(([*map(str, samples[at].files), samples[at].id], str(error)))
             return
         # A file that was changed meanwhile has another state: which of the two was decoded is not known.
-        if keys[at] and keys[at] == _key(samples[at]):
+        if keys[at] and keys[at] == sample_key(samples[at]):
             fresh[keys[at]] = found[at]
 
     try:
@@ -141,7 +141,7 @@ class _Facts:
         raise TypeError
 
 
-def _key(sample: "Sample") -> str:
+def sample_key(sample: "Sample") -> str:
     """What decides the pixels of a sample: its files, the functions that read them with their arguments, their code.
 
     "" where this cannot be told, so that the sample is decoded each time: of functions that are not a module's own,

@@ -15,7 +15,6 @@ from bench.data.sample import DataSet, Options, Tally
 from bench.errors import UserError
 
 PUBLISHED = {"trainval": 2879, "test": 614}
-FOLDS = 5
 
 
 def open(source: Source, root: Path, options: Options, problems: list[str]) -> DataSet:
@@ -24,23 +23,23 @@ def open(source: Source, root: Path, options: Options, problems: list[str]) -> D
     Ids say which of the two parts an image is of, for both are numbered from 0000. Raises UserError for a fold that is
     not published, a missing folder, and a fold file that does not fit the images.
     """
-    fold = options.fold
-    if not 0 <= fold < FOLDS:
-        raise UserError(f"--fold {fold} is no fold of TN3K; the published folds are 0 to {FOLDS - 1}")
+    fold, folds = options.fold, source.folds
+    if not 0 <= fold < folds:
+        raise UserError(f"--fold {fold} is no fold of TN3K; the published folds are 0 to {folds - 1}")
     folders = {part: (root / f"{part}-image", root / f"{part}-mask") for part in PUBLISHED}
     samples = {part: paired_samples(source, root, two, problems, f"{part}-") for part, two in folders.items()}
     # Folds index the sorted images. An image left out because its mask is missing keeps its index.
     numbered = sorted(set().union(*(files_in(folder, JPEG) for folder in folders["trainval"])))
     sides, pairs = _read_fold(source, root, fold, len(numbered)), samples["trainval"]
     splits = {side: tuple(pairs[numbered[at]] for at in sides[side] if numbered[at] in pairs) for side in sides}
-    val = len(range(fold, PUBLISHED["trainval"], FOLDS))
+    val = len(range(fold, PUBLISHED["trainval"], folds))
     tallies = (
         *(Tally(f"{part} pairs", len(samples[part]), count) for part, count in PUBLISHED.items()),
         Tally(f"train of fold {fold}", len(splits["train"]), PUBLISHED["trainval"] - val),
         Tally(f"val of fold {fold}", len(splits["val"]), val),
     )
     splits["test"] = tuple(samples["test"].values())
-    note = f"fold {fold} of the published {FOLDS}; no patients are published, so each image is a group of its own"
+    note = f"fold {fold} of the published {folds}; no patients are published, so each image is a group of its own"
     return DataSet("tn3k", ("nodule",), splits, note=note, recipe=f"fold {fold}", tallies=tallies, fold=fold)
 
 

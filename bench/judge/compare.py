@@ -34,7 +34,8 @@ SCORED_SO = {
     "pseudonyms": "patients under other names",
 }  # fmt: skip
 LEFT_OUT = {  # not shown among the conditions
-    "quantity", "data", "machine", "threads", "train", "fold", "predicted", "training", *SCORED_SO,
+    "quantity", "data", "machine", "threads", "train", "fold", "predicted", "training", "trained_data", "trained_fold",
+    *SCORED_SO,
 }  # fmt: skip
 
 
@@ -209,8 +210,11 @@ def _of_scores(metric: Metric, base: Row, head: Row) -> dict[str, Any]:
 
 def _doubt(found: Difference, rows: Iterable[Row]) -> str:
     """Why a change of a score decides nothing: no patients or too few of them, or too few trainings."""
-    if not all(row.patients and row.whole_split for row in rows):
-        return "the records name no patients, or are of a part of the test split: they decide nothing"
+    if not all(row.decides for row in rows):
+        return (
+            "the records name no patients, are of a part of the test split, or of images that were trained on: they "
+            "decide nothing"
+        )
     if found.of != "the networks":
         head, base = found.trainings
         needed = f"a change of the network needs {LEAST_TRAININGS} on both sides"
@@ -242,9 +246,10 @@ def _refusal(metric: Metric, base: Sequence[Record], head: Sequence[Record]) -> 
         for name, what in SCORED_SO.items():
             if (ours := getattr(one.job.spec, name)) != (theirs := getattr(other.job.spec, name)):
                 return f"{what}: {ours} and {theirs}"
-        data = [", ".join(sorted({record.job.spec.data for record in side})) for side in (base, head)]
-        if data[0] != data[1]:
-            return f"other images or another split: data {' and '.join(data)}"
+        for name, what in (("data", "other images or another split"), ("trained_data", "trained on other images")):
+            data = [", ".join(sorted({getattr(record.job.spec, name) for record in side})) for side in (base, head)]
+            if data[0] != data[1]:
+                return f"{what}: data {' and '.join(data)}"
         settings = _training(one), _training(other)
         return "" if settings[0] == settings[1] else f"trained otherwise: {_differing(*settings)}"
     if metric.tier != "ratio":

@@ -55,7 +55,7 @@ def _usual(records: Sequence[Record], metric: Metric, dataset: str) -> list[Reco
     """Finished records under the default conditions, the current one last."""
     kept = [r for r in records if r.status == "ok" and _is_usual(r, metric)]
     if metric.tier == "score":
-        wanted = dataset or min((r.job.spec.dataset for r in kept), default="")
+        wanted = dataset or min((r.job.spec.dataset for r in kept if not r.job.spec.trained_on), default="")
         kept = [r for r in kept if is_named(wanted, r)]
     return sorted(kept, key=standing)
 

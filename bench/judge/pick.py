@@ -1,8 +1,9 @@
 """Picks the most accurate network within given limits, from records alone."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from shlex import quote
 from typing import Any
 
 from bench.errors import UserError, unknown
@@ -63,13 +64,19 @@ class Candidate:
 def choose_section(found: Sequence[Section], dataset: str, device: str, machine: str) -> Section:
     """Choose the section for a data set and device, preferably of this machine.
 
+    Weights that were trained on another data set count only where that is named too: "ddti, trained on isic2017".
     Raises UserError if there is none, or if several data sets were scored and none is named.
     """
     if not found:
         raise UserError("these records are of no network; measure some with `bench run`, or name another folder")
-    datasets = sorted({section.dataset for section in found if section.dice})
-    if dataset:
-        dataset = _named(dataset, datasets)
+    foreign = {section.dataset for section in found if section.home}
+    datasets = sorted({section.dataset for section in found if section.dice} - foreign)
+    if dataset in foreign:
+        datasets = [dataset]
+    elif foreign and not datasets and not dataset:
+        raise UserError(f"these are scores on data that was not trained on; give --dataset {_quoted(foreign)}")
+    elif dataset:
+        dataset = _named(dataset, datasets or sorted(foreign))
     if not dataset and len(datasets) > 1:
         raise UserError(f"these records are of several data sets; give --dataset with one of {', '.join(datasets)}")
     fitting = [s for s in found if not datasets or (s.dice and s.dataset == (dataset or datasets[0]))]
@@ -78,6 +85,10 @@ def choose_section(found: Sequence[Section], dataset: str, device: str, machine:
         raise UserError(f"nothing in these records was timed on {device}; time it with `bench run --measure latency`")
     here = [s for s in timed or fitting if s.machine.fingerprint == machine]
     return (here or timed or fitting)[0]
+
+
+def _quoted(datasets: Iterable[str]) -> str:
+    return " or ".join(map(quote, sorted(datasets)))
 
 
 def _named(dataset: str, datasets: Sequence[str]) -> str:

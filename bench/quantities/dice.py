@@ -130,7 +130,7 @@ class DiceSpec(Images):
     trainings of one network.
 
     Networks that were trained on another data set than they are scored on have its name and digest in `trained_on` and
-    `trained_data`.
+    `trained_data`, and the number of its fold, if it has folds, in `trained_fold`.
 
     `scoring` is the version of the way of scoring (`SCORING_VERSION`); records of another version are not compared.
     `tolerance` is the distance within which two outlines agree, for the normalized surface distance. `fold` is the
@@ -153,6 +153,7 @@ class DiceSpec(Images):
     pseudonyms: bool = False
     trained_on: str = later("")
     trained_data: str = later("")
+    trained_fold: int | None = later(None)
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -165,8 +166,9 @@ class DiceSpec(Images):
     @property
     def at_home(self) -> "DiceSpec":
         """The conditions of scoring on the data set that the network was trained on."""
-        theirs = {"dataset": self.trained_on, "data": self.trained_data, "trained_on": "", "trained_data": ""}
-        return self.model_copy(update=theirs) if self.trained_on else self
+        theirs = {"dataset": self.trained_on, "data": self.trained_data, "fold": self.trained_fold}
+        none = {"trained_on": "", "trained_data": "", "trained_fold": None}
+        return self.model_copy(update=theirs | none) if self.trained_on else self
 
 
 class CurvePoint(Frozen):
@@ -252,7 +254,9 @@ class Scores(Result):
     or folder of predictions made elsewhere. `predictions` is the digest of the predicted label maps, which is in the
     name of their file; empty if none were kept, and in records of the time before. `predicted_map` says which of how
     many maps of the network's output was scored, if several may be the prediction. `tried` has the trainings with each
-    of several learning rates; all else is of the one that was taken.
+    of several learning rates; all else is of the one that was taken. Where the training was on another data set,
+    `copies` of the scored images are the same file as one that was trained on or chosen by, and `near_copies` more look
+    like one.
     """
 
     quantity: Literal["dice"] = "dice"
@@ -271,6 +275,8 @@ class Scores(Result):
     predictions: str = ""
     predicted_map: str = ""
     tried: tuple[Tried, ...] = ()
+    copies: int = Field(0, ge=0)
+    near_copies: int = Field(0, ge=0)
 
     @property
     def taken(self) -> float | None:
@@ -321,7 +327,7 @@ def _jobs(asked: Asked) -> list[DiceSpec]:
         return [_spec(asked, data, weights=asked.weights) for data in (asked.data, *asked.tests)]
     trained = [train_spec(asked, asked.data.images["train"], seed) for seed in asked.seeds]
     trained = [one.model_copy(update={"train_images": train, "val_images": val}) for one in trained]
-    there = {"trained_on": asked.data.name, "trained_data": asked.data.digest}
+    there = {"trained_on": asked.data.name, "trained_data": asked.data.digest, "trained_fold": asked.data.fold}
     home = [_spec(asked, asked.data, train=one) for one in trained]
     return home + [_spec(asked, data, train=one, **there) for data in asked.tests for one in trained]
 
@@ -361,6 +367,13 @@ def _told(spec: DiceSpec, asked: Asked) -> tuple[str, str]:
     return "training", f"{train.told}; {seeds}; {checks}{train.stopped_early}{scored}{own}"
 
 
+def _data(spec: DiceSpec) -> str:
+    """The data set that is scored on, with its fold, and that of the training if it is another."""
+    fold = spec.at_home.fold
+    folded = "" if fold is None else f" fold {fold}"
+    return f"{spec.dataset}, trained on {spec.trained_on}{folded}" if spec.trained_on else f"{spec.dataset}{folded}"
+
+
 def _origin(spec: DiceSpec) -> str:
     if spec.train:
         return f"seed {spec.train.seed}"
@@ -376,7 +389,7 @@ def _summary(result: Scores) -> str:
 QUANTITY = Quantity(
     "dice", DiceSpec, Scores, _jobs, "training and scoring", start_s=11.0, takes="order", passes=_passes, told=_told,
     summary=_summary,
-    repeat=lambda s: (s.dataset, _origin(s)),
+    repeat=lambda s: (_data(s), _origin(s)),
     metrics=tuple(
         Metric(score.name, "score", score.unit, SCORING, less_is_better=score.less_is_better)
         for score in SCORES.values()

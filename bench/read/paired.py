@@ -74,8 +74,9 @@ def reference_row(rows: Sequence[Row], against: str | None = None) -> Row | None
 def paired(rows: Sequence[Row], reference: Row, chosen_after: bool = False) -> list[Paired]:
     """Compare every other scored row with the reference, in the order of the rows.
 
-    Rows that share no patient with it are left out. Nothing is said of rows whose records name no patients, or that
-    were scored on a part of the test split. `chosen_after` is for a reference that was chosen by its figure.
+    Rows that share no patient with it are left out. Nothing is said of rows whose records name no patients, that were
+    scored on a part of the test split, or on images that were trained on. `chosen_after` is for a reference that was
+    chosen by its figure.
     """
     scored = {str(place): row for place, row in enumerate(row for row in rows if row.dice)}
     place = next(place for place, row in scored.items() if row is reference)
@@ -86,7 +87,7 @@ def paired(rows: Sequence[Row], reference: Row, chosen_after: bool = False) -> l
     trainings, networks = cast("tuple[Differences, Differences]", reference.kept[what])
 
     def sound(one: Difference | None, row: Row) -> Difference | None:
-        return one and (one if all(map(_decides, (row, reference))) else one.without_interval())
+        return one and (one if row.decides and reference.decides else one.without_interval())
 
     pairs = ((scored[p], sound(one, scored[p]), sound(networks.get(p), scored[p])) for p, one in trainings.items())
     return [Paired(row, reference, one, two, chosen_after) for row, one, two in pairs if one]
@@ -103,17 +104,13 @@ def _differences(scored: Mapping[str, Row], place: str, chosen_after: bool) -> t
     return trainings, {place: one for place, one in networks.items() if place in enough}
 
 
-def _decides(row: Row) -> bool:
-    return bool(row.patients) and row.whole_split
-
-
 def rank(rows: Sequence[Row], score: str = "dice") -> Ranking | None:
     """Rank the rows that may be ranked, by a score on the patients that all have; None if there are fewer than two.
 
     Their order is that of their figures; how stable it is follows from the patients, and from the trainings if every
     network has three. They are named by their titles; a number is appended to repeated titles.
     """
-    some = [row for row in rows if row.score(score) and _decides(row)]
+    some = [row for row in rows if row.score(score) and row.decides]
     titles = told_apart([row.title for row in some], "{} ({})")
     if not some:
         return None

@@ -111,7 +111,7 @@ class Row:
 
     @cached_property
     def trainings(self) -> tuple[Scores, ...]:
-        """The course of each training (one per seed) and the scores of each image."""
+        """The course of each training (one per seed and fold) and the scores of each image."""
         return tuple(self.results(Scores))
 
     @property
@@ -122,6 +122,16 @@ class Row:
         """
         kinds = {scores.patients for scores in self.trainings}
         return "" if "" in kinds or not kinds else "images" if "images" in kinds else "named"
+
+    @cached_property
+    def copies(self) -> int:
+        """How many of the test images are copies of images that it was trained on, or chosen by."""
+        return max((scores.copies for scores in self.trainings), default=0)
+
+    @property
+    def decides(self) -> bool:
+        """Whether its scores may decide anything: of known patients, of the whole test split, and of no copies."""
+        return bool(self.patients) and self.whole_split and not self.copies
 
     @property
     def differs(self) -> str:
@@ -158,14 +168,31 @@ class Row:
         return cast("T", self.kept[key])
 
     def terms(self, name: str, protocol: Protocol | None = None) -> list[Terms]:
-        """The terms of a score by patient, one entry per training; cached, because several figures use them."""
+        """The terms of a score by patient, one entry per training; cached, because several figures use them.
+
+        The folds of one seed are one training: their terms are added up patient by patient.
+        """
         of, worst = protocol or self.protocol, SCORES[name].worst
 
         def compute() -> list[Terms]:
-            scored = [scores for scores in self.trainings if scores.images]
-            return [of_patients(self._of_units(s, name, of), patients(s), worst) for s in scored]
+            def by_patient(scores: Scores) -> Terms:
+                return of_patients(self._of_units(scores, name, of), patients(scores), worst)
+
+            return [_added([by_patient(scores) for scores in folds]) for folds in self._by_seed]
 
         return self._once(("terms", name, of.name), compute)
+
+    @cached_property
+    def _by_seed(self) -> list[list[Scores]]:
+        """The scored trainings; those of the folds of one seed are together."""
+        found: dict[Any, list[Scores]] = {}
+        for record in self._of("dice"):
+            if isinstance(record.result, Scores) and record.result.images:
+                spec = record.job.spec
+                is_fold = spec.train and (spec.fold, spec.trained_fold) != (None, None)
+                one = ("seed", spec.train.seed) if is_fold else ("record", id(record))
+                found.setdefault(one, []).append(record.result)
+        return list(found.values())
 
     def _of_units(self, scores: Scores, name: str, protocol: Protocol) -> Terms:
         """The terms of a score by image or volume."""
@@ -259,6 +286,20 @@ class Row:
         """The seeds of its trainings."""
         return {record.job.spec.train.seed for record in self._of("dice") if record.job.spec.train}
 
+    @property
+    def folds(self) -> set[int]:
+        """The folds of the data set that it was trained on."""
+        found = (record.job.spec.at_home.fold for record in self._of("dice"))
+        return {fold for fold in found if fold is not None}
+
+    @cached_property
+    def dice_by_fold(self) -> dict[int, float]:
+        """The mean Dice of each fold; empty if there is one alone."""
+        dice = self._of("dice")
+        of = {fold: tuple(r for r in dice if r.job.spec.at_home.fold == fold) for fold in sorted(self.folds)}
+        rows = {fold: replace(self, records=records, kept={}) for fold, records in of.items() if len(of) > 1}
+        return {fold: row.dice.value for fold, row in rows.items() if row.dice}
+
     @cached_property
     def whole_split(self) -> bool:
         """Whether the whole test split was scored, and not some of its images."""
@@ -274,6 +315,16 @@ def score_together(rows: Iterable[Row]) -> None:
     if len(scored) >= MANY:
         for row, found in zip(scored, forked(_scored, scored), strict=False):
             row.kept.update(found)
+
+
+def _added(folds: Sequence[Terms]) -> Terms:
+    """The terms of the folds of one seed: of a patient who is in the test split of several, their sum."""
+    if len(folds) == 1:
+        return folds[0]
+    found: dict[str, Any] = {}
+    for fold in folds:
+        found |= {name: found[name] + own if name in found else own for name, own in fold.items()}
+    return found
 
 
 def _scored(row: Row) -> dict[Any, Estimate | None]:
@@ -312,7 +363,12 @@ def _target_sizes(scores: Scores, protocol: Protocol) -> dict[str, int]:
 def _what(record: Record) -> str:
     """A job in a few words."""
     train = getattr(record.job.spec, "train", None)
-    return record.job.spec.quantity + (f" with seed {train.seed}" if train else "")
+    fold = record.job.spec.at_home.fold if train else None
+    return (
+        record.job.spec.quantity
+        + (f" with seed {train.seed}" if train else "")
+        + ("" if fold is None else f" of fold {fold}")
+    )
 
 
 def taints(records: Iterable[Record]) -> tuple[str, ...]:

@@ -91,9 +91,19 @@ class Section:
         """The unit of distances between outlines."""
         return next((scores.distance_unit for row in self.rows for scores in row.trainings), "px")
 
-    @cached_property
+    @property
     def dataset(self) -> str:
-        """The data set's name; empty if nothing was scored. Own folders are told apart by their name and digest."""
+        """The data set that is scored on, and the one that was trained on if it is another; empty without scores."""
+        return ", trained on ".join(filter(None, (self.tested_on, self.home)))
+
+    @cached_property
+    def home(self) -> str:
+        """The data set that the networks were trained on, if it is another than they are scored on; empty otherwise."""
+        return home_of(self.dice) if self.dice else ""
+
+    @cached_property
+    def tested_on(self) -> str:
+        """The data set that is scored on; empty if nothing was. Own folders are told by their name and digest."""
         records = [r for row in self.rows for r in row.records if isinstance(r.job.spec, DiceSpec)]
         return dataset_of(next((r for r in records if r.result), records[0])) if records else ""
 
@@ -128,6 +138,11 @@ class Section:
     def tuned(self) -> list[Trained]:
         """How each network was trained, of those that were trained here."""
         return [one for row in self.rows if (one := trained(row.title, row.records))]
+
+    @cached_property
+    def folds(self) -> list[int]:
+        """The folds of the data set that were trained on, each once."""
+        return sorted(set().union(*(row.folds for row in self.rows)))
 
     @cached_property
     def trained_on(self) -> set[str]:
@@ -279,17 +294,24 @@ def conditions_of(record: Record) -> tuple[str, str]:
     """
     spec = record.job.spec
     folds = {"data", "fold"} if spec.fold is not None else set()
-    scoring = spec.model_dump_json(exclude={"train", "weights", "predicted", "training"} | folds)
+    home = {"trained_data", "trained_fold"} if spec.trained_fold is not None else set()
+    scoring = spec.model_dump_json(exclude={"train", "weights", "predicted", "training"} | folds | home)
     scoring += dataset_of(record) + getattr(record.result, "differs", "") if folds else ""
     return scoring, spec.train.model_dump_json(exclude={"seed"}) if spec.train else ""
 
 
 def is_named(dataset: str, record: Record) -> bool:
-    """Whether a record's data set has this name; an own folder may be told by "folder/NAME" or "folder/DIGEST"."""
+    """Whether it is scored on the data set of this name, on which it was trained; "folder/NAME", "folder/DIGEST"."""
     spec, (name, _, own) = record.job.spec, dataset.partition("/")
-    if spec.dataset != name:
+    if spec.dataset != name or spec.trained_on:
         return False
     return not own or own == getattr(record.result, "data_name", "") or (len(own) >= 6 and spec.data.startswith(own))
+
+
+def home_of(spec: DiceSpec) -> str:
+    """The data set that was trained on, if it is another than the one that is scored on: "folder (3fa2c1)"."""
+    own = spec.trained_on in OWN and spec.trained_fold is None
+    return f"{spec.trained_on} ({spec.trained_data[:6]})" if own else spec.trained_on
 
 
 def dataset_of(record: Record) -> str:

@@ -13,14 +13,16 @@ from bench.errors import first_line
 from bench.judge.verdict import Verdict
 from bench.quantities import QUANTITIES
 from bench.quantities.budget import BUDGETS
+from bench.read.across import overall, transfers
 from bench.read.sections import Section, named
 from bench.read.speeds import Speeds
+from bench.report.across_tables import ranks_table, titled, transfer_sentences, transfer_table
 from bench.report.columns import Table
 from bench.report.example_images import Examples, examples
 from bench.report.fewer import is_long, shortened
 from bench.report.figures import Picture, pictures
 from bench.report.speed_tables import speed_tables
-from bench.report.tables import mean_ranks, published_table, tables
+from bench.report.tables import published_table, tables
 from bench.report.text import in_line, prose, sentences
 from bench.run.store import Record
 
@@ -103,18 +105,35 @@ def document(
 
     def whole() -> Iterator[Part]:
         yield from (_part(name, section, folders) for name, section in named(found).items())
-        if ranks := mean_ranks(found):
+        if abroad := transfers(found):
+            says = (line for one in abroad for line in transfer_sentences(one))
+            yield Part("foreign", titled(abroad), tuple(says), tuple(map(transfer_table, abroad)), ())
+        if over := overall(found):
+            ranks = ranks_table(over)
             yield Part("ranks", ranks.caption, (), (ranks,), ())
         yield from (_speed_part(speeds, number) for number, speeds in enumerate(timed, 1))
 
     def commands() -> Iterable[str]:
-        trained = [section for section in found if section.dice and section.dice.train]
-        told = [prose("training_command", section, BUDGETS.values()) for section in trained]
+        told = [prose("training_command", *each) for each in _trainings(found)]
         return dict.fromkeys([*told, *(prose("timing_command", speeds, QUANTITIES) for speeds in timed)])
 
     measured = {id(record.machine): record.machine for record in records if record.job.spec.quantity != "cost"}
     machines = dict.fromkeys(f"{one.title}; torch {one.packages.get('torch')}" for one in measured.values())
     return Document(tuple(machines), tuple(verdicts), Later(parts), Later(commands), tuple(records), tuple(found))
+
+
+def _trainings(found: Sequence[Section]) -> Iterator[tuple[Section, Any, list[str]]]:
+    """The sections whose networks were trained here, with the data sets that the same weights were tested on.
+
+    Those of foreign weights alone, where the networks were not scored on what they were trained on.
+    """
+    trained = [section for section in found if section.dice and section.dice.train]
+    homes = {section.dataset for section in trained if not section.home}
+    for section in trained:
+        if section.home not in homes:
+            home = section.home or section.dataset
+            foreign = [one.dice.dataset for one in trained if one.dice and one.home == home]
+            yield section, BUDGETS.values(), list(dict.fromkeys(foreign))
 
 
 def _part(name: str, section: Section, folders: Sequence[Path]) -> Part:

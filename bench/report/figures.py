@@ -45,7 +45,7 @@ FIGURES: dict[type, tuple[Kind, ...]] = {
              lambda s: not s.dice and sum(bool(r.latency_s and r.cost and r.cost.torch.macs) for r in s.rows) > 2),
         Kind("paired", "Paired differences of Dice, {0.dataset}", plots.paired_differences, lambda s: s.paired),
         Kind("learning-curves", "Loss and validation Dice while training, {0.dataset}", plots.learning_curves,
-             lambda s: any(scores.curve for row in s.rows for scores in row.trainings)),
+             lambda s: not s.home and any(scores.curve for row in s.rows for scores in row.trainings)),
     ),
     Examples: (
         Kind("outlines", "Test images by the mean Dice of the networks: truth in white, each network's outline, its "

@@ -26,7 +26,7 @@ from bench.report.document import Document, Part
 from bench.report.example_images import Examples
 from bench.report.figures import Picture
 from bench.report.plot_style import look
-from bench.report.text import MOST_NAMED, TEMPLATES, everywhere, joined, slug, template
+from bench.report.text import MOST_NAMED, TEMPLATES, everywhere, joined, scored_on, slug, template
 from bench.report.verdicts import MARKS, claimed, command_of, count, figures, grouped, scope
 from bench.run.store import Record
 from bench.units import duration, giga, milliseconds, share
@@ -188,7 +188,7 @@ def plotted(section: Section | None) -> dict[str, Any]:
     points = [_point(row, costs, line) for row, line in zip(rows, lines, strict=True)]
     points = [point for point in points if point["x"]]
     axes = [column.header for column in costs if any(column.header in point["x"] for point in points)]
-    return {"accuracy": f"Dice, {section.dataset} test", "axes": axes, "points": points} if points else {}
+    return {"accuracy": f"Dice, {scored_on(section)}", "axes": axes, "points": points} if points else {}
 
 
 def _point(row: Row, costs: Sequence[Column], line: Sequence[Cell]) -> dict[str, Any]:

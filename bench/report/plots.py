@@ -15,7 +15,7 @@ from bench.read.speeds import Speed, Speeds
 from bench.report.columns import number
 from bench.report.fewer import MOST
 from bench.report.plot_style import Axes, Figure, look, pareto_front, plain_log, point, remark, subplots
-from bench.report.text import short
+from bench.report.text import scored_on, short
 from bench.units import millions
 
 LETTER = 0.009  # share of a bar that a letter of a name needs
@@ -71,7 +71,7 @@ def _dice_against(
         point(axes, row.network, x, y, name(row), markersize=size, **hollow)
     plain_log(axes, "x")
     axes.margins(x=0.12, y=0.12)
-    axes.set(xlabel=label, ylabel=f"Dice, {short(section.dataset)} test" if section.dice else "Dice")
+    axes.set(xlabel=label, ylabel=f"Dice, {scored_on(section)}" if section.dice else "Dice")
     if len(front := pareto_front(points)) < 2:
         return ""
     xs, ys, _ = zip(*front, strict=True)

@@ -6,7 +6,7 @@ or on other splits, so none of their figures is a limit to reach here.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import cache
 from importlib.resources import files
@@ -31,9 +31,9 @@ from bench.report.columns import (
     surfaces,
     table,
 )
-from bench.report.text import MOST_NAMED, prose, remarks
+from bench.report.text import MOST_NAMED, joined, prose, remarks
 from bench.stats.paired import SIGNIFICANCE, Of
-from bench.stats.ranking import Rank, over_datasets
+from bench.stats.ranking import Rank
 from bench.units import UNITS
 
 OURS = {column.key: replace(column, unit="", best=None, optional=False) for column in MAIN}
@@ -63,7 +63,7 @@ def tables(section: Section) -> list[Table]:
         caption, told = f"Paired with {section.reference.title}{at}", remarks("paired", section, SIGNIFICANCE)
         found.append(table("paired", caption, pairs(section), section.paired, *told))
     if section.ranking and (ranks := section.ranking.ranks()):
-        caption = f"Ranks by Dice {_of(section.ranking.of)}{at}"
+        caption = f"Ranks by Dice {whose(section.ranking.of)}{at}"
         found.append(table("ranks", caption, RANKS, ranked(ranks), prose("ranks", section)))
     if section.ranks_by.keys() - {"dice"}:
         first = next(iter(section.ranks_by.values()))
@@ -88,18 +88,7 @@ def ranked(ranks: Mapping[str, Rank]) -> list[Ranked]:
     return sorted((Ranked(*one) for one in ranks.items()), key=lambda one: (one.rank.rank, -one.rank.best, one.title))
 
 
-def mean_ranks(found: Sequence[Section]) -> Table | None:
-    """The mean ranks of the networks of several data sets; None where these are fewer than two."""
-    first = {section.dataset: section for section in reversed(found) if section.ranking}
-    ranks = over_datasets([one.ranking for one in first.values() if one.ranking]) if len(first) > 1 else {}
-    if not ranks:
-        return None
-    of = next(iter(ranks.values())).of
-    told = remarks("mean_ranks", list(first.values()), of)
-    return table("mean-ranks", f"Mean ranks {_of(of)} over data sets", RANKS, ranked(ranks), *told)
-
-
-def _of(statement: Of) -> str:
+def whose(statement: Of) -> str:
     """Of what a statement is, in words."""
     return "of the networks" if statement == "the networks" else "of these weights"
 
@@ -111,16 +100,22 @@ def notes(section: Section) -> list[str]:
 
 
 def _seeds(section: Section) -> str:
-    """The seeds of all networks, then the networks that were trained with more."""
-    seeds = {row.title: row.seeds for row in section.rows if row.dice and row.seeds}
-    common = set.intersection(*seeds.values()) if seeds else set()
-    trained_with: dict[tuple[int, ...], list[str]] = defaultdict(list)
-    for title, own in seeds.items():
-        trained_with[tuple(sorted(own - common))].append(title)
-    more = [(f"{_all_of(titles)} also with ", own) for own, titles in sorted(trained_with.items())]
+    """The seeds of all networks, then the networks that were trained with more; their folds likewise."""
+    scored = [row for row in section.rows if row.dice and row.seeds]
+    seeds = _numbers("seed", {row.title: row.seeds for row in scored})
+    return joined(seeds, _numbers("fold", {row.title: row.folds for row in scored}), by="; ")
+
+
+def _numbers(what: str, numbers: Mapping[str, Set[int]]) -> str:
+    """The numbers that all titles have, then those that some have more: "seeds 0, 1, U-Net also with seed 2"."""
+    common = set.intersection(*map(set, numbers.values())) if numbers else set()
+    more_of: dict[tuple[int, ...], list[str]] = defaultdict(list)
+    for title, own in numbers.items():
+        more_of[tuple(sorted(own - common))].append(title)
+    more = [(f"{_all_of(titles)} also with ", own) for own, titles in sorted(more_of.items())]
     every = [("", sorted(common)), *more]
     return ", ".join(
-        f"{who}{'seeds' if len(own) > 1 else 'seed'} {', '.join(map(str, own))}" for who, own in every if own
+        f"{who}{what}{'s' if len(own) > 1 else ''} {', '.join(map(str, own))}" for who, own in every if own
     )
 
 
@@ -149,7 +144,7 @@ def published() -> tuple[Any, ...]:
 
 def published_table(section: Section) -> Table | None:
     """A section's networks of which a paper prints an accuracy on its data set; None where there is none."""
-    if not section.dice:
+    if not section.dice or section.home:
         return None
     here = {section.dice.dataset, f"{section.size}x{section.size}"}
     scored = [row for row in section.rows if row.dice and row.seeds]

@@ -64,6 +64,11 @@ def sentences(section: Section) -> list[str]:
     return remarks("answers", section)
 
 
+def scored_on(section: Section) -> str:
+    """What a section's scores are of, for the axis of a figure: "ddti test, trained on isic2017"."""
+    return short(f"{section.tested_on} test") + (f", trained on {short(section.home)}" if section.home else "")
+
+
 def pick_reason(section: Section, candidates: Sequence[Candidate]) -> str:
     """The network that `bench pick` names and why, or that none fits and which one comes nearest."""
     return prose("picked", section, sorted(candidates, key=lambda one: not one.fits and len(one.broken)))

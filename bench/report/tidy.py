@@ -11,6 +11,7 @@ from typing import Any
 from bench.errors import plain
 from bench.files import write_whole
 from bench.quantities.scores import SCORES
+from bench.read.across import transfers
 from bench.read.rows import Row
 from bench.read.sections import Section, named
 from bench.read.trained import trained
@@ -22,7 +23,7 @@ SUFFIXES = {"seconds": "_s", "bytes": "_bytes", "joules": "_j"}
 
 
 def write_csv(document: Document, folder: Path) -> list[Path]:
-    """Write table.csv, and paired.csv where networks can be paired.
+    """Write table.csv, paired.csv where networks can be paired, and foreign.csv where weights met other data.
 
     Figures have ten digits, because further ones depend on the number of threads.
     """
@@ -46,7 +47,7 @@ def _number(value: Any) -> Any:
 
 
 def write_parquet(document: Document, folder: Path) -> list[Path]:
-    """Write table.parquet, and paired.parquet where networks can be paired."""
+    """Write table.parquet, and the others as `write_csv` does."""
     import pandas as pd
 
     return [
@@ -58,14 +59,23 @@ def write_parquet(document: Document, folder: Path) -> list[Path]:
 def _tables(document: Document, write: Callable[[str], str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """The tables by name, those that have a row, with each text as `write` gives it."""
     found = document.sections
-    for name, rows in (("table", tidy_rows(found)), ("paired", paired_rows(found))):
+    for name, rows in (("table", tidy_rows(found)), ("paired", paired_rows(found)), ("foreign", foreign_rows(found))):
         if rows:
             yield name, [everywhere(write, row) for row in rows]
 
 
 def tidy_rows(found: Sequence[Section]) -> list[dict[str, Any]]:
-    """A row for each network of each section."""
-    return [_tidy(name, section, row) for name, section in named(found).items() for row in section.rows]
+    """A row for each network of each section; with both data sets where some weights were tested on another one."""
+    foreign = any(section.home for section in found)
+    return [
+        _tidy(name, section, row) | (_data_of(section) if foreign else {})
+        for name, section in named(found).items() for row in section.rows
+    ]  # fmt: skip
+
+
+def _data_of(section: Section) -> dict[str, Any]:
+    trained = section.dice and section.dice.train
+    return {"dataset": section.tested_on, "trained_on": (section.home or section.tested_on) if trained else ""}
 
 
 def paired_rows(found: Sequence[Section]) -> list[dict[str, Any]]:
@@ -81,6 +91,23 @@ def paired_rows(found: Sequence[Section]) -> list[dict[str, Any]]:
         }
         for name, section in named(found).items()
         for one in section.paired
+    ]  # fmt: skip
+
+
+def foreign_rows(found: Sequence[Section]) -> list[dict[str, Any]]:
+    """A row for each network whose weights were tested on a data set that they were not trained on."""
+    called = {id(section): name for name, section in named(found).items()}
+    return [
+        {
+            "section": called[id(one.section)], "network": line.row.network, "trained_on": one.trained_on,
+            "tested_on": one.tested_on, "copies": line.row.copies,
+            **_parts("dice_home", "", line.home), **_parts("dice", "", line.there), **_parts("dice_own", "", line.own),
+            **_parts("dice_difference", "", line.difference), "of": line.difference and line.difference.of,
+            "patients": line.difference and line.difference.patients,
+            "p": line.difference and line.difference.p, "p_holm": line.difference and line.difference.holm_p,
+            "verdict": line.difference and line.verdict,
+        }
+        for one in transfers(found) for line in one.lines
     ]  # fmt: skip
 
 

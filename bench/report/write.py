@@ -26,8 +26,8 @@ FORMATS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "html": ("html:write", ("report.html",), True),
     "markdown": ("markdown:write", ("report.md", "*.svg", "*.png"), True),
     "latex": ("latex:write", ("tables.tex",), False),
-    "csv": ("tidy:write_csv", ("table.csv", "paired.csv"), False),
-    "parquet": ("tidy:write_parquet", ("table.parquet", "paired.parquet"), False),
+    "csv": ("tidy:write_csv", ("table.csv", "paired.csv", "foreign.csv"), False),
+    "parquet": ("tidy:write_parquet", ("table.parquet", "paired.parquet", "foreign.parquet"), False),
 }
 
 

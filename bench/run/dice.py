@@ -134,7 +134,7 @@ class Scoring:
         data, cache = self.images.data, self.images.cache.relative_to(self.order.out)
         kept = Predictions(test.ids, found.predictions, found.regions, f"{cache}/{content(samples)}-{self.spec.size}")
         scores = Scores(
-            **origin, images=found.images, volumes=found.volumes, distance_unit=found.distance_unit,
+            **origin, **self._seen(), images=found.images, volumes=found.volumes, distance_unit=found.distance_unit,
             patients="named" if data.patients else "images", data_name=data.label, differs=data.differs,
             predictions=self._kept(kept),
             predicted_map=self.network.prediction if isinstance(self.network, OneOfSeveral) else "",
@@ -143,6 +143,17 @@ class Scoring:
             with writing(self.task(trial).folder):
                 complete(self.task(trial).folder, scores, self.spec.protocol)
         return scores
+
+    def _seen(self) -> dict[str, int]:
+        """How many of the scored images were trained on, or chosen by, where that was on another data set."""
+        if not self.spec.trained_on:
+            return {}
+        from bench.data.seen import FITTED, seen
+
+        with _for_all_networks():
+            fitted = [sample for side in FITTED for sample in self.home.of(side)]
+            found = seen(fitted, self.images.of("test"), self._progress("comparing the data sets"))
+        return {"copies": found.copied, "near_copies": found.near_copied}
 
     def _kept(self, found: Predictions) -> str:
         with writing(self.order.out):

@@ -199,8 +199,8 @@ def read_study(path: Path, given: Mapping[str, Any] | None = None) -> StudyFile:
         found = StudyFile.model_validate(tables)
     except ValidationError as error:
         raise _fault(read, error) from None
-    own = {("networks", name, "training"): one.training for name, one in found.networks.items()}
-    for place, table in {("training",): found.training, **own}.items():
+    own = [(("networks", name, "training"), one.training) for name, one in found.networks.items()]
+    for place, table in [(("training",), found.training), *own]:
         try:
             _ = table.settings
         except UserError as error:  # of a setting that no training can have

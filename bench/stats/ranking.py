@@ -9,7 +9,7 @@ Reports 11, 2021 (challengeR: aggregate, then rank; ties have the lowest rank of
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,6 +50,12 @@ class Ranking:
             return {}
         return _ranks(self.networks, self.found, self.drawn, self.of)
 
+    def among(self, names: Sequence[str]) -> "Ranking":
+        """The ranking of some of its networks, ranked again, so that one that is left out moves none."""
+        places = [self.networks.index(name) for name in names]
+        found, drawn = _ranked(self.found[None, places])[0], _ranked(self.drawn[:, places])
+        return replace(self, networks=tuple(names), found=found, drawn=drawn)
+
 
 def ranking(networks: Mapping[str, Sequence[Terms]], less_is_better: bool = False, seed: int = 0) -> Ranking | None:
     """Rank networks by their figures on the patients that all have; None if there are none or fewer than two networks.
@@ -87,16 +93,20 @@ def ranking(networks: Mapping[str, Sequence[Terms]], less_is_better: bool = Fals
 
 
 def over_datasets(rankings: Sequence[Ranking]) -> dict[str, Rank]:
-    """The mean rank over several data sets of the networks that all of them rank; patients are drawn in each."""
+    """The mean rank over several data sets of the networks that all of them rank.
+
+    Patients are drawn in each, apart from those of the others: the draws of each are put in an order of its own, for
+    data sets with as many patients have been drawn from with the same numbers.
+    """
     common = (
         [name for name in rankings[0].networks if all(name in one.networks for one in rankings)] if rankings else []
     )
     if len(common) < 2 or min(one.patients for one in rankings) < LEAST_PATIENTS:
         return {}
-    places = [[one.networks.index(name) for name in common] for one in rankings]
-    # Ranked again among the networks in common, so that one that is missing elsewhere moves none.
-    found = np.mean([_ranked(one.found[None, place])[0] for one, place in zip(rankings, places, strict=True)], axis=0)
-    drawn = np.mean([_ranked(one.drawn[:, place]) for one, place in zip(rankings, places, strict=True)], axis=0)
+    among = [one.among(common) for one in rankings]
+    rng = np.random.default_rng(0)
+    found = np.mean([one.found for one in among], axis=0)
+    drawn = np.mean([rng.permutation(one.drawn) for one in among], axis=0)
     of: Of = "the networks" if all(one.of == "the networks" for one in rankings) else "these trainings"
     return _ranks(common, found, drawn, of)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from handmade import cost_record, dice_record, latency_record, record
+from handmade import cost_record, dice_record, foreign_record, home_record, latency_record, record
 from orders import tiny
 
 import bench
@@ -52,6 +52,15 @@ def test_a_line_for_each_record_has_its_conditions_and_figures(folder):
     assert (failed.network, failed["size"], failed.error) == ("unext", 64, "it takes other images")
     assert set(SCORES) <= set(found)
     assert found.loc[found.quantity == "cost", "macs_torch"].notna().sum() == 2
+
+
+def test_lines_of_foreign_weights_say_both_data_sets(tmp_path):
+    records = [home_record("unext", (0.5, 0.6), "isic2017"), foreign_record("unext", (0.3, 0.4), "isic2017", "ddti")]
+    for each in ("record", "image"):
+        found = Records([*records, cost_record("unext")], tmp_path).frame(each)
+        assert set(zip(found.dataset.dropna(), found.trained_on.dropna(), strict=True)) == {
+            ("isic2017", "isic2017"), ("ddti", "isic2017"),
+        }  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore:left out")

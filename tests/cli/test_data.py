@@ -35,6 +35,26 @@ def test_images_that_are_not_the_published_ones_are_told_wherever_data_is_shown(
     assert "from the published data set: crops instead of the 470 original images" in planned.stderr
 
 
+def test_test_images_that_another_data_set_trains_on_are_faults(tmp_path):
+    def put(root: str, part: str, number: int) -> None:
+        for kind in ("images", "masks"):
+            (tmp_path / root / part / kind).mkdir(parents=True)
+        noise = np.random.default_rng(number).integers(0, 256, (40, 40), np.uint8)
+        Image.fromarray(noise).save(tmp_path / root / part / "images" / f"{root}{part}.png")
+        Image.fromarray(np.eye(40, dtype=bool)).save(tmp_path / root / part / "masks" / f"{root}{part}.png")
+
+    for number, (root, part) in enumerate((root, part) for root in ("a", "b") for part in ("train", "val", "test")):
+        put(root, part, 0 if (root, part) == ("b", "test") else number)
+    asked = ["data", "check", "folder", "--data-root", str(tmp_path / "b")]
+    assert bench(*asked).returncode == 0
+    done = bench(*asked, "--trained-on", f"folder={tmp_path / 'a'}")
+    assert done.returncode == 1
+    told = "fault: 1 of 1 test images of folder are copies of images of folder that are trained on: btest"
+    assert told in done.stdout
+    wrong = bench(*asked, "--trained-on", "fodler=x")
+    assert (wrong.returncode, "unknown data set 'fodler'; did you mean 'folder'" in wrong.stderr) == (2, True)
+
+
 def test_near_copies_are_remarks_and_no_fault(tmp_path):
     for number, part in enumerate(("train", "val", "test")):
         for kind in ("images", "masks"):

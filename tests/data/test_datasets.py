@@ -24,6 +24,11 @@ def test_the_table_is_sorted_and_its_names_agree() -> None:
         assert source.tolerance > 0
 
 
+def test_published_folds_are_counted_where_one_can_be_chosen() -> None:
+    assert {name: source.folds for name, source in DATASETS.items() if "fold" in source.options} == {"tn3k": 5}
+    assert not any(source.folds for source in DATASETS.values() if "fold" not in source.options)
+
+
 def test_a_data_set_without_files_opens_without_a_root() -> None:
     data = open_dataset("synthetic")
     assert data.name == "synthetic"
