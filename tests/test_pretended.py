@@ -103,3 +103,41 @@ def test_the_whole_table_runs_on_gpus_from_the_plan_to_every_format(tmp_path):
     bench("compare", "results", "results", cwd=tmp_path)
     picked = bench("pick", "results", "--max-memory-mib", "100", cwd=tmp_path, code=1)
     assert "memory was not measured" in picked.stdout
+
+
+TINY = """
+from torch import nn
+
+
+class Tiny(nn.Sequential):
+    def __init__(self, classes=1, width=4):
+        super().__init__(nn.Conv2d(3, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, classes, 1))
+
+
+class Dies(Tiny):
+    def forward(self, x):
+        import os
+        os._exit(3)
+"""
+
+
+def used(path):
+    """The GPUs that each worker saw, in the order of their start."""
+    lines = map(json.loads, path.read_text().splitlines())
+    return [line["visible"] for line in lines if "bench.run.child" in " ".join(line["command"])]
+
+
+def test_trainings_run_at_once_each_on_a_gpu_of_its_own_and_one_that_dies_takes_none_with_it(tmp_path):
+    (tmp_path / "tiny.py").write_text(TINY)
+    names = [f"tiny.py:Tiny?width={width}" for width in (2, 4, 6)]
+    where = {"BENCH_TESTS_GPU_LOG": str(tmp_path / "log"), "BENCH_LOCKS": str(tmp_path)}
+    asked = ("--measure", "dice", "--size", "32", *SMOKE)
+    bench("run", *names, "tiny.py:Dies", *asked, cwd=tmp_path, code=1, **where)
+    found = {record.job.network: record for record in records(tmp_path / "results")}
+    assert [found.pop("tiny.py:Dies").status, *(found[name].status for name in names)] == ["crashed", "ok", "ok", "ok"]
+    assert sorted(set(used(tmp_path / "log"))) == ["0", "1"]
+    times = [(one.before.clock_s, one.after.clock_s) for one in found.values()]
+    assert any(a[0] < b[0] < a[1] for a in times for b in times), "two were under way at once"
+
+    bench("run", names[0], *asked, "--seeds", "1,2", "--gpus", "1", cwd=tmp_path, **where)
+    assert set(used(tmp_path / "log")[-2:]) == {"1"}
