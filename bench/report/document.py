@@ -24,6 +24,7 @@ from bench.report.figures import Picture, pictures
 from bench.report.speed_tables import speed_tables
 from bench.report.tables import published_table, tables
 from bench.report.text import in_line, prose, sentences
+from bench.run.kept_study import KeptStudy, shown_studies
 from bench.run.store import Record
 
 T = TypeVar("T")
@@ -71,6 +72,7 @@ class Document:
     verdicts: tuple[Verdict, ...]
     parts: Sequence[Part]
     commands: Sequence[str]
+    studies: Sequence[KeptStudy]
     records: tuple[Record, ...]
     sections: tuple[Section, ...] = ()
 
@@ -119,7 +121,10 @@ def document(
 
     measured = {id(record.machine): record.machine for record in records if record.job.spec.quantity != "cost"}
     machines = dict.fromkeys(f"{one.title}; torch {one.packages.get('torch')}" for one in measured.values())
-    return Document(tuple(machines), tuple(verdicts), Later(parts), Later(commands), tuple(records), tuple(found))
+    studies = Later(lambda: shown_studies(folders))
+    return Document(
+        tuple(machines), tuple(verdicts), Later(parts), Later(commands), studies, tuple(records), tuple(found)
+    )
 
 
 def _trainings(found: Sequence[Section]) -> Iterator[tuple[Section, Any, list[str]]]:

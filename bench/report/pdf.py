@@ -18,7 +18,7 @@ from bench.judge.verdict import Verdict
 from bench.processes import stop, supervised
 from bench.report.columns import Cell, Table
 from bench.report.document import Document, Part
-from bench.report.text import TEMPLATES, everywhere, joined, prose, template
+from bench.report.text import TEMPLATES, everywhere, in_line, joined, prose, template
 from bench.report.verdicts import MARKS, claimed, command_of, count, figures, grouped, scope
 
 SCALE = 0.72  # from inches as drawn to inches as printed: the widest figures fill the page, and all have type of 7 pt
@@ -65,6 +65,9 @@ def _data(document: Document) -> dict[str, Any]:
         "parts": [_part(part, document.is_long) for part in document.parts],
         "definitions": list(template("text.txt").module.definitions.items()),
         "commands": [_in_lines(command) for command in document.commands],
+        "studies": [
+            {"name": in_line(one.name), "digest": one.digest, "text": plain(one.text)} for one in document.studies
+        ],
     }  # fmt: skip
 
 

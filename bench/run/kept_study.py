@@ -4,7 +4,8 @@ import hashlib
 import json
 import os
 import re
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,12 @@ from bench.errors import UserError, printable
 from bench.files import aside, content_of, link, make_folder, write_whole
 from bench.machine import this_machine
 from bench.run.study import Study
-from bench.run.study_file import StudyFile
+from bench.run.study_file import StudyFile, read_study
 
 FOLDER = "studies"  # in a folder of records
 LIST = re.compile(r"\[\n((?: {4}[^\[{\n]+,\n)+)\]")
 LONG = 100  # characters of a list in a line
+MOST = 10  # studies of a folder that a report shows
 
 
 def as_toml(study: StudyFile, folder: Path) -> str:
@@ -66,6 +68,32 @@ def kept_studies(out: Path) -> list[Path]:
     """The files of the studies that are kept beside some records, the newest first."""
     found = (out / FOLDER).glob("*.toml")
     return sorted(found, key=lambda path: (path.stat().st_mtime, path.name), reverse=True)
+
+
+@dataclass(frozen=True)
+class KeptStudy:
+    """A study that is kept beside records: its file's name, the digest of its text, and the text."""
+
+    name: str
+    digest: str
+    text: str
+
+
+def shown_studies(folders: Iterable[Path]) -> list[KeptStudy]:
+    """The studies that are kept beside records in some folders, the newest of each first; each text once.
+
+    What is no study, or cannot be read, is left out.
+    """
+    found: dict[str, KeptStudy] = {}
+    for path in (path for folder in folders for path in kept_studies(folder)[:MOST]):
+        try:
+            read_study(path)
+            text = content_of(path).decode()
+        except (OSError, ValueError, UserError):
+            continue
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        found.setdefault(digest, KeptStudy(path.name, digest, text))
+    return [*found.values()]
 
 
 def settled(study: Study, out: Path, write: bool = False) -> Study:
