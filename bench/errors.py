@@ -34,6 +34,14 @@ class Diverged(Exception):
     """A training whose loss is no longer a number. The text says at which step."""
 
 
+class Paused(Exception):
+    """A training that was asked to end did so, after it was saved."""
+
+
+class Terminated(KeyboardInterrupt):
+    """A signal asks this process to end soon. What is under way may be saved first, which Ctrl-C leaves no time for."""
+
+
 def unknown(kind: str, given: str, known: Iterable[str]) -> UserError:
     """The error for a name that is not in a table, with the nearest name and the whole list.
 

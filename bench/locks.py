@@ -16,7 +16,7 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -46,13 +46,14 @@ class Lost(Exception):
 class Lock:
     """A lock of work that this process holds. `lost` is set soon after it does not hold it anymore.
 
-    `made` are the folders that were made for it, the innermost first.
+    `made` are the folders that were made for it, the innermost first. `others` are held, lost and released with it.
     """
 
     path: Path
     token: str
     made: tuple[Path, ...] = ()
     lost: bool = False
+    others: tuple["Lock", ...] = ()
     over: threading.Event = field(default_factory=threading.Event)
 
     def is_ours(self) -> bool:
@@ -63,9 +64,10 @@ class Lock:
         """Touch the lock where it is still ours. A lock that is another's is never touched."""
         try:
             with _opened_file(self.path) as number:
-                self.lost = _facts(number).get("token") != self.token
-                if not self.lost:
+                is_ours = _facts(number).get("token") == self.token
+                if is_ours:
                     os.utime(number)  # by its number: what is at the path may be another's by now
+                self.lost = not is_ours or any(other.lost for other in self.others)
         except FileNotFoundError:
             self.lost = True
         except OSError:
@@ -79,6 +81,8 @@ class Lock:
     def release(self) -> None:
         """Let go. A lock that was lost is left to whom it belongs."""
         self.over.set()
+        for other in self.others:
+            other.release()
         try:
             _take_away(self.path, self.token, lambda: True)
         except OSError:  # a full disk has no room for the file that keeps others from doing so
@@ -115,6 +119,20 @@ def take(path: Path, work: str = "") -> Lock | None:
         except FileNotFoundError:
             continue
     return None
+
+
+def take_all(paths: Sequence[Path], work: str = "") -> Lock | None:
+    """Take the locks of all that some work needs, of which one stands for all; None if another run holds one."""
+    taken: list[Lock] = []
+    for path in paths:
+        if lock := take(path, work):
+            taken.append(lock)
+            continue
+        for one in taken:
+            one.release()
+        return None
+    taken[0].others = tuple(taken[1:])
+    return taken[0]
 
 
 def clear(folder: Path) -> None:
@@ -158,6 +176,12 @@ def holder(path: Path) -> str:
     """Who holds a lock, in words: "process 123 on node7"; empty if nobody does or nothing can be read."""
     found, _ = _look(path) or ({}, 0)
     return f"process {found['process']} on {found['host']}" if {"process", "host"} <= found.keys() else ""
+
+
+def working(path: Path) -> str:
+    """Who holds a lock and is alive, in words, as `holder`; empty where nobody does. Nothing is written."""
+    found = _look(path)
+    return holder(path) if found and not _is_stale(*found, time.time()) else ""
 
 
 def is_held(path: Path, token: str) -> bool:

@@ -27,6 +27,8 @@ STARTER = "BENCH_STARTED_BY"  # the variable that tells a supervised command who
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # of linux/prctl.h
 WATCH_S = 1.0  # between two looks for the parent, where the system does not tell
 POLL_S = 0.01  # between two looks for what is left
+GRACE = "BENCH_GRACE_S"  # the variable with the seconds in which a training may save itself when it is told to end
+GRACE_S = 20.0
 PATIENCE_S = 5.0  # for a process in the kernel, which cannot be killed before it returns from there
 
 
@@ -56,6 +58,14 @@ def stop(process: Any) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def grace_s() -> float:
+    """Seconds for which a training that was told to end is waited for, until it is killed."""
+    try:
+        return max(0.0, float(os.environ.get(GRACE, GRACE_S)))
+    except ValueError:
+        return GRACE_S
 
 
 def starter() -> int:
@@ -147,8 +157,10 @@ def _become(command: Sequence[str]) -> NoReturn:
 def _awaited(child: int, woken: int, heard: list[int]) -> int:
     """The command's exit code, below zero for a signal; that of a signal which ends this process; 1 without a starter.
 
-    It sleeps until there is something to do, because the command may be timed.
+    It sleeps until there is something to do, because the command may be timed. SIGTERM is passed on first, and the
+    command may take a while to end by itself.
     """
+    until = None  # when the command is ended that was told to end
     looks = select.poll()
     looks.register(woken, select.POLLIN)
     looks.register(0, 0)  # tells only that the other end was closed; what comes through is the command's
@@ -156,9 +168,13 @@ def _awaited(child: int, woken: int, heard: list[int]) -> int:
         while (found := _reaped())[0]:
             if found[0] == child:
                 return os.waitstatus_to_exitcode(found[1])
-        if heard:
-            return -heard[0]
-        for number, _ in looks.poll():
+        if heard and until is None and heard[0] == signal.SIGTERM:
+            until = time.monotonic() + grace_s()
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(child, signal.SIGTERM)
+        if heard and (heard[-1] != signal.SIGTERM or until is None or time.monotonic() >= until):
+            return -heard[-1]
+        for number, _ in looks.poll(1000 * max(0.0, until - time.monotonic()) + 1 if until else None):
             if number != woken:
                 return 1
             os.read(woken, 4096)

@@ -105,7 +105,8 @@ def records() -> list[Record]:
 
 
 def own_files(root: Path) -> None:
-    """The README's network, a file of weights, and the claim that the docs write beside the program's."""
+    """The README's network, the docs' study, a file of weights, and the claim that the docs write."""
+    (root / "study.toml").write_text(blocks(ROOT / "docs" / "study.md", "toml")[0])
     (root / "theirs.pt").write_bytes(b"weights")
     (root / "mine.py").write_text(blocks(ROOT / "README.md", "python")[0])
     (root / "claims.toml").write_text(

@@ -20,7 +20,8 @@ def main(key: str, folder: str, steps: str) -> None:
         print(os.environ.get("SLURMD_NODENAME"), gpus or "-", os.getpid(), step, file=attempts)
     while step < int(steps):
         time.sleep(0.1)
-        step, total = step + 1, (total * 31 + step) % 1_000_003
+        step += 1
+        total = (total * 31 + step) % 1_000_003
         if heard:
             saved.write_text(f"{step} {total}")
             sys.exit(130)

@@ -7,6 +7,7 @@ Slurm hands them out as it does real ones. A file of tests has its fixtures by `
 """
 
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -24,7 +25,7 @@ from bench.processes import stop, supervised
 
 ASKED = "BENCH_TEST_SLURM"  # "install": the packages are installed where they are missing
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
-PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "munged", "setpriv")
+PROGRAMS = ("slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "munged")
 GPUS = ("/dev/null", "/dev/zero")  # any character devices
 NODES = ("n1", "n2")
 START_S = 60.0
@@ -41,7 +42,8 @@ SlurmdPidFile={folder}/%n.pid
 SlurmdLogFile={folder}/%n.log
 SlurmdSpoolDir={folder}/spool-%n
 StateSaveLocation={folder}/state
-SlurmUser=root
+SlurmUser={user}
+SlurmdUser={user}
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge/socket,cred_expire={expire}
 CredType=cred/munge
@@ -82,20 +84,21 @@ class Row(NamedTuple):
 
 
 def missing() -> str:
-    """Why no Slurm can be started here, with what to do; empty where it can."""
+    """Why no Slurm can be started here, with what to do; empty where it can. It needs no rights of root."""
     if sys.platform != "linux":
         return "Slurm runs on Linux only"
-    if os.geteuid():
-        return "a Slurm for tests needs root: run the tests as root, as in a container"
-    lacking = [name for name in PROGRAMS if shutil.which(name, path=_path()) is None]
-    if lacking and os.environ.get(ASKED) == "install":
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    if (lacking := _lacking()) and os.environ.get(ASKED) == "install":
+        apt = [*(["sudo", "--non-interactive"] if os.geteuid() else []), "apt-get", "--quiet"]
         for words in (["update"], ["install", "--yes", "--no-install-recommends", *PACKAGES]):
-            subprocess.run(["apt-get", "--quiet", *words], check=True, env=quiet)
-        lacking = [name for name in PROGRAMS if shutil.which(name, path=_path()) is None]
+            subprocess.run([*apt, *words], check=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+        lacking = _lacking()
     if lacking:
         return f"{', '.join(lacking)} not found: `apt-get install {' '.join(PACKAGES)}`, or set {ASKED}=install"
     return ""
+
+
+def _lacking() -> list[str]:
+    return [name for name in PROGRAMS if shutil.which(name, path=_path()) is None]
 
 
 def _path() -> str:
@@ -179,11 +182,11 @@ class Slurm:
             stop(self.daemons.pop(name))
 
     def _write(self) -> None:
-        self.folder.chmod(0o755)  # munged, which is another user, has its files in it
+        self.folder.chmod(0o755)  # where this is root, munged is another user, and has its files in it
         for name in ("state", *(f"spool-{node}" for node in NODES)):
             (self.folder / name).mkdir()
-        host = socket.gethostname().split(".")[0]
-        told = {"host": host, "ports": _free_ports(3), "folder": self.folder, "expire": 5, "timeout": 5}
+        host, user = socket.gethostname().split(".")[0], pwd.getpwuid(os.geteuid()).pw_name
+        told = {"host": host, "user": user, "ports": _free_ports(3), "folder": self.folder, "expire": 5, "timeout": 5}
         self.conf.write_text(CONF.format(**told))
         gres = [f"NodeName={node} Name=gpu File={device}" for node in NODES for device in GPUS]
         (self.folder / "gres.conf").write_text("\n".join(gres) + "\n")
@@ -193,11 +196,14 @@ class Slurm:
         own.mkdir(mode=0o755)
         (own / "key").write_bytes(os.urandom(128))
         (own / "key").chmod(0o400)
-        for path in (own, own / "key"):
-            shutil.chown(path, "munge", "munge")
+        who = []
+        if not os.geteuid():  # munged is not run as root
+            # To become another user forgets that it should end with its supervisor.
+            who = ["setpriv", "--reuid=munge", "--regid=munge", "--clear-groups", "--pdeathsig=KILL"]
+            for path in (own, own / "key"):
+                shutil.chown(path, "munge", "munge")
         names = {"key-file": "key", "log-file": "log", "pid-file": "pid", "seed-file": "seed", "socket": "socket"}
         files = [f"--{option}={own / name}" for option, name in names.items()]
-        who = ["setpriv", "--reuid=munge", "--regid=munge", "--clear-groups"]
         self._start("munged", *who, "munged", "--foreground", "--num-threads=2", *files)
         self.until(lambda: _answers("munge", "--no-input", f"--socket={own / 'socket'}"), START_S)
 

@@ -1,5 +1,11 @@
 """The Slurm that tests start: jobs run on its two nodes and see their own GPUs, and nothing of it is left."""
 
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import psutil
 import pytest
 from slurming import NODES, Slurm, missing, running
@@ -46,8 +52,36 @@ def test_nothing_is_left():
     assert not [one for one in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(one.info["cmdline"] or [])]
 
 
+def test_nothing_is_left_of_killed_tests():
+    if why := missing():
+        pytest.skip(why)
+    script = (
+        "import slurming, time\nwith slurming.running() as one:\n    print(one.folder, flush=True)\n    time.sleep(99)"
+    )
+    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])
+    told = {"stdout": subprocess.PIPE, "text": True, "env": {**os.environ, "PYTHONPATH": path}}
+    with subprocess.Popen([sys.executable, "-c", script], **told) as tests:
+        folder = tests.stdout.readline().strip()
+        supervisors = psutil.Process(tests.pid).children()
+        children = psutil.Process(tests.pid).children(recursive=True)
+        for process in [psutil.Process(tests.pid), supervisors[0]]:  # the first is that of munged
+            process.kill()
+    assert psutil.wait_procs(children, timeout=20)[1] == []
+    shutil.rmtree(folder)
+
+
 def test_where_it_cannot_be_started_it_says_what_to_install(monkeypatch):
-    monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr("shutil.which", lambda name, **how: None)
     monkeypatch.delenv("BENCH_TEST_SLURM", raising=False)
     assert "`apt-get install slurmctld slurmd slurm-client munge`" in missing()
+
+
+def test_it_is_installed_where_that_is_asked_for(monkeypatch):
+    called, found = [], {"which": None}
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("shutil.which", lambda name, **how: found["which"])
+    monkeypatch.setattr("subprocess.run", lambda words, **how: called.append(words) or found.update(which="/found"))
+    monkeypatch.setenv("BENCH_TEST_SLURM", "install")
+    assert missing() == ""
+    assert called[0] == ["sudo", "--non-interactive", "apt-get", "--quiet", "update"]
+    assert called[-1][-4:] == ["slurmctld", "slurmd", "slurm-client", "munge"]

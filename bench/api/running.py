@@ -13,6 +13,7 @@ from bench.cli.terminal import Status, console
 from bench.data import DataAt
 from bench.errors import UserError
 from bench.files import writable
+from bench.quantities.training import Augmentation, Training
 from bench.run.asked import LARGEST_SEED, DeviceChoice, asked_study, named_networks
 from bench.run.plan import keep_split, missing, plan
 from bench.run.store import WRITTEN, Store
@@ -26,7 +27,10 @@ def run(
     device: DeviceChoice = "auto", size: int | Sequence[int] = (), batch: int | Sequence[int] = 1,
     variant: str | Sequence[str] = (), tf32: bool = False, cudnn_benchmark: bool = False, threads: int | None = None,
     seeds: int | Sequence[int] = 0, devices: int = 1, patience: int | None = None, weights: str | Path | None = None,
-    pseudonyms: bool = False, timeout: float = 600.0, out: str | Path = "results", quiet: bool = False,
+    pseudonyms: bool = False, timeout: float = 600.0, lr: float | Sequence[float] = (),
+    weight_decay: float | None = None, warmup: float | None = None, loss_weights: Sequence[float] | None = None,
+    train_batch: int | None = None, augmentation: Augmentation | None = None,
+    out: str | Path = "results", quiet: bool = False,
     **data: Unpack[DataSource],
 ) -> Records:  # fmt: skip
     """Train or load networks and measure them, as `bench run`; what is on record in `out` is not measured again.
@@ -38,6 +42,10 @@ def run(
     `measure` has names such as "cost", "latency", "memory", "dice", by default all that is usual on the device;
     `budget` is "smoke", "quick" or "paper". `size` is in pixels a side, by default 224, and for trainings the budget's;
     of several, the first is trained at. `batch` is of the images of a timed call, `seeds` give one training each.
+    `lr` is the learning rate, by default 1e-3; of several, each network is trained with each, and the one that is best
+    on val is taken. `warmup` is a share of the steps, `loss_weights` are those of Dice and of cross-entropy,
+    `train_batch` is in images, `augmentation` is "none", "flips" or "affine", by default the budget's.
+
     `timeout` is in seconds without a sign of life. The data set is said as in `DataSource`. `quiet` tells no progress.
     Interrupted, it goes on when it is called again.
 
@@ -57,12 +65,21 @@ def run(
         seeds=wholes("seeds", seeds, 0, LARGEST_SEED), devices=whole("devices", devices), threads=threads,
         patience=None if patience is None else whole("patience", patience),
         weights=None if weights is None else path("weights", weights), silence_s=timeout, pseudonyms=pseudonyms,
+        training=Training(
+            _several(lr), weight_decay, warmup, train_batch, augmentation,
+            None if loss_weights is None else _several(loss_weights),
+        ),
     )  # fmt: skip
     writable(folder, WRITTEN)
     with Status(console(), quiet, transient=True) as status:
         planned = plan(study, folder / "splits", lambda name, *counts: status.count(f"reading {name}", *counts))
     keep_split(planned, folder / "splits")
     return Records(followed(planned, missing(planned, Store(folder)), folder, quiet), folder)
+
+
+def _several(given: Any) -> tuple[Any, ...]:
+    """One or several values as several; what is no sequence is one."""
+    return tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
 
 
 def _names(given: Iterable[Any]) -> list[str]:

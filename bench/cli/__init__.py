@@ -8,7 +8,7 @@ import sys
 from typer import Abort
 
 # Each of these registers its command on the app.
-from bench.cli import check, data, doctor, listing, profile, run, score, stored  # noqa: F401
+from bench.cli import check, data, doctor, listing, profile, run, score, stored, tasks  # noqa: F401
 from bench.cli.lines import for_stream
 from bench.cli.options import app
 from bench.cli.refusals import UsageError, refused

@@ -50,13 +50,14 @@ def announce(to: Screen, planned: Plan, out: Path) -> None:
     }  # fmt: skip
     if planned.opened:
         lines["data"] = "; ".join(_of_data(one.data) for one in planned.opened)
-    if differs := "; ".join(f"{one.data.name}: {one.data.differs}" for one in planned.opened if one.data.differs):
-        lines["differs"] = f"from the published data set: {differs}"
+    if differing := {one.data.name: one.data.differs for one in planned.opened if one.data.differs}:
+        each = [f"{name}: {differs}" if len(planned.opened) > 1 else differs for name, differs in differing.items()]
+        lines["differs"] = f"from the published data set: {'; '.join(each)}"
     with Status(to, transient=True) as status:
         seen = seen_before(planned, lambda names, *counts: status.count(f"comparing {names}", *counts))
     if seen:
         lines["seen before"] = "; ".join(seen)
-    for job in planned.jobs:
+    for job in sorted(planned.jobs, key=lambda job: job.network in study.own_training):  # first what holds for most
         if told := QUANTITIES[job.spec.quantity].told(job.spec, planned.asked):
             lines.setdefault(*told)
     done, total = len(planned.jobs) - len(waiting), len(planned.jobs)
@@ -119,7 +120,10 @@ class Progress(Status):
     ) -> None:  # fmt: skip
         super().__init__(to, quiet)
         self.words, self.started = words, time.monotonic()
-        self.jobs, self.records, self.number, self.name, self.deadline = jobs, list(records), 0, "", 0.0
+        self.jobs, self.records, self.number, self.deadline = jobs, list(records), 0, 0.0
+        self.last = ""  # the key of the job that began last
+        self.names: dict[str, str] = {}  # of the jobs that run, by their keys
+        self.news: dict[str, str] = {}
         self.filled, self.took = 0.0, 0.0  # the time of the tables, and what they took
         self._fill_tables()
 
@@ -133,30 +137,39 @@ class Progress(Status):
         self.number += 1
         self.deadline = time.monotonic() + seconds_left
         words = self.words.get(job.key) or in_words([job])[job.key]
-        self.name = f"[{self.number}/{self.jobs}] {words}"
-        self._tell("", at_once=True)
+        self.last = job.key
+        self.names[job.key] = f"[{self.number}/{self.jobs}] {words}"
+        self._tell(job.key, "", at_once=True)
 
-    def event(self, event: dict[str, Any]) -> None:
-        """News from the worker: a training step, or a count of images; or what is waited for."""
+    def event(self, event: dict[str, Any], job: Job | None = None) -> None:
+        """News from the worker of a job, by default of the last: a training step, a count, or what is waited for."""
+        key = job.key if job else self.last
         if "waiting" in event:
             self.show(event["waiting"])
         elif "step" in event:
             dice = "" if event["val_dice"] is None else f", Dice {share(event['val_dice'])} on val"
-            self._tell(f": step {event['step']}/{event['steps']}, loss {significant(event['loss'])}{dice}")
+            which = f"{event['doing']}, " if event.get("doing") else ""
+            self._tell(key, f": {which}step {event['step']}/{event['steps']}, loss {significant(event['loss'])}{dice}")
         elif "done" in event:
-            self._tell(f": {event['doing']} {event['done']}/{event['of']}")
+            self._tell(key, f": {event['doing']} {event['done']}/{event['of']}")
 
     def end(self, record: Record) -> None:
         """A job ended, with or without a result."""
+        key = record.job.key if record.job.key in self.names else self.last
+        name, _ = self.names.pop(key, ""), self.news.pop(key, "")
         self.records.append(record)
         if time.monotonic() - self.filled > REST * self.took:
             self._fill_tables()
         if record.status != "ok":
-            self.show(f"{self.name}: {record.outcome}: {record.error}")
+            self.show(f"{name}: {record.outcome}: {record.error}")
 
-    def _tell(self, news: str, at_once: bool = False) -> None:
+    def _tell(self, key: str, news: str, at_once: bool = False) -> None:
+        """Say what a job does; on a terminal also what the others do that run beside it, a line each."""
         now = time.monotonic()
-        self.show(self.name + news, max(0.0, self.deadline - now), at_once=at_once, took=now - self.started)
+        self.news[key] = news
+        shown = self.names if self.live else [key]
+        lines = [self.names.get(one, "") + self.news.get(one, "") for one in shown]
+        self.show("\n".join(lines), max(0.0, self.deadline - now), at_once=at_once, took=now - self.started)
 
     def _fill_tables(self) -> None:
         if self.live is None:
@@ -241,6 +254,8 @@ def draw(to: Screen, found: list[Section], timed: list[Speeds]) -> None:
         _print_lines(to, across_tables.transfer_sentences(transfer))
     for one in timed:
         _print_tables(to, one, speed_tables.speed_tables, long)
+        if one.refusals:
+            _print_lines(to, one.refusals)
 
 
 def _tables_of(section: Section, most: int | None = None) -> list[columns.Table]:

@@ -13,12 +13,14 @@ from bench.errors import unknown
 PANELS = {
     "Networks": "--all --group --arg --pretrained --against",
     "What to measure": "--measure --budget --size --batch --variant",
-    "Data": "--dataset --data-root --classes --foreground --levels --images --masks --patient --split-file --split "
-            "--fold --trained-on --unit --tolerance --protocol",
-    "Training": "--steps --epochs --seeds --devices --patience --weights",
+    "Data": "--dataset --test-on --data-root --classes --foreground --levels --images --masks --patient --split-file "
+            "--split --fold --folds --trained-on --unit --tolerance --protocol",
+    "Training": "--steps --epochs --train-batch --lr --weight-decay --warmup --loss-weights --augmentation --seeds "
+                "--devices --precision --patience --weights",
     "Measuring": "--device --threads --tf32 --cudnn-benchmark --timeout --quick --repeat",
     "Claims": "--claims --only --measure-missing",
     "Limits": "--max-latency-ms --max-params --max-macs --max-memory-mib --min-dice",
+    "Where it runs": "--on --gpus --detach --study --save-study",
     "Records": "--out --records --pseudonyms",
     "Output": "--reports --to --format --fail-on --count --all-classes --depth --show-plan --quiet --json --help",
 }  # fmt: skip

@@ -17,17 +17,19 @@ from bench.errors import UserError
 if TYPE_CHECKING:
     from bench.data import DataSet, Options
     from bench.run.store import Record
-    from bench.run.study import Study
+    from bench.run.study_file import StudyFile
 
 HELP = "Tells how accurate and how cheap a medical segmentation network is.\n\nStart with: bench run --all"
 app = Typer(help=HELP, cls=Commands, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 ELSEWHERE = "file.py:Name, package.module:Name, smp:Unet/resnet34"  # names of networks that are not in the table
-MEASURES = "By commas: cost, latency, memory, energy, profile, dice. [default: all but profile, energy on a GPU]"
+
 DeviceOption = Literal["auto", "cpu", "cuda"]
 
+STUDY = ".toml"  # how the name of a study's file ends
 Dataset = Annotated[str, Argument(help="A name from `bench list datasets`.")]
 Claims = Annotated[Path | None, Option(help="Claims to judge. [default: ./claims.toml, else the program's]")]
-Folders = Annotated[list[Path] | None, Argument(help="Folders of records. [default: those in results/ that exist]")]
+FOLDERS = "Folders of records, or a study (study.toml). [default: those in results/ that exist]"
+Folders = Annotated[list[Path] | None, Argument(help=FOLDERS)]
 Arguments = Annotated[list[str] | None, Option("--arg", help="key=value for a network from elsewhere; once for each.")]
 MOST_NUMBERS = 100  # of an option
 LARGEST = 65_535  # pixels a side, and images a call: more than any memory holds
@@ -87,82 +89,31 @@ class DataOptions:
     masks: Annotated[str, Option(help="The folder of masks, if several are possible; commas unite several.")] = ""
     patient: Annotated[str, Option(help="Whose each image of a plain folder is: '(P\\d+)_', or a CSV file.")] = ""
     split_file: Annotated[Path | None, Option(help="A file of the split. [default: as published, else drawn]")] = None
-    fold: Annotated[int, Option(help="Number of a published fold, for TN3K 0 to 4.")] = 0
+    fold: Annotated[int | None, Option(help="Number of a published fold, for TN3K 0 to 4. [default: 0]")] = None
     tolerance: Annotated[float | None, Option(help="Distance within which outlines agree. [default: by data]")] = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What was given, as keys of a data set in a study."""
+        every = {
+            "root": self.data_root, "classes": names_in(self.classes), "split_file": self.split_file, "fold": self.fold,
+            "patient": self.patient, "images": self.images, "masks": self.masks, "tolerance": self.tolerance,
+            "foreground": names_in(self.foreground), "levels": names_in(self.levels),
+        }  # fmt: skip
+        return {key: value for key, value in every.items() if value not in (None, "", ())}
 
     @property
     def options(self) -> "Options":
         """The same as `bench.data` takes it."""
         from bench.data import Options
 
-        return Options(
-            classes=names_in(self.classes), split_file=self.split_file, fold=self.fold, patient=self.patient,
-            images=self.images, masks=self.masks, tolerance=self.tolerance,
-            foreground=names_in(self.foreground), levels=names_in(self.levels),
-        )  # fmt: skip
+        return Options(**{key: value for key, value in self.given.items() if key != "root"})
 
     def open(self, dataset: str) -> "DataSet":
         """The data set of this name. UserError where it cannot be opened."""
         from bench.data import open_dataset
 
         return open_dataset(dataset, self.data_root, self.options)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """What is to be measured, and under which conditions."""
-
-    networks: Annotated[list[str] | None, Argument(help=f"Names from `bench list networks`, {ELSEWHERE}.")] = None
-    all_networks: Annotated[bool, Option("--all", help="Every network in the table.")] = False
-    group: Annotated[str, Option(help="All of some groups: cnn, transformer, hybrid, light, paper.")] = ""
-    arg: Arguments = None
-    pretrained: Annotated[bool, Option("--pretrained", help="Networks from elsewhere start out pre-trained.")] = False
-    dataset: Annotated[str, Option(help="A name from `bench list datasets`.")] = "synthetic"
-    budget: Annotated[str | None, Option(help="smoke, quick or paper. [default: quick, on a GPU paper]")] = None
-    steps: Annotated[int | None, Option(help="Train so many steps instead of the budget's.")] = None
-    epochs: Annotated[int | None, Option(help="Train so many epochs instead of the budget's.")] = None
-    device: Annotated[DeviceOption, Option(help="Where to train and time.")] = "auto"
-    size: Annotated[
-        str | None, Option(help="Pixels a side; of several, the first is trained at. [default: 224; see the budget]")
-    ] = None
-    batch: Annotated[str, Option(help="Images a call to time, by commas; the first is the table's.")] = "1"
-    variant: Annotated[str, Option(help="Variants to time too: folded,channels_last+bfloat16,compiled,onnx.")] = ""
-    tf32: Annotated[bool, Option("--tf32", help="On a GPU, round the factors of float32 products to TF32.")] = False
-    cudnn_benchmark: Annotated[
-        bool, Option("--cudnn-benchmark", help="On a GPU, use the convolutions that cuDNN finds fastest.")
-    ] = False
-    measure: Annotated[str, Option(help=MEASURES)] = ""
-    threads: Annotated[int | None, Option(help="Threads of CPU operators, in all that runs. [default: all cores]")] = (
-        None
-    )
-    seeds: Annotated[str, Option(help="One training each, by commas: 0,1,2.")] = "0"
-    devices: Annotated[int, Option(min=1, help="GPUs, or processes on a CPU, that share each batch.")] = 1
-    patience: Annotated[int | None, Option(min=1, help="Checks without gain to stop after. [default: never]")] = None
-    weights: Annotated[Path | None, Option(help="Score these weights (safetensors, .pt); train nothing.")] = None
-    pseudonyms: Annotated[bool, Option("--pseudonyms", help="Records name no patient and no file, to share them.")] = (
-        False
-    )
-    timeout: Annotated[float, Option(min=1, help="Seconds without a sign of life after which a job is stopped.")] = 600
-
-    def study(self, data: DataOptions) -> "Study":
-        """The same as the planner takes it, on this data. UserError where something was asked that cannot be."""
-        from bench.data import DataAt
-        from bench.networks.names import pairs
-        from bench.run.asked import LARGEST_SEED, asked_study, named_networks
-
-        named = named_networks(
-            self.networks or [], names_in(self.group), pairs(self.arg or []), self.pretrained, self.all_networks
-        )
-        return asked_study(
-            networks=named, measures=names_in(self.measure), budget=self.budget, steps=self.steps, epochs=self.epochs,
-            data=(DataAt(self.dataset, data.data_root, data.options),), device=self.device,
-            all_sizes=numbers_in("--size", self.size, least=1, most=LARGEST) if self.size else (),
-            batches=numbers_in("--batch", self.batch, least=1, most=LARGEST),
-            variants=names_in(self.variant), tf32=self.tf32, cudnn_benchmark=self.cudnn_benchmark,
-            seeds=numbers_in("--seeds", self.seeds, least=0, most=LARGEST_SEED),
-            devices=self.devices, patience=self.patience, threads=self.threads,
-            weights=self.weights, silence_s=self.timeout, pseudonyms=self.pseudonyms,
-        )  # fmt: skip
 
 
 def names_in(text: str) -> tuple[str, ...]:
@@ -190,13 +141,26 @@ def numbers_in(option: str, text: str, least: int, most: int) -> tuple[int, ...]
     return tuple(dict.fromkeys(map(int, parts)))
 
 
+def decimals_in(option: str, text: str) -> tuple[float, ...]:
+    """The numbers of an option that takes several by commas; none of an empty text. UserError where one is none.
+
+    >>> decimals_in("--lr", "1e-3, 0.5"), decimals_in("--lr", "")
+    ((0.001, 0.5), ())
+    """
+    try:
+        return tuple(float(part) for part in text.split(",")) if text.strip() else ()
+    except ValueError:
+        raise UserError(f"{option} takes numbers by commas, such as 1 or 1e-3,3e-4; got '{text}'") from None
+
+
 def records_of(
     given: "Sequence[Path | str]", whole: bool = False, default: Path = Path("results"),
     wanted: Callable[[str], bool] = lambda name: True,
 ) -> "list[Record]":  # fmt: skip
     """The records of the folders, files or revisions that are given, after a line for each file that is left out.
 
-    Of folders, only files whose names are `wanted` are read.
+    Of folders, only files whose names are `wanted` are read. A study (`study.toml`) stands for those of its records,
+    where nothing else is given.
 
     With `whole`, a file that is not a complete record raises UserError, because a check that skips it would prove
     nothing. Having no record at all is not an error: then every claim is undecided.
@@ -206,10 +170,27 @@ def records_of(
     from bench.errors import plain
     from bench.read.load import read
 
-    loaded = read(given, default, may_be_empty=whole, wanted=wanted)
+    covering = [study.covering() for study in studies_in(given)]
+    loaded = read(folders_of(given), default, may_be_empty=whole, wanted=wanted)
     if whole and loaded.problems:
         raise UserError("\n".join(["these records cannot be trusted, and so no verdict can:", *loaded.problems]))
     for problem in [*loaded.problems, *loaded.replaced]:
         echo(plain(f"left out: {problem}"), err=True)
     gc.freeze()  # they stay until the end, so Python need not look through them for what to throw away
-    return loaded.records
+    every = loaded.records
+    if not given or len(covering) < len(given):
+        return every
+    return [record for record in every if any(covers(record) for covers in covering)]
+
+
+def studies_in(given: "Sequence[Path | str]") -> "list[StudyFile]":
+    """The studies among what is given. Raises UserError for one that cannot be read."""
+    from bench.run.study_file import read_study
+
+    return [read_study(Path(one)) for one in given if str(one).endswith(STUDY)]
+
+
+def folders_of(given: "Sequence[Path | str]") -> "list[Path | str]":
+    """What is given, with the folder of its records in the place of each study."""
+    studies = iter(studies_in(given))
+    return [next(studies).out if str(one).endswith(STUDY) else one for one in given]

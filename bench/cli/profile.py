@@ -35,10 +35,10 @@ def profile(
     warnings.filterwarnings("ignore", message=".*torch.jit.script. is deprecated")  # by fvcore when it is imported
     import torch
 
-    from bench.cli.terminal import Status, console
+    from bench.cli.terminal import Status, console, say
     from bench.cli.tree import show
     from bench.locks import machine_lock
-    from bench.machine import this_machine
+    from bench.machine import pretended, this_machine
     from bench.measure.profile import profile as measure
     from bench.quantities import ProfileSpec
 
@@ -59,3 +59,5 @@ def profile(
         print_json({"network": network, "conditions": asked.model_dump(), **profiled.model_dump()})
     else:
         show(console(stderr=False), found.title, asked, profiled, depth)
+        for why in pretended(here, where):
+            say(console(stderr=False), f"Beware: {why}.")

@@ -12,12 +12,16 @@ from pathlib import Path
 
 from typer import Exit
 
+from bench.errors import Terminated
+
 TYPED = "BENCH_TYPED"  # the variable in which the Makefile tells what was typed, such as "make run"
 
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
     """Let the signals that end a process do what Ctrl-C does; the exit code is then 128 and the signal's number.
+
+    A training is saved first, for which Ctrl-C does not wait.
 
     A signal that is ignored, as with nohup, stays ignored. Of several the first counts: it is being seen to.
     """
@@ -26,7 +30,7 @@ def stopped_by_signals() -> Iterator[None]:
     def hear(number: int, _: object) -> None:
         heard.append(number)
         if len(heard) == 1:
-            raise KeyboardInterrupt
+            raise Terminated
 
     is_main = threading.current_thread() is threading.main_thread()  # others cannot be told of signals
     ending = [one for one in (signal.SIGTERM, signal.SIGHUP) if is_main and signal.getsignal(one) == signal.SIG_DFL]

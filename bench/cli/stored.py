@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from typer import Argument, BadParameter, Exit, Option, echo
 
-from bench.cli.options import Claims, Folders, Json, command, names_in, print_json, records_of
+from bench.cli.options import Claims, Folders, Json, command, folders_of, names_in, print_json, records_of, studies_in
 from bench.errors import UserError, unknown
 from bench.files import writable
 
@@ -19,7 +19,7 @@ FORMATS = "pdf, html, markdown, latex, csv, parquet"
 @command()
 def report(
     folders: Folders = None,
-    to: Annotated[Path, Option(help="Where the report is written.")] = Path("reports"),
+    to: Annotated[Path | None, Option(help="Where the report is written. [default: reports]")] = None,
     protocol: Annotated[str | None, Option(help=f"Of Dice: {PROTOCOLS}. [default: the data set's]")] = None,
     against: Annotated[str | None, Option(help="Compare the others to it. [default: mdsa_unet, else best]")] = None,
     group: Annotated[str, Option(help="Only networks of these groups: cnn, transformer, hybrid, ...")] = "",
@@ -47,6 +47,9 @@ def report(
     from bench.report.compose import of_groups
 
     by = find_protocol(protocol) if protocol else None
+    studies = studies_in(folders or [])
+    to = to or next((one.reports for one in studies), Path("reports"))
+    claims = claims or next((one.claims for one in studies), None)
     records = records_of(folders or [])
     for record in outdated(records):
         echo(plain(f"left out: {record.id}, for {record.job.network}'s code or its libraries changed since"), err=True)
@@ -55,7 +58,8 @@ def report(
     if against is not None and against not in networks:
         raise unknown("network in these records", against, networks)
     writable(to)
-    conclude(records, to, as_json, folders or record_folders(Path("results")), by, against, claims, names_in(formats))
+    places = [*map(Path, folders_of(folders))] if folders else record_folders(Path("results"))
+    conclude(records, to, as_json, places, by, against, claims, names_in(formats))
 
 
 def _amount(text: str) -> float:

@@ -38,7 +38,10 @@ def show(to: Screen, title: str, given: ProfileSpec, found: Profile, depth: int)
     names = max(12, to.width - len(COLUMNS) * (CELL + 1))
     to.print(table(("Module", *headers), [[(title, "bold"), *_cells(whole, whole, ones)], *cells], 1, CELL, names))
     say(to, "\nWhere the time goes by operator, under torch's profiler", style="bold")
-    to.print(table(("Operator", "Calls", "Own time (ms)", "%"), _operators(found)))
+    if found.operators:
+        to.print(table(("Operator", "Calls", "Own time (ms)", "%"), _operators(found)))
+    else:  # as in a container whose users may not read the GPU's counters
+        say(to, f"torch's profiler saw no operator at work on {given.device}")
     to.print()
     for note in remarks("profile_notes", found, found.clocked_s / found.plain_s - 1):
         say(to, note)

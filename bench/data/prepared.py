@@ -121,7 +121,7 @@ FLIPS = v2.Compose([
 # The same, and any small rotation and scale: for trainings long enough to see every image many times. Images are
 # interpolated bilinearly, masks are always nearest.
 AFFINE = v2.RandomAffine(degrees=20, scale=(0.85, 1.15), interpolation=InterpolationMode.BILINEAR)
-AUGMENTATIONS = {"flips": FLIPS, "affine": v2.Compose([FLIPS, AFFINE])}
+AUGMENTATIONS = {"none": v2.Identity(), "flips": FLIPS, "affine": v2.Compose([FLIPS, AFFINE])}
 
 
 class Stream(Dataset[tuple[Tensor, Tensor]]):

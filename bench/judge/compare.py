@@ -191,8 +191,8 @@ def _are_the_same(base: Sequence[Record], head: Sequence[Record]) -> bool:
 def _of_figures(metric: Metric, base: list[Record], head: list[Record], before: float, after: float) -> dict[str, Any]:
     """The change of a count, a time, memory or energy."""
     change, low, high, slack = _difference(metric, base, head, before, after)
-    timed = (*base, *head) if metric.tier == "ratio" and metric.unit != "bytes" else ()
-    doubt = next((why for record in timed for why in record.taints), "")
+    timed = (*base, *head) if metric.tier == "ratio" else ()
+    doubt = next((why for record in timed for why in record.doubts(metric.unit)), "")
     outcome = "undecided" if doubt else _judged(metric, low, high, slack)
     return {"outcome": outcome, "change": change, "low": low, "high": high, "reason": doubt}
 

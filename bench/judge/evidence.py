@@ -105,8 +105,8 @@ def _figure(claim: Claim, network: str, records: Sequence[Record], machine: str)
         raise Undecided(f"{network} has no module '{claim.module}' that attends; known: {known}")
     if doubt or value is None:
         raise Undecided(f"{network} is unverified: {doubt or 'no figure'}")
-    if claim.about.unit != "bytes" and record.taints:  # other processes do not affect this one's memory
-        raise Undecided(f"{network} was disturbed while it was measured: {'; '.join(record.taints)}")
+    if doubts := record.doubts(claim.about.unit):
+        raise Undecided(f"{network} was disturbed while it was measured: {'; '.join(doubts)}")
     return value, record
 
 
@@ -164,8 +164,8 @@ def _alone(claim: Claim, mine: Sequence[Record]) -> Measured:
 
 
 def _disturbed(claim: Claim, record: Record) -> bool:
-    """Whether other processes changed the figure; they do not change this one's memory."""
-    return bool(record.taints) and claim.about.unit != "bytes"
+    """Whether the figure is not to be trusted."""
+    return bool(record.doubts(claim.about.unit))
 
 
 def _series(claim: Claim, records: Sequence[Record]) -> list[tuple[float, ...]]:

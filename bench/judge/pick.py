@@ -25,6 +25,8 @@ class Limit:
 
 def _of_column(quantity: Quantity, column: Column) -> Limit:
     def value(row: Row) -> float | None:
+        if row.pretended and column.mark in ("tainted", "pretended"):
+            return None  # a time or memory that no GPU had
         results = row.results(quantity.result)
         return number(column.value(results)) if results else None
 

@@ -15,6 +15,7 @@ from bench.judge.figure import Measured, Undecided
 from bench.quantities.scores import PROTOCOLS, SCORES
 from bench.read.rows import Row, on_one_grid
 from bench.read.sections import conditions_of, dataset_of, is_named
+from bench.read.trained import united
 from bench.run.store import Record
 from bench.stats.estimate import LEAST_PATIENTS, LEAST_TRAININGS
 from bench.stats.paired import difference
@@ -141,10 +142,14 @@ def _longest_training(claim: Claim, records: Sequence[Record]) -> list[Record]:
 
 def _complete(claim: Claim, records: Sequence[Record]) -> list[list[Record]]:
     """Groups of records that were trained and scored alike, those with every network of the claim."""
-    groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    exact: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
-        groups[conditions_of(record)].append(record)
-    return [group for group in groups.values() if {r.job.network for r in group}.issuperset(claim.networks)]
+        exact[conditions_of(record)].append(record)
+    by_scoring: dict[str, list[list[Record]]] = defaultdict(list)
+    for (scoring, training), group in exact.items():
+        by_scoring[scoring if training else f"{scoring} elsewhere"].append(group)
+    groups = [group for some in by_scoring.values() for group in united(some)]
+    return [group for group in groups if {r.job.network for r in group}.issuperset(claim.networks)]
 
 
 # What a record must be to decide a claim about a score: the reason why it is not, and whether it is.

@@ -3,9 +3,10 @@
 torch is imported only for questions about CUDA, so that planning runs and reading records is fast.
 """
 
-from bench.machine.doctor import taint
+from bench.machine.doctor import pretended, taint
 from bench.machine.facts import (
     ALLOCATOR,
+    NUMBERS,
     Machine,
     State,
     cuda_devices,
@@ -16,6 +17,6 @@ from bench.machine.facts import (
 )
 
 __all__ = [
-    "ALLOCATOR", "Machine", "State", "cuda_devices", "cuda_usable", "state", "taint", "this_machine",
-    "training_precision",
+    "ALLOCATOR", "NUMBERS", "Machine", "State", "cuda_devices", "cuda_usable", "pretended", "state", "taint",
+    "this_machine", "training_precision",
 ]  # fmt: skip

@@ -56,6 +56,12 @@ def taint(before: State, after: State, cores: int, device: Device, on_gpu: bool 
     return tuple(one.what for one in _between(before, after, cores, device, on_gpu) if one.mark == "bad")
 
 
+def pretended(facts: Machine, device: Device) -> tuple[str, ...]:
+    """Why no figure of this device is a measurement: a test pretends that there is a GPU. Empty where none does."""
+    is_so = device == "cuda" and facts.pretended
+    return ("the GPU is pretended by a test, and nothing was measured on one",) if is_so else ()
+
+
 def findings(facts: Machine, before: State, after: State, device: Device, cuda: bool) -> list[Finding]:
     """Findings on what helps and what distorts times on this device, worst first.
 
@@ -178,6 +184,8 @@ def _half_precision(device: Device) -> Iterator[Finding]:
 
 
 def _gpu(facts: Machine, device: Device, cuda: bool) -> Iterator[Finding]:
+    for why in pretended(facts, device):
+        yield Finding("bad", why, "unset the variables of the test, or measure on a real GPU")
     if facts.gpus and not cuda:
         unusable = f"torch cannot use the GPU ({facts.gpus[0]}, driver {facts.driver})"
         yield Finding("note", unusable, "install a torch for this driver's CUDA, or look at CUDA_VISIBLE_DEVICES")

@@ -33,6 +33,7 @@ from bench.quantities import Device, Frozen, TrainingPrecision
 # The C library's allocator and OpenMP affect times, so workers set these variables and records contain them.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "8589934592"}
 NUMBERS = "CUDA_VISIBLE_DEVICES"  # which GPUs, not of what kind
+PRETENDED = "Pretended GPU"  # how the name of a GPU begins that tests pretend to have
 SET_BY_US = (*ALLOCATOR, "OMP_NUM_THREADS")
 PACKAGES = ("torch", "torchvision", "timm", "lightning", "monai", "fvcore", "onnxruntime")
 NATIVE_BFLOAT16 = ("amx_bf16", "avx512_bf16")
@@ -73,17 +74,24 @@ class Machine(Frozen):
     def fingerprint(self) -> str:
         """12 hexadecimal digits of the facts that make two times comparable: hardware, driver, software, variables.
 
-        Of the visible GPUs, kinds, number and order count, because the first is measured, and not which of several
-        equal ones they are. A machine of an older record, which does not name its processor's vendor, keeps the
-        fingerprint that it had.
+        Of the visible GPUs the kind of the first counts, which is the one that is measured; not which of several equal
+        ones it is, nor how many there are. So a machine is one, whether it is seen whole, through CUDA_VISIBLE_DEVICES
+        or from a job of a cluster that was given one of its GPUs. A machine of an older record, which does not name its
+        processor's vendor, keeps the fingerprint that it had.
         """
         software = [self.packages.get(name) for name in ("torch", "timm")]
         left_out = {*SET_BY_US, *([NUMBERS] if self.cpu_vendor else [])}
         switches = sorted((name, value) for name, value in self.variables.items() if name not in left_out)
-        facts = (self.cpu, self.cores, self.gpus, self.driver, self.system, self.python, software, switches)
+        gpus = self.gpus[:1] if self.cpu_vendor else self.gpus
+        facts = (self.cpu, self.cores, gpus, self.driver, self.system, self.python, software, switches)
         quota = () if self.cpu_quota is None else (self.cpu_quota,)
         processor = tuple(getattr(self, name) for name in PROCESSOR) if self.cpu_vendor else ()
         return hashlib.sha256(repr(facts + quota + processor).encode()).hexdigest()[:12]
+
+    @property
+    def pretended(self) -> bool:
+        """Whether a test pretends that the GPU is there: what is said to be done on it, a processor does."""
+        return any(name.startswith(PRETENDED) for name in self.gpus[:1])
 
     @property
     def title(self) -> str:

@@ -18,7 +18,7 @@ from bench.quantities.base import Column, Conditions, Device, Frozen, Images, Me
 from bench.quantities.base import Quantity, Result as AnyResult
 from bench.quantities.cost import FVCORE_EXTRAS, Cost, CostSpec, Count
 from bench.quantities.dice import CurvePoint, DiceSpec, ImageScore, ProtocolName, Scores, TrainingPrecision, TrainSpec
-from bench.quantities.dice import VolumeScore
+from bench.quantities.dice import Tried, VolumeScore
 from bench.quantities.energy import Energy, EnergySpec
 from bench.quantities.latency import Agreement, Latency, LatencySpec
 from bench.quantities.memory import Memory, MemorySpec

@@ -52,14 +52,19 @@ class Settings:
     training: Training = NOTHING
     own_training: Mapping[str, Training] = field(default_factory=dict)
 
+    def training_of(self, network: str) -> Training:
+        """How one network is trained: its own settings replace those of all."""
+        return self.training.changed_by(self.own_training.get(network, NOTHING))
+
 
 @dataclass(frozen=True)
 class Asked(Settings):
     """The settings together with the budget, the machine and the data.
 
-    `machine` is the machine's fingerprint, `precision` the precision of training. `weights` is the digest of the user's
-    own weights and `weights_file` the name of their file; both are empty if the networks are trained. `data` is the
-    data set that they are trained and scored on, `tests` are others on which they are scored too.
+    `machine` is the machine's fingerprint, `precision` the precision of training, which may have `training_threads` of
+    its own. `weights` is the digest of the user's own weights and `weights_file` the name of their file; both are empty
+    if the networks are trained. `data` is the data set that they are trained and scored on, `tests` are others on which
+    they are scored too. `usual_batch` is that of the networks without one of their own, None where `training` has it.
     """
 
     measures: tuple[str, ...]
@@ -67,16 +72,18 @@ class Asked(Settings):
     machine: str
     device: Device
     threads: int
+    training_threads: int = 0
     precision: str = "float32"
     weights: str = ""
     weights_file: str = ""
     data: AskedData | None = None
     tests: tuple[AskedData, ...] = ()
+    usual_batch: int | None = None
 
     def of(self, network: str) -> "Asked":
         """The settings for one network, whose own settings of the training replace those of all."""
-        own = self.own_training.get(network, NOTHING)
-        return replace(self, training=self.training.changed_by(own), own_training={})
+        usual = self.training.batch or self.budget.batch
+        return replace(self, training=self.training_of(network), own_training={}, usual_batch=usual)
 
     @property
     def maps(self) -> int:

@@ -128,7 +128,7 @@ class Column:
     unit: Unit
     value: Callable[[Sequence[Any]], float | Estimate | None]
     best: Literal["least", "most"] = "least"
-    mark: Literal["", "unverified", "tainted"] = ""
+    mark: Literal["", "unverified", "tainted", "pretended"] = ""
     limit: str = ""
 
 

@@ -6,9 +6,9 @@ override the length of training, and such a training is at the full size of the 
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from bench.errors import UserError, look_up
+from bench.quantities.training import Augmentation
 
 CHECKS = 12  # approximate number of checks (validation and checkpoint) in a training of `--steps`
 
@@ -29,7 +29,7 @@ class Budget:
     steps: int | None = None
     epochs: int = 200
     checkpoint_interval: int = 1
-    augmentation: Literal["flips", "affine"] = "affine"
+    augmentation: Augmentation = "affine"
     train_images: int | None = None
     val_images: int | None = None
     test_images: int | None = None

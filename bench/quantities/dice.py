@@ -1,13 +1,14 @@
 """Dice: the conditions of training or loading a network, and the scores of every test image."""
 
 import math
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from bench.quantities.asked import Asked, AskedData
 from bench.quantities.base import Device, Frozen, Images, Metric, Quantity, Result, later, pixels
 from bench.quantities.scores import SCORES
+from bench.quantities.training import Augmentation
 
 TrainingPrecision = Literal["float32", "bfloat16"]
 ProtocolName = Literal["per_image", "per_volume"]
@@ -16,14 +17,21 @@ TRAINING_VERSION = 2  # 2: grouped and dilated convolutions are kept from a wron
 SCORING_VERSION = 2  # 2: every line names its patient; distances and a second Dice are taken on the image's own grid
 SIDES = ("train", "val", "test")
 SCORING = ("size", "dataset", "protocol", "images_seen")  # conditions of a claim about a score
+USUAL_RATE = 1e-3
+Rate = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0)]
 
 
 class TrainSpec(Frozen):
     """How a network is trained: AdamW, linear warm-up then cosine, Dice + cross-entropy, best checkpoint on `val`.
 
+    With several `learning_rates` there is a training with each, one of the `trials`. The one with the highest Dice on
+    `val` is taken, of equal ones the first, and only that is scored. `learning_rate` is then left as it is.
+
     The augmentation `flips` is flips, quarter turns, brightness and contrast; `affine` adds small rotations and
-    scalings. `bfloat16` is mixed precision; tensors are channels-last. `batch` is divided evenly among `devices` (CUDA
-    devices, or processes on a CPU); batch normalization uses the statistics of each device's own part.
+    scalings. `loss_weights` are those of Dice and of cross-entropy. `bfloat16` is mixed precision; tensors are
+    channels-last. `batch` is divided evenly among `devices` (CUDA devices, or processes on a CPU); batch normalization
+    uses the statistics of each device's own part.
 
     After every `checkpoint_interval` steps the network is scored on `val_images` of the validation split and saved.
     Training stops early after `patience` checks in a row without improvement; with None it never does. An image limit
@@ -36,13 +44,13 @@ class TrainSpec(Frozen):
     steps: int = Field(ge=1)
     checkpoint_interval: int = Field(ge=1, alias="leg")  # the name in records of the first format
     batch: int = Field(ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(USUAL_RATE, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     warmup_share: float = Field(0.1, ge=0, lt=1)
     clip_norm: float = Field(1.0, gt=0)
     device: Device = "cpu"
     precision: TrainingPrecision = "float32"
-    augmentation: Literal["flips", "affine"] = "flips"
+    augmentation: Augmentation = "flips"
     train_images: int | None = Field(None, ge=1)
     val_images: int | None = Field(None, ge=1)
     seed: int = Field(0, ge=0)
@@ -50,6 +58,27 @@ class TrainSpec(Frozen):
     patience: int | None = Field(None, ge=1)
     version: int = Field(1, ge=1)
     threads: int | None = Field(None, ge=1)
+    learning_rates: tuple[Rate, ...] = later(())
+    loss_weights: tuple[Weight, Weight] = later((1.0, 1.0))
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.learning_rates and (len(set(self.learning_rates)) < 2 or self.learning_rate != USUAL_RATE):
+            raise ValueError("there is one learning rate, or a list of two or more different ones")
+        if not any(self.loss_weights):
+            raise ValueError("a loss needs a weight over 0")
+        return self
+
+    @property
+    def trials(self) -> tuple["TrainSpec", ...]:
+        """The trainings of which the best is taken: one with each learning rate, or this one alone."""
+        return tuple(self.with_rates((rate,)) for rate in self.learning_rates) or (self,)
+
+    def with_rates(self, rates: tuple[float, ...]) -> "TrainSpec":
+        """The same with one learning rate, or with several that are tried."""
+        one = len(rates) == 1
+        given = {"learning_rate": rates[0] if one else USUAL_RATE, "learning_rates": () if one else rates}
+        return self.model_copy(update=given)
 
     @property
     def told(self) -> str:
@@ -58,11 +87,25 @@ class TrainSpec(Frozen):
         devices += f", {self.threads} threads" if self.threads else ""
         limited = f" (of {self.train_images} images only)" if self.train_images else ""
         return (
-            f"{self.steps} steps of {self.batch} images{limited} in {self.precision}{devices}, Dice + cross-entropy, "
-            f"AdamW (learning rate {self.learning_rate:g}, weight decay {self.weight_decay:g}), warm-up over "
+            f"{self.steps} steps of {self.batch} images{limited} in {self.precision}{devices}, {self.loss_told}, "
+            f"AdamW ({self.rates_told}, weight decay {self.weight_decay:g}), warm-up over "
             f"{100 * self.warmup_share:g} % of the steps then cosine, gradients clipped to {self.clip_norm:g}, "
             f"augmentation {self.augmentation}"
         )
+
+    @property
+    def rates_told(self) -> str:
+        """The learning rate in words, or those that are tried."""
+        if self.learning_rates:
+            return f"of the learning rates {', '.join(f'{rate:g}' for rate in self.learning_rates)} the best on val"
+        return f"learning rate {self.learning_rate:g}"
+
+    @property
+    def loss_told(self) -> str:
+        """The loss in words."""
+        if self.loss_weights == (1, 1):
+            return "Dice + cross-entropy"
+        return "{:g} x Dice + {:g} x cross-entropy".format(*self.loss_weights)
 
     @property
     def checked_on(self) -> str:
@@ -136,6 +179,14 @@ class CurvePoint(Frozen):
     val_dice: float
 
 
+class Tried(Frozen):
+    """A training with one of several learning rates: its best Dice on `val`, or why it diverged."""
+
+    learning_rate: float
+    val_dice: float | None = None
+    diverged: str = ""
+
+
 class Scored(Frozen):
     """Base class of scores. A score without a field of its own is stored as an extra field under its name.
 
@@ -202,9 +253,10 @@ class Scores(Result):
     of images. `differs` says how the data set's counts differ from the published ones. `source` is the name of the file
     or folder of predictions made elsewhere. `predictions` is the digest of the predicted label maps, which is in the
     name of their file; empty if none were kept, and in records of the time before. `predicted_map` says which of how
-    many maps of the network's output was scored, if several may be the prediction. Where the training was on another
-    data set, `copies` of the scored images are the same file as one that was trained on or chosen by, and `near_copies`
-    more look like one.
+    many maps of the network's output was scored, if several may be the prediction. `tried` has the trainings with each
+    of several learning rates; all else is of the one that was taken. Where the
+    training was on another data set, `copies` of the scored images are the same file as one that was trained on or
+    chosen by, and `near_copies` more look like one.
     """
 
     quantity: Literal["dice"] = "dice"
@@ -224,22 +276,36 @@ class Scores(Result):
     predicted_map: str = ""
     copies: int = Field(0, ge=0)
     near_copies: int = Field(0, ge=0)
+    tried: tuple[Tried, ...] = ()
+
+    @property
+    def taken(self) -> float | None:
+        """The learning rate that was taken, the first of the best on `val`; None where there was no choice."""
+        found = [one for one in self.tried if one.val_dice is not None]
+        return max(found, key=lambda one: one.val_dice or 0.0).learning_rate if found else None
 
 
 def train_spec(asked: Asked, images: int, seed: int) -> TrainSpec:
-    """Return the training conditions for the budget in `asked`, with `images` training images."""
+    """Return the training conditions for the budget in `asked`, with `images` training images.
+
+    A network with a batch of its own sees as many images as the others, and is checked as often.
+    """
     budget, asks = asked.budget, asked.training
-    batch = asks.batch or budget.batch
-    epoch = math.ceil(min(images, budget.train_images or images) / batch)
+    usual = asked.usual_batch or asks.batch or budget.batch
+    batch = asks.batch or usual
+    epoch = math.ceil(min(images, budget.train_images or images) / usual)
     steps = budget.steps or epoch * budget.epochs
     interval = min(steps, budget.checkpoint_interval if budget.steps else epoch)
-    return TrainSpec(
-        device=asked.device, steps=steps, checkpoint_interval=interval, batch=batch, precision=asked.precision,
+    named = {"weight_decay", "warmup_share", "loss_weights"}
+    spec = TrainSpec(
+        device=asked.device, steps=math.ceil(steps * usual / batch),
+        checkpoint_interval=math.ceil(interval * usual / batch), batch=batch, precision=asked.precision,
         augmentation=asks.augmentation or budget.augmentation, train_images=budget.train_images,
         val_images=budget.val_images, seed=seed, devices=asked.devices, patience=asked.patience,
-        version=TRAINING_VERSION, threads=asked.threads,
-        **{name: value for name in ("weight_decay", "warmup_share") if (value := getattr(asks, name)) is not None},
+        version=TRAINING_VERSION, threads=asked.training_threads or asked.threads,
+        **{name: value for name, value in asks.given.items() if name in named},
     )  # fmt: skip
+    return spec.with_rates(asks.learning_rates) if asks.learning_rates else spec
 
 
 def scored_on(data: AskedData, size: int, pseudonyms: bool, **origin: Any) -> DiceSpec:
@@ -286,7 +352,8 @@ def _passes(spec: DiceSpec, asked: Asked) -> float:
         return pixels(spec) * scoring
     checks = spec.train.steps / spec.train.checkpoint_interval
     steps = 3 * spec.train.steps * spec.train.batch
-    return pixels(spec) * (steps + checks * min(val, spec.train.val_images or val) + scoring)
+    one = steps + checks * min(val, spec.train.val_images or val)
+    return pixels(spec) * (len(spec.train.trials) * one + scoring)
 
 
 def _told(spec: DiceSpec, asked: Asked) -> tuple[str, str]:
@@ -296,7 +363,8 @@ def _told(spec: DiceSpec, asked: Asked) -> tuple[str, str]:
     seeds = f"seed{'s' if len(asked.seeds) > 1 else ''} {', '.join(map(str, asked.seeds))}"
     checks = f"checked on {train.checked_on} and saved every {train.checkpoint_interval} steps"
     scored = f"; scored on {spec.test_images} test images" if spec.test_images else ""
-    return "training", f"{train.told}; {seeds}; {checks}{train.stopped_early}{scored}"
+    own = "".join(f"; {network} with {one.told}" for network, one in asked.own_training.items() if one.given)
+    return "training", f"{train.told}; {seeds}; {checks}{train.stopped_early}{scored}{own}"
 
 
 def _data(spec: DiceSpec) -> str:
@@ -314,7 +382,8 @@ def _origin(spec: DiceSpec) -> str:
 
 def _summary(result: Scores) -> str:
     dice = [image.dice for image in result.images if not math.isnan(image.dice)]
-    return f"Dice {sum(dice) / len(dice):.3f}, the mean of {len(dice)} scores" if dice else "no score"
+    chosen = f", with the learning rate {result.taken:g}, the best of {len(result.tried)}" if result.taken else ""
+    return f"Dice {sum(dice) / len(dice):.3f}, the mean of {len(dice)} scores{chosen}" if dice else "no score"
 
 
 QUANTITY = Quantity(

@@ -16,6 +16,7 @@ from bench.run.store import Record
 from bench.stats.estimate import (
     Estimate,
     Terms,
+    added,
     by_class,
     by_unit,
     estimate,
@@ -178,7 +179,7 @@ class Row:
             def by_patient(scores: Scores) -> Terms:
                 return of_patients(self._of_units(scores, name, of), patients(scores), worst)
 
-            return [_added([by_patient(scores) for scores in folds]) for folds in self._by_seed]
+            return [added([by_patient(scores) for scores in folds]) for folds in self._by_seed]
 
         return self._once(("terms", name, of.name), compute)
 
@@ -261,8 +262,13 @@ class Row:
 
     @cached_property
     def taints(self) -> tuple[str, ...]:
-        """Why the times cannot be trusted, with the number of processes that were disturbed."""
-        return taints(self._of("latency"))
+        """Why the times cannot be trusted, with the number of processes that were disturbed; or any other figure."""
+        return taints(self._of("latency")) or self.pretended
+
+    @cached_property
+    def pretended(self) -> tuple[str, ...]:
+        """Why figures of the GPU were not measured on one."""
+        return pretended(self.records)
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -312,16 +318,6 @@ def score_together(rows: Iterable[Row]) -> None:
             row.kept.update(found)
 
 
-def _added(folds: Sequence[Terms]) -> Terms:
-    """The terms of the folds of one seed: of a patient who is in the test split of several, their sum."""
-    if len(folds) == 1:
-        return folds[0]
-    found: dict[str, Any] = {}
-    for fold in folds:
-        found |= {name: found[name] + own if name in found else own for name, own in fold.items()}
-    return found
-
-
 def _scored(row: Row) -> dict[Any, Estimate | None]:
     """What a row keeps of its scores."""
     for name in SCORES:
@@ -369,6 +365,11 @@ def taints(records: Iterable[Record]) -> tuple[str, ...]:
     measured = [record.taints for record in records if record.status == "ok"]
     spoiled = ["; ".join(reasons) for reasons in measured if reasons]
     return tuple(f"{len(spoiled)} of {len(measured)} processes were disturbed: {first}" for first in spoiled[:1])
+
+
+def pretended(records: Iterable[Record]) -> tuple[str, ...]:
+    """Why figures of a GPU were not measured on one; empty where all were."""
+    return next((why for record in records if (why := record.pretended)), ())
 
 
 def longest(group: Sequence[Record]) -> list[Record]:

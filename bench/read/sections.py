@@ -16,6 +16,7 @@ from bench.read.beside import USUAL_SIZE, InTable, shape_of, stands_in_table
 from bench.read.code import digest_of, standing
 from bench.read.paired import SUBJECT, Paired, paired, rank, reference_row, told_apart
 from bench.read.rows import Row, grouped, longest, on_one_grid
+from bench.read.trained import Trained, trained, united
 from bench.run.store import Record
 from bench.stats.ranking import Rank, Ranking
 
@@ -137,6 +138,11 @@ class Section:
     def folds(self) -> list[int]:
         """The folds of the data set that were trained on, each once."""
         return sorted(set().union(*(row.folds for row in self.rows)))
+
+    @cached_property
+    def tuned(self) -> list[Trained]:
+        """How each network was trained, of those that were trained here."""
+        return [one for row in self.rows if (one := trained(row.title, row.records))]
 
     @cached_property
     def trained_on(self) -> set[str]:
@@ -266,15 +272,17 @@ def _scored_names(names: set[str], scored: Iterable[Record]) -> set[str]:
 
 
 def _scored(records: Sequence[Record]) -> list[list[Record]]:
-    """Groups of networks with the same training, with what was trained elsewhere and scored on the same images."""
+    """Groups of networks that were trained alike, with what was trained elsewhere and scored on the same images."""
     trained: dict[tuple[str, str], list[Record]] = defaultdict(list)
     elsewhere: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         if isinstance(record.job.spec, DiceSpec):
             scoring, training = conditions_of(record)
             (trained[scoring, training] if training else elsewhere[scoring]).append(record)
-    groups = [[*group, *elsewhere.get(scoring, [])] for (scoring, _), group in trained.items()]
-    known = {scoring for scoring, _ in trained}
+    known: dict[str, list[list[Record]]] = defaultdict(list)
+    for (scoring, _), group in trained.items():
+        known[scoring].append(group)
+    groups = [[*group, *elsewhere.get(scoring, [])] for scoring, some in known.items() for group in united(some)]
     return groups + [group for scoring, group in elsewhere.items() if scoring not in known]
 
 

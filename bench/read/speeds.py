@@ -13,7 +13,7 @@ from bench.quantities.base import SWITCHES
 from bench.quantities.variants import PLAIN, name_of
 from bench.read.beside import USUAL_SIZE
 from bench.read.paired import SUBJECT
-from bench.read.rows import T, longest, of_newest_runtime, taints, typical
+from bench.read.rows import T, longest, of_newest_runtime, pretended, taints, typical
 from bench.read.sections import outdated
 from bench.run.store import Record
 from bench.stats.estimate import Estimate, of_processes
@@ -175,8 +175,8 @@ class Speed:
 
     @property
     def taints(self) -> tuple[str, ...]:
-        """What disturbed the processes of the single figures."""
-        return taints(longest(self._timed()))
+        """What disturbed the processes of the single figures, or makes all figures worthless."""
+        return taints(longest(self._timed())) or pretended(self.records)
 
     def refusal(self, variant: str) -> str:
         """Why a variant could not be timed; empty if it could, or was not asked for."""
@@ -240,6 +240,11 @@ class Speeds:
     switches: tuple[str, ...] = ()
 
     @property
+    def pretended(self) -> tuple[str, ...]:
+        """Why none of its figures was measured on a GPU."""
+        return pretended(record for row in self.rows for record in row.records)
+
+    @property
     def threads(self) -> int:
         """The threads of CPU operators that all of its records were measured with."""
         return next(r.job.spec.threads for row in self.rows for r in row.records if hasattr(r.job.spec, "threads"))
@@ -265,6 +270,12 @@ class Speeds:
     def variants(self) -> list[str]:
         """The variants that were timed, plain first."""
         return sorted(self._seen(name_of), key=lambda name: (name != PLAIN, name))
+
+    @property
+    def refusals(self) -> list[str]:
+        """A line for each variant of a network that was asked for and could not be timed."""
+        asked = [(row, name) for row in self.rows for name in self.variants if name != PLAIN]
+        return [f"{row.title}, {name}: {why}" for row, name in asked if (why := row.refusal(name))]
 
     def memory_batch(self, mode: str) -> int:
         """The batch at which the most networks have their memory measured in a mode, the smaller of two; else 0."""

@@ -159,6 +159,7 @@ MARKS: dict[str, Callable[[Any], str]] = {
     "": lambda row: "",
     "unverified": lambda row: UNVERIFIED if row.cost and row.cost.doubt else "",
     "tainted": lambda row: TAINTED if row.taints else "",
+    "pretended": lambda row: TAINTED if row.pretended else "",
     "partial": lambda row: PARTIAL if row.lost_seeds[0] else "",
 }
 BEST = {"least": min, "most": max}
@@ -302,7 +303,7 @@ def accuracy(section: Section) -> tuple[Column, ...]:
         *(of_score(score) for score in SCORES.values() if score.counts and score.name != "dice"),
         aside("dice_pooled", "Dice", "pooled", lambda row: row.pooled_dice),
         aside("training", "Training", "images/s", lambda row: row.train_images_per_s if alone else None,
-              base="images/s", best=max, optional=True),
+              base="images/s", best=max, mark=MARKS["pretended"], optional=True),
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.forks import forked
+from bench.read.rows import pretended
 from bench.read.sections import Section
 from bench.read.speeds import Speeds
 from bench.report import plots
@@ -111,10 +112,12 @@ class Picture:
 def pictures(name: str, source: Section | Examples | Speeds) -> Iterator[Picture]:
     """The figures of a source that have something to show; `name` tells their files from those of other sources."""
     some, left_out = fewer(source)
+    rows = getattr(source, "rows", ())
+    doubt = next((f"; {why}" for why in pretended(record for row in rows for record in row.records)), "")
     for kind in FIGURES[type(source)]:
         shown = source if kind.key == "paired" else some  # a pair's interval depends on how many there are
         if kind.has(shown):
-            caption = kind.caption.format(shown) + left_out
+            caption = kind.caption.format(shown) + left_out + doubt
             yield Picture(kind.key, f"{kind.key}-{name}", caption, partial(kind.draw, shown))
 
 

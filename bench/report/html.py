@@ -145,7 +145,7 @@ def _told(record: Record) -> dict[str, Any]:
     quantity = record.job.spec.quantity
     return {
         "found": QUANTITIES[quantity].summary(record.result) if record.result else "",
-        "doubts": "; ".join(taints([record])) if quantity == "latency" else "",
+        "doubts": "; ".join(taints([record]) if quantity == "latency" else record.pretended),
         "conditions": ", ".join(_conditions(record.job.spec.model_dump(mode="json", exclude_none=True))),
         "samples": _samples(record.result),
     }

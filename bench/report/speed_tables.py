@@ -1,6 +1,6 @@
 """The tables of speed, memory and energy on one machine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from operator import methodcaller
@@ -14,6 +14,7 @@ from bench.report.columns import MARKS, TAINTED, Column, Table, number, table
 from bench.report.text import prose
 from bench.stats.estimate import Estimate
 from bench.stats.order import PERCENTILES, growth
+from bench.units import NONE
 
 
 def speed_tables(speeds: Speeds, most: int | None = None) -> list[Table]:
@@ -31,7 +32,20 @@ def speed_tables(speeds: Speeds, most: int | None = None) -> list[Table]:
         _energy: any(row.energy for row in speeds.rows),
     }
     found = [make(speeds) for make in [make for make, worth in wanted.items() if worth][:most]]
+    if why := speeds.pretended:
+        found = [_unmeasured(one, why) for one in found]
     return [replace(one, notes=(*one.notes, *origins(speeds.rows))) for one in found[:1]] + found[1:]
+
+
+def _unmeasured(one: Table, why: Sequence[str]) -> Table:
+    """The table of a GPU that is pretended: every figure is marked, and none is the best."""
+    kept = [column.base in ("count", "text") for column in one.columns]
+    lines = tuple(
+        (title, tuple(cell if keeps or cell.figure == NONE else replace(cell, mark=TAINTED, best=False, second=False)
+                      for keeps, cell in zip(kept, cells, strict=True)))
+        for title, cells in one.lines
+    )  # fmt: skip
+    return replace(one, lines=lines, notes=(*one.notes, *(f"{TAINTED} {reason}" for reason in why)))
 
 
 _timed = partial(Column, quantity="latency")
@@ -125,10 +139,8 @@ def _variants(speeds: Speeds) -> Table:
         _timed("max_error", "Max error", "of largest", _max_error, "error"),
         _timed("masks", "Masks", "Dice", lambda row: row.result.agreement and row.result.agreement.dice, "score"),
     )
-    asked = [(row, name) for row in speeds.rows for name in speeds.variants if name != PLAIN]
-    failed = [f"{row.title}, {name}: {why}" for row, name in asked if (why := row.refusal(name))]
     odd = [f"{row.title}: {row.result.note}" for row in timed if row.result.note]
-    return table("variants", "Deployed speed", columns, timed, prose("variants"), *failed, *odd)
+    return table("variants", "Deployed speed", columns, timed, prose("variants"), *speeds.refusals, *odd)
 
 
 def _max_error(row: Deployed) -> float | None:

@@ -95,7 +95,8 @@ def whose(statement: Of) -> str:
 
 def notes(section: Section) -> list[str]:
     """Conditions, conventions, doubts, failures and origins: what a reader must know beside the figures."""
-    return [*remarks("section_notes", section, _seeds(section)), *origins(section.rows)]
+    tuning = remarks("tuning", section) if section.tuned and section.dice and section.dice.train else []
+    return [*remarks("section_notes", section, _seeds(section)), *tuning, *origins(section.rows)]
 
 
 def _seeds(section: Section) -> str:

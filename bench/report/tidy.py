@@ -14,6 +14,7 @@ from bench.quantities.scores import SCORES
 from bench.read.across import transfers
 from bench.read.rows import Row
 from bench.read.sections import Section, named
+from bench.read.trained import trained
 from bench.report.columns import MAIN
 from bench.report.document import Document
 from bench.report.text import cell, everywhere
@@ -112,7 +113,8 @@ def foreign_rows(found: Sequence[Section]) -> list[dict[str, Any]]:
 
 def _tidy(name: str, section: Section, row: Row) -> dict[str, Any]:
     cost, dice, scored = row.cost, row.dice, section.dice
-    train = scored and scored.train
+    own = trained(row.title, row.records)
+    train = own.spec if own else scored and scored.train
     facts: dict[str, Any] = {
         "section": name, "machine": section.machine.title, "network": row.network, "weights": row.weights_file,
     }  # fmt: skip

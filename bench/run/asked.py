@@ -49,31 +49,38 @@ def named_networks(
     if not (whole_table or names or groups):
         raise UserError(f"no network was named; name some of {', '.join(NETWORKS)}, or give --all")
     named = [with_arguments(name, arguments, pretrained) for name in names]
+    refuse_idle_arguments(named, arguments, pretrained)
+    return tuple(NETWORKS) if whole_table else tuple(dict.fromkeys([*named, *table.in_groups(groups)]))
+
+
+def refuse_idle_arguments(named: Sequence[str], arguments: Mapping[str, str], pretrained: bool) -> None:
+    """Raise UserError where arguments of networks from elsewhere are given, and none of these is named."""
     if (arguments or pretrained) and all(name in NETWORKS for name in named):
         option = "--arg" if arguments else "--pretrained"
         ours = "those of the table are built as published, from random weights"
         raise UserError(f"{option} is for networks from elsewhere, and none was named; {ours}: leave it out, "
                         "or name one such as smp:Unet/resnet34")  # fmt: skip
-    return tuple(NETWORKS) if whole_table else tuple(dict.fromkeys([*named, *table.in_groups(groups)]))
 
 
 def asked_study(
     *, measures: Sequence[str], budget: str | None, steps: int | None, epochs: int | None, device: DeviceChoice,
-    all_sizes: Sequence[int], weights: Path | None, tf32: bool, cudnn_benchmark: bool, **others: Any,
+    all_sizes: Sequence[int], weights: Path | None, tf32: bool, cudnn_benchmark: bool, elsewhere: bool = False,
+    **others: Any,
 ) -> Study:  # fmt: skip
     """The study of what was asked, with what is usual on the device where nothing was.
 
     `others` are fields of Study. Networks are trained at the first of `all_sizes`; without one, at the size of the
-    budget. Raises UserError if the study is not possible.
+    budget. With `elsewhere` it is to run on other machines, and `auto` is a GPU of theirs. Raises UserError if the
+    study is not possible.
     """
     if weights and (steps or epochs):
         raise UserError(f"--weights {weights} is trained already; leave --steps and --epochs out")
-    where = device_of(device)
+    where = device_of(device) if not elsewhere else "cpu" if device == "cpu" else "cuda"
     refuse_on_cpu(where, tf32=tf32, cudnn_benchmark=cudnn_benchmark)
     found = find_budget(budget or ("paper" if where == "cuda" else "quick"), steps, epochs)
     size, *sizes = all_sizes or (Settings.size,)
     return Study(
         measures=tuple(measures) or usual_measures(where), device=where, weights=weights, budget=found,
         train_size=None if all_sizes or weights else found.train_size, size=size, sizes=tuple(sizes),
-        tf32=tf32, cudnn_benchmark=cudnn_benchmark, **others,
+        tf32=tf32, cudnn_benchmark=cudnn_benchmark, elsewhere=elsewhere, **others,
     )  # fmt: skip

@@ -3,9 +3,12 @@
 import atexit
 import errno
 import faulthandler
+import io
 import json
 import os
+import signal
 import sys
+import threading
 import time
 import traceback
 from contextlib import suppress
@@ -15,16 +18,18 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bench.errors import LONG, Diverged, UserError, clean, first_line, is_out_of_memory, text_of
+from bench.errors import LONG, Diverged, Paused, UserError, clean, first_line, is_out_of_memory, text_of
 from bench.files import Unusable, aside, unusable
 from bench.machine import state, this_machine
 from bench.networks.explain import crash, crashed_at
 from bench.quantities import QUANTITIES, Result
 from bench.run.store import Record, Store
-from bench.run.worker import Order, StopRun, Tell, Work, writing
+from bench.run.worker import PAUSE, Order, StopRun, Tell, Work, writing
 
 # Error to outcome of the job, the more special first.
-ENDS = {StopRun: "stop", Unusable: "unusable", UserError: "refused", Diverged: "diverged"}
+ENDS = {
+    StopRun: "stop", Unusable: "unusable", UserError: "refused", Diverged: "diverged", Paused: "paused",
+}  # fmt: skip
 FULL = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))  # libraries tell it in these words too
 ROOM = 1 << 20  # bytes for which a disk that is not full has room
 ALIVE_S = 20.0  # seconds between two events of a measurement that reports no count of its progress
@@ -36,13 +41,23 @@ def main() -> None:
     faulthandler.enable()  # so that the log tells on which line a library killed the process
     os.dup2(2, 1)  # the output of libraries goes to the log, not into the events
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a network that asks for input gets none
-    with os.fdopen(orders, "rb") as given:
-        order = Order.model_validate(json.loads(given.readline()))
+    given = os.fdopen(orders, "rb", buffering=0)
+    order = Order.model_validate(json.loads(given.readline()))
 
     def tell(event: dict[str, Any]) -> None:
         events.write(json.dumps(event) + "\n")
 
-    tell(_do(Work(order, tell)))
+    work = Work(order, tell)
+    if order.may_pause:
+        signal.signal(signal.SIGTERM, lambda *_: work.asked_to_end.set())
+        threading.Thread(target=_hear, args=[given, work.asked_to_end], daemon=True).start()
+    tell(_do(work))
+
+
+def _hear(given: io.RawIOBase, asked: threading.Event) -> None:
+    """Wait until the parent asks for an end."""
+    if given.readline() == PAUSE:
+        asked.set()
 
 
 def leave() -> NoReturn:

@@ -32,8 +32,9 @@ class Clock:
     guesses of a quantity are corrected by what its finished jobs took.
     """
 
-    def __init__(self, plan: Plan, out: Path | None = None) -> None:
+    def __init__(self, plan: Plan, out: Path | None = None, at_once: int = 1) -> None:
         self.out = out  # folder in which records and completed trainings are found
+        self.at_once = at_once  # trainings
         self.plan, self.asked = plan, plan.asked
         self.learned: dict[str, list[tuple[float, float]]] = {}
         self.passes_s: dict[str, float] = {}  # seconds of a forward pass of one image of 224x224, by network
@@ -53,7 +54,8 @@ class Clock:
         guesses: dict[str, list[float]] = {}
         for job in jobs:
             guesses.setdefault(job.spec.quantity, []).append(self.guess(job))
-        return sum(self._factor(quantity, fmean(some)) * sum(some) for quantity, some in guesses.items())
+        seconds = {of: self._factor(of, fmean(some)) * sum(some) for of, some in guesses.items()}
+        return sum(took / (min(self.at_once, len(guesses[of])) if of == "dice" else 1) for of, took in seconds.items())
 
     def guess(self, job: Job) -> float:
         """Estimated seconds for one job, without correction."""
@@ -64,9 +66,12 @@ class Clock:
         start_s = quantity.start_s * (FORKED if is_forked else 1)
         train = getattr(spec, "train", None)
         gain = BFLOAT16_GAIN if train and train.precision == "bfloat16" else 1
-        if train and self._is_trained(job):
-            spec = spec.model_copy(update={"train": None})
-        return start_s + quantity.passes(spec, self.plan.asked_of(job)) * self._pass_s(job.network) / gain
+        passes = quantity.passes(spec, self.plan.asked_of(job))
+        if train:
+            scoring = quantity.passes(spec.model_copy(update={"train": None}), self.plan.asked_of(job))
+            done = sum(map(self._is_trained, job.trials)) / len(job.trials)
+            passes -= done * (passes - scoring)
+        return start_s + passes * self._pass_s(job.network) / gain
 
     def _pass_s(self, network: str) -> float:
         """Seconds of a forward pass of one image of 224x224."""
@@ -87,6 +92,7 @@ class Clock:
         return (sum(real for _, real in learned) + prior) / (sum(guess for guess, _ in learned) + prior)
 
     def _is_trained(self, job: Job) -> bool:
+        """Whether the checkpoint of a job with a single training is complete."""
         return self.out is not None and (self.out / "checkpoints" / job.training_key / "card.json").exists()
 
 

@@ -1,7 +1,7 @@
 """The worker's part for the quantity Dice: train or load a network, then score the test split."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,14 +13,14 @@ from bench.data import DataAt, DataSet
 from bench.data.prepared import Prepared, content, prepare
 from bench.data.pseudonyms import pseudonymous
 from bench.data.sample import SPLITS, Sample, thin
-from bench.errors import UserError
+from bench.errors import Diverged, Paused, UserError
 from bench.measure.dice import best_candidate, refuse_other_outputs, score
 from bench.measure.switches import set_switches
 from bench.networks.adapt import OneOfSeveral, inside
-from bench.quantities import DiceSpec, Scores
+from bench.quantities import DiceSpec, Scores, Tried
 from bench.run.predictions import Predictions
-from bench.run.worker import Ranks, StopRun, Work, writing
-from bench.training.checkpoint import complete, load
+from bench.run.worker import Ranks, StopRun, Tell, Work, writing
+from bench.training.checkpoint import TrainingSummary, complete, load
 from bench.training.devices import Process
 from bench.training.train import Task, take_part, train
 from bench.training.weights import load_weights, weights_digest
@@ -31,10 +31,11 @@ def dice(work: Work) -> Scores | None:
 
     Returns None in a secondary process of a training on several devices.
     """
-    scoring = Scoring(work)
-    if not work.order.process.rank:
+    scoring, process = Scoring(work), work.order.process
+    if not process.rank:
         return scoring.result()
-    take_part(scoring.network, scoring.task(work.order.process), *scoring.training_sets())
+    with suppress(Diverged, Paused):  # it is raised in all processes, and the first one tells
+        take_part(scoring.network, scoring.task(process.trial, process), *scoring.sets, work.asked_to_end.is_set)
     return None
 
 
@@ -84,12 +85,17 @@ class Scoring:
     def __init__(self, work: Work) -> None:
         self.work, self.order = work, work.order
         self.spec: DiceSpec = self.order.job.spec
-        self._set_threads(self.order.threads)
-        network = work.build(self.spec.train.seed if self.spec.train else 0)
-        self._set_threads(self.order.threads)  # again, because the network's code may have set switches
-        self.network = network.to(memory_format=torch.channels_last)
-        refuse_other_outputs(self.network, self.spec)
+        self.network = self._built()
         self.images = self._opened(self.order.data, self.spec, self._sides())
+
+    def _built(self) -> torch.nn.Module:
+        """The network with its first random weights."""
+        self._set_threads(self.order.threads)
+        network = self.work.build(self.spec.train.seed if self.spec.train else 0)
+        self._set_threads(self.order.threads)  # again, because the network's code may have set switches
+        built: torch.nn.Module = network.to(memory_format=torch.channels_last)
+        refuse_other_outputs(built, self.spec)
+        return built
 
     def _opened(self, at: DataAt | None, spec: DiceSpec, sides: tuple[str, ...]) -> "Images":
         assert at, "an order to score names its data set"
@@ -114,7 +120,7 @@ class Scoring:
 
     def result(self) -> Scores:
         """Train or load, then score. Predictions are saved next to the record, for figures."""
-        origin = self._trained() if self.spec.train else self._loaded()
+        origin, trial = self._trained() if self.spec.train else (self._loaded(), 0)
         test, samples, device = self.images.prepared("test"), self.images.of("test"), torch.device(self.order.device)
         progress = self.work.progress("scoring")
         if isinstance(self.network, OneOfSeveral) and not self.spec.train:
@@ -134,8 +140,8 @@ class Scoring:
             predicted_map=self.network.prediction if isinstance(self.network, OneOfSeveral) else "",
         )  # fmt: skip
         if self.spec.train and not self.spec.trained_on:
-            with writing(self.task().folder):
-                complete(self.task().folder, scores, self.spec.protocol)
+            with writing(self.task(trial).folder):
+                complete(self.task(trial).folder, scores, self.spec.protocol)
         return scores
 
     def _seen(self) -> dict[str, int]:
@@ -153,13 +159,14 @@ class Scoring:
         with writing(self.order.out):
             return found.keep(self.order.out, self.order.job.key)
 
-    def task(self, process: Process | None = None) -> Task:
-        """The training task of the order, for one of its processes."""
-        job = self.order.job
+    def task(self, trial: int = 0, process: Process | None = None) -> Task:
+        """A training of the order by its number, for one of its processes; a lone one has the number 0."""
+        job = self.order.job.trials[trial]
         folder = self.order.out / "checkpoints" / job.training_key
-        return Task(job.training_key, job.network, job.network_digest, self.spec.at_home, folder, process or Process())
+        return Task(job.training_key, job.network, job.network_digest, job.spec.at_home, folder, process or Process())
 
-    def training_sets(self) -> tuple[Prepared, Prepared]:
+    @cached_property
+    def sets(self) -> tuple[Prepared, Prepared]:
         """The training images and the validation images. Raises StopRun where one of the two shows no target."""
         sides = self.home.prepared("train"), self.home.prepared("val")
         with _for_all_networks():
@@ -185,19 +192,63 @@ class Scoring:
         name = f"weights-{self.spec.weights}" if self.spec.pseudonyms else path.name
         return {"loaded": True, "best_step": 0, "curve": (), "train_images_per_s": None, "weights_file": name}
 
-    def _trained(self) -> dict[str, Any]:
-        """Load this job's checkpoint, or train. Returns the fields of Scores that describe the training."""
-        task = self.task()
+    def _trained(self) -> tuple[dict[str, Any], int]:
+        """Load this job's checkpoints, or train. Returns the fields of Scores that describe it, and its number.
+
+        Of several trainings, each with a learning rate of its own, the best on `val` is left in the network. Raises
+        Diverged if all of them did.
+        """
+        rates = [train.learning_rate for train in self.spec.train.trials] if self.spec.train else []
+        found: dict[int, TrainingSummary] = {}
+        tried, are_loaded = [], True
+        for trial, rate in enumerate(rates):
+            try:
+                found[trial], is_loaded = self._summary(trial, self._telling(trial, rates))
+                tried.append(Tried(learning_rate=rate, val_dice=found[trial].val_dice))
+                are_loaded &= is_loaded
+            except Diverged as error:
+                if len(rates) == 1:
+                    raise
+                tried.append(Tried(learning_rate=rate, diverged=str(error)))
+            if len(rates) > 1:
+                self.network = self._built()
+        if not found:
+            told = "; ".join(f"with the learning rate {one.learning_rate:g} {one.diverged}" for one in tried)
+            raise Diverged(f"with none of the learning rates it converged: {told}")
+        best = max(found, key=lambda trial: found[trial].val_dice)
+        if len(rates) > 1:
+            self._load(best)
+        told_of = found[best].model_dump(include={"best_step", "curve", "train_images_per_s"})
+        return {"loaded": are_loaded, **told_of, "tried": tuple(tried) if len(rates) > 1 else ()}, best
+
+    def _load(self, trial: int) -> TrainingSummary | None:
+        """Load the checkpoint of a training into the network, and return its summary; None if there is none."""
+        task = self.task(trial)
         with _for_all_networks():
-            summary = load(self.network, task.folder, task.key, task.spec)
-        loaded = summary is not None
-        if summary is None:
-            sets = self.training_sets()
-            with Ranks(self.order, task.spec.devices, self.work.tell) as ranks:
-                self._set_threads(ranks.threads)
-                summary = train(self.network, self.task(ranks.process), *sets, self.work.tell)
-            self._set_threads(self.order.threads)
-        return {"loaded": loaded, **summary.model_dump(include={"best_step", "curve", "train_images_per_s"})}
+            return load(self.network, task.folder, task.key, task.spec)
+
+    def _summary(self, trial: int, tell: Tell) -> tuple[TrainingSummary, bool]:
+        """Load the checkpoint of a training, or train; whether it was loaded."""
+        if summary := self._load(trial):
+            return summary, True
+        sets, task = self.sets, self.task(trial)
+        with Ranks(self.order, task.spec.devices, self.work.tell, trial) as ranks:
+            self._set_threads(ranks.threads)
+            summary = train(self.network, self.task(trial, ranks.process), *sets, tell, self.work.asked_to_end.is_set)
+        self._set_threads(self.order.threads)
+        self.work.refuse_to_go_on()
+        return summary, False
+
+    def _telling(self, trial: int, rates: Sequence[float]) -> Tell:
+        """What tells the parent, of several trainings also which one it is."""
+        if len(rates) == 1:
+            return self.work.tell
+        which = f"learning rate {rates[trial]:g} ({trial + 1} of {len(rates)})"
+
+        def tell(event: dict[str, Any]) -> None:
+            self.work.tell({**event, "doing": f"{which}, {event['doing']}" if "doing" in event else which})
+
+        return tell
 
     def _progress(self, doing: str) -> Callable[..., None]:
         """A function of (done, total); only the first process of a training tells."""

@@ -40,25 +40,30 @@ class Doing(_Event):
 
 
 class Step(_Event):
-    """A step of a training, and the validation Dice where one is known."""
+    """A step of a training, which of several it is, and the validation Dice where one is known."""
 
     step: int
     steps: int
     loss: float
     val_dice: float | None
+    doing: Line = ""
 
 
 class End(_Event):
     """The last event: what came of the job, and the reason where that is no result."""
 
-    end: Literal["ok", "lost", "stop", "unusable", "refused", "crashed", "out_of_memory", "timed_out", "diverged"]
+    end: Literal[
+        "ok", "lost", "stop", "unusable", "refused", "crashed", "out_of_memory", "timed_out", "diverged", "paused"
+    ]
     error: Line = ""
 
 
 EVENTS: TypeAdapter[Doing | Step | End] = TypeAdapter(Doing | Step | End)
 
 
-def events(pipe: int, silence_s: float = math.inf, look: Callable[[], None] = lambda: None) -> Iterator[dict[str, Any]]:
+def events(
+    pipe: int, silence_s: float = math.inf, look: Callable[[], object] = lambda: None
+) -> Iterator[dict[str, Any]]:  # fmt: skip
     """Yield what comes through a pipe until its other end is closed. `look` is called now and then.
 
     Raises Strange at the first line that is no event, and Silent if nothing comes for `silence_s` seconds. No more than

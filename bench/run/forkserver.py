@@ -150,6 +150,7 @@ class ForkServer:
 
 def main() -> None:
     """Serve until the other end of the socket is closed. In a fork: work as a worker does that was started."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a worker may save itself; this ends when the socket is closed
     asked = socket.socket(fileno=int(sys.argv[1]))
     for name in sys.argv[2:]:
         with suppress(Exception):  # a worker that needs it will tell

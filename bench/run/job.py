@@ -54,13 +54,24 @@ class Job(Frozen):
 
     @property
     def training_key(self) -> str:
-        """The name of the checkpoint that this job trains or loads. It depends on the training, not on the scoring."""
+        """The name of the checkpoint that this job trains or loads. It depends on the training, not on the scoring.
+
+        Where several learning rates are tried, the checkpoints are those of the `trials`.
+        """
         if getattr(self.spec, "train", None) is None:
             raise TypeError(f"{self.network}: {self.spec.quantity} trains nothing")
         home = self.model_copy(update={"spec": self.spec.at_home})
         facts = home._facts()
         facts["spec"] = {name: value for name, value in facts["spec"].items() if name not in SCORING}
         return f"{file_name(self.network)}-{file_name(home.spec.dataset)}-{_hash(facts)}"
+
+    @property
+    def trials(self) -> tuple["Job", ...]:
+        """This job with each of its trainings alone: one, or one with each learning rate that is tried."""
+        if getattr(self.spec, "train", None) is None:
+            return ()
+        specs = (self.spec.model_copy(update={"train": train}) for train in self.spec.train.trials)
+        return tuple(self.model_copy(update={"spec": spec}) for spec in specs)
 
     def _facts(self) -> dict[str, Any]:
         """All that determines the result, without fields that are newer than the oldest records, at their defaults."""

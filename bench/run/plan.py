@@ -26,12 +26,19 @@ Done = Callable[[str, int, int], object]  # called with a data set's name, and h
 class Opened:
     """A data set of a study that was opened, and the settings of the quantities for what is trained on it.
 
-    One that is only tested on has no settings. Where a drawn split was kept, `at` names its file.
+    One that is only tested on has no settings. Where a drawn split was kept, `at` names its file, unlike what was
+    `given`.
     """
 
     at: DataAt
     data: DataSet
+    given: DataAt
+    trained_on: bool
     asked: Asked | None = None
+
+    def is_tested(self, study: Study) -> bool:
+        """Whether networks that were trained on others are scored on this one."""
+        return self.given in study.test_on
 
 
 @dataclass(frozen=True)
@@ -70,39 +77,55 @@ def plan(study: Study, splits: Path | None = None, done: Done = lambda name, cou
     soon, for what takes longest comes last. A network that computes the same function as another is not trained. A
     seeded split is read from the folder `splits` if `keep_split` stored it there in an earlier run.
     """
-    opened = _opened(study, splits, done) if "dice" in study.measures else []
-    settings = [one.asked for one in opened if one.asked] or [study.asked(None)]
+    return _planned(study, _opened(study, splits, done) if "dice" in study.measures else [])
+
+
+def planned_again(planned: Plan, study: Study) -> Plan:
+    """The plan of another study of the same data sets, which are not opened again."""
+    return _planned(study, planned.opened)
+
+
+def _planned(study: Study, opened: Sequence[Opened]) -> Plan:
+    asked = [_with_settings(one, study, opened) for one in opened]
+    settings = [one.asked for one in asked if one.asked] or [study.asked(None)]
     cheapest_first = sorted(study.networks, key=macs_of)
     jobs: dict[str, Job] = {}
     for quantity in QUANTITIES.values():
-        for asked in settings:
-            jobs |= {job.key: job for job in _jobs(quantity, asked, cheapest_first)}
-    return Plan(study, tuple(jobs.values()), replace(settings[0], data=None, tests=()), tuple(opened))
+        for one in settings:
+            jobs |= {job.key: job for job in _jobs(quantity, one, cheapest_first)}
+    return Plan(study, tuple(jobs.values()), replace(settings[0], data=None, tests=()), tuple(asked))
 
 
 def _opened(study: Study, splits: Path | None, done: Done) -> list[Opened]:
     """Open each data set of a study once, those to train on first. Raises UserError where one cannot be used so."""
     sides = ("test",) if study.weights else SPLITS  # weights that are given are not trained
-    home = [_open(at, sides, splits, done) for at in study.data]
-    others = [_open(at, ("test",), splits, done) for at in study.test_on if at not in study.data]
-    tests = [*others, *(one for one in home if one.at in study.test_on)]
-    fitting = {one.at: [test.data for test in tests if test is not one and _alike(one.data, test.data)] for one in home}
+    home = [_open(at, sides, True, splits, done) for at in study.data]
+    others = [_open(at, ("test",), False, splits, done) for at in study.test_on if at not in study.data]
     for test in others:
         if not any(_alike(one.data, test.data) for one in home):
             trained = ", ".join(f"{one.data.name} ({', '.join(one.data.classes)})" for one in home)
             classes = f"its classes ({', '.join(test.data.classes)}) are not those of {trained}"
             raise UserError(f"--test-on {test.data.name}: {classes}; name a data set of the same task")
-    return [replace(one, asked=study.asked(one.data, fitting[one.at])) for one in home] + others
+    return home + others
 
 
-def _open(at: DataAt, sides: Sequence[str], splits: Path | None, done: Done) -> Opened:
-    data = at.open(sides)
+def _with_settings(one: Opened, study: Study, opened: Sequence[Opened]) -> Opened:
+    """A data set with the settings for what is trained on it: it is scored on others of the task, if that was asked."""
+    if not one.trained_on:
+        return one
+    others = (test for test in opened if test.at != one.at and test.is_tested(study))
+    tests = [test.data for test in others if _alike(one.data, test.data)]
+    return replace(one, asked=study.asked(one.data, tests))
+
+
+def _open(at: DataAt, sides: Sequence[str], trained_on: bool, splits: Path | None, done: Done) -> Opened:
+    given, data = at, at.open(sides)
     kept = split_path(at.name, at.root, at.options, data, splits)
     if kept and kept.exists():
         data = apply_kept(data, kept, sides)
         at = replace(at, options=replace(at.options, split_file=kept))
     data.read(partial(done, at.name))
-    return Opened(at, data)
+    return Opened(at, data, given, trained_on)
 
 
 def _alike(one: DataSet, other: DataSet) -> bool:
@@ -118,9 +141,7 @@ def _jobs(quantity: Quantity, asked: Asked, networks: Sequence[str]) -> list[Job
         return []
     measured = [one for one in networks if quantity.name != "dice" or not origin_of(one)]
     by_conditions = zip(*(quantity.jobs(asked.of(network)) for network in measured), strict=True)
-    return [
-        Job.of(network, spec) for specs in by_conditions for network, spec in zip(measured, specs, strict=True)
-    ]
+    return [Job.of(network, spec) for specs in by_conditions for network, spec in zip(measured, specs, strict=True)]
 
 
 def macs_of(network: str) -> float:

@@ -4,9 +4,11 @@ The trainings are an array, so that Slurm starts as many at once as it may; what
 its own. The queue outlives who filled it: to submit again submits only what has no record and is not in the queue.
 """
 
+import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 LARGEST = 1000  # tasks of an array; Slurm allows 1001 unless it is told otherwise
 LOGS = Path("logs", "slurm")  # below the folder of records
 POLL_S = 10.0  # between two looks at the queue
+# Before Python: until it hears the signals of Slurm, they must not end it, which Slurm would take for a failure.
+UNTIL_READY = """sh -c 'trap "" TERM USR2; exec "$@"' sh"""
 ENDLESS = 10**6  # submitit's own limit to how often a task is requeued: `Work` has the one that counts
 
 
@@ -88,29 +92,37 @@ class Engine:
             standings = queue(self.folder)
             waiting = {key for key, one in standings.items() if one.state in ("queued", "running")}
             new = [task for task in tasks if task.key not in waiting and not done(task.key)]
-            groups = _groups(new)
-            scripts = [self._send(group, len(groups)) for group in groups]
+            scripts = [self._send(group, limit) for group, limit in self._groups(new)]
         waits = (task.key for task in tasks if task.key in waiting)
         return Submission(tuple(task.key for task in new), tuple(waits), tuple(scripts))
 
     def plan(self, tasks: Sequence[Task], done: Callable[[str], bool]) -> Submission:
         """What `submit` would submit if the queue were empty. It needs no Slurm."""
         new = [task for task in tasks if not done(task.key)]
-        groups = _groups(new)
-        scripts = [_text(self._executor("TOKEN", group, len(groups), is_dry=True), len(group)) for group in groups]
+        scripts = (
+            _text(self._executor("TOKEN", group, limit, is_dry=True), len(group)) for group, limit in self._groups(new)
+        )
         return Submission(tuple(task.key for task in new), scripts=tuple(scripts))
 
-    def _send(self, group: Sequence[Task], of: int) -> str:
+    def _groups(self, tasks: Sequence[Task]) -> list[tuple[Sequence[Task], int | None]]:
+        """Tasks by what is one job: trainings in arrays, which share the limit, and each exclusive task alone."""
+        trainings = [task for task in tasks if not task.exclusive]
+        arrays = [trainings[at : at + LARGEST] for at in range(0, len(trainings), LARGEST)]
+        limit = max(1, self.place.limit // max(1, len(arrays))) if self.place.limit else None
+        return [*((array, limit) for array in arrays), *(([task], None) for task in tasks if task.exclusive)]
+
+    def _send(self, group: Sequence[Task], limit: int | None) -> str:
         """Submit one job, or one array, held back until all of it is written down; the text for sbatch."""
         from submitit.core.utils import FailedJobError, FailedSubmissionError
 
         token = secrets.token_hex(8)
-        made = self._executor(token, group, of)
+        made = self._executor(token, group, limit)
         at, logs, is_array = now(), str(made.folder), len(group) > 1
         places = ((task.key, index if is_array else None) for index, task in enumerate(group))
         write_down(self.folder, [Submitted(key, token, index, at, logs) for key, index in places])
         try:
-            jobs = made.submit_array([self._work(task) for task in group])
+            with _outside_of_a_job():
+                jobs = made.submit_array([self._work(task) for task in group])
             number = jobs[0].job_id.partition("_")[0]
             ask("scontrol", "release", number)
         except (FailedJobError, FailedSubmissionError) as error:
@@ -119,13 +131,16 @@ class Engine:
         write_down(self.folder, ids={token: number})
         return _text(made, len(group))
 
-    def _executor(self, token: str, group: Sequence[Task], of: int, is_dry: bool = False) -> "SlurmExecutor":
+    def _executor(
+        self, token: str, group: Sequence[Task], limit: int | None, is_dry: bool = False
+    ) -> "SlurmExecutor":  # fmt: skip
         logs = (self.out / LOGS / token).absolute()
-        made = executor(is_dry)(folder=logs, max_num_timeout=ENDLESS, python=self.place.python)
+        if "%" in str(logs):
+            raise UserError(f"{logs}: Slurm replaces what follows a % in a path; give another --out")
+        python = f"{UNTIL_READY} {self.place.python}"
+        made = executor(is_dry)(folder=logs, max_num_timeout=ENDLESS, python=python)
         asked = self.place.asked(f"{NAME}{token}", self.device, group[0].exclusive)
-        if limit := asked.get("array_parallelism"):
-            asked["array_parallelism"] = max(1, limit // of)
-        made.update_parameters(**asked)
+        made.update_parameters(**asked, array_parallelism=limit or LARGEST)
         return made
 
     def _work(self, task: Task) -> Work:
@@ -146,11 +161,18 @@ def executor(is_dry: bool = False) -> Any:
     return SlurmExecutor
 
 
-def _groups(tasks: Iterable[Task]) -> list[list[Task]]:
-    """Tasks by what is one job: trainings in arrays, each exclusive task alone."""
-    trainings = [task for task in tasks if not task.exclusive]
-    arrays = [trainings[at : at + LARGEST] for at in range(0, len(trainings), LARGEST)]
-    return [*arrays, *([task] for task in tasks if task.exclusive)]
+@contextmanager
+def _outside_of_a_job() -> Iterator[None]:
+    """Without the variables of a job that this process may run in: sbatch and the new jobs would go by them.
+
+    What a user or a cluster sets for all jobs stays: the SBATCH_ variables, and where Slurm's settings are.
+    """
+    kept, ours = ("SLURM_CONF", "SLURM_CLUSTERS"), ("SLURM_", "SLURMD_", "SRUN_", "SUBMITIT_")
+    aside = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(ours) and name not in kept}
+    try:
+        yield
+    finally:
+        os.environ.update(aside)
 
 
 def _text(made: "SlurmExecutor", count: int) -> str:

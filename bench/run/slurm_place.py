@@ -125,7 +125,6 @@ class Place(Frozen):
             # Since Slurm 22.05 a step does not take over what its job asked for, and would have one core.
             "srun_args": [f"--cpus-per-task={self.cpus}"] if self.cpus else None,
             "setup": list(self.setup) or None, "exclusive": exclusive or None,
-            "array_parallelism": self.limit,
         }  # fmt: skip
         # Held until all that the tasks need is written down; requeued whatever the cluster's own setting is.
         extra = {**self.extra, "hold": True, "requeue": True}

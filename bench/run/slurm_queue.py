@@ -50,8 +50,9 @@ class Submitted:
 
 @dataclass(frozen=True)
 class Standing:
-    """How a task stands. `id`, `reason`, `node` and `since` are as Slurm tells them, and empty where it does not.
+    """How a task stands. `id`, `reason` and `node` are as Slurm tells them, and empty where it does not.
 
+    `since` is when a running task began, or when Slurm expects a queued one to begin; None where it does not say.
     `ended` is Slurm's word for how a task ended that is gone from the queue, for as long as Slurm remembers it.
     """
 
@@ -170,10 +171,10 @@ def _standing(task: Submitted, row: Row | None) -> Standing:
     if row is None:
         return Standing(task.key, "gone", task.task, log=task.log() if task.id else None)
     number, _, _ = row.id.partition("_")
-    about = Standing(task.key, "gone", row.id, row.reason, row.node, log=replace(task, id=number).log())
-    if row.state in RUNNING:
-        return replace(about, state="running", since=_time(row.since))
-    return replace(about, state="queued") if row.state in QUEUED else replace(about, ended=row.state)
+    log, is_over = replace(task, id=number).log(), row.state not in RUNNING | QUEUED
+    state: State = "gone" if is_over else "running" if row.state in RUNNING else "queued"
+    since, ended = (None, row.state) if is_over else (_time(row.since), "")
+    return Standing(task.key, state, row.id, row.reason, row.node, since, ended, log)
 
 
 def _time(text: str) -> datetime | None:

@@ -60,6 +60,8 @@ class Work:
         """
         from submitit.helpers import DelayedSubmission
 
+        if self.running is None:  # it has not begun
+            return DelayedSubmission(self)
         ran = self.running
         if ran.stop(max(self.grace_s - REQUEUE_S, self.grace_s / 2)) == 0:
             sys.exit(0)  # it was done

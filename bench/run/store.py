@@ -27,8 +27,8 @@ from pydantic_core import from_json
 from bench.errors import UserError, first_line
 from bench.files import Unusable, aside, content_of, link, unusable, write_through
 from bench.locks import held
-from bench.machine import Machine, State, taint
-from bench.quantities import Agreement, CurvePoint, Frozen, ImageScore, Result, Scores
+from bench.machine import Machine, State, pretended, taint
+from bench.quantities import Agreement, CurvePoint, Device, Frozen, ImageScore, Result, Scores
 from bench.quantities.dice import Scored
 from bench.run.job import Job
 
@@ -40,7 +40,7 @@ ENDS = {math.inf, -math.inf}
 # In a folder of records, beside these.
 WRITTEN = (
     "cache", "cache/*", "checkpoints", "checkpoints/*", "checkpoints/*/tensorboard", "locks", "logs", "predictions",
-    "splits",
+    "splits", "studies",
 )  # fmt: skip
 Status = Literal["ok", "refused", "crashed", "out_of_memory", "timed_out", "diverged"]
 
@@ -100,13 +100,26 @@ class Record(Frozen):
     def taints(self) -> tuple[str, ...]:
         """Why the measured time cannot be trusted, in sentences: what went on around it, and not in the whole process.
 
-        Empty for failures and if the machine does not matter.
+        Empty for failures and if the machine does not matter. A GPU that is pretended comes first.
         """
         if self.status != "ok" or not self.machine_id:
-            return ()
+            return self.pretended
         first, last = self.window or (self.before, self.after)
         cores = getattr(self.job.spec, "threads", self.machine.cores)
-        return taint(first, last, cores, self.job.spec.device, on_gpu=self.window is not None)
+        disturbed = taint(first, last, cores, self.job.spec.device, on_gpu=self.window is not None)
+        return (*self.pretended, *disturbed)
+
+    @property
+    def pretended(self) -> tuple[str, ...]:
+        """Why none of its figures, memory and energy included, was measured on a GPU; empty for failures too."""
+        spec = self.job.spec
+        trained_on: Device = getattr(getattr(spec, "train", None), "device", "cpu")
+        device: Device = getattr(spec, "device", trained_on)
+        return pretended(self.machine, device) if self.status == "ok" else ()
+
+    def doubts(self, unit: str) -> tuple[str, ...]:
+        """Why a figure in this unit cannot be trusted: its taints. Other processes do not affect this one's memory."""
+        return self.pretended if unit == "bytes" else self.taints
 
     @property
     def at(self) -> datetime:

@@ -1,5 +1,6 @@
 """A study: what the user asks to measure. It is validated before anything is read or measured."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from bench.machine import this_machine, training_precision
 from bench.networks import find_network, origin_of
 from bench.quantities import MEASURABLE, QUANTITIES, Asked, AskedData, Device, Settings, TrainingPrecision
 from bench.quantities.budget import Budget
+from bench.quantities.training import NOTHING
 from bench.quantities.variants import conditions
 from bench.training.devices import check_devices
 from bench.training.weights import weights_digest
@@ -23,8 +25,10 @@ class Study(Settings):
 
     Each network is trained on each of the data sets of `data`, once for each of the `seeds`, or not at all if `weights`
     are given. It is scored there, and on those of `test_on` with the same classes. A job that sends no event for
-    `silence_s` seconds is killed. CPU operators use `threads`, by default one a core; trainings have a `precision`, by
-    default the one that is fast on this machine. Raises UserError if the study is not possible.
+    `silence_s` seconds is killed. CPU operators use `threads`, by default one a core; trainings may have
+    `training_threads` and a `precision` of their own, else the one that is fast on this machine. With `elsewhere` it
+    runs on other machines, so their cores and GPUs are not asked for here. Raises UserError if the study is not
+    possible.
     """
 
     networks: tuple[str, ...]
@@ -37,6 +41,8 @@ class Study(Settings):
     silence_s: float = 600.0
     threads: int | None = None
     precision: TrainingPrecision | None = None
+    training_threads: int | None = None
+    elsewhere: bool = False
 
     def __post_init__(self) -> None:
         for name in self.networks:
@@ -48,15 +54,21 @@ class Study(Settings):
             raise UserError(f"--size must be {SMALLEST} or more pixels a side, got {size}")
         for variant in self.variants:
             conditions(variant)
+        if not self.elsewhere:
+            self._check_machine()
+        self._check_scored()
+        if self.weights is not None:
+            self._check_weights(self.weights)
+
+    def _check_machine(self) -> None:
+        """Refuse more cores or devices than there are here."""
         if self.threads is not None and self.threads not in range(1, (cores := this_machine().cores) + 1):
             raise UserError(
                 f"--threads must be from 1 to the {cores} cores that this process may use, got {self.threads}; "
                 "leave it out to use all"
             )
-        check_devices(self.devices, self.budget.batch, self.device)
-        self._check_scored()
-        if self.weights is not None:
-            self._check_weights(self.weights)
+        for batch in dict.fromkeys(self.training_of(name).batch or self.budget.batch for name in self.networks):
+            check_devices(self.devices, batch, self.device)
 
     def _check_scored(self) -> None:
         """Refuse to train or score nothing but networks that share another's scores."""
@@ -71,6 +83,9 @@ class Study(Settings):
             raise UserError(f"--weights {path} is for one network, got {named}; name the one it was trained for")
         if len(self.seeds) > 1 or self.devices > 1 or self.patience:
             raise UserError(f"--weights {path} is trained already; leave --seeds, --devices and --patience out")
+        if self.training_of(self.networks[0]) != NOTHING:
+            options = "--lr, --weight-decay, --warmup, --loss-weights, --train-batch and --augmentation"
+            raise UserError(f"--weights {path} is trained already; leave {options} out")
         if "dice" not in self.measures:
             raise UserError(f"--weights {path} is there to be scored; add dice to --measure, or leave it out")
 
@@ -79,6 +94,7 @@ class Study(Settings):
         machine = this_machine()
         asked = Asked(
             self.measures, self.budget, machine.fingerprint, self.device, self.threads or machine.cores,
+            self.training_threads or self.threads or allotted_cores(),
             weights_file=str(self.weights or ""), **{each.name: getattr(self, each.name) for each in fields(Settings)},
         )  # fmt: skip
         if data is None:
@@ -88,6 +104,12 @@ class Study(Settings):
             asked, precision=self.precision or training_precision(self.device), weights=digest, data=asked_data(data),
             tests=tuple(map(asked_data, tests)),
         )  # fmt: skip
+
+
+def allotted_cores() -> int:
+    """The cores that this process may use; those that Slurm gave its task, where it does not bind it to them."""
+    given, cores = os.environ.get("SLURM_CPUS_PER_TASK", ""), this_machine().cores
+    return min(int(given), cores) if given.isdecimal() and int(given) else cores
 
 
 def asked_data(data: DataSet) -> AskedData:

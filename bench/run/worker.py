@@ -17,19 +17,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from bench.data import DataAt
 from bench.data.pseudonyms import without_files
-from bench.errors import LONG, SHORT, Diverged, UserError, clean
+from bench.errors import LONG, SHORT, Diverged, Paused, Terminated, UserError, clean
 from bench.files import Unusable, unusable
 from bench.locks import Lost, is_held
-from bench.machine import ALLOCATOR, State, state, this_machine
+from bench.machine import ALLOCATOR, NUMBERS, State, state, this_machine
 from bench.networks import find_network
 from bench.networks.handed import Handed, received
-from bench.processes import stop, supervised
+from bench.processes import grace_s, stop, supervised
 from bench.quantities import Device, Frozen
 from bench.run.events import Silent, Strange, events
 from bench.run.forkserver import Forked, ForkServer
@@ -41,6 +40,7 @@ from bench.training.devices import Process
 Tell = Callable[[dict[str, Any]], None]
 Child = subprocess.Popen[bytes] | Forked
 LEAVING_S = 10.0  # time for a process to end by itself after its last event
+PAUSE = b"pause\n"  # what a child is told that is to save itself and end
 GRACE_S = 3.0  # time for a lost process to be reported before this process ends with its own error
 
 
@@ -65,7 +65,7 @@ class Order(Frozen):
     `weights` is the file whose digest is in the job. A network that was `handed` over is measured as it is, whatever
     the job calls it; such a record is not kept. A child that sends no event for `silence_s` seconds is considered hung
     and is killed. `process` identifies the process if several train together. `lock` and `token` are of the lock under
-    which the job is done; whoever lost it writes nothing.
+    which the job is done; whoever lost it writes nothing. `gpus` is the child's CUDA_VISIBLE_DEVICES; empty: as here.
     """
 
     job: Job
@@ -80,11 +80,17 @@ class Order(Frozen):
     process: Process = Process()
     lock: Path | None = None
     token: str = ""
+    gpus: str = ""
 
     @property
     def is_ours(self) -> bool:
         """Whether the job is still this run's, and was not taken over by another."""
         return self.lock is None or is_held(self.lock, self.token)
+
+    @property
+    def may_pause(self) -> bool:
+        """Whether it has a training, which can be saved and gone on with."""
+        return getattr(self.job.spec, "train", None) is not None
 
     @property
     def log(self) -> Path:
@@ -97,7 +103,8 @@ class Work:
     """An order in progress. `tell` sends an event to the parent.
 
     `built_at` is the time.monotonic() at which the network was built; `notes` describe how its input and output were
-    adapted. `marks` are the machine's states at the times that the measurement marked.
+    adapted. `marks` are the machine's states at the times that the measurement marked. `asked_to_end` is set when a
+    training is to save itself and end.
     """
 
     order: Order
@@ -105,6 +112,7 @@ class Work:
     built_at: float | None = None
     notes: tuple[str, ...] = ()
     marks: list[State] = field(default_factory=list)
+    asked_to_end: threading.Event = field(default_factory=threading.Event)
 
     def mark(self) -> None:
         """Note the machine's state: a measurement calls this just before and just after what it times."""
@@ -131,24 +139,47 @@ class Work:
         return network
 
     def progress(self, doing: str) -> Callable[..., None]:
-        """Return a function of (done, total) that reports progress to the parent."""
-        return lambda done, total: self.tell({"doing": doing, "done": done, "of": total})
+        """Return a function of (done, total) that reports progress to the parent, and raises Paused if asked to end."""
+
+        def count(done: int, total: int) -> None:
+            self.refuse_to_go_on()
+            self.tell({"doing": doing, "done": done, "of": total})
+
+        return count
+
+    def refuse_to_go_on(self) -> None:
+        """Raise Paused if this process was asked to end."""
+        if self.asked_to_end.is_set():
+            raise Paused("asked to end; the same run again goes on")
 
 
-def run(order: Order, tell: Tell, server: ForkServer | None = None) -> Record:
+def run(
+    order: Order, tell: Tell, server: ForkServer | None = None, look: Callable[[], object] = lambda: None
+) -> Record:  # fmt: skip
     """Run one job in its own process and return its record, which may be a failure.
 
-    The process is forked by `server`, if there is one. `tell` receives the child's events. Raises UserError if the
-    problem concerns every network, such as an unreadable image or a checkpoint that does not fit, Unusable if what is
-    measured cannot be kept, such as on a full disk, and Lost, without a record, if another run took the job over.
+    The process is forked by `server`, if there is one. `tell` receives the child's events; `look` is called every few
+    seconds. Raises UserError if the problem concerns every network, such as an unreadable image or a checkpoint that
+    does not fit, Unusable if what is measured cannot be kept, such as on a full disk, and Lost, without a record, if
+    another run took the job over.
+
+    What `look` raises ends the job. Where that is Terminated, or a signal raises it, a training is saved first, if it
+    can be in the time that `grace_s` gives.
     """
     before, began = state(), time.monotonic()
     with _new_log(order) as log:
-        last = _heard(start(order, log, server), order, tell, order.silence_s, partial(shorten, log))
+
+        def looks() -> None:
+            shorten(log)
+            look()
+
+        last = _heard(start(order, log, server), order, tell, order.silence_s, looks)
         shorten(log)
     try:
         if last["end"] == "lost" or not order.is_ours:
             raise Lost(f"{order.job.key} was taken over by another run")
+        if last["end"] == "paused":  # its process was told so, and not this one
+            raise Terminated
         if last["end"] == "stop":
             raise UserError(last.get("error", ""))
         if last["end"] == "unusable":
@@ -167,7 +198,7 @@ def _new_log(order: Order) -> BinaryIO:
 
 def _heard(
     child: Child, order: Order, tell: Tell, silence_s: float = math.inf,
-    look: Callable[[], None] = lambda: None,
+    look: Callable[[], object] = lambda: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Pass on what a child tells, and return its last event. Then nothing that it started is left.
 
@@ -184,6 +215,9 @@ def _heard(
             tell(event)
         with suppress(subprocess.TimeoutExpired):
             return death(order, child.wait(LEAVING_S))
+    except Terminated:
+        _await_pause(child, order)
+        raise
     except Silent:
         return {"end": "timed_out", "error": f"no sign of life for {silence_s:g} s; see {order.log}"}
     except Strange as strange:
@@ -194,6 +228,29 @@ def _heard(
     return {"end": "crashed", "error": error}
 
 
+def _await_pause(child: Child, order: Order) -> None:
+    """Ask a child to save its training and to end, and wait for that as long as it may take."""
+    if not (order.may_pause and child.stdin and child.stdout):
+        return
+    until = time.monotonic() + grace_s()
+    with suppress(OSError):
+        child.stdin.write(PAUSE)
+        child.stdin.flush()
+    is_over = False
+    while not is_over and (left := until - time.monotonic()) > 0:
+        with suppress(Strange):  # the first line was read in part when the signal came
+            is_over = _is_over(child.stdout.fileno(), left, until)
+
+
+def _is_over(pipe: int, left: float, until: float) -> bool:
+    """Listen to a child until it ends, or no longer; True in any case."""
+    with suppress(Silent):
+        for event in events(pipe, left):
+            if "end" in event or time.monotonic() > until:
+                break
+    return True
+
+
 def start(order: Order, log: BinaryIO | None = None, server: ForkServer | None = None) -> Child:
     """Start a child, under a supervisor, and send it its order. With `log` None it uses our stderr.
 
@@ -202,6 +259,7 @@ def start(order: Order, log: BinaryIO | None = None, server: ForkServer | None =
     """
     path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
     variables = {**os.environ, **ALLOCATOR, "OMP_NUM_THREADS": str(order.threads), "PYTHONPATH": path}
+    variables |= {NUMBERS: order.gpus} if order.gpus else {}
     # -P: a `statistics.py` in the user's folder must not replace Python's module. The child has its own session, so
     # that Ctrl-C reaches only the parent, which then ends the child.
     command = [sys.executable, "-P", "-u", "-m", "bench.run.child"]
@@ -262,10 +320,10 @@ class Ranks:
     reason as its own last event and exits, because it would otherwise wait forever for data from the lost process.
     """
 
-    def __init__(self, order: Order, devices: int, tell: Tell) -> None:
+    def __init__(self, order: Order, devices: int, tell: Tell, trial: int = 0) -> None:
         self.devices, self.tell, self.over = devices, tell, False
         self.threads = max(1, order.threads // devices)  # of each process, including this one
-        self.process = Process(port=_free_port() if devices > 1 else 0)
+        self.process = Process(port=_free_port() if devices > 1 else 0, trial=trial)
         others = (self.process.model_copy(update={"rank": rank}) for rank in range(1, devices))
         self.orders = [order.model_copy(update={"threads": self.threads, "process": process}) for process in others]
         self.children: dict[Child, threading.Thread] = {}  # each with who listens to it

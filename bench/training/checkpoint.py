@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -24,6 +25,8 @@ from bench.quantities import CurvePoint, Frozen, Scores, TrainSpec
 from bench.quantities.scores import find_protocol, terms
 from bench.training.weight_files import read_safetensors
 from bench.training.weights import fit_weights
+
+PROGRESS = "Watch"  # the name of the course of a training in its checkpoints, from earlier versions
 
 
 class TrainingSummary(Frozen):
@@ -101,8 +104,14 @@ def _refuse_unfinished(folder: Path, key: str) -> None:
     last, best = folder / "last.ckpt", folder / "best.ckpt"
     if not last.exists():  # it begins anew, and writes both
         return
-    for path in (last, best):
-        refuse_damaged(path, key)
+    refuse_damaged(last, key)
+    if best.exists() or _was_checked(last):
+        refuse_damaged(best, key)
+
+
+def _was_checked(last: Path) -> bool:
+    """Whether there was a best one yet; one that was asked to end may have been saved before its first check."""
+    return bool(torch.load(last, map_location="cpu", weights_only=True)["callbacks"][PROGRESS]["curve"])
 
 
 def owner_of(path: Path, key: str) -> str:

@@ -12,11 +12,13 @@ class Process(Frozen):
     """Identifies one process of a training.
 
     Process 0 writes all files and is the only one that reports. `port` is the port on this machine at which the others
-    connect to it; a process that trains alone needs none.
+    connect to it; a process that trains alone needs none. `trial` numbers the training, where several learning rates
+    are tried.
     """
 
     rank: int = 0
     port: int = 0
+    trial: int = 0
 
 
 def check_devices(devices: int, batch: int, device: Device) -> None:

@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_map_only
 from torch.utils.data import DataLoader, Sampler
 
 from bench.data.prepared import Prepared, Stream, normalized
-from bench.errors import Diverged
+from bench.errors import Diverged, Paused
 from bench.measure.dice import candidate_scores
 from bench.networks.adapt import OneOfSeveral
 from bench.networks.output_maps import supervised
@@ -31,22 +31,27 @@ from bench.training.random_states import numpy_state, python_state, set_numpy_st
 
 
 class SegmentationTask(pl.LightningModule):
-    """Dice plus cross-entropy, AdamW, linear warm-up then a cosine to zero over all steps.
+    """Dice plus cross-entropy with their weights, AdamW, linear warm-up then a cosine to zero over all steps.
 
     If a network returns several maps in training, all are compared with the masks (deep supervision), each further one
     with half the weight. If several may be the prediction, `val_dice` is that of the best of them, which is the
     network's prediction from then on.
 
     On several devices each process has its part of the images. The reported figures of a step or validation are over
-    all processes and the same in each.
+    all processes and the same in each. `is_to_end` tells after a step whether any of them was `asked_to_end`.
     """
 
-    def __init__(self, network: nn.Module, spec: TrainSpec, maps: int) -> None:
+    def __init__(
+        self, network: nn.Module, spec: TrainSpec, maps: int, asked_to_end: Callable[[], bool] = lambda: False
+    ) -> None:
         super().__init__()
+        self.asked_to_end, self.is_to_end = asked_to_end, False
         self.network = avoid_onednn_bug(network.to(memory_format=torch.channels_last))
         self.spec, self.maps = spec, maps
         one = maps == 1
-        self.loss = DiceCELoss(sigmoid=one, softmax=not one, to_onehot_y=not one)
+        dice, entropy = spec.loss_weights
+        weights: Any = {} if dice == entropy == 1 else {"lambda_dice": dice, "lambda_ce": entropy}
+        self.loss = DiceCELoss(sigmoid=one, softmax=not one, to_onehot_y=not one, **weights)
         self.val_scores: list[list[float]] = []
 
     def forward(self, images: Tensor) -> Any:
@@ -59,7 +64,9 @@ class SegmentationTask(pl.LightningModule):
         target, size = masks.unsqueeze(1).float(), (masks.shape[-2], masks.shape[-1])
         # In full precision, because the 8 bits of bfloat16 are too few for a Dice over 50,000 pixels.
         loss = supervised(self(images), self.maps, size, lambda maps: self.loss(maps, target))
-        mean = self.trainer.strategy.reduce(loss.detach().clone(), reduce_op="mean")
+        told = torch.stack([loss.detach(), loss.new_tensor(float(self.asked_to_end()))])
+        mean, asked = self.trainer.strategy.reduce(told, reduce_op="mean")
+        self.is_to_end = bool(asked > 0)  # in all processes after the same step
         if not torch.isfinite(mean):  # raised in all processes at once, so none waits for the others' gradients
             raise Diverged(f"the loss became {mean.item()} at step {self.global_step + 1} of {self.spec.steps}")
         return {"loss": loss, "mean_loss": mean}
@@ -173,15 +180,19 @@ def val_loader(prepared: Prepared, spec: TrainSpec, rank: int) -> DataLoader[Any
 
 
 class LegSampler(Sampler[int]):
-    """The indices of this process's samples from the present step (also after a resume) to the next checkpoint."""
+    """The indices of this process's samples from the present step (also after a resume) to the next checkpoint.
+
+    Its length is that of a whole interval, for Lightning counts the steps before a resume in.
+    """
 
     def __init__(self, spec: TrainSpec, rank: int, step: Callable[[], int]) -> None:
         self.spec, self.rank, self.step = spec, rank, step
         self.share = spec.batch // spec.devices
 
     def __iter__(self) -> Iterator[int]:
-        first, batch = self.step() * self.spec.batch + self.rank * self.share, self.spec.batch
-        starts = range(first, first + self.spec.checkpoint_interval * batch, batch)
+        step, interval, batch = self.step(), self.spec.checkpoint_interval, self.spec.batch
+        first = step * batch + self.rank * self.share
+        starts = range(first, first + (interval - step % interval) * batch, batch)
         return (draw for start in starts for draw in range(start, start + self.share))
 
     def __len__(self) -> int:
@@ -206,16 +217,16 @@ class OneMachine(LightningEnvironment):
 
 @contextmanager
 def leaving_together() -> Iterator[None]:
-    """Leave the process group if all processes finished or all diverged. If one was lost, this could hang."""
-    diverged = None
+    """Leave the process group if all processes finished, all diverged or all paused. If one was lost, it could hang."""
+    ended = None
     try:
         yield
-    except Diverged as error:
-        diverged = error
+    except (Diverged, Paused) as error:
+        ended = error
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
-    if diverged:
-        raise diverged
+    if ended:
+        raise ended
 
 
 def share_buffers(network: nn.Module) -> None:

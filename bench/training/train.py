@@ -5,7 +5,9 @@ checkpoint.py. The log is kept in both cases. Every file that is read again is w
 """
 
 import re
+import signal
 import statistics
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -23,19 +25,24 @@ from torch import nn
 
 from bench.data.prepared import Prepared
 from bench.data.sealed import seal
-from bench.errors import UserError
+from bench.errors import Paused, UserError
 from bench.files import content_of, write_whole
 from bench.locks import alone_in
 from bench.machine import this_machine
 from bench.quantities import CurvePoint, DiceSpec, TrainSpec
-from bench.training.checkpoint import TrainingSummary, forget_unfinished, keep, owner_of, refuse_damaged
+from bench.training.checkpoint import PROGRESS, TrainingSummary, forget_unfinished, keep, owner_of, refuse_damaged
 from bench.training.devices import Process
 from bench.training.task import OneMachine, SegmentationTask, leaving_together, train_loader, val_loader
 
 Tell = Callable[[dict[str, Any]], None]
+Asked = Callable[[], bool]  # whether a training was asked to end
 OF_A_RESUME = {"optimizer_states", "lr_schedulers"}  # AdamW's state is twice as large as the weights
 HEADER = "step,loss,learning_rate,val_dice"
 LINE = re.compile(r"(\d{1,18}),[-+.e\d]+,[-+.e\d]+,[-+.e\d]*", re.ASCII)
+
+
+def _never() -> bool:
+    return False
 
 
 class Patience(EarlyStopping):
@@ -60,7 +67,7 @@ class Progress(pl.Callback):
     what was written after its checkpoint, so that no step appears twice.
     """
 
-    state_key = "Watch"  # its name in checkpoints of earlier versions
+    state_key = PROGRESS
 
     def __init__(self, spec: TrainSpec, tell: Tell, folder: Path | None = None) -> None:
         self.spec, self.tell, self.folder = spec, tell, folder
@@ -68,6 +75,7 @@ class Progress(pl.Callback):
         self.losses: list[float] = []
         self.step_s: list[float] = []
         self.started = self.rate = 0.0
+        self.is_first = True  # of the steps in this process since the last validation
         self.files, self.table, self.events = ExitStack(), cast("TextIO", StringIO()), cast("Any", None)
 
     def on_train_start(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
@@ -89,8 +97,9 @@ class Progress(pl.Callback):
         loss, step = float(outputs["mean_loss"]), trainer.global_step
         self.losses.append(loss)
         # The first step after a validation fills caches and, on a GPU, tunes kernels, so it is not timed.
-        if len(self.losses) > 1 or self.spec.checkpoint_interval == 1:
+        if not self.is_first or self.spec.checkpoint_interval == 1:
             self.step_s.append(time.perf_counter() - self.started)
+        self.is_first = False
         val_dice = self.curve[-1].val_dice if self.curve else None
         self.tell({"step": step, "steps": self.spec.steps, "loss": loss, "val_dice": val_dice})
         # Each line starts with the newline, so that a validation can append its figure to the last step's line.
@@ -104,7 +113,7 @@ class Progress(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
         val_dice, step = float(trainer.callback_metrics["val_dice"]), trainer.global_step
         self.curve.append(CurvePoint(step=step, loss=sum(self.losses) / len(self.losses), val_dice=val_dice))
-        self.losses = []
+        self.losses, self.is_first = [], True
         self._log(f"{val_dice:.6g}", step, val_dice=val_dice)
         if self.events:
             self.events.flush()  # a resume continues from the next checkpoint, so write all before it
@@ -123,10 +132,35 @@ class Progress(pl.Callback):
             self.events.add_scalar(name, value, step)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"curve": [point.model_dump() for point in self.curve], "step_s": self.step_s}
+        return {"curve": [point.model_dump() for point in self.curve], "step_s": self.step_s, "losses": self.losses}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.curve, self.step_s = [CurvePoint(**point) for point in state["curve"]], state["step_s"]
+        self.losses = state.get("losses", [])  # not in those of earlier versions, which had none
+
+
+class Pausing(pl.Callback):
+    """Ends a training that was asked to end: after its present step, which is saved, or after the check behind it.
+
+    Lightning's own way to end at a signal is set aside, because it saves nothing.
+    """
+
+    def __init__(self, spec: TrainSpec, last: Path) -> None:
+        self.spec, self.last, self.heard = spec, last, signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.heard)
+
+    def on_train_batch_start(self, trainer: pl.Trainer, task: pl.LightningModule, *_: Any) -> None:
+        if getattr(task, "is_to_end", False):  # after a check, which saved it
+            raise Paused(f"asked to end, at step {trainer.global_step} of {self.spec.steps}")
+
+    def on_train_batch_end(self, trainer: pl.Trainer, task: pl.LightningModule, *_: Any) -> None:
+        step = trainer.global_step
+        if getattr(task, "is_to_end", False) and step % self.spec.checkpoint_interval and step < self.spec.steps:
+            trainer.save_checkpoint(self.last)
+            raise Paused(f"asked to end, at step {step} of {self.spec.steps}")
 
 
 def _lines_until(step: int, table: Path) -> list[str]:
@@ -160,11 +194,15 @@ class Task:
         return self.scoring.train
 
 
-def train(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared, tell: Tell) -> TrainingSummary:
+def train(
+    network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared, tell: Tell, asked_to_end: Asked = _never
+) -> TrainingSummary:
     """Train the network from its last checkpoint, or from the start, and load the best weights into it.
 
     `tell` receives {"step", "steps", "loss", "val_dice"} after every step. Raises Diverged if the loss is not finite,
     and UserError where there is no image to train or to validate on, or where its checkpoints are damaged.
+
+    Asked to end, it is saved after the present step and raises Paused; called again, it goes on there.
 
     On several devices this is process 0, and `take_part` must be called in each of the others.
     """
@@ -173,16 +211,20 @@ def train(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared
             raise UserError(f"the side {side} of the split is empty, and a training needs images on train and on val")
     with alone_in(task.folder):
         progress = Progress(task.spec, tell, task.folder)
-        _fit(network, task, train_set, val_set, progress)
+        _fit(network, task, train_set, val_set, progress, asked_to_end)
         return _keep(network, task, progress)
 
 
-def take_part(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared) -> None:
+def take_part(
+    network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared, asked_to_end: Asked = _never
+) -> None:
     """Run as a secondary process of a training, with the same network and images. It writes and reports nothing."""
-    _fit(network, task, train_set, val_set, Progress(task.spec, lambda event: None))
+    _fit(network, task, train_set, val_set, Progress(task.spec, lambda event: None), asked_to_end)
 
 
-def _fit(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared, progress: Progress) -> None:
+def _fit(
+    network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared, progress: Progress, asked_to_end: Asked
+) -> None:
     spec, rank, folder = task.spec, task.process.rank, task.folder
     pl.seed_everything((spec.seed + rank) % 2**32, verbose=False)  # for dropout, which must differ between processes
     # Order: patience, best, last, so that the last checkpoint contains the state of both. Lightning's `save_last` saves
@@ -192,6 +234,7 @@ def _fit(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared,
         *([] if spec.patience is None else [Patience(spec.patience)]),
         Kept(folder, "best", monitor="val_dice", mode="max", enable_version_counter=False),
         Kept(folder, "last", enable_version_counter=False),
+        Pausing(spec, folder / "last.ckpt"),
     ]
     trainer = pl.Trainer(
         accelerator="gpu" if spec.device == "cuda" else "cpu", devices=spec.devices,
@@ -206,7 +249,7 @@ def _fit(network: nn.Module, task: Task, train_set: Prepared, val_set: Prepared,
     last = folder / "last.ckpt"
     with leaving_together():
         trainer.fit(
-            SegmentationTask(network, spec, task.scoring.classes),
+            SegmentationTask(network, spec, task.scoring.classes, asked_to_end),
             train_loader(train_set, spec, rank, lambda: trainer.global_step), val_loader(val_set, spec, rank),
             ckpt_path=last if last.exists() else None, weights_only=True,
         )  # fmt: skip

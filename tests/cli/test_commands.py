@@ -10,7 +10,8 @@ import pytest
 from commanding import bench
 from PIL import Image
 
-from bench.cli.options import DataOptions, RunOptions
+from bench.cli.asked import RunOptions
+from bench.cli.options import DataOptions
 from bench.networks import NETWORKS, origin_of
 
 ROOT = Path(__file__).parent.parent.parent
@@ -99,7 +100,7 @@ def test_cuda_is_refused_where_there_is_none(tmp_path):
 def test_tf32_and_cudnns_benchmark_are_conditions_of_a_time(monkeypatch):
     monkeypatch.setattr("bench.machine.cuda_usable", lambda: True)
     asked = RunOptions(networks=["unet"], measure="latency")
-    plain, both = (o.study(DataOptions()) for o in (asked, replace(asked, tf32=True, cudnn_benchmark=True)))
+    plain, both = (o.study(DataOptions()).study() for o in (asked, replace(asked, tf32=True, cudnn_benchmark=True)))
     assert (plain.device, plain.tf32, plain.cudnn_benchmark) == ("cuda", False, False)
     assert (both.tf32, both.cudnn_benchmark) == (True, True)
 
@@ -257,5 +258,5 @@ def test_data_speed_prints_two_rates(own):
     ],
 )  # fmt: skip
 def test_the_size_of_trainings_is_the_budgets_unless_one_was_given(given, sizes):
-    study = RunOptions(networks=["unet"], **given).study(DataOptions())
+    study = RunOptions(networks=["unet"], **given).study(DataOptions()).study()
     assert (study.size, study.train_size) == sizes

@@ -1,6 +1,6 @@
 """`bench data` and the options about data, as a user types them."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,8 @@ import pytest
 from commanding import bench
 from PIL import Image
 
-from bench.cli.options import DataOptions, RunOptions
+from bench.cli.asked import RunOptions
+from bench.cli.options import DataOptions
 from bench.run.plan import plan
 
 
@@ -69,8 +70,8 @@ def test_near_copies_are_remarks_and_no_fault(tmp_path):
 
 
 def test_pseudonyms_are_a_condition_of_scoring():
-    given = {field.name: field.default for field in fields(RunOptions)} | {"networks": ["unet"], "device": "cpu"}
-    study = RunOptions(**{**given, "measure": "dice", "budget": "smoke", "pseudonyms": True}).study(DataOptions())
+    asked = RunOptions(networks=["unet"], device="cpu", measure="dice", budget="smoke", pseudonyms=True)
+    study = asked.study(DataOptions()).study()
     plain, hidden = plan(replace(study, pseudonyms=False)).jobs[0], plan(study).jobs[0]
     assert (plain.spec.pseudonyms, hidden.spec.pseudonyms) == (False, True)
     assert plain.key != hidden.key

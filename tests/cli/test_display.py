@@ -69,7 +69,7 @@ def test_the_announcement_tells_that_the_images_are_not_the_published_ones(tmp_p
     planned = plan(Study(("unet",), ("dice",), find_budget("smoke"), (DataAt("synthetic"),), "cpu"))
     opened = replace(planned.opened[0], data=replace(planned.opened[0].data, instead="crops instead of images"))
     announce(console, replace(planned, opened=(opened,)), tmp_path)
-    assert "differs   from the published data set: synthetic: crops instead of images  " in console.file.getvalue()
+    assert "differs   from the published data set: crops instead of images  " in console.file.getvalue()
 
 
 def test_without_a_terminal_progress_is_plain_lines():

@@ -65,9 +65,13 @@ def test_no_option_is_in_two_panels_and_none_is_of_no_command():
 def test_the_options_of_a_run_are_told_by_what_they_are_about():
     found = panels(helped("run"))
     assert [*found] == [
-        "Arguments", "Networks", "What to measure", "Data", "Training", "Measuring", "Records", "Output",
+        "Arguments", "Networks", "What to measure", "Data", "Training", "Measuring",
+        "Where it runs", "Records", "Output",
     ]  # fmt: skip
-    assert found["Training"] == ["--steps", "--epochs", "--seeds", "--devices", "--patience", "--weights"]
+    assert found["Training"] == [
+        "--steps", "--epochs", "--train-batch", "--lr", "--weight-decay", "--warmup", "--loss-weights",
+        "--augmentation", "--seeds", "--devices", "--precision", "--patience", "--weights",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("group", ["", "data"])

@@ -124,6 +124,12 @@ def test_both_tables_as_they_are_printed(made_up, capsys):
     assert next(line for line in lines if line.startswith("(10 others)")).split()[2:] == ["20", "100", "50"]
 
 
+def test_where_the_profiler_saw_nothing_it_says_so_and_draws_no_empty_table(made_up, capsys):
+    printed = drawn(made_up.model_copy(update={"operators": ()}), capsys)
+    assert any("torch's profiler saw no operator at work on cpu" in line for line in printed)
+    assert not any("Own time" in line for line in printed)
+
+
 def test_a_column_has_the_unit_in_which_the_network_has_a_figure_of_one_or_more(made_up, capsys):
     names = drawn(made_up, capsys)[1]
     assert names.split() == ["Module", "Params", "(k)", "kMAC", "Acts", "(k)", "Time", "(ms)"]

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent.parent
 MISTAKES = {
     "an option that nothing has": ("run --datset x", "unknown option '--datset' of", "did you mean '--dataset'? all"),
     "one far from any": ("run --zzz", "unknown option '--zzz' of", "; all are listed by: ", "run --help"),
-    "a command that nothing has": ("rnu", "unknown command 'rnu'; did you mean 'run'? known: check, compare, data, "),
+    "a command that nothing has": ("rnu", "unknown command 'rnu'; did you mean 'run'? known: cancel, check, compare, "),
     "one of the data": ("data chek", "unknown command 'chek'; did you mean 'check'? known: check, show, speed"),
     "no value": ("run --size", "--size needs a value, and got none"),
     "a value for a switch": ("run --all=1", "--all takes no value"),

@@ -61,7 +61,9 @@ def quick(line: Line) -> list[str] | None:
     if words[0] in ("doctor", "profile"):
         return None
     if words[0] == "run":
-        return [*without(words, {"--show-plan": False}), "--show-plan"]
+        return words if "--save-study" in words else [*without(words, {"--show-plan": False}), "--show-plan"]
+    if words[0] == "work":  # its keys are of the reader's own study; other tests do tasks
+        return ["work", "--help"]
     if words[0] == "report":  # the figures of all formats take seconds
         return [*without(words, {"--format": True}), "--format", "markdown,csv"]
     return without(words, {"--measure-missing": False})
@@ -79,7 +81,9 @@ def slow(line: Line) -> list[str] | None:
         return [*without(words, {"--quick": False}), "--quick"]
     if words[0] == "profile":
         return [*without(words, {"--batch": True}), "--size", "64"]
-    return small_run(words) if words[0] == "run" and "--show-plan" not in words else None
+    if words[0] != "run" or {"--show-plan", "--save-study", "--on"} & set(words):  # other tests have a Slurm
+        return None
+    return small_run(words)
 
 
 def small_run(words: list[str]) -> list[str]:

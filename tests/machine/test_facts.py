@@ -40,13 +40,26 @@ def test_processors_of_one_name_are_told_apart(field):
     assert len({ENVIRONMENT.fingerprint, known.fingerprint, changed(**{**EPYC, field: "b2"}).fingerprint}) == 3
 
 
-def test_which_gpus_are_visible_does_not_matter_but_their_kind_and_number_do():
+def test_of_the_visible_gpus_only_the_kind_of_the_first_matters():
     def on(visible: str, *gpus: str) -> str:
         return changed(**EPYC, gpus=gpus, variables={"CUDA_VISIBLE_DEVICES": visible}).fingerprint
 
     assert on("0", "H200") == on("3", "H200") == changed(**EPYC, gpus=("H200",)).fingerprint
     assert on("0,1", "H200", "A100") != on("1,0", "A100", "H200"), "the first is the one that is measured"
-    assert len({on("0", "H200"), on("0", "A100"), on("0,1", "H200", "H200"), on("")}) == 4
+    assert on("0", "H200") == on("0,1", "H200", "H200") == on("0,1", "H200", "A100"), "a cluster may show one of eight"
+    assert len({on("0", "H200"), on("0", "A100"), on("")}) == 3
+
+
+def test_a_machine_with_one_gpu_or_none_keeps_its_fingerprint():
+    """Stored digits, made when all visible GPUs counted."""
+    assert changed(**EPYC).fingerprint == "d3714fbe5854"
+    assert changed(**EPYC, gpus=("H200",), driver="570.1").fingerprint == "575a6145e4f7"
+
+
+def test_a_gpu_is_pretended_if_its_name_says_so():
+    assert changed(gpus=("Pretended GPU", "H200")).pretended
+    assert not changed(gpus=("H200", "Pretended GPU")).pretended, "the first is the one that is measured"
+    assert not changed().pretended
 
 
 def test_a_machine_of_an_older_record_keeps_the_fingerprint_that_it_had():

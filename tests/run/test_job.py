@@ -73,7 +73,10 @@ def test_every_condition_changes_the_key(job):
 
 
 def test_every_condition_of_training_changes_the_checkpoint():
-    trainings = [TRAIN.model_copy(update=another(TRAIN, name)) for name in TrainSpec.model_fields]
+    numbers = {"learning_rates": (0.1, 0.2), "loss_weights": (1.0, 0.5)}
+    changes = [{**another(TRAIN, name), **{name: numbers[name] for name in {name} & set(numbers)}}
+               for name in TrainSpec.model_fields]  # fmt: skip
+    trainings = [TRAIN.model_copy(update=change) for change in changes]
     keys = {changed(DICE, train=training).training_key for training in [TRAIN, *trainings]}
     keys |= {DICE.model_copy(update={"libraries": {"timm": "1.1"}}).training_key}
     assert len(keys) == len(TrainSpec.model_fields) + 2

@@ -19,9 +19,7 @@ from bench.run.plan import missing, plan
 from bench.run.store import Record, Store
 from bench.run.study import Study
 
-PLAN = plan(
-    Study(("unet", "unetpp"), ("cost", "latency"), find_budget("quick"), (DataAt("synthetic"),), device="cpu")
-)
+PLAN = plan(Study(("unet", "unetpp"), ("cost", "latency"), find_budget("quick"), (DataAt("synthetic"),), device="cpu"))
 COUNT = Count(counter="c", macs=1)
 RESULTS = {
     "cost": Cost(parameters=1, trainable_parameters=1, parameter_bytes=4, buffer_bytes=0, fvcore=COUNT, torch=COUNT),
@@ -38,7 +36,7 @@ class Listener:
         self.begun.append(job.key)
         assert seconds_left > 0
 
-    def event(self, event):
+    def event(self, event, job=None):
         if "waiting" in event:
             self.on_wait(event["waiting"])
 

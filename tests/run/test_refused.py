@@ -35,7 +35,7 @@ class Listener:
     def begin(self, job, seconds_left):
         pass
 
-    def event(self, event):
+    def event(self, event, job=None):
         self.told.append(event["waiting"])
 
     def end(self, record):
