@@ -274,9 +274,9 @@ class Scores(Result):
     source: str = ""
     predictions: str = ""
     predicted_map: str = ""
-    tried: tuple[Tried, ...] = ()
     copies: int = Field(0, ge=0)
     near_copies: int = Field(0, ge=0)
+    tried: tuple[Tried, ...] = ()
 
     @property
     def taken(self) -> float | None:

@@ -16,6 +16,7 @@ from bench.run.store import Record
 from bench.stats.estimate import (
     Estimate,
     Terms,
+    added,
     by_class,
     by_unit,
     estimate,
@@ -178,7 +179,7 @@ class Row:
             def by_patient(scores: Scores) -> Terms:
                 return of_patients(self._of_units(scores, name, of), patients(scores), worst)
 
-            return [_added([by_patient(scores) for scores in folds]) for folds in self._by_seed]
+            return [added([by_patient(scores) for scores in folds]) for folds in self._by_seed]
 
         return self._once(("terms", name, of.name), compute)
 
@@ -315,16 +316,6 @@ def score_together(rows: Iterable[Row]) -> None:
     if len(scored) >= MANY:
         for row, found in zip(scored, forked(_scored, scored), strict=False):
             row.kept.update(found)
-
-
-def _added(folds: Sequence[Terms]) -> Terms:
-    """The terms of the folds of one seed: of a patient who is in the test split of several, their sum."""
-    if len(folds) == 1:
-        return folds[0]
-    found: dict[str, Any] = {}
-    for fold in folds:
-        found |= {name: found[name] + own if name in found else own for name, own in fold.items()}
-    return found
 
 
 def _scored(row: Row) -> dict[Any, Estimate | None]:

@@ -135,14 +135,14 @@ class Section:
         return sorted(set().union(*(row.seeds for row in self.rows)))
 
     @cached_property
-    def tuned(self) -> list[Trained]:
-        """How each network was trained, of those that were trained here."""
-        return [one for row in self.rows if (one := trained(row.title, row.records))]
-
-    @cached_property
     def folds(self) -> list[int]:
         """The folds of the data set that were trained on, each once."""
         return sorted(set().union(*(row.folds for row in self.rows)))
+
+    @cached_property
+    def tuned(self) -> list[Trained]:
+        """How each network was trained, of those that were trained here."""
+        return [one for row in self.rows if (one := trained(row.title, row.records))]
 
     @cached_property
     def trained_on(self) -> set[str]:

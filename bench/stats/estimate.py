@@ -165,6 +165,16 @@ def pool_folds(trainings: Sequence[Terms]) -> list[Terms]:
     return [terms for terms in pooled if terms and len(terms) == most]
 
 
+def added(folds: Sequence[Terms]) -> Terms:
+    """The terms of the folds of one training: of a patient who is in the test split of several, their sum."""
+    if len(folds) == 1:
+        return folds[0]
+    found: dict[str, np.ndarray] = {}
+    for fold in folds:
+        found |= {name: found[name] + own if name in found else own for name, own in fold.items()}
+    return found
+
+
 def _share_none(first: Terms, second: Terms) -> bool:
     return list(first) != list(second) and first.keys().isdisjoint(second)
 
