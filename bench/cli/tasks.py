@@ -1,5 +1,6 @@
 """`bench jobs`, `work`, `status` and `cancel`: the tasks of a study, for any queue."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,7 +40,8 @@ def jobs(asked: RunOptions, data: DataOptions, out: Out = None, as_json: Json = 
     keep_split(planned.plan, study.out / "splits")
     missing = [task for key, task in planned.tasks.items() if not planned.is_done(key)]
     if as_json:
-        print_json([_facts(task, study.out) for task in missing])
+        memory = _memory_on_record(study.out)
+        print_json([_facts(task, memory) for task in missing])
         return
     for task in missing:
         needs = [f"{task.gpus} GPU{'s' * (task.gpus > 1)}" * bool(task.gpus), f"{task.threads} threads"]
@@ -50,7 +52,7 @@ def jobs(asked: RunOptions, data: DataOptions, out: Out = None, as_json: Json = 
     echo(f"{told} Do one with: bench work KEY --out {study.out}", err=True)
 
 
-def _facts(task: Any, out: Path) -> dict[str, Any]:
+def _facts(task: Any, memory: Callable[[Any], int | None]) -> dict[str, Any]:
     """What a queue has to know of a task."""
     first = task.jobs[0]
     train = getattr(first.spec, "train", None)
@@ -58,23 +60,24 @@ def _facts(task: Any, out: Path) -> dict[str, Any]:
         "key": task.key, "does": task.does, "network": None if task.alone else first.network,
         "dataset": None if task.alone else first.spec.dataset, "seed": train.seed if train else None,
         "gpus": task.gpus, "threads": task.threads, "alone": task.alone, "seconds": round(task.seconds, 1),
-        "memory_bytes": _memory(first, out), "records": [] if task.alone else [job.key for job in task.jobs],
+        "memory_bytes": memory(first) if train else None, "records": [] if task.alone else [job.key for job in task.jobs],
     }  # fmt: skip
 
 
-def _memory(job: Any, out: Path) -> int | None:
-    """The memory of a training step, from one of the network that is on record, in proportion; None without one."""
+def _memory_on_record(out: Path) -> Callable[[Any], int | None]:
+    """A function of a training's job: the memory of a step of it, in proportion to one of the network on record."""
     from bench.quantities import Memory
     from bench.read.load import load
-    from bench.run.job import file_name
 
-    train = getattr(job.spec, "train", None)
-    if train is None or not out.is_dir():
-        return None
-    records = load([out], lambda name: name.startswith(f"{file_name(job.network)}-memory-")).records
-    steps = [(r.job.spec, r.result) for r in records if isinstance(r.result, Memory) and r.job.spec.mode == "training"]
-    shares = ((found, train.batch / spec.batch * (job.spec.size / spec.size) ** 2) for spec, found in steps)
-    return max((int(found.weights_bytes + found.activations_bytes * share) for found, share in shares), default=None)
+    records = load([out], lambda name: "-memory-" in name).records if out.is_dir() else []
+    steps = [(r.job, r.result) for r in records if isinstance(r.result, Memory) and r.job.spec.mode == "training"]
+
+    def memory(job: Any) -> int | None:
+        pixels = job.spec.train.batch * job.spec.size**2
+        ours = [(one, pixels / (of.spec.batch * of.spec.size**2)) for of, one in steps if of.network == job.network]
+        return max((int(one.weights_bytes + one.activations_bytes * share) for one, share in ours), default=None)
+
+    return memory
 
 
 @command()
