@@ -60,7 +60,8 @@ def _facts(task: Any, memory: Callable[[Any], int | None]) -> dict[str, Any]:
         "key": task.key, "does": task.does, "network": None if task.alone else first.network,
         "dataset": None if task.alone else first.spec.dataset, "seed": train.seed if train else None,
         "gpus": task.gpus, "threads": task.threads, "alone": task.alone, "seconds": round(task.seconds, 1),
-        "memory_bytes": memory(first) if train else None, "records": [] if task.alone else [job.key for job in task.jobs],
+        "memory_bytes": memory(first) if train else None,
+        "records": [] if task.alone else [job.key for job in task.jobs],
     }  # fmt: skip
 
 
