@@ -44,8 +44,9 @@ ROOMY = 110  # characters of a line from which on a table is shown with all of i
 def announce(to: Screen, planned: Plan, out: Path) -> None:
     """Announce the run: the machine, the networks, the data, the jobs and the estimated time."""
     study, waiting = planned.study, missing(planned, Store(out))
+    machine = "the nodes of the queue" if study.elsewhere else this_machine().title
     lines = {
-        "machine": f"{this_machine().title}; measuring on {study.device}", "networks": ", ".join(study.networks),
+        "machine": f"{machine}; measuring on {study.device}", "networks": ", ".join(study.networks),
         "data": "none needed", "budget": f"{study.budget.name}: {study.budget.purpose}",
     }  # fmt: skip
     if planned.opened:

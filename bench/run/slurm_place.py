@@ -116,14 +116,15 @@ class Place(Frozen):
     def asked(self, name: str, device: str, exclusive: bool) -> dict[str, Any]:
         """The settings of submitit's executor for tasks of a job's `name` on a device, cpu or cuda.
 
-        An exclusive task has a machine for itself, and of its GPUs those of one training.
+        An exclusive task has a machine for itself with all of its cores, and of its GPUs those of one training.
         """
         gpus = self.gpus if self.gpus is not None else int(device != "cpu")
+        # Since Slurm 22.05 a step does not take over what its job asked for, and would be bound to one core.
+        cores = ["--cpu-bind=none"] if exclusive else [f"--cpus-per-task={self.cpus}"] if self.cpus else None
         named = {
             "partition": self.partition, "account": self.account, "qos": self.qos, "constraint": self.constraint,
-            "mem": self.memory, "cpus_per_task": self.cpus, "gpus_per_node": gpus or None,
-            # Since Slurm 22.05 a step does not take over what its job asked for, and would have one core.
-            "srun_args": [f"--cpus-per-task={self.cpus}"] if self.cpus else None,
+            "mem": self.memory, "cpus_per_task": None if exclusive else self.cpus, "gpus_per_node": gpus or None,
+            "srun_args": cores,
             "setup": list(self.setup) or None, "exclusive": exclusive or None,
         }  # fmt: skip
         # Held until all that the tasks need is written down; requeued whatever the cluster's own setting is.
