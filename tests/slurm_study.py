@@ -69,14 +69,13 @@ def write(folder: Path, networks: int = 4, seeds: str = "0, 1", steps: int = 4, 
     return path
 
 
-def scores(folder: Path) -> dict[str, object]:
-    """Of each training on record: its curve and the scores of each image, by network, data set and seed."""
+def scores(folder: Path) -> dict[tuple[str, str, int], tuple[str, ...]]:
+    """Of each training on record: its curve and the scores of each image, as text, by network, data set and seed."""
     found = {}
     for path in sorted((folder / "results").glob("*-dice-*.json")):
         record = read_record(path)
         spec, result = record.job.spec, record.result
         assert result, record.error
-        found[record.job.network, spec.dataset, spec.train.seed] = (
-            [point.model_dump() for point in result.curve], [image.model_dump() for image in result.images],
-        )  # fmt: skip
+        lines = tuple(one.model_dump_json() for one in (*result.curve, *result.images))
+        found[record.job.network, spec.dataset, spec.train.seed] = lines
     return found

@@ -6,7 +6,8 @@ import pytest
 from orders import changed, ignored, order, tiny
 from toys import Killed
 
-from bench.cli.options import RunOptions
+from bench.cli.asked import RunOptions
+from bench.cli.options import DataOptions
 from bench.data import DataAt
 from bench.errors import Diverged, UserError
 from bench.quantities import QUANTITIES
@@ -202,12 +203,16 @@ def test_the_announcement_tells_the_settings_of_single_networks():
     assert (own.steps, own.batch, own.learning_rates, own.weight_decay) == (40, 8, (3e-4, 1e-4), 0.1)
 
 
+def settings(options):
+    return options.study(DataOptions()).training.settings
+
+
 def test_the_options_of_the_command_line_are_settings_of_the_training():
     options = RunOptions(
         lr="1e-3, 3e-4", weight_decay=0.1, warmup=0.0, loss_weights="1,0.5", train_batch=8, augmentation="none"
     )
-    assert options.training == Training((1e-3, 3e-4), 0.1, 0.0, 8, "none", (1, 0.5))
-    assert RunOptions().training == Training()
+    assert settings(options) == Training((1e-3, 3e-4), 0.1, 0.0, 8, "none", (1, 0.5))
+    assert settings(RunOptions()) == Training()
     for wrong in ({"lr": "fast"}, {"lr": "1e-3,,"}, {"lr": "nan"}, {"loss_weights": "1"}, {"augmentation": "flop"}):
         with pytest.raises(UserError, match=r"--lr|--loss-weights|--augmentation"):
-            _ = RunOptions(**wrong).training
+            settings(RunOptions(**wrong))
