@@ -209,8 +209,15 @@ def read_study(path: Path, given: Mapping[str, Any] | None = None) -> StudyFile:
 
 
 def changed(study: StudyFile, given: Mapping[str, Any]) -> StudyFile:
-    """The study with other values for these keys."""
-    return StudyFile.model_validate({**study.model_dump(exclude_unset=True), **given})
+    """The study with other values for these keys. Raises UserError, which names the option, for one it cannot have."""
+    try:
+        return StudyFile.model_validate({**study.model_dump(exclude_unset=True), **given})
+    except ValidationError as error:
+        fault = error.errors()[0]
+    key = next(part for part in fault["loc"] if isinstance(part, str) and part not in ("training", "data"))
+    option = OPTIONS.get(key, key.replace("_", "-"))
+    told = fault["msg"].removeprefix("Value error, ")
+    raise UserError(f"--{option}: {told[:1].lower()}{told[1:]}; got {printable(str(fault['input']))[:80]}")
 
 
 def with_data(
@@ -267,6 +274,11 @@ def _relative_to(folder: Path, tables: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+# Keys whose options have other names.
+OPTIONS = {
+    "sizes": "size", "batches": "batch", "variants": "variant", "measures": "measure", "groups": "group",
+    "learning_rate": "lr", "root": "data-root",
+}  # fmt: skip
 TABLES: dict[str, type[Frozen]] = {"data": DataTable, "training": TrainingTable, "slurm": Place}
 
 
