@@ -1,5 +1,6 @@
 """`bench jobs`, `work`, `status` and `cancel`: the tasks of a study, for any queue."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,8 +47,9 @@ def jobs(asked: RunOptions, data: DataOptions, out: Out = None, as_json: Json = 
         needs += ["a machine for itself"] * task.alone + [f"about {duration(task.seconds)}"]
         echo(plain(f"{task.key}  {task.does}; {', '.join(filter(None, needs))}"))
     done = len(planned.tasks) - len(missing)
-    told = f"{len(missing)} tasks to do, {done} on record in {study.out}."
-    echo(f"{told} Do one with: bench work KEY --out {study.out}", err=True)
+    told = f"{len(missing)} task{'s' * (len(missing) != 1)} to do, {done} on record in {study.out}"
+    how = f". Do one with: bench work KEY --out {shlex.quote(str(study.out))}" * bool(missing)
+    echo(plain(f"{told}{how}"), err=True)
 
 
 def _facts(task: Any, out: Path) -> dict[str, Any]:
@@ -93,10 +95,11 @@ def work(
     from bench.cli.display import followed
     from bench.run.plan import keep_split, missing
     from bench.run.store import WRITTEN, Store
+    from bench.run.study_file import read_study
     from bench.run.tasks import note_plan, only
 
     with stopped_by_signals():
-        out = out or Path("results")
+        out = out or (read_study(study).out if study else Path("results"))
         writable(out, WRITTEN)
         for planned, tasks in _found(keys, study, out, quiet):
             keep_split(planned, out / "splits")
@@ -116,19 +119,27 @@ def _found(keys: list[str], given: Path | None, out: Path, quiet: bool) -> list[
     files = [given] if given else kept_studies(out)
     if not files:
         raise UserError(f"no study is kept in {out}; make the tasks with `bench jobs`, or name the study with --study")
-    left, found, known = dict.fromkeys(keys), list[tuple[Any, list[Any]]](), list[str]()
+    left, found, known = dict.fromkeys(keys), list[tuple[Any, list[Any]]](), dict[str, None]()
+    faults = list[str]()
     for file in files:
-        asked = read_study(file).study()
-        planned = read_and_plan(settled(asked, out, write=True), out, quiet)
+        try:
+            asked = read_study(file).study()
+            planned = read_and_plan(settled(asked, out, write=True), out, quiet)
+        except UserError as error:
+            if given:
+                raise
+            faults.append(f"; {file} was left out: {str(error).splitlines()[0]}")
+            continue
         tasks = {task.key: task for task in tasks_of(planned, asked, out)}
-        known += tasks
+        known |= dict.fromkeys(tasks)
         if mine := [tasks[key] for key in left if key in tasks]:
             found.append((planned, mine))
         left = {key: None for key in left if key not in tasks}
         if not left:
             return found
     changed = "; a task whose network, data or settings changed has another key, which `bench jobs` lists"
-    raise UserError(f"{unknown('task', next(iter(left)), known)}{changed}")
+    place = ", and so has one with a network of a file when it is called from another folder"
+    raise UserError(f"{unknown('task', next(iter(left)), known)}{changed}{place}{''.join(faults)}")
 
 
 @command()
