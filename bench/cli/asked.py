@@ -160,4 +160,6 @@ class RunOptions:
 def _test_on(text: str) -> tuple[str, Path | None]:
     """A data set to test on: its name, and its folder after an equals sign."""
     name, _, folder = text.partition("=")
+    if not name.strip():
+        raise UserError(f"--test-on takes the name of a data set, or NAME=FOLDER, such as tn3k=TN3K; got '{text}'")
     return name.strip(), Path(folder) if folder else None

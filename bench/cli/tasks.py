@@ -40,7 +40,7 @@ def jobs(asked: RunOptions, data: DataOptions, out: Out = None, as_json: Json = 
     keep_split(planned.plan, study.out / "splits")
     missing = [task for key, task in planned.tasks.items() if not planned.is_done(key)]
     if as_json:
-        print_json([_facts(task, study.out) for task in missing])
+        print_json([_facts(task, planned.plan, study.out) for task in missing])
         return
     for task in missing:
         needs = [f"{task.gpus} GPU{'s' * (task.gpus > 1)}" * bool(task.gpus), f"{task.threads} threads"]
@@ -52,13 +52,15 @@ def jobs(asked: RunOptions, data: DataOptions, out: Out = None, as_json: Json = 
     echo(plain(f"{told}{how}"), err=True)
 
 
-def _facts(task: Any, out: Path) -> dict[str, Any]:
+def _facts(task: Any, plan: Any, out: Path) -> dict[str, Any]:
     """What a queue has to know of a task."""
     first = task.jobs[0]
+    at = None if task.alone else plan.home_of(first) or plan.data_of(first)
     train = getattr(first.spec, "train", None)
     return {
         "key": task.key, "does": task.does, "network": None if task.alone else first.network,
-        "dataset": None if task.alone else first.spec.dataset, "seed": train.seed if train else None,
+        "dataset": at and at.name, "root": str(at.root) if at and at.root else None,
+        "seed": train.seed if train else None,
         "gpus": task.gpus, "threads": task.threads, "alone": task.alone, "seconds": round(task.seconds, 1),
         "memory_bytes": _memory(first, out), "records": [] if task.alone else [job.key for job in task.jobs],
     }  # fmt: skip

@@ -163,7 +163,7 @@ class StudyFile(Frozen):
     timeout: float = Field(600.0, ge=1, le=1e9)
     training: TrainingTable = TrainingTable()
     on: Literal["local", "slurm"] = "local"
-    gpus: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    gpus: Annotated[tuple[Annotated[int, Field(ge=0)], ...], AfterValidator(_once)] = ()
     slurm: Place = Place()
     out: Given = Path("results")
     reports: Given = Path("reports")
@@ -214,7 +214,11 @@ class StudyFile(Frozen):
             if name not in known and name != "all":
                 raise unknown("data set in test_on", name, [*known, "all"])
         wanted = known if "all" in self.test_on else self.test_on
-        return tuple(at for one in self.data if one.name in wanted or not one.train for at in one.places)
+        found = tuple(at for one in self.data if one.name in wanted or not one.train for at in one.places)
+        if len(self.data) == 1 and self.test_on not in ((), ("all",)):
+            name = self.data[0].name
+            raise UserError(f"--test-on {name}: no other data set is trained on; name another one, or leave it out")
+        return found
 
 
 def read_study(path: Path, given: Mapping[str, Any] | None = None) -> StudyFile:
@@ -325,6 +329,10 @@ def _fault(read: TomlFile, error: ValidationError) -> UserError:
     where = read.at(loc)
     if fault["type"] == "extra_forbidden":
         *outer, key = map(str, loc)
+        if outer and key in StudyFile.model_fields:
+            raise UserError(
+                f"{where}: '{key}' is not a key of [{outer[0]}] but of the study; write it above all tables"
+            )
         table = next((TABLES[name] for name in reversed(outer) if name in TABLES), NetworkTable if outer else StudyFile)
         return UserError(f"{where}: {unknown('key', printable(key), table.model_fields)}")
     key = ".".join(str(part) for part in loc if not (isinstance(part, str) and "[" in part))

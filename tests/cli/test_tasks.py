@@ -92,6 +92,20 @@ def test_steps_that_are_given_replace_the_files_epochs(place):
     assert "epochs" not in (place / "other.toml").read_text()
 
 
+def test_a_data_set_to_test_on_has_a_name(place):
+    for text in ("", "=x", " "):
+        assert "--test-on takes the name of a data set" in refused(place, "jobs", "study.toml", "--test-on", text)
+
+
+def test_two_folders_of_images_are_told_apart_in_the_list(place):
+    clinic(place / "other")
+    image, another = sorted((place / "other" / "clinic" / "masks").iterdir())[:2]
+    image.write_bytes(another.read_bytes())
+    (place / "study.toml").write_text(STUDY + '[[data]]\nname = "folder"\nroot = "other/clinic"\n')
+    listed = json.loads(bench("jobs", "study.toml", "--json", cwd=place).stdout)
+    assert [task["root"] for task in listed] == ["clinic", "other/clinic", None]
+
+
 def test_an_unknown_key_is_refused_with_the_known_ones_and_with_why_it_may_be(place):
     training = keys(place)[0]
     assert "did you mean" in refused(place, "work", training[:-1] + "x")

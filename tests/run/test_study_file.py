@@ -135,6 +135,10 @@ REFUSED = {
     "an unknown measure": ('seeds = [1]\nmeasures = ["costs"]\n', ":2: unknown measure 'costs'; did you mean 'cost'?"),
     "an unknown variant": ('seeds = [1]\nvariants = ["fold"]\n', ":2: unknown variant 'fold'; did you mean 'folded'?"),
     "a fold below zero": ('[[data]]\nname = "tn3k"\nfolds = [-1]\n', ":3: data.0.folds"),
+    "a key of the study below a table": (
+        "[slurm]\nseeds = [1]\n",
+        ":2: 'seeds' is not a key of [slurm] but of the study",
+    ),
     "a control character": ('"\\u001b[31m" = 1\n', r"unknown key '\x1b[31m'"),
 }
 
@@ -158,6 +162,13 @@ def test_what_is_said_twice_counts_once(written):
     study = read_study(written(text + 2 * '[[data]]\nname = "tn3k"\nroot = "x"\nfolds = [1, 1, 0]\n')).study()
     assert (study.networks, study.seeds, study.size, study.sizes) == (("unet",), (3, 0), 64, ())
     assert [at.options.fold for at in study.data] == [1, 0]
+
+
+def test_what_is_only_tested_on_itself_is_refused(written):
+    study = read_study(written('networks = ["unet"]\ntest_on = "synthetic"\n'))
+    with pytest.raises(UserError, match="--test-on synthetic: no other data set is trained on"):
+        study.study()
+    assert changed(study, {"test_on": ("all",)}).study().data == (DataAt("synthetic"),)
 
 
 def test_one_network_needs_no_list(written):
