@@ -55,7 +55,6 @@ def run(
     """
     from bench.cli.display import announce, conclude, do
     from bench.cli.terminal import console
-    from bench.judge.claims_file import read_claims
     from bench.run.plan import keep_split
     from bench.run.store import WRITTEN
 
@@ -79,8 +78,6 @@ def run(
             announce(console(), planned, study.out)
         if show_plan:
             return
-        if study.claims:
-            read_claims(study.claims)  # what is wrong with them is told before the work
         keep_split(planned, study.out / "splits")
         records = do(planned, study.out, quiet)
         try:
@@ -92,6 +89,7 @@ def run(
 
 def planned_here(study: "StudyFile", name: str, quiet: bool) -> "Plan":
     """The plan of a study on this machine. One from a file, of this `name`, is kept beside its records."""
+    from bench.judge.claims_file import read_claims
     from bench.run.gpus import choose
     from bench.run.kept_study import keep_study, settled
     from bench.run.tasks import note_plans
@@ -100,6 +98,8 @@ def planned_here(study: "StudyFile", name: str, quiet: bool) -> "Plan":
         if study.device == "cpu":
             raise UserError("--gpus chooses among GPUs, and --device is cpu here; leave one of the two out")
         choose(study.gpus)
+    if study.claims:
+        read_claims(study.claims)  # what is wrong with them is told before the work
     asked = study.study()
     if not name:
         return read_and_plan(asked, study.out, quiet)
