@@ -100,7 +100,11 @@ class RunOptions:
         study = read_study(Path(files[0])) if files else StudyFile(networks={})
         given = {**self._networks(study), **self._settings(), **self._training(study), **more}
         given |= with_data(study, self.dataset, self._data(data), [_test_on(text) for text in self.test_on or []])
-        return changed(study, {key: value for key, value in given.items() if value is not None})
+        given = {key: value for key, value in given.items() if value is not None}
+        for one, other in (("steps", "epochs"), ("epochs", "steps")):
+            if one in given and other not in given:  # of the two, what is given replaces the file's
+                given[other] = None
+        return changed(study, given)
 
     def _training(self, study: "StudyFile") -> dict[str, Any]:
         """The key of a study that says how networks are trained, with what was given."""
@@ -156,4 +160,6 @@ class RunOptions:
 def _test_on(text: str) -> tuple[str, Path | None]:
     """A data set to test on: its name, and its folder after an equals sign."""
     name, _, folder = text.partition("=")
+    if not name.strip():
+        raise UserError(f"--test-on takes the name of a data set, or NAME=FOLDER, such as tn3k=TN3K; got '{text}'")
     return name.strip(), Path(folder) if folder else None

@@ -89,18 +89,24 @@ def run(
 
 def planned_here(study: "StudyFile", name: str, quiet: bool) -> "Plan":
     """The plan of a study on this machine. One from a file, of this `name`, is kept beside its records."""
+    from bench.judge.claims_file import read_claims
     from bench.run.gpus import choose
     from bench.run.kept_study import keep_study, settled
+    from bench.run.tasks import note_plans
 
     if study.gpus:
         if study.device == "cpu":
             raise UserError("--gpus chooses among GPUs, and --device is cpu here; leave one of the two out")
         choose(study.gpus)
-    wanted = study.study()
-    if name:
-        wanted = settled(wanted, study.out)
-        keep_study(study, name)
-    return read_and_plan(wanted, study.out, quiet)
+    if study.claims:
+        read_claims(study.claims)  # what is wrong with them is told before the work
+    asked = study.study()
+    if not name:
+        return read_and_plan(asked, study.out, quiet)
+    planned = read_and_plan(settled(asked, study.out), study.out, quiet)
+    keep_study(study, name)
+    note_plans(planned, asked, study.out)
+    return planned
 
 
 def read_and_plan(study: "Study", out: Path, quiet: bool) -> "Plan":

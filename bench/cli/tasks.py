@@ -1,5 +1,6 @@
 """`bench jobs`, `work`, `status` and `cancel`: the tasks of a study, for any queue."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,24 +42,27 @@ def jobs(asked: RunOptions, data: DataOptions, out: Out = None, as_json: Json = 
     missing = [task for key, task in planned.tasks.items() if not planned.is_done(key)]
     if as_json:
         memory = _memory_on_record(study.out)
-        print_json([_facts(task, memory) for task in missing])
+        print_json([_facts(task, planned.plan, memory) for task in missing])
         return
     for task in missing:
         needs = [f"{task.gpus} GPU{'s' * (task.gpus > 1)}" * bool(task.gpus), f"{task.threads} threads"]
         needs += ["a machine for itself"] * task.alone + [f"about {duration(task.seconds)}"]
         echo(plain(f"{task.key}  {task.does}; {', '.join(filter(None, needs))}"))
     done = len(planned.tasks) - len(missing)
-    told = f"{len(missing)} tasks to do, {done} on record in {study.out}."
-    echo(f"{told} Do one with: bench work KEY --out {study.out}", err=True)
+    told = f"{len(missing)} task{'s' * (len(missing) != 1)} to do, {done} on record in {study.out}"
+    how = f". Do one with: bench work KEY --out {shlex.quote(str(study.out))}" * bool(missing)
+    echo(plain(f"{told}{how}"), err=True)
 
 
-def _facts(task: Any, memory: Callable[[Any], int | None]) -> dict[str, Any]:
+def _facts(task: Any, plan: Any, memory: Callable[[Any], int | None]) -> dict[str, Any]:
     """What a queue has to know of a task."""
     first = task.jobs[0]
+    at = None if task.alone else plan.home_of(first) or plan.data_of(first)
     train = getattr(first.spec, "train", None)
     return {
         "key": task.key, "does": task.does, "network": None if task.alone else first.network,
-        "dataset": None if task.alone else first.spec.dataset, "seed": train.seed if train else None,
+        "dataset": at and at.name, "root": str(at.root) if at and at.root else None,
+        "seed": train.seed if train else None,
         "gpus": task.gpus, "threads": task.threads, "alone": task.alone, "seconds": round(task.seconds, 1),
         "memory_bytes": memory(first) if train else None,
         "records": [] if task.alone else [job.key for job in task.jobs],
@@ -97,10 +101,11 @@ def work(
     from bench.cli.display import followed
     from bench.run.plan import keep_split, missing
     from bench.run.store import WRITTEN, Store
+    from bench.run.study_file import read_study
     from bench.run.tasks import note_plan, only
 
     with stopped_by_signals():
-        out = out or Path("results")
+        out = out or (read_study(study).out if study else Path("results"))
         writable(out, WRITTEN)
         for planned, tasks in _found(keys, study, out, quiet):
             keep_split(planned, out / "splits")
@@ -120,19 +125,27 @@ def _found(keys: list[str], given: Path | None, out: Path, quiet: bool) -> list[
     files = [given] if given else kept_studies(out)
     if not files:
         raise UserError(f"no study is kept in {out}; make the tasks with `bench jobs`, or name the study with --study")
-    left, found, known = dict.fromkeys(keys), list[tuple[Any, list[Any]]](), list[str]()
+    left, found, known = dict.fromkeys(keys), list[tuple[Any, list[Any]]](), dict[str, None]()
+    faults = list[str]()
     for file in files:
-        asked = read_study(file).study()
-        planned = read_and_plan(settled(asked, out, write=True), out, quiet)
+        try:
+            asked = read_study(file).study()
+            planned = read_and_plan(settled(asked, out, write=True), out, quiet)
+        except UserError as error:
+            if given:
+                raise
+            faults.append(f"; {file} was left out: {str(error).splitlines()[0]}")
+            continue
         tasks = {task.key: task for task in tasks_of(planned, asked, out)}
-        known += tasks
+        known |= dict.fromkeys(tasks)
         if mine := [tasks[key] for key in left if key in tasks]:
             found.append((planned, mine))
         left = {key: None for key in left if key not in tasks}
         if not left:
             return found
     changed = "; a task whose network, data or settings changed has another key, which `bench jobs` lists"
-    raise UserError(f"{unknown('task', next(iter(left)), known)}{changed}")
+    place = ", and so has one with a network of a file when it is called from another folder"
+    raise UserError(f"{unknown('task', next(iter(left)), known)}{changed}{place}{''.join(faults)}")
 
 
 @command()

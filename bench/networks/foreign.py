@@ -209,8 +209,10 @@ def _content(path: Path) -> bytes:
 def _module_here(module: str) -> Path | None:
     """The file of a module below the working directory, where `python -c 'import module'` finds it."""
     place = Path(*module.split("."))
+    if not (place.name and all(module.split("."))):
+        return None
     files = (place.with_name(f"{place.name}.py"), place / "__init__.py")
-    return next((file for file in files if file.is_file()), None) if all(module.split(".")) else None
+    return next((file for file in files if file.is_file()), None)
 
 
 def _no_module(base: str, module: str) -> str:

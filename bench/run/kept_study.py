@@ -13,7 +13,7 @@ from bench.errors import UserError, printable
 from bench.files import aside, content_of, link, make_folder, write_whole
 from bench.machine import this_machine
 from bench.run.study import Study
-from bench.run.study_file import StudyFile, read_study
+from bench.run.study_file import StudyFile, changed, read_study
 
 FOLDER = "studies"  # in a folder of records
 LIST = re.compile(r"\[\n((?: {4}[^\[{\n]+,\n)+)\]")
@@ -26,6 +26,8 @@ def as_toml(study: StudyFile, folder: Path) -> str:
     import tomli_w
 
     facts = study.model_dump(mode="json", exclude_unset=True, exclude_defaults=True)
+    # Also the folders that are the usual ones: where the study lies is not where the command runs.
+    facts |= {name: str(getattr(study, name)) for name in ("out", "reports") if name in study.model_fields_set}
     facts |= {name: _from(folder, facts[name]) for name in ("out", "reports", "weights", "claims") if name in facts}
     for one in facts.get("data", ()):
         one |= {name: _from(folder, one[name]) for name in ("root", "split_file") if name in one}
@@ -57,7 +59,7 @@ def keep_study(study: StudyFile, name: str = "study") -> Path:
     """
     folder = study.out / FOLDER
     make_folder(folder)
-    text = as_toml(study, folder)
+    text = as_toml(changed(study, {"out": study.out}), folder)
     path = folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.toml"
     if not path.exists():
         write_whole(path, text)
@@ -66,7 +68,7 @@ def keep_study(study: StudyFile, name: str = "study") -> Path:
 
 def kept_studies(out: Path) -> list[Path]:
     """The files of the studies that are kept beside some records, the newest first."""
-    found = (out / FOLDER).glob("*.toml")
+    found = [path for path in (out / FOLDER).glob("*.toml") if path.is_file()]
     return sorted(found, key=lambda path: (path.stat().st_mtime, path.name), reverse=True)
 
 
@@ -129,7 +131,7 @@ def _precision(study: Study) -> str:
 def _read(path: Path) -> dict[str, Any] | None:
     try:
         found = json.loads(content_of(path))
-        if found["precision"] in ("float32", "bfloat16") and int(found["threads"]) > 0:
+        if found["precision"] in ("float32", "bfloat16") and type(found["threads"]) is int and found["threads"] > 0:
             return dict(found)
     except FileNotFoundError:
         return None

@@ -98,7 +98,7 @@ def forget(folder: Path, token: str) -> None:
 
 def _lines(folder: Path) -> list[str]:
     try:
-        return (folder / FILE).read_text().splitlines(keepends=True)
+        return (folder / FILE).read_text(errors="replace").splitlines(keepends=True)
     except FileNotFoundError:
         return []
 

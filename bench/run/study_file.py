@@ -5,20 +5,23 @@ same `StudyFile` into which the options go. Paths in a file are relative to its 
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from bench.data import DATASETS, DataAt, Options
-from bench.errors import UserError, printable, unknown
+from bench.errors import UserError, look_up, printable, unknown
 from bench.networks import with_arguments
 from bench.networks.names import pairs
-from bench.quantities import MACHINE, Frozen, TrainingPrecision
+from bench.networks.table import in_groups
+from bench.quantities import MACHINE, MEASURABLE, Frozen, TrainingPrecision
 from bench.quantities.training import Training
-from bench.run.asked import LARGEST_SEED, DeviceChoice, asked_study, named_networks
+from bench.quantities.variants import conditions
+from bench.run.asked import LARGEST_SEED, DeviceChoice, asked_study, named_networks, refuse_idle_arguments
 from bench.run.slurm_place import Place
 from bench.run.store import Record
 from bench.run.study import Study
@@ -34,15 +37,33 @@ def _one_or_several(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
+def _once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+def _no_empty(value: Any) -> Any:
+    """A path. An empty one would be the folder of the command."""
+    if value == "":
+        raise ValueError('a path is not empty; "." is the folder of the study')
+    return value
+
+
 def _as_tables(value: Any) -> Any:
-    """A list of names as tables without keys."""
+    """A list of names, or one name, as tables without keys."""
+    if isinstance(value, str):
+        return {value: {}}
     if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
         return {name: {} for name in value}
     return value
 
 
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0, le=LARGEST_SEED)], ...], Field(min_length=1, max_length=MOST)]
-Counts = Annotated[tuple[Annotated[int, Field(ge=1, le=LARGEST)], ...], Field(max_length=MOST)]
+Given = Annotated[Path, BeforeValidator(_no_empty)]
+Seeds = Annotated[
+    tuple[Annotated[int, Field(ge=0, le=LARGEST_SEED)], ...],
+    Field(min_length=1, max_length=MOST),
+    AfterValidator(_once),
+]
+Counts = Annotated[tuple[Annotated[int, Field(ge=1, le=LARGEST)], ...], Field(max_length=MOST), AfterValidator(_once)]
 Numbers = Annotated[tuple[float, ...], BeforeValidator(_one_or_several), Field(max_length=MOST)]
 Argument = str | int | float | bool
 
@@ -82,16 +103,16 @@ class DataTable(Frozen):
     """`[[data]]`: a data set, where it lies and how it is read. With `train = false` it is only tested on."""
 
     name: Text
-    root: Path | None = None
+    root: Given | None = None
     classes: Texts = ()
     foreground: Texts = ()
     levels: Texts = ()
     images: str = ""
     masks: str = ""
     patient: str = ""
-    split_file: Path | None = None
+    split_file: Given | None = None
     fold: int = Field(0, ge=0)
-    folds: Literal["all"] | tuple[int, ...] = ()
+    folds: Literal["all"] | Annotated[tuple[Annotated[int, Field(ge=0)], ...], AfterValidator(_once)] = ()
     tolerance: float | None = None
     train: bool = True
 
@@ -120,7 +141,7 @@ class StudyFile(Frozen):
     networks: Annotated[dict[Text, NetworkTable], BeforeValidator(_as_tables), Field(default_factory=dict)]
     groups: Texts = ()
     all: bool = False
-    data: tuple[DataTable, ...] = (DataTable(name="synthetic"),)
+    data: Annotated[tuple[DataTable, ...], Field(min_length=1, max_length=MOST)] = (DataTable(name="synthetic"),)
     test_on: Annotated[Texts, BeforeValidator(_one_or_several)] = ()
     measures: Texts = ()
     budget: Text | None = None
@@ -137,22 +158,27 @@ class StudyFile(Frozen):
     devices: int = Field(1, ge=1)
     tf32: bool = False
     cudnn_benchmark: bool = False
-    weights: Path | None = None
+    weights: Given | None = None
     pseudonyms: bool = False
     timeout: float = Field(600.0, ge=1, le=1e9)
     training: TrainingTable = TrainingTable()
     on: Literal["local", "slurm"] = "local"
-    gpus: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    gpus: Annotated[tuple[Annotated[int, Field(ge=0)], ...], AfterValidator(_once)] = ()
     slurm: Place = Place()
-    out: Path = Path("results")
-    reports: Path = Path("reports")
-    claims: Path | None = None
+    out: Given = Path("results")
+    reports: Given = Path("reports")
+    claims: Given | None = None
 
     def study(self, elsewhere: bool = False) -> Study:
         """The same as the planner takes it; with `elsewhere` it runs on machines of which nothing is known here.
 
         Raises UserError where something was asked that cannot be.
         """
+        if not any(one.train for one in self.data):
+            names = ", ".join(one.name for one in self.data)
+            raise UserError(f"the study trains on no data set: {names} has train = false; leave that out for one")
+        for name, one in self.networks.items():
+            refuse_idle_arguments([name], one.texts, one.pretrained)
         named = {
             with_arguments(name, one.texts, one.pretrained): one.training.settings
             for name, one in self.networks.items()
@@ -164,7 +190,7 @@ class StudyFile(Frozen):
             device="cpu" if elsewhere and self.device == "auto" and self.slurm.gpus == 0 else self.device,
             precision=self.precision, devices=self.devices, tf32=self.tf32, cudnn_benchmark=self.cudnn_benchmark,
             weights=self.weights, pseudonyms=self.pseudonyms, silence_s=self.timeout, elsewhere=elsewhere,
-            data=tuple(at for one in self.data if one.train for at in one.places), test_on=self._tested(),
+            data=_once(tuple(at for one in self.data if one.train for at in one.places)), test_on=_once(self._tested()),
             training=self.training.settings,
             own_training={name: training for name, training in named.items() if training != Training()},
         )  # fmt: skip
@@ -188,7 +214,11 @@ class StudyFile(Frozen):
             if name not in known and name != "all":
                 raise unknown("data set in test_on", name, [*known, "all"])
         wanted = known if "all" in self.test_on else self.test_on
-        return tuple(at for one in self.data if one.name in wanted or not one.train for at in one.places)
+        found = tuple(at for one in self.data if one.name in wanted or not one.train for at in one.places)
+        if len(self.data) == 1 and self.test_on not in ((), ("all",)):
+            name = self.data[0].name
+            raise UserError(f"--test-on {name}: no other data set is trained on; name another one, or leave it out")
+        return found
 
 
 def read_study(path: Path, given: Mapping[str, Any] | None = None) -> StudyFile:
@@ -199,13 +229,26 @@ def read_study(path: Path, given: Mapping[str, Any] | None = None) -> StudyFile:
         found = StudyFile.model_validate(tables)
     except ValidationError as error:
         raise _fault(read, error) from None
-    own = [(("networks", name, "training"), one.training) for name, one in found.networks.items()]
-    for place, table in [(("training",), found.training), *own]:
+    for place, check in _checks(found):
         try:
-            _ = table.settings
-        except UserError as error:  # of a setting that no training can have
+            check()
+        except UserError as error:
             raise UserError(f"{read.at(place)}: {error}") from None
     return changed(found, given or {})
+
+
+def _checks(study: StudyFile) -> Iterator[tuple[tuple[str | int, ...], Callable[[], object]]]:
+    """What raises UserError for a value that nothing can have, with the place of the value in the file."""
+    yield ("training",), lambda: study.training.settings
+    for name, one in study.networks.items():
+        yield ("networks", name), partial(refuse_idle_arguments, [name], one.texts, one.pretrained)
+        yield ("networks", name, "training"), partial(getattr, one.training, "settings")
+    for number, table in enumerate(study.data):
+        yield ("data", number), partial(look_up, "data set", table.name, DATASETS)
+        yield ("data", number, "folds"), partial(getattr, table, "places")
+    yield ("groups",), lambda: in_groups(study.groups)
+    yield ("measures",), lambda: [look_up("measure", name, dict.fromkeys(MEASURABLE)) for name in study.measures]
+    yield ("variants",), lambda: [conditions(name) for name in study.variants]
 
 
 def changed(study: StudyFile, given: Mapping[str, Any]) -> StudyFile:
@@ -234,15 +277,22 @@ def with_data(
             names = ", ".join(one.name for one in tables)
             raise UserError(f"the study has several data sets ({names}); say with --dataset which one is meant")
         mine = [one for one in tables if name in (None, one.name)] or [DataTable(name=name or "")]
-        tables = tuple(one.model_copy(update=dict(given)) for one in mine)
+        if given and len(mine) > 1:
+            raise UserError(f"the study has {len(mine)} data sets called {name}; say in its file how each is read")
+        # Of these two, what is given replaces the file's.
+        replaced = {"folds": ()} if "fold" in given else {"fold": 0} if "folds" in given else dict[str, Any]()
+        tables = tuple(one.model_copy(update={**replaced, **given}) for one in mine)
         found["data"] = tables
     if test_on:
-        known = {one.name: one for one in study.data}
+        known: dict[str, list[DataTable]] = {}
+        for one in study.data:
+            known.setdefault(one.name, []).append(one)
         shared = {key: value for key, value in given.items() if key in ("classes", "foreground", "levels", "patient")}
         made = [
-            known[other] if other in known and not root
-            else DataTable(name=other, root=root, **shared if other == "folder" else {})
-            for other, root in test_on
+            one for other, root in test_on for one in (
+                known[other] if other in known and not root
+                else [DataTable(name=other, root=root, **shared if other == "folder" else {})]
+            )
         ]  # fmt: skip
         more = (one.model_copy(update={"train": False}) for one in made if one not in tables)
         found = {"data": (*tables, *more), "test_on": tuple(other for other, _ in test_on)}
@@ -286,9 +336,15 @@ def _fault(read: TomlFile, error: ValidationError) -> UserError:
     """The first fault of a study, with file, line and, for a key that there is not, the nearest name."""
     fault = error.errors()[0]
     loc, told = fault["loc"], fault["msg"].removeprefix("Value error, ")
+    for python, word in {"valid tuple": "list", "Tuple should": "List should", "valid dictionary": "table"}.items():
+        told = told.replace(python, word).partition(" or instance of")[0]
     where = read.at(loc)
     if fault["type"] == "extra_forbidden":
         *outer, key = map(str, loc)
+        if outer and key in StudyFile.model_fields:
+            raise UserError(
+                f"{where}: '{key}' is not a key of [{outer[0]}] but of the study; write it above all tables"
+            )
         table = next((TABLES[name] for name in reversed(outer) if name in TABLES), NetworkTable if outer else StudyFile)
         return UserError(f"{where}: {unknown('key', printable(key), table.model_fields)}")
     key = ".".join(str(part) for part in loc if not (isinstance(part, str) and "[" in part))

@@ -100,6 +100,13 @@ def note_plan(task: Task, out: Path) -> None:
     write_whole(path, json.dumps({"machine": this_machine().title, "jobs": [job.key for job in task.jobs]}) + "\n")
 
 
+def note_plans(planned: Plan, asked: Study, out: Path) -> None:
+    """Write down the same for a whole plan that this machine does."""
+    for task in tasks_of(planned, asked, out):
+        if task.alone:
+            note_plan(task, out)
+
+
 class OnRecord:
     """Which tasks of a folder are on record. A finished record is read once."""
 
@@ -117,10 +124,10 @@ class OnRecord:
         return key in self.finished
 
     def keys(self, task: Task) -> list[list[str]]:
-        """The keys of a task's jobs, for each machine that began it, if it needs a machine for itself."""
+        """The keys of a task's jobs, on this machine and on each that began it, if it needs a machine for itself."""
+        found = [[job.key for job in task.jobs]]
         if not task.alone:
-            return [[job.key for job in task.jobs]]
-        found = []
+            return found
         for path in sorted((self.out / FOLDER).glob(f"{task.key}@*.json")):
             try:
                 found.append([str(key) for key in json.loads(content_of(path))["jobs"]])

@@ -113,12 +113,32 @@ REFUSED = {
     "no name": ('[[data]]\nroot = "x"\n', ":1: data.0.name is missing; add it"),
     "a seed below zero": ("seeds = [0, -1]\n", ":1: seeds.1: input should be greater than or equal to 0; got -1"),
     "a word for a number": ('sizes = ["large"]\n', ":1: sizes.0: input should be a valid integer"),
-    "no seed": ("seeds = []\n", ":1: seeds: tuple should have at least 1 item"),
+    "no seed": ("seeds = []\n", ":1: seeds: list should have at least 1 item"),
     "a wrong device": ('device = "gpu"\n', ":1: device: input should be 'auto', 'cpu' or 'cuda'; got gpu"),
-    "no table": ("training = 3\n", ":1: training: input should be a valid dictionary"),
+    "no table": ("training = 3\n", ":1: training: input should be a table"),
     "no TOML": ("networks = [unet\n", ":1: not valid TOML"),
     "a list of no names": ("networks = [3]\n", ":1: networks"),
     "what no training can have": ("[training]\n[networks.unet.training]\nlearning_rate = -1\n", ":2: --lr"),
+    "no data set": ("data = []\n", ":1: data: list should have at least 1 item"),
+    "a text for a list": ('measures = "dice"\n', ":1: measures: input should be a list; got dice"),
+    "an empty path": ('budget = "smoke"\nout = ""\n', ":2: out: a path is not empty"),
+    "an empty path of data": ('[[data]]\nname = "folder"\nroot = ""\n', ":3: data.0.root: a path is not empty"),
+    "arguments of one of ours": (
+        "\n[networks.unet]\narguments = {x = 1}\n",
+        ":2: --arg is for networks from elsewhere",
+    ),
+    "an unknown data set": (
+        '[[data]]\nname = "folder"\n[[data]]\nname = "tn3"\n',
+        ":3: unknown data set 'tn3'; did you mean 'tn3k'?",
+    ),
+    "an unknown group": ('seeds = [1]\ngroups = ["cn"]\n', ":2: unknown group 'cn'; did you mean 'cnn'?"),
+    "an unknown measure": ('seeds = [1]\nmeasures = ["costs"]\n', ":2: unknown measure 'costs'; did you mean 'cost'?"),
+    "an unknown variant": ('seeds = [1]\nvariants = ["fold"]\n', ":2: unknown variant 'fold'; did you mean 'folded'?"),
+    "a fold below zero": ('[[data]]\nname = "tn3k"\nfolds = [-1]\n', ":3: data.0.folds"),
+    "a key of the study below a table": (
+        "[slurm]\nseeds = [1]\n",
+        ":2: 'seeds' is not a key of [slurm] but of the study",
+    ),
     "a control character": ('"\\u001b[31m" = 1\n', r"unknown key '\x1b[31m'"),
 }
 
@@ -130,6 +150,29 @@ def test_refusals_name_the_file_and_the_line(written, text, told):
         read_study(path)
     assert str(refused.value).startswith(str(path))
     assert told in str(refused.value)
+
+
+def test_a_study_has_to_train_on_something(written):
+    with pytest.raises(UserError, match="trains on no data set: synthetic has train = false"):
+        read_study(written('networks = ["unet"]\n[[data]]\nname = "synthetic"\ntrain = false\n')).study()
+
+
+def test_what_is_said_twice_counts_once(written):
+    text = 'networks = ["unet", "unet"]\nseeds = [3, 0, 3]\nsizes = [64, 64]\n'
+    study = read_study(written(text + 2 * '[[data]]\nname = "tn3k"\nroot = "x"\nfolds = [1, 1, 0]\n')).study()
+    assert (study.networks, study.seeds, study.size, study.sizes) == (("unet",), (3, 0), 64, ())
+    assert [at.options.fold for at in study.data] == [1, 0]
+
+
+def test_what_is_only_tested_on_itself_is_refused(written):
+    study = read_study(written('networks = ["unet"]\ntest_on = "synthetic"\n'))
+    with pytest.raises(UserError, match="--test-on synthetic: no other data set is trained on"):
+        study.study()
+    assert changed(study, {"test_on": ("all",)}).study().data == (DataAt("synthetic"),)
+
+
+def test_one_network_needs_no_list(written):
+    assert read_study(written('networks = "unet"\n')).study().networks == ("unet",)
 
 
 def test_a_data_set_to_test_on_must_be_there(written):
@@ -172,6 +215,27 @@ def test_a_data_set_that_is_named_is_the_files_own_with_what_is_given(written, t
         with_data(study, None, {"root": Path("x")})
 
 
+def test_a_fold_that_is_given_replaces_the_files_folds(written):
+    text = 'networks = ["unet"]\n[[data]]\nname = "tn3k"\nroot = "x"\n'
+    all_folds, one = read_study(written(text + 'folds = "all"\n')), read_study(written(text + "fold = 2\n", "b.toml"))
+    data = changed(all_folds, with_data(all_folds, None, {"fold": 3})).study().data
+    assert [at.options.fold for at in data] == [3]
+    data = changed(one, with_data(one, None, {"folds": (0, 1)})).study().data
+    assert [at.options.fold for at in data] == [0, 1]
+
+
+TWO_FOLDERS = 'networks = ["unet"]\n' + "".join(f'[[data]]\nname = "folder"\nroot = "{root}"\n' for root in "ab")
+
+
+def test_two_data_sets_of_one_name_are_both_meant(written, tmp_path):
+    study = read_study(written(TWO_FOLDERS))
+    assert [at.root for at in study.study().data] == [tmp_path / "a", tmp_path / "b"]
+    found = changed(study, with_data(study, "synthetic", {}, [("folder", None)])).study()
+    assert [at.root for at in found.test_on] == [tmp_path / "a", tmp_path / "b"]
+    with pytest.raises(UserError, match="2 data sets called folder; say in its file how each is read"):
+        with_data(study, "folder", {"root": Path("c")})
+
+
 def test_others_are_tested_on():
     study = StudyFile(networks=["unet"])
     found = changed(study, with_data(study, "ddti", {"root": Path("a")}, [("tn3k", Path("b")), ("synthetic", None)]))
@@ -205,6 +269,30 @@ def test_paths_in_what_is_written_lead_from_its_folder(tmp_path, monkeypatch):
     assert (again.data[0].root, again.out) == (Path("data/DDTI"), Path("found"))
     assert keep_study(study, "ours") == path
     assert kept_studies(Path("found")) == [path]
+
+
+def test_the_usual_folder_is_named_too_for_the_file_lies_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = keep_study(StudyFile(networks=["unet"]))
+    assert 'out = ".."' in path.read_text()
+    monkeypatch.chdir(tmp_path.parent)
+    assert read_study(tmp_path / path).out == tmp_path / "results"
+
+
+def test_only_files_are_kept_studies(tmp_path):
+    folder = tmp_path / "studies"
+    (folder / "folder.toml").mkdir(parents=True)
+    (folder / "gone.toml").symlink_to("nowhere")
+    (folder / "study.toml").write_text('networks = ["unet"]\n')
+    assert kept_studies(tmp_path) == [folder / "study.toml"]
+
+
+@pytest.mark.parametrize("threads", ['"1"', "true", "1.5", "0", "null", "[1]"])
+def test_what_was_settled_is_not_read_if_it_is_damaged(tmp_path, threads):
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "settled-cpu.json").write_text(f'{{"precision": "float32", "threads": {threads}}}')
+    with pytest.raises(UserError, match="not as it was written"):
+        settled(StudyFile(networks=["unet"], device="cpu").study(), tmp_path)
 
 
 def test_what_the_first_machine_settled_holds_for_all(tmp_path):
