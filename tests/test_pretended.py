@@ -141,3 +141,25 @@ def test_trainings_run_at_once_each_on_a_gpu_of_its_own_and_one_that_dies_takes_
 
     bench("run", names[0], *asked, "--seeds", "1,2", "--gpus", "1", cwd=tmp_path, **where)
     assert set(used(tmp_path / "log")[-2:]) == {"1"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_trainings_on_two_gpus_each_run_at_once_and_come_to_what_two_processes_on_a_cpu_do(tmp_path):
+    (tmp_path / "tiny.py").write_text(TINY)
+    where = {"BENCH_TESTS_GPU_LOG": str(tmp_path / "log"), "BENCH_LOCKS": str(tmp_path)}
+    asked = ("run", "tiny.py:Tiny", "--measure", "dice", "--size", "32", "--budget", "smoke", "--precision", "float32")
+    asked += ("--seeds", "0,1", "--devices", "2", "--threads", "2")
+    bench(*asked, "--device", "cuda", "--out", "gpus", cwd=tmp_path, gpus=4, **where)
+    bench(*asked, "--device", "cpu", "--out", "cpu", cwd=tmp_path, gpus=4, **where)
+    on_gpus, on_cpu = ({r.job.spec.train.seed: r for r in records(tmp_path / out)} for out in ("gpus", "cpu"))
+    assert [record.status for record in on_gpus.values()] == ["ok", "ok"]
+    for seed in (0, 1):
+        assert on_gpus[seed].result.curve == on_cpu[seed].result.curve
+        images, as_on_cpu = (found[seed].result.images for found in (on_gpus, on_cpu))
+        assert [one.model_dump_json() for one in images] == [one.model_dump_json() for one in as_on_cpu]
+    first, second = on_gpus.values()
+    assert max(first.before.clock_s, second.before.clock_s) < min(first.after.clock_s, second.after.clock_s)
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    workers = {(one["visible"], one["uuid"][-1]) for one in lines if "bench.run.child" in " ".join(one["command"])}
+    assert workers == {("0,1", "0"), ("0,1", "1"), ("2,3", "2"), ("2,3", "3")}

@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.data import DataAt, DataSet
 from bench.errors import UserError, unknown
 from bench.machine import this_machine, training_precision
+from bench.machine.launched import end_spare_copy
 from bench.networks import find_network, origin_of
 from bench.quantities import MEASURABLE, QUANTITIES, Asked, AskedData, Device, Settings, TrainingPrecision
 from bench.quantities.budget import Budget
@@ -61,7 +62,8 @@ class Study(Settings):
             self._check_weights(self.weights)
 
     def _check_machine(self) -> None:
-        """Refuse more cores or devices than there are here."""
+        """Refuse more cores or devices than there are here. Of several copies of a run, those too many end."""
+        end_spare_copy(self.devices, self.device == "cuda")
         if self.threads is not None and self.threads not in range(1, (cores := this_machine().cores) + 1):
             raise UserError(
                 f"--threads must be from 1 to the {cores} cores that this process may use, got {self.threads}; "

@@ -26,6 +26,7 @@ from bench.errors import LONG, SHORT, Diverged, Paused, Terminated, UserError, c
 from bench.files import Unusable, unusable
 from bench.locks import Lost, is_held
 from bench.machine import ALLOCATOR, NUMBERS, State, state, this_machine
+from bench.machine.launched import without_ranks
 from bench.networks import find_network
 from bench.networks.handed import Handed, received
 from bench.processes import grace_s, stop, supervised
@@ -258,7 +259,7 @@ def start(order: Order, log: BinaryIO | None = None, server: ForkServer | None =
     the system starts no more processes.
     """
     path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
-    variables = {**os.environ, **ALLOCATOR, "OMP_NUM_THREADS": str(order.threads), "PYTHONPATH": path}
+    variables = {**without_ranks(os.environ), **ALLOCATOR, "OMP_NUM_THREADS": str(order.threads), "PYTHONPATH": path}
     variables |= {NUMBERS: order.gpus} if order.gpus else {}
     # -P: a `statistics.py` in the user's folder must not replace Python's module. The child has its own session, so
     # that Ctrl-C reaches only the parent, which then ends the child.

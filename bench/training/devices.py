@@ -4,7 +4,8 @@ Does not import torch, because plans are checked with it.
 """
 
 from bench.errors import UserError
-from bench.machine import cuda_devices, this_machine
+from bench.machine import this_machine
+from bench.machine.launched import too_few_cores, too_few_gpus
 from bench.quantities import Device, Frozen
 
 
@@ -30,11 +31,6 @@ def check_devices(devices: int, batch: int, device: Device) -> None:
     if batch % devices:
         even = ", ".join(str(count) for count in range(1, batch + 1) if batch % count == 0)
         raise UserError(f"--devices {devices}: a batch of {batch} cannot be shared out evenly; give one of {even}")
-    if device == "cuda" and devices > (gpus := cuda_devices()):
-        found = f"{gpus} GPU{'' if gpus == 1 else 's'}"
-        raise UserError(f"--devices {devices}: torch finds {found} on this machine; give {max(1, gpus)} or fewer")
-    if device == "cpu" and devices > (cores := this_machine().cores):
-        raise UserError(
-            f"--devices {devices}: on a CPU that means {devices} processes, and there are {cores} cores; "
-            f"give {cores} or fewer"
-        )
+    why = too_few_gpus(devices) if device == "cuda" else too_few_cores(devices, this_machine().cores)
+    if why:
+        raise UserError(f"--devices {devices}: {why}")

@@ -9,6 +9,7 @@ import signal
 import statistics
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -236,6 +237,8 @@ def _fit(
         Kept(folder, "last", enable_version_counter=False),
         Pausing(spec, folder / "last.ckpt"),
     ]
+    # Lightning need not be told of srun: bench starts the processes.
+    warnings.filterwarnings("ignore", message="The `srun` command is available", category=UserWarning)
     trainer = pl.Trainer(
         accelerator="gpu" if spec.device == "cuda" else "cpu", devices=spec.devices,
         # Unused parameters are allowed, because such a network also trains on one device.

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+import pretended_ddp
 import pretended_gpus as gpus
 import pretended_tensors as tensors
 import torch
@@ -156,6 +157,7 @@ def install() -> None:
     _change_to()
     _change_autocast()
     _change_accelerator()
+    pretended_ddp.install()
 
 
 def _change_what_makes_tensors() -> None:

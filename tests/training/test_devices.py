@@ -18,7 +18,8 @@ def machine(monkeypatch):
         cores = 4
 
     monkeypatch.setattr(devices, "this_machine", Four)
-    monkeypatch.setattr(devices, "cuda_devices", lambda: 2)
+    monkeypatch.setattr("bench.machine.launched.cuda_devices", lambda: 2)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
 
 
 @pytest.mark.parametrize(
