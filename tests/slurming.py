@@ -88,12 +88,26 @@ def missing() -> str:
     if sys.platform != "linux":
         return "Slurm runs on Linux only"
     if (lacking := _lacking()) and os.environ.get(ASKED) == "install":
-        apt = [*(["sudo", "--non-interactive"] if os.geteuid() else []), "apt-get", "--quiet"]
-        for words in (["update"], ["install", "--yes", "--no-install-recommends", *PACKAGES]):
-            subprocess.run([*apt, *words], check=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+        if why := _installed():
+            return why
         lacking = _lacking()
     if lacking:
         return f"{', '.join(lacking)} not found: `apt-get install {' '.join(PACKAGES)}`, or set {ASKED}=install"
+    return ""
+
+
+def _installed() -> str:
+    """Install the packages; why that failed, or an empty text."""
+    apt = [*(["sudo", "--non-interactive"] if os.geteuid() else []), "apt-get", "--quiet"]
+    wait = ["--option", "DPkg::Lock::Timeout=200"]  # another process of the tests may install them too
+    for words in (["update"], [*wait, "install", "--yes", "--no-install-recommends", *PACKAGES]):
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        try:
+            done = subprocess.run([*apt, *words], check=False, env=environment, capture_output=True, text=True)
+        except OSError as error:
+            return f"{apt[0]} cannot be started: {error.strerror}"
+        if done.returncode and words[-1] in PACKAGES:
+            return f"{' '.join(apt)} install failed: {done.stderr.strip()[-200:]}"
     return ""
 
 
