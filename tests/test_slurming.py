@@ -80,7 +80,13 @@ def test_it_is_installed_where_that_is_asked_for(monkeypatch):
     called, found = [], {"which": None}
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     monkeypatch.setattr("shutil.which", lambda name, **how: found["which"])
-    monkeypatch.setattr("subprocess.run", lambda words, **how: called.append(words) or found.update(which="/found"))
+
+    def run(words, **how):
+        called.append(words)
+        found["which"] = "/found"
+        return subprocess.CompletedProcess(words, 0, "", "")
+
+    monkeypatch.setattr("subprocess.run", run)
     monkeypatch.setenv("BENCH_TEST_SLURM", "install")
     assert missing() == ""
     assert called[0] == ["sudo", "--non-interactive", "apt-get", "--quiet", "update"]
