@@ -12,6 +12,7 @@ from bench.run.kept_study import FOLDER, keep_study, settled
 from bench.run.plan import Plan, keep_split, planned_again
 from bench.run.slurm import Engine, Submission, watch
 from bench.run.slurm import Task as Submitted
+from bench.run.slurm_place import with_site
 from bench.run.study import Study
 from bench.run.study_file import StudyFile
 from bench.run.tasks import OnRecord, Task, tasks_of
@@ -114,7 +115,7 @@ def _follow(planned: Planned, quiet: bool, as_json: bool) -> None:
 
 
 def _engine(planned: Planned) -> Engine:
-    place, study = planned.file.slurm, planned.asked
+    place, study = with_site(planned.file.slurm), planned.asked
     given = {"cpus": place.cpus or study.threads}
     if study.devices > 1 and place.gpus is None:
         given["gpus"] = study.devices

@@ -4,13 +4,16 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from bench.errors import UserError, clean, unknown
 from bench.quantities import Frozen
+from bench.toml_files import read_toml
 
+SITE = Path("bench.toml")
 TIME = re.compile(r"(?:(?P<d>\d+)-)?(?P<h>\d{1,3})(?::(?P<m>[0-5]?\d)(?::(?P<s>[0-5]?\d))?)?")
 MEMORY = re.compile(r"[1-9]\d*[KMGT]?")
 WORD = re.compile(r"[\w.,:/&|*()\[\]@+-]+", re.ASCII)
@@ -133,3 +136,20 @@ class Place(Frozen):
             **{setting: value for setting, value in named.items() if value is not None},
             "job_name": name, "time": self.time, "signal_delay_s": self.grace, "additional_parameters": extra,
         }  # fmt: skip
+
+
+def with_site(own: Place, path: Path = SITE) -> Place:
+    """What a study asks of Slurm, and where it says nothing, what `bench.toml` in this folder says for all studies.
+
+    Raises UserError, which names file and line, where that file says something else.
+    """
+    if not path.is_file():
+        return own
+    read = read_toml(path, "the settings", "mend it, or remove it")
+    if strange := sorted(set(read.tables) - {"slurm"}):
+        raise UserError(f"{read.at(strange[:1])}: {unknown('key', strange[0], ['slurm'])}")
+    table = read.tables.get("slurm", {})
+    if not isinstance(table, dict):
+        raise UserError(f"{read.at(['slurm'])}: slurm is a table: [slurm], then partition = ... and others")
+    site = Place.of(table, read.at(["slurm"]))
+    return Place.model_validate(site.model_dump(exclude_unset=True) | own.model_dump(exclude_unset=True))

@@ -13,7 +13,7 @@ from slurming import Slurm
 from bench.errors import UserError
 from bench.run.slurm import LARGEST, Engine, Submission, Task, watch
 from bench.run.slurm_ended import why_ended
-from bench.run.slurm_place import Place
+from bench.run.slurm_place import Place, with_site
 from bench.run.slurm_queue import FILE, NAME, Standing, cancel, queue, rows, status, submitted
 from bench.run.slurm_work import BEGUN, FRUITLESS, Running, Work
 
@@ -447,3 +447,20 @@ def test_trainings_run_beside_each_other_on_two_nodes_and_the_times_alone(slurm:
     ]  # fmt: skip
     assert set(beside) == {"times-1"}
     assert len({(tmp_path / f"{task.key}.record").read_text() for task in tasks}) == 1
+
+
+def test_what_a_study_does_not_say_is_as_in_bench_toml(tmp_path):
+    path, own = tmp_path / "bench.toml", Place(partition="long", gpus=2)
+    assert with_site(own, path) == own
+    path.write_text('[slurm]\npartition = "short"\naccount = "lab"\ntime = "02:00:00"\n')
+    found = with_site(own, path)
+    assert (found.partition, found.account, found.time, found.gpus) == ("long", "lab", 120, 2)
+    for text, told in {
+        "[slurn]\n": ":1: unknown key 'slurn'; did you mean 'slurm'?",
+        "\n[slurm]\npartitions = 1\n": ":2: unknown setting 'partitions'; did you mean 'partition'?",
+        "slurm = 3\n": ":1: slurm is a table",
+    }.items():
+        path.write_text(text)
+        with pytest.raises(UserError) as refused:
+            with_site(own, path)
+        assert f"{path}{told}" in str(refused.value)
