@@ -5,6 +5,7 @@ from handmade import altered, cost_record, dice_record, latency_record, record
 from bench.read.sections import sections
 from bench.read.speeds import speeds
 from bench.report.document import document
+from bench.report.write import write_report
 
 
 def made(records, **options):
@@ -79,3 +80,18 @@ def test_what_was_switched_on_is_told_so_that_no_two_parts_have_the_same_words()
     assert [command.partition("latency ")[2] for command in found.commands] == [
         "--device cpu", "--tf32 --device cpu", "--tf32 --cudnn-benchmark --device cpu",
     ]  # fmt: skip
+
+
+def test_the_studies_beside_the_records_are_shown_in_every_format_whoever_wrote_them(reference, tmp_path):
+    (tmp_path / "studies").mkdir()
+    text = 'networks = ["unet"]  # </pre><script>x</script>\n# ```\n# #include("x")\n' + "# line\n" * 90
+    (tmp_path / "studies" / "ours-0123456789ab.toml").write_text(text)
+    (tmp_path / "studies" / "none.toml").write_text("network = 1\n")
+    found = made(reference, folders=[tmp_path])
+    assert [(one.name, one.text) for one in found.studies] == [("ours-0123456789ab.toml", text)]
+    write_report(found, tmp_path, ["html", "markdown", "pdf"])
+    page, lines = (tmp_path / "report.html").read_text(), (tmp_path / "report.md").read_text()
+    assert "&lt;/pre&gt;&lt;script&gt;x" in page
+    assert "<script>x" not in page
+    assert f"digest {found.studies[0].digest}:\n\n````toml\n{text}" in lines
+    assert (tmp_path / "report.pdf").stat().st_size > 10_000
