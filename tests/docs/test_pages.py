@@ -23,6 +23,7 @@ PROGRAMS = {
     ".venv/bin/pip": "installs; the nightly tests install the wheel",
     "source": "enters the environment",
     "tensorboard": "serves until it is stopped",
+    "srun": "needs a Slurm; the nightly tests start one, and copies of bench in it",
 }
 
 
