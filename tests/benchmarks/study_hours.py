@@ -1,6 +1,6 @@
 """How long a study of many trainings takes, from measured throughput: 15 networks, 4 data sets, 3 seeds, 200 epochs.
 
-    bench run --all --measure dice --budget paper --steps 6 --out speeds
+    bench run --all --measure dice --budget smoke --size 224 --train-batch 8 --out speeds
     python tests/benchmarks/study_hours.py speeds --out results/reference/study_hours.md
 
 The first line trains each network for a moment, on the device that counts. The second reads the images a second that
