@@ -13,6 +13,7 @@ from bench.run.slurm_queue import Standing, status
 from bench.run.tasks import Task
 from bench.units import duration
 
+IN_HAND = ("done", "running", "queued")  # states in which nobody asks why
 STATES = {"done": "on record", "running": "running", "failed": "failed", "queued": "queued", "open": "to do"}
 SHOWN = 20  # tasks of a state that are told one by one
 Standings = Mapping[str, Standing]
@@ -25,7 +26,7 @@ def standings_of(planned: Planned) -> Standings:
 
 
 def _by_lock(one: Standing, task: Task, out: Path) -> Standing:
-    if one.state in ("done", "running", "queued"):
+    if one.state in IN_HAND:
         return one
     by = next(filter(None, (working(lock_of(out, job)) for job in task.jobs)), "")
     return Standing(one.key, "running", node=by) if by else one
@@ -59,13 +60,13 @@ def facts(planned: Planned, standings: Standings) -> list[dict[str, Any]]:
 
 def _sorted(planned: Planned, standings: Standings) -> tuple[dict[str, str], dict[str, list[Standing]]]:
     """Why tasks failed, by their keys, and all of them by how they stand."""
-    left = {key: one for key, one in standings.items() if one.state not in ("done", "running", "queued")}
+    left = {key: one for key, one in standings.items() if one.state not in IN_HAND}
     told = {key: planned.on_record.failure(planned.tasks[key]) for key in left}
     told |= {key: why_ended(one) for key, one in left.items() if one.state == "gone" and not told[key]}
     why = {key: reason for key, reason in told.items() if reason}
     found: dict[str, list[Standing]] = defaultdict(list)
     for key, one in standings.items():
-        state = one.state if one.state in ("done", "running", "queued") else "failed" if key in why else "open"
+        state = one.state if one.state in IN_HAND else "failed" if key in why else "open"
         found[state].append(one)
     return why, found
 

@@ -13,6 +13,7 @@ from typing import Any
 from bench.quantities import DiceSpec
 from bench.read.rows import Row, on_one_grid
 from bench.read.sections import Section, conditions_of
+from bench.read.trained import images_seen
 from bench.stats.estimate import Estimate
 from bench.stats.paired import Difference, difference, holm
 from bench.stats.ranking import Rank, over_datasets
@@ -220,4 +221,4 @@ def overall(found: Sequence[Section]) -> Overall | None:
 
 
 def _images_seen(found: Iterable[Section]) -> int:
-    return sum(one.dice.train.steps * one.dice.train.batch for one in found if one.dice and one.dice.train)
+    return sum(images_seen(one.dice.train) for one in found if one.dice and one.dice.train)

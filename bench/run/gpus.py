@@ -5,6 +5,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from bench.errors import Terminated, UserError
 from bench.machine import NUMBERS, cuda_devices
@@ -82,17 +83,17 @@ class AtOnce:
 
     def _serve(self, gpus: str) -> None:
         try:
-            while self.left and not self.over.is_set():
-                self._next()(gpus, self._look)
-        except IndexError:  # another one took the last
-            self.ends.put(None)
+            while not self.over.is_set() and (piece := self._next()):
+                piece(gpus, self._look)
         except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
             self.ends.put(error)
         else:
             self.ends.put(None)
 
-    def _next(self) -> Callable[[str, Look], None]:
-        return self.left.popleft()
+    def _next(self) -> Callable[[str, Look], None] | None:
+        with suppress(IndexError):
+            return self.left.popleft()
+        return None
 
     def _look(self) -> None:
         if self.over.is_set():

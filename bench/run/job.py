@@ -43,14 +43,14 @@ class Job(Frozen):
         kept = self.__dict__.get("_key")  # a copy with another value has this of the first
         same = self.network, self.network_digest, self.libraries, self.spec
         if kept is None or any(one is not other for one, other in zip(kept[0], same, strict=True)):
-            kept = self.__dict__["_key"] = same, self._named(_hash(self._facts()))
+            kept = self.__dict__["_key"] = same, self._named(hashed(self._facts()))
         return str(kept[1])
 
     @property
     def first_key(self) -> str:
         """The key of a record of the first format, which left out libraries and conditions with default values."""
         facts = self.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"libraries"})
-        return self._named(_hash(facts))
+        return self._named(hashed(facts))
 
     @property
     def training_key(self) -> str:
@@ -63,7 +63,7 @@ class Job(Frozen):
         home = self.model_copy(update={"spec": self.spec.at_home})
         facts = home._facts()
         facts["spec"] = {name: value for name, value in facts["spec"].items() if name not in SCORING}
-        return f"{file_name(self.network)}-{file_name(home.spec.dataset)}-{_hash(facts)}"
+        return f"{file_name(self.network)}-{file_name(home.spec.dataset)}-{hashed(facts)}"
 
     @property
     def trials(self) -> tuple["Job", ...]:
@@ -136,6 +136,6 @@ def _fields(facts: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     return [[f"{name} {one.get(name)}" for name in names] for one in flat]
 
 
-def _hash(facts: dict[str, Any]) -> str:
+def hashed(facts: Any) -> str:
     """12 hexadecimal digits of the hash of facts, which no order of their names changes."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]

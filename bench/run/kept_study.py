@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.errors import UserError, printable
 from bench.files import aside, content_of, link, make_folder, write_whole
-from bench.machine import this_machine
+from bench.machine import this_machine, training_precision
 from bench.run.study import Study
 from bench.run.study_file import StudyFile, changed, read_study
 
@@ -60,7 +60,7 @@ def keep_study(study: StudyFile, name: str = "study") -> Path:
     folder = study.out / FOLDER
     make_folder(folder)
     text = as_toml(changed(study, {"out": study.out}), folder)
-    path = folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.toml"
+    path = folder / f"{name}-{_digest(text)}.toml"
     if not path.exists():
         write_whole(path, text)
     return path
@@ -93,9 +93,12 @@ def shown_studies(folders: Iterable[Path]) -> list[KeptStudy]:
             text = content_of(path).decode()
         except (OSError, ValueError, UserError):
             continue
-        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-        found.setdefault(digest, KeptStudy(path.name, digest, text))
+        found.setdefault(_digest(text), KeptStudy(path.name, _digest(text), text))
     return [*found.values()]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def settled(study: Study, out: Path, write: bool = False) -> Study:
@@ -106,8 +109,9 @@ def settled(study: Study, out: Path, write: bool = False) -> Study:
     path = out / FOLDER / f"settled-{study.device}.json"
     found = _read(path)
     if found is None and write:
-        mine = study.asked(None)
-        facts = {"precision": _precision(study), "threads": mine.training_threads, "machine": this_machine().title}
+        precision = study.precision or training_precision(study.device)
+        threads = study.asked(None).training_threads
+        facts = {"precision": precision, "threads": threads, "machine": this_machine().title}
         make_folder(path.parent)
         with aside(path) as beside:
             beside.write_text(json.dumps(facts) + "\n")
@@ -120,12 +124,6 @@ def settled(study: Study, out: Path, write: bool = False) -> Study:
         study, precision=study.precision or found["precision"],
         training_threads=study.training_threads or study.threads or found["threads"],
     )  # fmt: skip
-
-
-def _precision(study: Study) -> str:
-    from bench.machine import training_precision
-
-    return study.precision or training_precision(study.device)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -119,7 +119,8 @@ class Carrying:
     def _attempt(self, job: Job, gpus: str = "", look: Any = None) -> None:
         """Settle a job, and keep what stops it alone from stopping the others."""
         if any(_asks_more(job, failed) for failed in self.failed):
-            self.left.remove(job)
+            with self.turn:
+                self.left.remove(job)
             return
         try:
             self._try(job, gpus, look)
@@ -219,14 +220,10 @@ def _asks_more(job: Job, failed: Job) -> bool:
     return alike and all(getattr(job.spec, name) >= getattr(failed.spec, name) for name in quantity.grows)
 
 
-def _threads(plan: Plan, job: Job) -> int:
-    train = getattr(job.spec, "train", None)
-    return (train.threads if train else None) or plan.asked.threads
-
-
 def _order(plan: Plan, job: Job, out: Path, lock: Lock) -> Order:
     study = plan.study
     return Order(
         job=job, out=out, data=plan.data_of(job), home=plan.home_of(job), device=study.device,
-        threads=_threads(plan, job), weights=study.weights, silence_s=study.silence_s, lock=lock.path, token=lock.token,
+        threads=plan.threads_of(job), weights=study.weights, silence_s=study.silence_s, lock=lock.path,
+        token=lock.token,
     )  # fmt: skip

@@ -65,6 +65,11 @@ class Plan:
         found = self._found(getattr(job.spec, "at_home", job.spec))
         return (found and found.asked) or self.asked
 
+    def threads_of(self, job: Job) -> int:
+        """The threads with which a job runs: those of its training, else those of all that is measured."""
+        train = getattr(job.spec, "train", None)
+        return (train and train.threads) or self.asked.threads
+
     def _found(self, spec: Any) -> Opened | None:
         named = getattr(spec, "dataset", ""), getattr(spec, "data", "")
         return next((one for one in self.opened if (one.data.name, one.data.digest) == named), None)

@@ -221,8 +221,8 @@ class StudyFile(Frozen):
         return found
 
 
-def read_study(path: Path, given: Mapping[str, Any] | None = None) -> StudyFile:
-    """Read a study; the keys `given` replace the file's. Raises UserError, which names file and line."""
+def read_study(path: Path) -> StudyFile:
+    """Read a study. Raises UserError, which names file and line."""
     read = read_toml(path, "the study", "give a file such as `bench run ... --save-study study.toml` writes")
     tables = _relative_to(path.parent, read.tables)
     try:
@@ -234,7 +234,7 @@ def read_study(path: Path, given: Mapping[str, Any] | None = None) -> StudyFile:
             check()
         except UserError as error:
             raise UserError(f"{read.at(place)}: {error}") from None
-    return changed(found, given or {})
+    return found
 
 
 def _checks(study: StudyFile) -> Iterator[tuple[tuple[str | int, ...], Callable[[], object]]]:

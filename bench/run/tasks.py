@@ -5,7 +5,6 @@ each machine: pairs of times must be of one hour and one machine. Counts are in 
 machine that does it, for the conditions of its jobs name the machine; so its key names none.
 """
 
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from bench.errors import UserError
 from bench.files import content_of, make_folder, write_whole
 from bench.machine import this_machine
 from bench.run.clock import Clock
-from bench.run.job import Job, in_words
+from bench.run.job import Job, hashed, in_words
 from bench.run.kept_study import FOLDER
 from bench.run.plan import Plan
 from bench.run.store import Record, read_record
@@ -52,14 +51,13 @@ def tasks_of(planned: Plan, asked: Study, out: Path) -> list[Task]:
     on_gpu = planned.study.device == "cuda"
 
     def made(key: str, jobs: list[Job], does: str) -> Task:
-        train = getattr(jobs[0].spec, "train", None)
-        threads = (train and train.threads) or planned.asked.threads
-        gpus = planned.study.devices if train else 1
-        return Task(key, tuple(jobs), does, gpus * on_gpu, threads, clock.left(jobs))
+        gpus = planned.study.devices if getattr(jobs[0].spec, "train", None) else 1
+        return Task(key, tuple(jobs), does, gpus * on_gpu, planned.threads_of(jobs[0]), clock.left(jobs))
 
     trainings = [made(key, jobs, words[jobs[0].key]) for key, jobs in found.items()]
     what = "counts, times, memory and energy, with a machine for itself"
-    return [*trainings, *([made(f"{ALONE}-{_hash(_open(job, asked) for job in alone)}", alone, what)] if alone else [])]
+    key = f"{ALONE}-{hashed([_open(job, asked) for job in alone])}"
+    return [*trainings, *([made(key, alone, what)] if alone else [])]
 
 
 def _key(job: Job, asked: Study) -> str:
@@ -78,10 +76,6 @@ def _open(job: Job, asked: Study) -> dict[str, Any]:
     facts = job.model_dump(mode="json")
     facts["spec"] |= {"machine": ""} | ({} if asked.threads else {"threads": 0})
     return facts
-
-
-def _hash(facts: Iterable[dict[str, Any]]) -> str:
-    return hashlib.sha256(json.dumps([*facts], sort_keys=True).encode()).hexdigest()[:12]
 
 
 def only(planned: Plan, tasks: Iterable[Task]) -> Plan:

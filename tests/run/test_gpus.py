@@ -75,3 +75,11 @@ def test_what_ends_the_run_ends_the_others(error, kind):
         AtOnce(["a", "b"], [waits(told, kind), fails, lambda share, look: begun.append(share)]).run()
     assert told == [kind]
     assert begun == []
+
+
+def test_a_piece_that_fails_by_an_index_is_no_end_of_the_work():
+    def fails(share, look):
+        raise IndexError("of a list of its own")
+
+    with pytest.raises(IndexError, match="of a list of its own"):
+        AtOnce(["a", "b"], [fails]).run()

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import sys
 import time
 from pathlib import Path
@@ -13,9 +12,9 @@ from slurming import Slurm
 from bench.errors import UserError
 from bench.run.slurm import LARGEST, Engine, Submission, Task, watch
 from bench.run.slurm_ended import why_ended
-from bench.run.slurm_place import Place, with_site
+from bench.run.slurm_place import Place
 from bench.run.slurm_queue import FILE, NAME, Standing, cancel, queue, rows, status, submitted
-from bench.run.slurm_work import BEGUN, FRUITLESS, Running, Work
+from bench.run.slurm_work import BEGUN
 
 pytest_plugins = ["slurming"]
 TASK = Path(__file__).parent.parent / "slurm_task.py"
@@ -71,38 +70,7 @@ def never(key: str) -> bool:
     return False
 
 
-# ---- the settings ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("given", "minutes"),
-    [(90, 90), ("90", 90), ("02:00:00", 120), ("2-00:00:00", 2880), ("2-12", 3600), ("0:10:30", 11)],
-)
-def test_a_time_is_read_as_slurm_reads_it(given, minutes):
-    assert Place.of({"time": given}).time == minutes
-
-
-@pytest.mark.parametrize(
-    ("table", "said"),
-    [
-        ({"tme": 1}, "[slurm]: unknown setting 'tme'; did you mean 'time'?"),
-        ({"time": "10:30"}, 'time = \'10:30\': a time is whole minutes, "HH:MM:SS" or "DAYS-HH:MM:SS"'),
-        ({"time": 0}, "time = 0: Input should be greater than or equal to 1"),
-        ({"memory": "much"}, "memory = 'much': a memory is a whole number and a unit, such as \"32G\""),
-        ({"partition": "a b\n#SBATCH --x"}, "a name without spaces and quotation marks is allowed"),
-        ({"extra": {"mem": "3G"}}, "'mem' is said by memory = ..."),
-        ({"extra": {"array": "1-3"}}, "'array' is set by this program"),
-        ({"extra": {"nice": "1\n2"}}, "'nice' has a value of more than one line"),
-        ({"extra": {"-p": "x"}}, "'-p' is no flag of sbatch"),
-        ({"time": 2, "grace": 100}, "grace = 100 s is over half of time = 2 minutes"),
-        ({"limit": 0}, "limit = 0"),
-        ({"gpus": -1}, "gpus = -1"),
-        ({"setup": 3}, "setup = 3"),
-    ],
-)
-def test_a_wrong_setting_is_refused_with_what_is_allowed(table, said):
-    with pytest.raises(UserError, match=re.escape(said)):
-        Place.of(table)
+# ---- the script ------------------------------------------------------------------------------------------------------
 
 
 def test_the_script_says_what_was_asked(tmp_path, monkeypatch):
@@ -376,52 +344,6 @@ def test_where_a_log_says_nothing_accounting_is_asked(pretended, tmp_path):
     assert "left nothing in" in why_ended(Standing("a", "gone", "8", log=tmp_path / "none" / "8_0_log.err"))
 
 
-# ---- in a job --------------------------------------------------------------------------------------------------------
-
-
-def in_job(folder: Path, steps: int, **how: object) -> Work:
-    made = Work([str(TASK), "a", str(folder), str(steps)], folder, time_s=600.0, grace_s=30.0, **how)
-    made.running = Running(made.arguments, folder, made._newest())
-    return made
-
-
-def test_a_stopped_task_saves_and_goes_on_from_there(tmp_path):
-    work = in_job(tmp_path, 12, traces=("*.checkpoint",))
-    while not (tmp_path / "a.attempts").exists():
-        time.sleep(0.05)
-    time.sleep(0.3)
-    next_one = work.checkpoint().function
-    assert (next_one.fruitless, next_one.running) == (0, None)
-    assert (tmp_path / "a.checkpoint").exists()
-    next_one.running = Running(next_one.arguments, tmp_path, 0)
-    assert next_one.running.wait(30) == 0
-    assert not (tmp_path / "a.attempts").read_text().splitlines()[1].endswith(" 0")
-
-
-def test_a_task_that_does_not_get_on_in_its_time_is_given_up(tmp_path, capfd):
-    for fruitless in range(FRUITLESS):
-        work = in_job(tmp_path, 600, fruitless=fruitless)
-        work.running.began -= 590
-        again = work.checkpoint()
-        assert again is None if fruitless == FRUITLESS - 1 else again.function.fruitless == fruitless + 1
-    assert "bench: given up: 3 times in a row" in capfd.readouterr().err
-    preempted = in_job(tmp_path, 600, fruitless=2)
-    assert preempted.checkpoint().function.fruitless == 2
-
-
-def test_a_task_that_has_not_begun_is_put_into_the_queue_as_it_is(tmp_path):
-    work = Work([str(TASK)], tmp_path, time_s=600.0, grace_s=30.0, fruitless=2)
-    assert work.checkpoint().function == work
-
-
-def test_a_task_that_was_done_is_not_put_into_the_queue_again(tmp_path):
-    work = in_job(tmp_path, 1)
-    assert work.running.wait(30) == 0
-    with pytest.raises(SystemExit) as ended:
-        work.checkpoint()
-    assert ended.value.code == 0
-
-
 # ---- on a real Slurm -------------------------------------------------------------------------------------------------
 
 
@@ -447,20 +369,3 @@ def test_trainings_run_beside_each_other_on_two_nodes_and_the_times_alone(slurm:
     ]  # fmt: skip
     assert set(beside) == {"times-1"}
     assert len({(tmp_path / f"{task.key}.record").read_text() for task in tasks}) == 1
-
-
-def test_what_a_study_does_not_say_is_as_in_bench_toml(tmp_path):
-    path, own = tmp_path / "bench.toml", Place(partition="long", gpus=2)
-    assert with_site(own, path) == own
-    path.write_text('[slurm]\npartition = "short"\naccount = "lab"\ntime = "02:00:00"\n')
-    found = with_site(own, path)
-    assert (found.partition, found.account, found.time, found.gpus) == ("long", "lab", 120, 2)
-    for text, told in {
-        "[slurn]\n": ":1: unknown key 'slurn'; did you mean 'slurm'?",
-        "\n[slurm]\npartitions = 1\n": ":2: unknown setting 'partitions'; did you mean 'partition'?",
-        "slurm = 3\n": ":1: slurm is a table",
-    }.items():
-        path.write_text(text)
-        with pytest.raises(UserError) as refused:
-            with_site(own, path)
-        assert f"{path}{told}" in str(refused.value)

@@ -201,7 +201,7 @@ def test_what_the_docs_show_is_read(written):
 
 
 def test_what_is_given_stands_above_the_file(written):
-    study = read_study(written(WHOLE), {"seeds": (5,), "networks": {"unet": {}}})
+    study = changed(read_study(written(WHOLE)), {"seeds": (5,), "networks": {"unet": {}}})
     assert (study.seeds, [*study.networks], study.budget) == ((5,), ["unet"], "smoke")
 
 
